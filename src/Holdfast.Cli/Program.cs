@@ -1,0 +1,6 @@
+namespace Holdfast.Cli;
+
+static class Program
+{
+    static int Main() => 0;
+}
