@@ -1,0 +1,59 @@
+namespace Holdfast.Core;
+
+/// <summary>Stable across versions: printed, documented at docs/errors.md, and the exit status of the process.</summary>
+/// <remarks>A number is never reused. 3 is no exception: a backup that had to leave files out ends with it.</remarks>
+public enum ErrorCode
+{
+    None = 0,
+    Internal = 1,
+    Usage = 2,
+    Incomplete = 3,
+
+    VaultMissing = 10,
+    VaultExists = 11,
+    WrongKey = 12,
+    WrongVault = 13,
+    FormatNewer = 14,
+    NoPermission = 15,
+    ReadOnlyMedia = 16,
+    KeyFileBad = 17,
+    VaultBusy = 18,
+    KeyTooNarrow = 19,
+
+    PackMissing = 20,
+    PackDamaged = 21,
+    ObjectMissing = 22,
+    ObjectDamaged = 23,
+    Truncated = 24,
+    ForeignFile = 25,
+    ChunkMissing = 26,
+    SnapshotMissing = 27,
+    IndexDamaged = 28,
+
+    LockRefused = 30,
+    QuorumMissing = 31,
+    QuotaExceeded = 32,
+    ClockInDoubt = 33,
+    CommitRefused = 34,
+    LockTooLong = 35,
+    NotConfirmed = 36,
+
+    LogForked = 40,
+    LogDamaged = 41,
+    ProofInvalid = 42,
+
+    SourceMissing = 50,
+    SourceUnreadable = 51,
+    ProducerFailed = 52,
+    TargetNotEmpty = 53,
+    TargetUnsafe = 54,
+    RestoreMismatch = 55,
+
+    DiskFull = 60,
+    StoreUnavailable = 61,
+
+    SharesTooFew = 70,
+    ShareBad = 71,
+
+    Interrupted = 130,
+}
