@@ -1,0 +1,42 @@
+using Holdfast.Core.Codec;
+
+namespace Holdfast.Core.Snapshots;
+
+/// <summary>Extended attributes of one entry: names ascending by bytes, each with its value.</summary>
+/// <remarks>Encoding (docs/format.md, section 9): varint count, then per attribute length-prefixed name and length-prefixed value.</remarks>
+public static class XattrList
+{
+    public const int MaxCount = 4_096;
+    public const int MaxName = 255; // bytes
+    public const int MaxValue = 65_536; // bytes, the kernel's XATTR_SIZE_MAX
+
+    /// <param name="attributes">In any order; sorted here by name.</param>
+    public static byte[] Encode(List<(byte[] Name, byte[] Value)> attributes)
+    {
+        attributes.Sort((l, r) => l.Name.AsSpan().SequenceCompareTo(r.Name));
+        var writer = new ByteWriter();
+        writer.Var((ulong)attributes.Count);
+        foreach (var (name, value) in attributes)
+        {
+            writer.Bytes(name);
+            writer.Bytes(value);
+        }
+        return writer.ToArray();
+    }
+
+    public static bool TryDecode(ReadOnlySpan<byte> bytes, List<(byte[] Name, byte[] Value)> attributes)
+    {
+        attributes.Clear();
+        var reader = new ByteReader(bytes);
+        var count = reader.Count(MaxCount);
+        for (var i = 0; i < count && !reader.Failed; i++)
+        {
+            var name = reader.Bytes(MaxName);
+            var value = reader.Bytes(MaxValue);
+            reader.Require(!name.IsEmpty && (i == 0 || attributes[^1].Name.AsSpan().SequenceCompareTo(name) < 0));
+            if (!reader.Failed)
+                attributes.Add((name.ToArray(), value.ToArray()));
+        }
+        return reader.IsDone;
+    }
+}
