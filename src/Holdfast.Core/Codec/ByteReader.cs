@@ -75,5 +75,8 @@ public ref struct ByteReader(ReadOnlySpan<byte> bytes)
         return Failed ? 0 : (int)value;
     }
 
+    public Id16 Id() => Raw(Id16.Size) is { IsEmpty: false } s ? new Id16(s) : Id16.None;
+    public Hash32 Hash() => Raw(Hash32.Size) is { IsEmpty: false } s ? new Hash32(s) : Hash32.None;
+
     public ReadOnlySpan<byte> Bytes(int limit) => Raw(Count(limit));
 }

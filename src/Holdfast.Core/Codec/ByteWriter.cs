@@ -55,6 +55,9 @@ public sealed class ByteWriter(int capacity = 256)
     /// <summary>Bytes as they are, without a length.</summary>
     public void Raw(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Reserve(bytes.Length));
 
+    public void Id(Id16 id) => id.CopyTo(Reserve(Id16.Size));
+    public void Hash(Hash32 hash) => hash.CopyTo(Reserve(Hash32.Size));
+
     /// <summary>A varint length, then the bytes.</summary>
     public void Bytes(ReadOnlySpan<byte> bytes)
     {
