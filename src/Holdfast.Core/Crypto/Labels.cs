@@ -1,28 +1,75 @@
 namespace Holdfast.Core.Crypto;
 
-/// <summary>Every domain-separation label. One label, one use; a label is never reused or changed (docs/format.md, section on labels).</summary>
-/// <remarks>ASCII, no NUL byte: HKDF pads its salt with NUL, so two labels can then never become the same key. A test checks that they
-/// are distinct and that none is the beginning of another.</remarks>
+/// <summary>Every domain-separation label: one label, one use, never changed. Sections are those of docs/format.md, whose table is 5.6.</summary>
+/// <remarks>ASCII without NUL: HMAC pads its key with NUL, so two labels are never the same HKDF salt.</remarks>
 public static class Labels
 {
-    /// <summary>Salt of <see cref="Kdf"/> for the key of one <see cref="SealedBox"/>.</summary>
-    public static ReadOnlySpan<byte> SealedBox => "holdfast/v1/sealed-box"u8;
+    /// <summary>Seed of the keyring key pair, from the opening seed (5.2).</summary>
+    public static ReadOnlySpan<byte> KeyringSeed => "holdfast/v1/keyring-seed"u8;
 
-    /// <summary>Key that wraps the opening seed in one slot of the opening key file.</summary>
-    public static ReadOnlySpan<byte> SlotWrap => "holdfast/v1/key-slot-wrap"u8;
+    /// <summary>Seed of a sealing key pair, from the opening seed (5.2).</summary>
+    public static ReadOnlySpan<byte> SealingSeed => "holdfast/v1/sealing-seed"u8;
 
-    /// <summary>The 16 bytes by which a slot knows its own secret.</summary>
-    public static ReadOnlySpan<byte> SlotCheck => "holdfast/v1/key-slot-check"u8;
+    /// <summary>Hash that names a sealing public key (5.2).</summary>
+    public static ReadOnlySpan<byte> SealingKeyId => "holdfast/v1/sealing-key-id"u8;
 
-    /// <summary>The unkeyed checksum at the end of the opening key file.</summary>
-    public static ReadOnlySpan<byte> KeyFileSum => "holdfast/v1/opening-key-file"u8;
+    /// <summary>Sealed box in a keyring (5.4).</summary>
+    public static ReadOnlySpan<byte> Keyring => "holdfast/v1/keyring"u8;
 
-    /// <summary>The 4 bytes by which combined shares know the right seed.</summary>
-    public static ReadOnlySpan<byte> ShareSeedCheck => "holdfast/v1/recovery-seed-check"u8;
+    /// <summary>Session key (5.5).</summary>
+    public static ReadOnlySpan<byte> Session => "holdfast/v1/session"u8;
 
-    /// <summary>The 3 bytes by which one share knows that its lines belong together.</summary>
-    public static ReadOnlySpan<byte> ShareSum => "holdfast/v1/recovery-share-sum"u8;
+    /// <summary>Pack key (5.5).</summary>
+    public static ReadOnlySpan<byte> Pack => "holdfast/v1/pack"u8;
 
-    /// <summary>The four check words of a share.</summary>
-    public static ReadOnlySpan<byte> ShareWords => "holdfast/v1/recovery-check-words"u8;
+    /// <summary>Key of a section of a snapshot, and its AAD (5.5, 10.2).</summary>
+    public static ReadOnlySpan<byte> Section => "holdfast/v1/section"u8;
+
+    /// <summary>Key of a pack footer, and its AAD (5.5, 7.3).</summary>
+    public static ReadOnlySpan<byte> Footer => "holdfast/v1/footer"u8;
+
+    /// <summary>Key of the reference section, and its AAD (5.5, 10.2).</summary>
+    public static ReadOnlySpan<byte> References => "holdfast/v1/references"u8;
+
+    /// <summary>AAD of a frame (7.2).</summary>
+    public static ReadOnlySpan<byte> Frame => "holdfast/v1/frame"u8;
+
+    /// <summary>Name of a chunk (6.1).</summary>
+    public static ReadOnlySpan<byte> ChunkId => "holdfast/v1/chunk-id"u8;
+
+    /// <summary>Id of a source (10.1).</summary>
+    public static ReadOnlySpan<byte> SourceId => "holdfast/v1/source-id"u8;
+
+    /// <summary>What an agent vouches for (10.3).</summary>
+    public static ReadOnlySpan<byte> ContentRoot => "holdfast/v1/content-root"u8;
+
+    /// <summary>What an agent signs (10.3).</summary>
+    public static ReadOnlySpan<byte> SnapshotSignature => "holdfast/v1/snapshot-signature"u8;
+
+    /// <summary>Leaf of a pack set (10.4).</summary>
+    public static ReadOnlySpan<byte> PackSetLeaf => "holdfast/v1/pack-set-leaf"u8;
+
+    /// <summary>Inner node of a pack set (10.4).</summary>
+    public static ReadOnlySpan<byte> PackSetNode => "holdfast/v1/pack-set-node"u8;
+
+    /// <summary>Sealed box in an object that a leaf names (11.4).</summary>
+    public static ReadOnlySpan<byte> Payload => "holdfast/v1/payload"u8;
+
+    /// <summary>Key that wraps the opening seed in one slot of a key file (13.2).</summary>
+    public static ReadOnlySpan<byte> KeySlot => "holdfast/v1/key-slot"u8;
+
+    /// <summary>The 16 bytes by which a slot knows its own secret (13.2).</summary>
+    public static ReadOnlySpan<byte> KeySlotCheck => "holdfast/v1/key-slot-check"u8;
+
+    /// <summary>Checksum at the end of a key file (13.2).</summary>
+    public static ReadOnlySpan<byte> KeyFile => "holdfast/v1/key-file"u8;
+
+    /// <summary>The 4 bytes by which combined shares know the right seed (13.3).</summary>
+    public static ReadOnlySpan<byte> SeedCheck => "holdfast/v1/seed-check"u8;
+
+    /// <summary>The 3 bytes by which a share knows that its lines belong together (13.3).</summary>
+    public static ReadOnlySpan<byte> ShareCheck => "holdfast/v1/share-check"u8;
+
+    /// <summary>The four check words of a share (13.3).</summary>
+    public static ReadOnlySpan<byte> ShareWords => "holdfast/v1/share-words"u8;
 }
