@@ -16,7 +16,8 @@ public static class Kdf
     /// <param name="label">One of <see cref="Labels"/>.</param>
     /// <param name="context">Public; what the key is bound to. May be empty.</param>
     /// <param name="output">1 to <see cref="MaxOutput"/> bytes, filled.</param>
-    /// <exception cref="ArgumentException">The key is shorter than 16 bytes, the label is empty, or the output has no legal size.</exception>
+    /// <exception cref="ArgumentException">The key is shorter than 16 bytes, the label is empty, or the output has no legal
+    /// size.</exception>
     public static void Derive(ReadOnlySpan<byte> key, ReadOnlySpan<byte> label, ReadOnlySpan<byte> context, Span<byte> output)
     {
         if (key.Length < 16)

@@ -34,7 +34,8 @@ public sealed class KeySlot
     public string Name => Convert.ToHexStringLower(_salt.AsSpan(0, 4));
 
     internal static KeySlot Wrap(
-        KeySlotKind kind, Argon2Cost cost, ReadOnlySpan<byte> salt, ReadOnlySpan<byte> secret, ReadOnlySpan<byte> binding, ReadOnlySpan<byte> seed)
+        KeySlotKind kind, Argon2Cost cost, ReadOnlySpan<byte> salt, ReadOnlySpan<byte> secret, ReadOnlySpan<byte> binding,
+        ReadOnlySpan<byte> seed)
     {
         var slot = new KeySlot(kind, cost, salt.ToArray(), new byte[CheckSize], new byte[WrappedSize]);
         var context = slot.Context(binding);

@@ -1,6 +1,7 @@
 namespace Holdfast.Core.Crypto;
 
-/// <summary>Every domain-separation label: one label, one use, never changed. Sections are those of docs/format.md, whose table is 5.6.</summary>
+/// <summary>Every domain-separation label: one label, one use, never changed. Sections are those of docs/format.md; 5.6 is
+/// the table.</summary>
 /// <remarks>ASCII without NUL: HMAC pads its key with NUL, so two labels are never the same HKDF salt.</remarks>
 public static class Labels
 {

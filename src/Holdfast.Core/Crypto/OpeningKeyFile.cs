@@ -84,8 +84,8 @@ public sealed class OpeningKeyFile
     public OpeningKeyFile WithoutSlot(int index) => new(VaultId, Epoch, [.. _slots[..index], .. _slots[(index + 1)..]]);
 
     /// <returns>The opening seed; the caller disposes of it.</returns>
-    /// <exception cref="HoldfastException"><see cref="ErrorCode.WrongKey"/>: no slot opens with it; <see cref="ErrorCode.KeyFileBad"/>: a slot
-    /// knows the passphrase but its seal is broken, or too little memory.</exception>
+    /// <exception cref="HoldfastException"><see cref="ErrorCode.WrongKey"/>: no slot opens with it; <see cref="ErrorCode.KeyFileBad"/>: a
+    /// slot knows the passphrase but its seal is broken, or too little memory.</exception>
     public SecretBytes OpenWithPassphrase(ReadOnlySpan<char> passphrase)
     {
         using var bytes = ToUtf8(passphrase);
@@ -159,7 +159,8 @@ public sealed class OpeningKeyFile
     public static OpeningKeyFile Parse(ReadOnlySpan<byte> bytes) => TryParse(bytes, out var file)
         ? file
         : throw new HoldfastException(ErrorCode.KeyFileBad, "The opening key file is damaged, cut short, or not one.",
-            "Copy it again from the keeper, the clean room or the recovery kit. Recovery shares open the vault without it: `holdfast recover-key`.");
+            "Copy it again from the keeper, the clean room or the recovery kit. Recovery shares open the vault without it: " +
+            "`holdfast recover-key`.");
 
     OpeningKeyFile Add(KeySlotKind kind, Argon2Cost cost, byte[] salt, ReadOnlySpan<byte> secret, ReadOnlySpan<byte> seed)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
@@ -5,7 +6,8 @@ using System.Text;
 namespace Holdfast.Core.Crypto;
 
 /// <summary>The secret of a raw-key slot, as it stands in a file of its own: for machines that open a vault with nobody there.</summary>
-/// <remarks>One line of ASCII: <c>holdfast-raw-key-1 </c>, the vault id in 32 hex digits, a space, the key in 64 hex digits, a line feed.</remarks>
+/// <remarks>One line of ASCII: <c>holdfast-raw-key-1 </c>, the vault id in 32 hex digits, a space, the key in 64 hex digits,
+/// a line feed.</remarks>
 public sealed class RawKey : IDisposable
 {
     public const int FileSize = 19 + 2 * Id16.Size + 1 + 2 * OpeningKeyFile.RawKeySize + 1; // 117 bytes
@@ -83,7 +85,7 @@ public sealed class RawKey : IDisposable
         try
         {
             return Encoding.Latin1.GetChars(digits, chars) == digits.Length
-                && Convert.FromHexString(chars, bytes, out _, out var written) is System.Buffers.OperationStatus.Done && written == bytes.Length;
+                && Convert.FromHexString(chars, bytes, out _, out var written) is OperationStatus.Done && written == bytes.Length;
         }
         finally
         {

@@ -32,7 +32,8 @@ public static class SealedBox
     }
 
     /// <summary>Total on hostile bytes.</summary>
-    /// <returns><c>false</c> for a box sealed to another key, with another label or context, altered, or too short. All look the same.</returns>
+    /// <returns><c>false</c> for a box sealed to another key, with another label or context, altered, or too short. All look
+    /// the same.</returns>
     public static bool TryOpen(
         XWingPrivateKey key, ReadOnlySpan<byte> label, ReadOnlySpan<byte> context, ReadOnlySpan<byte> box,
         [NotNullWhen(true)] out SecretBytes? plaintext)

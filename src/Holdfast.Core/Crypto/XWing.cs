@@ -76,7 +76,8 @@ public static class XWing
 
     /// <summary>SHA3-256(ss_M ‖ ss_X ‖ ct_X ‖ pk_X ‖ label), the draft's section 5.3.</summary>
     internal static void Combine(
-        ReadOnlySpan<byte> secretM, ReadOnlySpan<byte> secretX, ReadOnlySpan<byte> ciphertextX, ReadOnlySpan<byte> publicKeyX, Span<byte> shared)
+        ReadOnlySpan<byte> secretM, ReadOnlySpan<byte> secretX, ReadOnlySpan<byte> ciphertextX, ReadOnlySpan<byte> publicKeyX,
+        Span<byte> shared)
     {
         var sha3 = new Sha3Digest(256);
         sha3.BlockUpdate(secretM);

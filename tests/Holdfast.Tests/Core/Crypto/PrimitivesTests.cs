@@ -50,9 +50,11 @@ public class PrimitivesTests
     public void Kdf_is_Hkdf_with_the_label_as_salt()
     {
         var output = new byte[42];
-        Kdf.Derive(Convert.FromHexString("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b"), Convert.FromHexString("000102030405060708090a0b0c"),
-            Convert.FromHexString("f0f1f2f3f4f5f6f7f8f9"), output);
-        Assert.Equal("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865", Convert.ToHexStringLower(output));
+        Kdf.Derive(
+            Convert.FromHexString("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b"),
+            Convert.FromHexString("000102030405060708090a0b0c"), Convert.FromHexString("f0f1f2f3f4f5f6f7f8f9"), output);
+        Assert.Equal(
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865", Convert.ToHexStringLower(output));
     }
 
     [Fact]
@@ -144,6 +146,8 @@ public class PrimitivesTests
 
         var format = File.ReadAllText(Path.Combine(folder.FullName, "docs", "format.md"));
         var documented = Regex.Match(format, "### 5.6 Labels(.*?)## 6", RegexOptions.Singleline).Value;
-        Assert.All(Regex.Matches(documented, @"`([a-z0-9-]+)`").Select(m => m.Groups[1].Value), word => Assert.Contains($"holdfast/v1/{word}", labels));
+        var words = Regex.Matches(documented, @"`([a-z0-9-]+)`").Select(m => m.Groups[1].Value).ToArray();
+        Assert.Contains("chunk-id", words);
+        Assert.All(words, word => Assert.Contains($"holdfast/v1/{word}", labels));
     }
 }
