@@ -1,0 +1,55 @@
+using System.Collections.Concurrent;
+using Holdfast.Core.Crypto;
+
+namespace Holdfast.Core.Keys;
+
+/// <summary>What a reader holds: the domains' symmetric keys, and a way to session keys of the classes and sources it may open.</summary>
+/// <remarks>Session keys are cached: a session has many packs and one decapsulation. Safe for concurrent use.</remarks>
+public abstract class ReadingKeys(Id16 vault) : IDisposable
+{
+    readonly ConcurrentDictionary<(Id16, Id16, KeyClass, uint), SecretBytes?> _sessions = new();
+
+    public Id16 Vault { get; } = vault;
+
+    public abstract IReadOnlyCollection<DomainKeys> Domains { get; }
+
+    /// <summary>The X-Wing private key behind a sealing key id, or null where this holder has none. The caller does not dispose of it.</summary>
+    protected abstract XWingPrivateKey? PrivateKey(SessionSeal seal);
+
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: a domain this key does not cover.</exception>
+    public DomainKeys Domain(Id16 domain) => Domains.FirstOrDefault(d => d.Domain == domain) ?? throw TooNarrow("domain");
+
+    /// <summary>True where <see cref="SessionKey"/> would give a key.</summary>
+    public bool Opens(SessionSeal seal) => Find(seal) is not null;
+
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: this key opens other classes or sources only.</exception>
+    public SecretBytes SessionKey(SessionSeal seal) => Find(seal) ?? throw TooNarrow(seal.Class.ToString().ToLowerInvariant() + " class");
+
+    SecretBytes? Find(SessionSeal seal) =>
+        // A session takes a new secret after at most an hour, so the ciphertext's own bytes are part of the cache key.
+        _sessions.GetOrAdd((seal.Session, new Id16(seal.Ciphertext.AsSpan(0, Id16.Size)), seal.Class, seal.Epoch), static (_, context) =>
+        {
+            var (keys, seal) = context;
+            if (keys.PrivateKey(seal) is not { } key)
+                return null;
+            using var shared = key.Decapsulate(seal.Ciphertext);
+            return seal.SessionKey(keys.Vault, shared);
+        }, (this, seal));
+
+    static HoldfastException TooNarrow(string what) => new(ErrorCode.KeyTooNarrow,
+        $"This key does not open the {what} asked for.",
+        "Use the opening key (key file, passphrase or recovery shares), or a scoped key cut for this source and class.");
+
+    protected virtual void Dispose(bool disposing)
+    {
+        foreach (var key in _sessions.Values)
+            key?.Dispose();
+        _sessions.Clear();
+    }
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+}
