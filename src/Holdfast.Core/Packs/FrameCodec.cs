@@ -1,0 +1,91 @@
+using System.Buffers.Binary;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
+using ZstdNet;
+
+namespace Holdfast.Core.Packs;
+
+/// <summary>Compresses and seals frames. One per thread: it holds a zstd context and its buffers.</summary>
+public sealed class FrameSealer(int level) : IDisposable
+{
+    readonly Compressor _zstd = new(new CompressionOptions(level));
+    byte[] _compressed = [];
+    byte[] _stored = [];
+
+    /// <summary>Seals a payload as frame number <paramref name="number"/> of the pack with this key.</summary>
+    /// <returns>The stored bytes, valid until the next call.</returns>
+    public ReadOnlySpan<byte> Seal(AeadKey packKey, int number, ReadOnlySpan<byte> payload, out byte codec)
+    {
+        var bound = Compressor.GetCompressBound(payload.Length);
+        if (_compressed.Length < bound)
+            _compressed = GC.AllocateUninitializedArray<byte>(bound);
+        var size = _zstd.Wrap(payload, _compressed.AsSpan(0, bound));
+        var plain = payload;
+        codec = PackFormat.CodecStored;
+        if (size < payload.Length - payload.Length / 64) // a gain under 1.6 % is not worth decompressing again
+        {
+            plain = _compressed.AsSpan(0, size);
+            codec = PackFormat.CodecZstd;
+        }
+        var length = plain.Length + Aead.TagSize;
+        if (_stored.Length < length)
+            _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
+        Span<byte> nonce = stackalloc byte[Aead.NonceSize];
+        FrameNonce.Write(nonce, number);
+        packKey.Seal(nonce, plain, _stored.AsSpan(0, length), KeyLabels.Frame);
+        return _stored.AsSpan(0, length);
+    }
+
+    public void Dispose() => _zstd.Dispose();
+}
+
+/// <summary>Opens frames. One per thread: it holds a zstd context and its buffers.</summary>
+public sealed class FrameOpener : IDisposable
+{
+    readonly Decompressor _zstd = new();
+    byte[] _plain = [];
+    byte[] _payload = [];
+
+    /// <returns>The payload, valid until the next call.</returns>
+    /// <exception cref="HoldfastException"><c>PackDamaged</c>.</exception>
+    public ReadOnlySpan<byte> Open(AeadKey packKey, Hash32 pack, int number, ReadOnlySpan<byte> stored, byte codec, int payloadLength)
+    {
+        var length = stored.Length - Aead.TagSize;
+        if (length < 0 || payloadLength > PackFormat.MaxPayload)
+            throw PackFormat.Damaged(pack, $"frame {number} has no legal length");
+        if (_plain.Length < length)
+            _plain = GC.AllocateUninitializedArray<byte>(length + length / 8);
+        Span<byte> nonce = stackalloc byte[Aead.NonceSize];
+        FrameNonce.Write(nonce, number);
+        var plain = _plain.AsSpan(0, length);
+        if (!packKey.TryOpen(nonce, stored, plain, KeyLabels.Frame))
+            throw PackFormat.Damaged(pack, $"frame {number} does not open");
+        if (codec == PackFormat.CodecStored)
+            return length == payloadLength ? plain : throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
+        if (_payload.Length < payloadLength)
+            _payload = GC.AllocateUninitializedArray<byte>(payloadLength + payloadLength / 8);
+        var payload = _payload.AsSpan(0, payloadLength);
+        try
+        {
+            if (_zstd.Unwrap(plain, payload, false) != payloadLength)
+                throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
+        }
+        catch (Exception e) when (e is ZstdException or ArgumentException)
+        {
+            throw PackFormat.Damaged(pack, $"frame {number} does not decompress");
+        }
+        return payload;
+    }
+
+    public void Dispose() => _zstd.Dispose();
+}
+
+static class FrameNonce
+{
+    /// <summary>u32 zero, then the frame number as u64: a pack's key is its own, so that a counter never repeats under it.</summary>
+    public static void Write(Span<byte> nonce, int number)
+    {
+        nonce.Clear();
+        BinaryPrimitives.WriteUInt64LittleEndian(nonce[4..], (ulong)number);
+    }
+}
