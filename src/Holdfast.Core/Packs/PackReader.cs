@@ -1,0 +1,168 @@
+using System.Buffers.Binary;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Packs;
+
+/// <summary>One pack, open for reading: its header and footer in memory, its frames by number. Takes each frame from the first copy of the pack in which
+/// it opens. Safe for concurrent use.</summary>
+public sealed class PackReader : IDisposable
+{
+    const int MaxCopies = 10;
+
+    readonly List<IStoredItem> _copies;
+    readonly AeadKey? _key;
+
+    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, AeadKey? key)
+    {
+        Name = name;
+        Header = header;
+        Footer = footer;
+        _copies = copies;
+        _key = key;
+    }
+
+    public Hash32 Name { get; }
+    public PackHeader Header { get; }
+    public PackFooter Footer { get; }
+
+    /// <summary>True where the keys open its frames, not only its footer.</summary>
+    public bool IsReadable => _key is not null;
+
+    /// <summary>Opens a pack with all a reader holds.</summary>
+    /// <exception cref="HoldfastException"><c>PackMissing</c>, <c>PackDamaged</c>, <c>FormatNewer</c>, <c>WrongVault</c>, <c>KeyTooNarrow</c>.</exception>
+    public static PackReader Open(IStore store, Hash32 name, ReadingKeys keys) =>
+        Open(store, name, keys.Vault, keys.Domain, seal => keys.Opens(seal) ? keys.SessionKey(seal) : null);
+
+    /// <summary>Opens a pack's footer alone, with the index key.</summary>
+    public static PackReader OpenFooter(IStore store, Hash32 name, Id16 vault, DomainKeys domain) =>
+        Open(store, name, vault, id => id == domain.Domain ? domain : throw new HoldfastException(ErrorCode.KeyTooNarrow,
+            $"Pack {name} belongs to another trust domain.", "Use the keys of that domain."), _ => null);
+
+    static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<SessionSeal, SecretBytes?> sessionKey)
+    {
+        var copies = new List<IStoredItem>();
+        PackHeader? header = null;
+        PackFooter? footer = null;
+        HoldfastException? fault = null;
+        try
+        {
+            for (var copy = 0; copy < MaxCopies && store.Open(StoreKind.Pack, name, copy) is { } item; copy++)
+            {
+                copies.Add(item);
+                if (footer is not null)
+                    continue;
+                try
+                {
+                    header = ReadHeader(item, name, vault);
+                    footer = ReadFooter(item, name, header, domain(header.Seal.Domain));
+                }
+                catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+                {
+                    fault ??= e;
+                }
+            }
+            if (footer is null)
+                throw fault ?? new HoldfastException(ErrorCode.PackMissing,
+                    $"Pack {name} is not in the vault.",
+                    "Add the folder or disk that holds it (holdfast store add), or bring it from another copy of the vault; then run holdfast verify.");
+            var key = sessionKey(header!.Seal) is { } secret ? SessionSeal.PackKey(secret, header.Salt) : null;
+            return new PackReader(name, header, footer, copies, key);
+        }
+        catch
+        {
+            foreach (var item in copies)
+                item.Dispose();
+            throw;
+        }
+    }
+
+    static PackHeader ReadHeader(IStoredItem item, Hash32 name, Id16 vault)
+    {
+        var bytes = new byte[PackFormat.HeaderSize];
+        if (item.Size < PackFormat.HeaderSize + PackFormat.TrailerSize || item.Size % PackFormat.Quantum != 0 || item.Size > PackFormat.MaxSize)
+            throw PackFormat.Damaged(name, "it has no legal size");
+        item.Read(0, bytes);
+        if (PackHeader.TryParse(bytes, out var header))
+            return header!.Vault == vault ? header : throw new HoldfastException(ErrorCode.WrongVault,
+                $"Pack {name} belongs to vault {header.Vault}.", "A file of another vault lies in this vault's folder; move it back to its own.");
+        try
+        {
+            ObjectHeader.Parse(bytes, ObjectType.Pack, vault); // newer format and wrong vault have words of their own
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.ObjectDamaged)
+        {
+        }
+        throw PackFormat.Damaged(name, "its header cannot be read");
+    }
+
+    static PackFooter ReadFooter(IStoredItem item, Hash32 name, PackHeader header, DomainKeys domain)
+    {
+        Span<byte> trailer = stackalloc byte[PackFormat.TrailerSize];
+        item.Read(item.Size - PackFormat.TrailerSize, trailer);
+        var length = BinaryPrimitives.ReadUInt32LittleEndian(trailer);
+        var framesEnd = item.Size - PackFormat.TrailerSize - length;
+        if (!trailer[8..].SequenceEqual(PackFormat.EndMagic) || BinaryPrimitives.ReadUInt32LittleEndian(trailer[4..]) != 0
+            || length is < Aead.TagSize or > PackFormat.MaxFooter || framesEnd < PackFormat.HeaderSize)
+            throw PackFormat.Damaged(name, "its trailer cannot be read");
+        var stored = new byte[length];
+        item.Read(framesEnd, stored);
+        var plaintext = new byte[length - Aead.TagSize];
+        var start = new byte[PackFormat.BoundHeaderSize];
+        item.Read(0, start);
+        using var key = SessionSeal.FooterKey(domain, header.Salt);
+        if (!key.TryOpen(stackalloc byte[Aead.NonceSize], stored, plaintext, PackWriter.FooterAad(start)))
+            throw PackFormat.Damaged(name, "its footer does not open");
+        return PackFooter.TryParse(plaintext, framesEnd, out var footer) ? footer! : throw PackFormat.Damaged(name, "its footer makes no sense");
+    }
+
+    /// <summary>Reads, opens and decompresses a frame.</summary>
+    /// <param name="frame">Number of the frame.</param>
+    /// <param name="buffer">The calling thread's own; holds the payload until the next call.</param>
+    /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>KeyTooNarrow</c>.</exception>
+    public ReadOnlySpan<byte> ReadFrame(int frame, FrameBuffer buffer)
+    {
+        var key = _key ?? throw new HoldfastException(ErrorCode.KeyTooNarrow,
+            $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key.");
+        var stored = buffer.Stored(Footer.StoredLength(frame));
+        HoldfastException? fault = null;
+        foreach (var copy in _copies)
+        {
+            try
+            {
+                copy.Read(Footer.FrameStarts[frame], stored);
+                return buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], Footer.Payloads[frame]);
+            }
+            catch (HoldfastException e)
+            {
+                fault ??= e;
+            }
+        }
+        throw fault!;
+    }
+
+    public void Dispose()
+    {
+        _key?.Dispose();
+        foreach (var copy in _copies)
+            copy.Dispose();
+    }
+}
+
+/// <summary>One thread's buffers for reading frames.</summary>
+public sealed class FrameBuffer : IDisposable
+{
+    byte[] _stored = [];
+
+    internal FrameOpener Opener { get; } = new();
+
+    internal Span<byte> Stored(int length)
+    {
+        if (_stored.Length < length)
+            _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
+        return _stored.AsSpan(0, length);
+    }
+
+    public void Dispose() => Opener.Dispose();
+}

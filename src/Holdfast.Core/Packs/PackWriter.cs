@@ -1,0 +1,178 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Holdfast.Core.Codec;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Packs;
+
+/// <summary>Where a chunk went.</summary>
+public readonly record struct PackedChunk(int Slot, int Number);
+
+/// <summary>Writes packs of one class, one after the other, for one thread. Small chunks share frames; a pack is hashed once, while it is written.</summary>
+/// <remarks>Chunks staged with <see cref="Free"/> and <see cref="Keep"/> are compressed where they lie: no copy between reading and compressing.</remarks>
+public sealed class PackWriter(PackSession session, KeyClass keyClass, int level) : IDisposable
+{
+    readonly FrameSealer _sealer = new(level);
+    readonly IncrementalHash _sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    readonly byte[] _shared = GC.AllocateUninitializedArray<byte>(2 * PackFormat.SharedPayload);
+    readonly ByteWriter _frames = new(8192);
+    readonly List<Hash32> _ids = [];
+    readonly List<int> _pending = []; // lengths of the chunks in _shared; their ids are already in _ids
+
+    IStaged? _staged;
+    AeadKey? _key;
+    byte[] _header = [];
+    Id16 _salt;
+    int _slot;
+    int _frameCount;
+    int _sharedLength;
+    uint _generation;
+
+    /// <summary>Bytes that may be staged with <see cref="Free"/>; longer chunks go through <see cref="Add"/>.</summary>
+    public const int MaxShared = PackFormat.SharedPayload;
+
+    /// <summary>Room for at least <see cref="MaxShared"/> bytes of the next small chunk.</summary>
+    public Span<byte> Free() => _shared.AsSpan(_sharedLength);
+
+    /// <summary>Takes the first <paramref name="length"/> bytes of <see cref="Free"/> as a chunk.</summary>
+    public PackedChunk Keep(int length, Hash32 id)
+    {
+        Begin();
+        _pending.Add(length);
+        _ids.Add(id);
+        var at = new PackedChunk(_slot, _ids.Count - 1);
+        _sharedLength += length;
+        if (_sharedLength >= PackFormat.SharedPayload)
+        {
+            FlushShared();
+            FinishIfFull();
+        }
+        return at;
+    }
+
+    /// <summary>Adds a chunk: in a frame of its own where it is large, in a shared one else.</summary>
+    public PackedChunk Add(ReadOnlySpan<byte> chunk, Hash32 id)
+    {
+        if (chunk.Length < MaxShared / 2)
+        {
+            chunk.CopyTo(Free());
+            return Keep(chunk.Length, id);
+        }
+        FlushShared();
+        Begin();
+        _ids.Add(id);
+        var at = new PackedChunk(_slot, _ids.Count - 1);
+        WriteFrame(chunk, [chunk.Length]);
+        FinishIfFull();
+        return at;
+    }
+
+    /// <summary>Completes the pack at hand, if there is one.</summary>
+    public void Finish()
+    {
+        FlushShared();
+        if (_staged is null)
+            return;
+        var footer = new ByteWriter(_frames.Length + _ids.Count * Hash32.Size + PackFormat.Quantum);
+        footer.Var((ulong)_frameCount);
+        footer.Raw(_frames.Span);
+        foreach (var id in _ids)
+            footer.Hash(id);
+        var tail = Aead.TagSize + PackFormat.TrailerSize;
+        var unpadded = _staged.Length + footer.Length + tail;
+        var padding = (int)((PackFormat.Quantum - unpadded % PackFormat.Quantum) % PackFormat.Quantum);
+        footer.Reserve(padding).Clear();
+
+        var stored = new byte[footer.Length + tail];
+        using (var key = SessionSeal.FooterKey(session.Put.Domain, _salt))
+            key.Seal(stackalloc byte[Aead.NonceSize], footer.Span, stored.AsSpan(0, footer.Length + Aead.TagSize), FooterAad(_header));
+        var trailer = stored.AsSpan(footer.Length + Aead.TagSize);
+        BinaryPrimitives.WriteInt32LittleEndian(trailer, footer.Length + Aead.TagSize);
+        PackFormat.EndMagic.CopyTo(trailer[8..]);
+        Append(stored);
+
+        var name = new Hash32(_sha.GetHashAndReset());
+        session.Enter(_staged, new WrittenPack(_slot, name, _staged.Length, keyClass, [.. _ids]));
+        Reset();
+    }
+
+    internal static byte[] FooterAad(ReadOnlySpan<byte> header)
+    {
+        var aad = new ByteWriter();
+        aad.Raw(KeyLabels.Footer);
+        aad.Raw(header[..PackFormat.BoundHeaderSize]);
+        return aad.ToArray();
+    }
+
+    void Begin()
+    {
+        if (_staged is not null)
+            return;
+        var (seal, sessionKey) = session.Seal(keyClass);
+        _salt = Id16.New();
+        _key = SessionSeal.PackKey(sessionKey, _salt);
+        _generation = session.Put.Domain.Generation;
+        var header = new ByteWriter(PackFormat.HeaderSize);
+        new PackHeader(session.Vault, seal, session.Put.Writer, session.Put.WriterEpoch, _generation, _salt).Write(header);
+        _header = header.ToArray();
+        _slot = session.NextSlot();
+        _staged = session.Stage();
+        Append(_header);
+    }
+
+    void FlushShared()
+    {
+        if (_pending.Count == 0)
+            return;
+        WriteFrame(_shared.AsSpan(0, _sharedLength), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_pending));
+        _pending.Clear();
+        _sharedLength = 0;
+    }
+
+    void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks)
+    {
+        var stored = _sealer.Seal(_key!, _frameCount, payload, out var codec);
+        Append(stored);
+        _frameCount++;
+        _frames.Var((ulong)stored.Length);
+        _frames.Var((ulong)payload.Length);
+        _frames.U8(codec);
+        _frames.Var((ulong)chunks.Length);
+        foreach (var length in chunks)
+            _frames.Var((ulong)length);
+    }
+
+    void FinishIfFull()
+    {
+        if (_staged!.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
+            || _frameCount == PackFormat.MaxFrames || _ids.Count >= PackFormat.MaxChunks - PackFormat.MaxFrames)
+            Finish();
+    }
+
+    void Append(ReadOnlySpan<byte> bytes)
+    {
+        _sha.AppendData(bytes);
+        _staged!.Append(bytes);
+    }
+
+    void Reset()
+    {
+        _staged?.Dispose();
+        _staged = null;
+        _key?.Dispose();
+        _key = null;
+        _ids.Clear();
+        _frames.Clear();
+        _frameCount = 0;
+    }
+
+    /// <summary>Discards what was not finished.</summary>
+    public void Dispose()
+    {
+        Reset();
+        _sealer.Dispose();
+        _sha.Dispose();
+    }
+}
