@@ -1,0 +1,303 @@
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Index;
+
+/// <summary>Where a chunk lies: the pack by the number this index gives it, and the number of the chunk in the pack.</summary>
+public readonly record struct ChunkPlace(int Pack, uint Number);
+
+/// <summary>Finds chunks of one domain by id. A cache in a folder of its own: sorted runs under a memory ceiling, rebuilt from pack footers with the
+/// index key alone. Safe for concurrent reading; one process writes at a time.</summary>
+public sealed class ChunkIndex : IDisposable
+{
+    public const long DefaultCeiling = 256L << 20; // bytes
+    const int Slots = 64;
+    const int MergeFrom = 8; // runs in use
+
+    readonly string _folder;
+    readonly Id16 _vault;
+    readonly DomainKeys _domain;
+    readonly long _ceiling;
+    readonly Lock _lock = new();
+    readonly List<IndexedPack> _packs = [];
+    readonly Dictionary<Hash32, int> _packNumbers = [];
+    readonly HashSet<Hash32> _gone = [];
+    readonly List<IndexRun> _retired = [];
+    volatile LoadedRun[] _runs = [];
+
+    ChunkIndex(string folder, Id16 vault, DomainKeys domain, long ceiling)
+    {
+        _folder = folder;
+        _vault = vault;
+        _domain = domain;
+        _ceiling = ceiling;
+    }
+
+    sealed record LoadedRun(int Slot, IndexRun Run, int[] Packs);
+
+    public Id16 Domain => _domain.Domain;
+    public long ResidentBytes => _runs.Sum(r => r.Run.ResidentBytes);
+    public long Chunks => _runs.Sum(r => r.Run.Count);
+
+    /// <summary>Opens what runs there are. A damaged run is left out: the packs it named are then missing, and <see cref="AddMissing"/> brings them back.</summary>
+    /// <param name="folder">Folder of this domain's runs; made where it is missing.</param>
+    /// <param name="vault">Vault id.</param>
+    /// <param name="domain">Keys of the domain.</param>
+    /// <param name="ceiling">Bytes of memory for filters, fences and blocks.</param>
+    public static ChunkIndex Open(string folder, Id16 vault, DomainKeys domain, long ceiling = DefaultCeiling)
+    {
+        var index = new ChunkIndex(folder, vault, domain, ceiling);
+        index.Load();
+        return index;
+    }
+
+    public IndexedPack Pack(int number)
+    {
+        lock (_lock)
+            return _packs[number];
+    }
+
+    /// <summary>Packs the runs name and that have not been dropped.</summary>
+    public List<IndexedPack> Packs()
+    {
+        lock (_lock)
+            return [.. _packs.Where(p => !_gone.Contains(p.Name))];
+    }
+
+    public bool Knows(Hash32 pack)
+    {
+        lock (_lock)
+            return _packNumbers.ContainsKey(pack) && !_gone.Contains(pack);
+    }
+
+    /// <summary>Packs that are no longer in the vault, or not to be believed: their chunks count as not there.</summary>
+    public void Drop(IEnumerable<Hash32> packs)
+    {
+        lock (_lock)
+            _gone.UnionWith(packs);
+    }
+
+    /// <summary>Finds a chunk by its id; newest runs first, dropped packs passed over.</summary>
+    public bool TryFind(Hash32 id, out ChunkPlace place)
+    {
+        var prefix = id.Prefix;
+        foreach (var run in _runs)
+        {
+            if (!run.Run.TryFind(prefix, out var pack, out var number))
+                continue;
+            place = new ChunkPlace(run.Packs[pack], number);
+            if (_gone.Count == 0 || !_gone.Contains(Pack(place.Pack).Name))
+                return true;
+        }
+        place = default;
+        return false;
+    }
+
+    /// <summary>All places of a chunk, for when the first is damaged: one of each run.</summary>
+    public List<ChunkPlace> FindAll(Hash32 id)
+    {
+        var places = new List<ChunkPlace>();
+        foreach (var run in _runs)
+        {
+            if (run.Run.TryFind(id.Prefix, out var pack, out var number))
+                places.Add(new ChunkPlace(run.Packs[pack], number));
+        }
+        return places;
+    }
+
+    /// <summary>Writes a run for packs not yet named by any, and merges runs where there are many.</summary>
+    /// <param name="packs">Pack, class and ids in pack order.</param>
+    public void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs)
+    {
+        if (packs.Count == 0)
+            return;
+        using var writing = LockFolder();
+        Load();
+        var fresh = packs.Where(p => !_packNumbers.ContainsKey(p.Name)).ToList();
+        if (fresh.Count == 0)
+            return;
+        var entries = new IndexEntry[fresh.Sum(p => p.Ids.Length)];
+        var at = 0;
+        for (var p = 0; p < fresh.Count; p++)
+        {
+            for (var i = 0; i < fresh[p].Ids.Length; i++)
+                entries[at++] = new IndexEntry(fresh[p].Ids[i].Prefix, (uint)p, (uint)i);
+        }
+        Array.Sort(entries);
+        Write(FreeSlot(), [.. fresh.Select(p => new IndexedPack(p.Name, p.Class))], entries.Length, entries);
+        Load();
+        if (_runs.Length >= MergeFrom)
+            Merge();
+    }
+
+    /// <summary>Reads the footers of packs no run names, in parallel, and adds them: after a crash, a lost cache, or another writer's work.</summary>
+    /// <param name="store">Where the packs are.</param>
+    /// <param name="packs">Packs that may be missing.</param>
+    /// <param name="progress">Footers read so far, of how many.</param>
+    /// <param name="ct">Stops between packs.</param>
+    /// <returns>Packs whose footer could not be read, with the reason.</returns>
+    public List<(Hash32 Pack, HoldfastException Fault)> AddMissing(IStore store, IEnumerable<Hash32> packs, IProgress<(int Done, int All)>? progress, CancellationToken ct)
+    {
+        var missing = packs.Where(p => !Knows(p)).Distinct().ToList();
+        var faults = new List<(Hash32, HoldfastException)>();
+        var done = 0;
+        const int group = 256; // packs: at most some hundred MiB of ids, usually a few
+        for (var start = 0; start < missing.Count; start += group)
+        {
+            var read = new List<(Hash32, KeyClass, Hash32[])>();
+            Parallel.ForEach(missing.Skip(start).Take(group), new ParallelOptions { CancellationToken = ct, MaxDegreeOfParallelism = 2 * Environment.ProcessorCount }, name =>
+            {
+                try
+                {
+                    using var pack = PackReader.OpenFooter(store, name, _vault, _domain);
+                    lock (read)
+                        read.Add((name, pack.Header.Seal.Class, pack.Footer.Ids));
+                }
+                catch (HoldfastException e) when (e.Code is not ErrorCode.KeyTooNarrow)
+                {
+                    lock (faults)
+                        faults.Add((name, e));
+                }
+                catch (HoldfastException)
+                {
+                    // Of another domain: its own index names it.
+                }
+                progress?.Report((Interlocked.Increment(ref done), missing.Count));
+            });
+            Add(read);
+        }
+        return faults;
+    }
+
+    string SlotPath(int slot) => Path.Combine(_folder, $"run-{slot:d2}");
+
+    int FreeSlot()
+    {
+        var used = _runs.Select(r => r.Slot).ToHashSet();
+        return Enumerable.Range(0, Slots).First(s => !used.Contains(s));
+    }
+
+    void Load()
+    {
+        lock (_lock)
+        {
+            var before = _runs.ToDictionary(r => r.Slot);
+            var resident = _ceiling;
+            var runs = new List<LoadedRun>();
+            for (var slot = 0; slot < Slots; slot++)
+            {
+                if (before.Remove(slot, out var same) && same.Run.IsStill(SlotPath(slot)))
+                {
+                    resident -= same.Run.ResidentBytes;
+                    runs.Add(same);
+                    continue;
+                }
+                if (same is not null)
+                    _retired.Add(same.Run); // others may be reading it
+                if (IndexRun.TryOpen(SlotPath(slot), _vault, resident / 2) is not { } run)
+                    continue;
+                if (run.Domain != _domain.Domain || run.Generation != _domain.Generation)
+                {
+                    run.Dispose();
+                    continue;
+                }
+                resident -= run.ResidentBytes;
+                runs.Add(new LoadedRun(slot, run, [.. run.Packs.Select(Number)]));
+            }
+            _runs = [.. runs.OrderByDescending(r => r.Run.Count)]; // most chunks are in the largest
+        }
+    }
+
+    int Number(IndexedPack pack)
+    {
+        if (!_packNumbers.TryGetValue(pack.Name, out var number))
+        {
+            number = _packs.Count;
+            _packs.Add(pack);
+            _packNumbers.Add(pack.Name, number);
+        }
+        return number;
+    }
+
+    /// <summary>Merges the smaller runs until each is at most half of the next: a chunk is rewritten a logarithmic number of times.</summary>
+    void Merge()
+    {
+        var ascending = _runs.Reverse().ToList();
+        var take = 2;
+        var total = ascending[0].Run.Count + ascending[1].Run.Count;
+        while (take < ascending.Count && ascending[take].Run.Count < 2 * total)
+            total += ascending[take++].Run.Count;
+        var merged = ascending.Take(take).ToList();
+        var packs = merged.SelectMany(r => r.Run.Packs).Distinct().Where(p => !_gone.Contains(p.Name)).ToList();
+        var numbers = packs.Select((p, i) => (p.Name, i)).ToDictionary(p => p.Name, p => (uint)p.i);
+        var gone = merged.Any(r => r.Run.Packs.Any(p => !numbers.ContainsKey(p.Name)));
+        var count = gone ? MergedEntries(merged, numbers).LongCount() : merged.Sum(r => r.Run.Count);
+        Write(FreeSlot(), packs, count, MergedEntries(merged, numbers));
+        foreach (var run in merged)
+            CacheFile.Empty(SlotPath(run.Slot));
+        Load();
+    }
+
+    static IEnumerable<IndexEntry> MergedEntries(List<LoadedRun> runs, Dictionary<Hash32, uint> numbers)
+    {
+        var queue = new PriorityQueue<(IEnumerator<IndexEntry> Run, uint?[] Map), IndexEntry>();
+        foreach (var run in runs)
+        {
+            var map = run.Run.Packs.Select(p => numbers.TryGetValue(p.Name, out var n) ? n : (uint?)null).ToArray();
+            Next(run.Run.Entries().GetEnumerator(), map);
+        }
+        while (queue.TryDequeue(out var head, out var entry))
+        {
+            yield return entry;
+            Next(head.Run, head.Map);
+        }
+
+        void Next(IEnumerator<IndexEntry> rest, uint?[] map)
+        {
+            while (rest.MoveNext())
+            {
+                if (map[rest.Current.Pack] is not { } pack)
+                    continue;
+                queue.Enqueue((rest, map), rest.Current with { Pack = pack });
+                return;
+            }
+            rest.Dispose();
+        }
+    }
+
+    void Write(int slot, IReadOnlyList<IndexedPack> packs, long count, IEnumerable<IndexEntry> entries) =>
+        CacheFile.Replace(SlotPath(slot), file =>
+        {
+            var writer = new IndexRunWriter(file, _vault, _domain.Domain, _domain.Generation, packs, count);
+            foreach (var entry in entries)
+                writer.Add(entry);
+            writer.Finish();
+        });
+
+    FileStream LockFolder()
+    {
+        Directory.CreateDirectory(_folder);
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return new FileStream(Path.Combine(_folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (attempt < 6_000)
+            {
+                Thread.Yield();
+                Task.Delay(10).Wait();
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var run in _runs)
+            run.Run.Dispose();
+        foreach (var run in _retired)
+            run.Dispose();
+        _runs = [];
+    }
+}

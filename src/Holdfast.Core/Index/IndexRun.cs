@@ -1,0 +1,214 @@
+using System.Buffers.Binary;
+using Holdfast.Core.Codec;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Index;
+
+/// <summary>One sorted run on disk. Its filter and fences are in memory; its blocks too where it is small, else they are read one at a time.</summary>
+/// <remarks>Safe for concurrent use. A block that fails its check is an <c>IndexDamaged</c> fault: the index is then rebuilt from footers.</remarks>
+public sealed class IndexRun : IDisposable
+{
+    readonly SafeFileHandle _file;
+    readonly byte[] _filter;
+    readonly ulong[] _fences;
+    readonly byte[]? _blocks;
+    readonly long _blocksAt;
+    readonly (long Length, DateTime Written) _version;
+
+    IndexRun(SafeFileHandle file, Id16 domain, uint generation, IndexedPack[] packs, long count, byte[] filter, ulong[] fences, byte[]? blocks, long blocksAt)
+    {
+        _file = file;
+        Domain = domain;
+        Generation = generation;
+        Packs = packs;
+        Count = count;
+        _filter = filter;
+        _fences = fences;
+        _blocks = blocks;
+        _blocksAt = blocksAt;
+        _version = (RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file));
+    }
+
+    /// <summary>True where the path still holds the file this run was opened from.</summary>
+    public bool IsStill(string path) => File.Exists(path) && (new FileInfo(path).Length, File.GetLastWriteTimeUtc(path)) == _version;
+
+    public Id16 Domain { get; }
+    public uint Generation { get; }
+    public IndexedPack[] Packs { get; }
+
+    /// <summary>Entries.</summary>
+    public long Count { get; }
+
+    /// <summary>Bytes this run keeps in memory.</summary>
+    public long ResidentBytes => _filter.Length + _fences.Length * 8L + (_blocks?.Length ?? 0) + Packs.Length * 40L;
+
+    /// <summary>Opens a run file; null where it is damaged, of another vault, or of a newer format: then it is rebuilt.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="vault">Vault id it must be of.</param>
+    /// <param name="residentLimit">Bytes of blocks that may be kept in memory.</param>
+    public static IndexRun? TryOpen(string path, Id16 vault, long residentLimit)
+    {
+        if (!File.Exists(path))
+            return null;
+        var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        try
+        {
+            if (TryRead(file, vault, residentLimit) is { } run)
+                return run;
+        }
+        catch (IOException)
+        {
+        }
+        file.Dispose();
+        return null;
+    }
+
+    static IndexRun? TryRead(SafeFileHandle file, Id16 vault, long residentLimit)
+    {
+        var length = RandomAccess.GetLength(file);
+        var fixedPart = new byte[IndexFormat.FixedHeader];
+        if (length < fixedPart.Length || RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length
+            || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault)
+            return null;
+        var reader = new ByteReader(fixedPart.AsSpan(ObjectHeader.Size));
+        var packCount = reader.U32();
+        var generation = reader.U32();
+        var count = reader.U64();
+        var filterLength = reader.U64();
+        var blockCount = reader.U64();
+        if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > int.MaxValue
+            || blockCount != (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock || blockCount > int.MaxValue / 8)
+            return null;
+        var tableLength = (int)packCount * (long)IndexFormat.PackRecord;
+        var metaEnd = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8 + 4;
+        var blocksAt = IndexRunWriter.BlocksAt(metaEnd);
+        if (length != (blockCount == 0 ? metaEnd : blocksAt + (long)blockCount * IndexFormat.BlockSize) || tableLength > int.MaxValue)
+            return null;
+
+        var table = new byte[tableLength];
+        var filter = new byte[filterLength];
+        var fenceBytes = new byte[blockCount * 8 + 4];
+        var offset = (long)fixedPart.Length;
+        foreach (var part in new[] { table, filter, fenceBytes })
+        {
+            if (RandomAccess.Read(file, part, offset) != part.Length)
+                return null;
+            offset += part.Length;
+        }
+        var crc = IndexFormat.Crc(fenceBytes.AsSpan(0, fenceBytes.Length - 4), IndexFormat.Crc(filter, IndexFormat.Crc(table, IndexFormat.Crc(fixedPart))));
+        if (crc != BinaryPrimitives.ReadUInt32LittleEndian(fenceBytes.AsSpan(fenceBytes.Length - 4)))
+            return null;
+        var packs = new IndexedPack[packCount];
+        for (var i = 0; i < packs.Length; i++)
+        {
+            var record = table.AsSpan(i * IndexFormat.PackRecord);
+            packs[i] = new IndexedPack(new Hash32(record[..Hash32.Size]), (KeyClass)record[Hash32.Size]);
+        }
+        var fences = new ulong[blockCount];
+        for (var i = 0; i < fences.Length; i++)
+            fences[i] = BinaryPrimitives.ReadUInt64LittleEndian(fenceBytes.AsSpan(i * 8));
+
+        byte[]? blocks = null;
+        if ((long)blockCount * IndexFormat.BlockSize <= residentLimit)
+        {
+            blocks = new byte[blockCount * IndexFormat.BlockSize];
+            if (RandomAccess.Read(file, blocks, blocksAt) != blocks.Length)
+                return null;
+            for (var i = 0; i < fences.Length; i++)
+            {
+                if (!IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i))
+                    return null;
+            }
+        }
+        return new IndexRun(file, header.Domain, generation, packs, (long)count, filter, fences, blocks, blocksAt);
+    }
+
+    /// <summary>Looks up the first place of a chunk.</summary>
+    /// <param name="id">First half of the id.</param>
+    /// <param name="pack">Number in <see cref="Packs"/>.</param>
+    /// <param name="number">Number of the chunk in the pack.</param>
+    public bool TryFind(UInt128 id, out uint pack, out uint number)
+    {
+        pack = number = 0;
+        if (Count == 0 || !BloomFilter.MayContain(_filter, id))
+            return false;
+        var key = (ulong)(id >> 64);
+        var at = Math.Max(0, LowerBound(key) - 1);
+        Span<byte> buffer = stackalloc byte[_blocks is null ? IndexFormat.BlockSize : 0];
+        for (; at < _fences.Length && _fences[at] <= key; at++)
+        {
+            var block = Block(at, buffer);
+            var entries = EntriesIn(at);
+            var low = 0;
+            var high = entries;
+            while (low < high)
+            {
+                var middle = (low + high) >> 1;
+                if (BinaryPrimitives.ReadUInt128BigEndian(block[(middle * IndexFormat.EntrySize)..]) < id)
+                    low = middle + 1;
+                else
+                    high = middle;
+            }
+            if (low == entries)
+                continue;
+            var entry = Entry(block, low);
+            if (entry.Id != id)
+                return false;
+            pack = entry.Pack;
+            number = entry.Number;
+            return true;
+        }
+        return false;
+    }
+
+    /// <summary>All entries, ascending: for merging.</summary>
+    public IEnumerable<IndexEntry> Entries()
+    {
+        var buffer = new byte[IndexFormat.BlockSize];
+        for (var b = 0; b < _fences.Length; b++)
+        {
+            var count = EntriesIn(b);
+            for (var i = 0; i < count; i++)
+            {
+                if (i == 0)
+                    Block(b, buffer).CopyTo(buffer);
+                yield return Entry(buffer, i);
+            }
+        }
+    }
+
+    int EntriesIn(int block) => (int)Math.Min(IndexFormat.EntriesPerBlock, Count - (long)block * IndexFormat.EntriesPerBlock);
+
+    static IndexEntry Entry(ReadOnlySpan<byte> block, int i)
+    {
+        var at = block[(i * IndexFormat.EntrySize)..];
+        return new IndexEntry(BinaryPrimitives.ReadUInt128BigEndian(at), BinaryPrimitives.ReadUInt32LittleEndian(at[16..]), BinaryPrimitives.ReadUInt32LittleEndian(at[20..]));
+    }
+
+    ReadOnlySpan<byte> Block(int number, Span<byte> buffer)
+    {
+        if (_blocks is not null)
+            return _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize);
+        if (RandomAccess.Read(_file, buffer, _blocksAt + (long)number * IndexFormat.BlockSize) != buffer.Length || !IsSound(buffer, number))
+            throw new HoldfastException(ErrorCode.IndexDamaged,
+                "A block of the chunk index is damaged.",
+                "Run `holdfast verify --rebuild-index`: the index is a cache and is rebuilt from the packs themselves.");
+        return buffer;
+    }
+
+    static bool IsSound(ReadOnlySpan<byte> block, int number) =>
+        IndexFormat.Crc(block[..IndexFormat.CheckOffset], (uint)number) == BinaryPrimitives.ReadUInt32LittleEndian(block[IndexFormat.CheckOffset..]);
+
+    /// <summary>Number of the first fence that is not below the key.</summary>
+    int LowerBound(ulong key)
+    {
+        var at = _fences.AsSpan().BinarySearch(key);
+        if (at < 0)
+            return ~at;
+        while (at > 0 && _fences[at - 1] == key)
+            at--;
+        return at;
+    }
+
+    public void Dispose() => _file.Dispose();
+}

@@ -1,0 +1,103 @@
+using System.Buffers.Binary;
+using Holdfast.Core.Codec;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Index;
+
+/// <summary>Writes one sorted run as a stream: memory is the filter, the fences and one block (docs/format.md, section 8).</summary>
+public sealed class IndexRunWriter
+{
+    readonly SafeFileHandle _file;
+    readonly byte[] _filter;
+    readonly ulong[] _fences;
+    readonly byte[] _block = new byte[IndexFormat.BlockSize];
+    readonly byte[] _head;
+    readonly long _blocksAt;
+    readonly long _count;
+    long _written;
+    int _inBlock;
+    IndexEntry _last;
+
+    /// <param name="file">An empty file, written at explicit offsets; the caller makes it durable and gives it its name.</param>
+    /// <param name="vault">Vault id.</param>
+    /// <param name="domain">Trust domain.</param>
+    /// <param name="generation">Dedup key generation of the ids.</param>
+    /// <param name="packs">Pack table; entries name packs by their number in it.</param>
+    /// <param name="count">Entries that will follow.</param>
+    public IndexRunWriter(SafeFileHandle file, Id16 vault, Id16 domain, uint generation, IReadOnlyList<IndexedPack> packs, long count)
+    {
+        _file = file;
+        _count = count;
+        _filter = new byte[BloomFilter.SizeFor(count)];
+        var blocks = (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock;
+        _fences = new ulong[blocks];
+
+        var head = new ByteWriter(IndexFormat.FixedHeader + packs.Count * IndexFormat.PackRecord);
+        new ObjectHeader(ObjectType.IndexRun, vault, domain, 0).Write(head);
+        head.U32((uint)packs.Count);
+        head.U32(generation);
+        head.U64((ulong)count);
+        head.U64((ulong)_filter.Length);
+        head.U64((ulong)blocks);
+        head.Reserve(IndexFormat.FixedHeader - head.Length).Clear();
+        foreach (var pack in packs)
+        {
+            head.Hash(pack.Name);
+            head.U8((byte)pack.Class);
+            head.Reserve(7).Clear();
+        }
+        _head = head.ToArray();
+        _blocksAt = BlocksAt(_head.Length + _filter.Length + _fences.Length * 8L + 4);
+    }
+
+    internal static long BlocksAt(long metaEnd) => (metaEnd + IndexFormat.BlockSize - 1) / IndexFormat.BlockSize * IndexFormat.BlockSize;
+
+    /// <summary>Adds the next entry; entries ascend.</summary>
+    public void Add(IndexEntry entry)
+    {
+        if (_written > 0 && entry <= _last)
+            throw new ArgumentException("Entries ascend.", nameof(entry));
+        if (_inBlock == IndexFormat.EntriesPerBlock)
+            FlushBlock();
+        if (_inBlock == 0)
+            _fences[_written / IndexFormat.EntriesPerBlock] = (ulong)(entry.Id >> 64);
+        var at = _block.AsSpan(_inBlock * IndexFormat.EntrySize);
+        BinaryPrimitives.WriteUInt128BigEndian(at, entry.Id);
+        BinaryPrimitives.WriteUInt32LittleEndian(at[16..], entry.Pack);
+        BinaryPrimitives.WriteUInt32LittleEndian(at[20..], entry.Number);
+        BloomFilter.Add(_filter, entry.Id);
+        _last = entry;
+        _inBlock++;
+        _written++;
+    }
+
+    /// <summary>Writes what stands before the blocks.</summary>
+    public void Finish()
+    {
+        if (_written != _count)
+            throw new InvalidOperationException("Another number of entries was promised.");
+        if (_inBlock > 0)
+            FlushBlock();
+        var fences = new byte[_fences.Length * 8];
+        for (var i = 0; i < _fences.Length; i++)
+            BinaryPrimitives.WriteUInt64LittleEndian(fences.AsSpan(i * 8), _fences[i]);
+        var crc = IndexFormat.Crc(fences, IndexFormat.Crc(_filter, IndexFormat.Crc(_head)));
+        var tail = new byte[4];
+        BinaryPrimitives.WriteUInt32LittleEndian(tail, crc);
+        var offset = 0L;
+        foreach (var part in new[] { _head, _filter, fences, tail })
+        {
+            RandomAccess.Write(_file, part, offset);
+            offset += part.Length;
+        }
+    }
+
+    void FlushBlock()
+    {
+        _block.AsSpan(_inBlock * IndexFormat.EntrySize).Clear();
+        var number = (_written - 1) / IndexFormat.EntriesPerBlock;
+        BinaryPrimitives.WriteUInt32LittleEndian(_block.AsSpan(IndexFormat.CheckOffset), IndexFormat.Crc(_block.AsSpan(0, IndexFormat.CheckOffset), (uint)number));
+        RandomAccess.Write(_file, _block, _blocksAt + number * IndexFormat.BlockSize);
+        _inBlock = 0;
+    }
+}
