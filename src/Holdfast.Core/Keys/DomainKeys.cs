@@ -40,7 +40,7 @@ public sealed class DomainKeys : IDisposable
     /// <exception cref="KeyNotFoundException">No such generation.</exception>
     public Hash32 ChunkId(KeyClass keyClass, Hash32 digest, uint generation)
     {
-        var label = KeyLabels.ChunkId;
+        var label = Labels.ChunkId;
         Span<byte> message = stackalloc byte[label.Length + 1 + Hash32.Size];
         label.CopyTo(message);
         message[label.Length] = (byte)keyClass;
@@ -54,7 +54,7 @@ public sealed class DomainKeys : IDisposable
     public Id16 SourceId(ReadOnlySpan<byte> name)
     {
         var writer = new ByteWriter();
-        writer.Raw(KeyLabels.SourceId);
+        writer.Raw(Labels.SourceId);
         writer.Id(Domain);
         writer.Raw(name);
         Span<byte> mac = stackalloc byte[Hash32.Size];

@@ -31,7 +31,7 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
             secret.Raw(earlierSeed.Span);
         }
         using var keyPair = KeyPair(seed, vault, epoch);
-        var box = SealedBox.Seal(keyPair.PublicKey, secret.Span, Context(vault, epoch));
+        var box = SealedBox.Seal(keyPair.PublicKey, Labels.Keyring, Context(vault, epoch), secret.Span);
 
         var body = new ByteWriter(4096);
         using var salt = SecretBytes.Random(Hash32.Size);
@@ -82,7 +82,7 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
         domains = [];
         earlierSeeds = [];
         using var keyPair = KeyPair(seed, Vault, Epoch);
-        if (!SealedBox.TryOpen(keyPair, Box, Context(Vault, Epoch), out var secret))
+        if (!SealedBox.TryOpen(keyPair, Labels.Keyring, Context(Vault, Epoch), Box, out var secret))
             return false;
         using (secret)
         {
@@ -110,14 +110,13 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
         var context = new ByteWriter();
         context.Id(vault);
         context.U32(epoch);
-        using var keySeed = Kdf.DeriveKey(seed.Span, KeyLabels.KeyringSeed, context.Span);
+        using var keySeed = Kdf.DeriveKey(seed.Span, Labels.KeyringSeed, context.Span);
         return new XWingPrivateKey(keySeed.Span);
     }
 
     static byte[] Context(Id16 vault, uint epoch)
     {
         var context = new ByteWriter();
-        context.Raw(KeyLabels.Keyring);
         context.Id(vault);
         context.U32(epoch);
         return context.ToArray();

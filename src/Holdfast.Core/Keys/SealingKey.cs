@@ -23,7 +23,7 @@ public sealed record SealingKey(Id16 Domain, KeyClass Class, Id16 Source, uint E
         context.Id(domain);
         context.U8((byte)keyClass);
         context.Id(source);
-        return Kdf.DeriveKey(openingSeed.Span, KeyLabels.SealingSeed, context.Span);
+        return Kdf.DeriveKey(openingSeed.Span, Labels.SealingSeed, context.Span);
     }
 
     public static SealingKey Create(SecretBytes openingSeed, Id16 vault, uint epoch, Id16 domain, KeyClass keyClass, Id16 source)
@@ -65,7 +65,7 @@ public sealed record SealingKey(Id16 Domain, KeyClass Class, Id16 Source, uint E
     static Id16 IdOf(byte[] publicKey)
     {
         using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        sha.AppendData(KeyLabels.SealingKeyId);
+        sha.AppendData(Labels.SealingKeyId);
         sha.AppendData(publicKey);
         return new Id16(sha.GetHashAndReset().AsSpan(0, Id16.Size));
     }

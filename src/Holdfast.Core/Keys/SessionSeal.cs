@@ -22,7 +22,7 @@ public sealed record SessionSeal(Id16 Domain, KeyClass Class, uint Epoch, Id16 S
         context.U32(Epoch);
         context.Id(Session);
         context.Id(SealingKeyId);
-        return Kdf.DeriveKey(sharedSecret.Span, KeyLabels.Session, context.Span);
+        return Kdf.DeriveKey(sharedSecret.Span, Labels.Session, context.Span);
     }
 
     /// <summary>Makes a session secret for the key's holder: one encapsulation, to be used for one session at most an hour.</summary>
@@ -37,19 +37,19 @@ public sealed record SessionSeal(Id16 Domain, KeyClass Class, uint Epoch, Id16 S
     }
 
     public static AeadKey PackKey(SecretBytes sessionKey, Id16 packSalt) =>
-        AeadKey.Derive(sessionKey.Span, KeyLabels.Pack, packSalt.ToArray());
+        AeadKey.Derive(sessionKey.Span, Labels.Pack, packSalt.ToArray());
 
     public static AeadKey SectionKey(SecretBytes sessionKey, byte section, Id16 snapshot)
     {
         var context = new ByteWriter();
         context.U8(section);
         context.Id(snapshot);
-        return AeadKey.Derive(sessionKey.Span, KeyLabels.Section, context.Span);
+        return AeadKey.Derive(sessionKey.Span, Labels.Section, context.Span);
     }
 
     public static AeadKey FooterKey(DomainKeys domain, Id16 packSalt) =>
-        AeadKey.Derive(domain.Index.Span, KeyLabels.Footer, packSalt.ToArray());
+        AeadKey.Derive(domain.Index.Span, Labels.Footer, packSalt.ToArray());
 
     public static AeadKey ReferencesKey(DomainKeys domain, Id16 snapshot) =>
-        AeadKey.Derive(domain.Index.Span, KeyLabels.References, snapshot.ToArray());
+        AeadKey.Derive(domain.Index.Span, Labels.References, snapshot.ToArray());
 }

@@ -32,7 +32,7 @@ public sealed class FrameSealer(int level) : IDisposable
             _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
         Span<byte> nonce = stackalloc byte[Aead.NonceSize];
         FrameNonce.Write(nonce, number);
-        packKey.Seal(nonce, plain, _stored.AsSpan(0, length), KeyLabels.Frame);
+        packKey.Seal(nonce, plain, _stored.AsSpan(0, length), Labels.Frame);
         return _stored.AsSpan(0, length);
     }
 
@@ -58,7 +58,7 @@ public sealed class FrameOpener : IDisposable
         Span<byte> nonce = stackalloc byte[Aead.NonceSize];
         FrameNonce.Write(nonce, number);
         var plain = _plain.AsSpan(0, length);
-        if (!packKey.TryOpen(nonce, stored, plain, KeyLabels.Frame))
+        if (!packKey.TryOpen(nonce, stored, plain, Labels.Frame))
             throw PackFormat.Damaged(pack, $"frame {number} does not open");
         if (codec == PackFormat.CodecStored)
             return length == payloadLength ? plain : throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");

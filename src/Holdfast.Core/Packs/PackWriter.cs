@@ -101,7 +101,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     internal static byte[] FooterAad(ReadOnlySpan<byte> header)
     {
         var aad = new ByteWriter();
-        aad.Raw(KeyLabels.Footer);
+        aad.Raw(Labels.Footer);
         aad.Raw(header[..PackFormat.BoundHeaderSize]);
         return aad.ToArray();
     }

@@ -57,6 +57,9 @@ public sealed class EntryBatch
     /// <summary>Chunks in file order; null where the file is one chunk (then <see cref="Digest"/> names it and its length is the size) or empty.</summary>
     public ChunkRef[]?[] Chunks { get; } = new ChunkRef[MaxRows][];
 
+    /// <summary>Where the list of chunks is too long for a node: the chunks that hold the list. Null otherwise.</summary>
+    public ChunkRef[]?[] ChunkLists { get; } = new ChunkRef[MaxRows][];
+
     /// <summary>Data ranges of a sparse file, ascending, not touching; null where there are no holes. Chunks then hold the ranges' bytes, joined.</summary>
     public Extent[]?[] Extents { get; } = new Extent[MaxRows][];
 
@@ -89,6 +92,7 @@ public sealed class EntryBatch
         Xattrs[row] = null;
         Digest[row] = Hash32.None;
         Chunks[row] = null;
+        ChunkLists[row] = null;
         Extents[row] = null;
         State[row] = ContentState.None;
         return row;
@@ -116,6 +120,7 @@ public sealed class EntryBatch
         Xattrs[to] = from.Xattrs[row];
         Digest[to] = from.Digest[row];
         Chunks[to] = from.Chunks[row];
+        ChunkLists[to] = from.ChunkLists[row];
         Extents[to] = from.Extents[row];
         State[to] = from.State[row];
         return to;
