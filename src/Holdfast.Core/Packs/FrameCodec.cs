@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Holdfast.Core.Crypto;
-using Holdfast.Core.Keys;
 using ZstdNet;
 
 namespace Holdfast.Core.Packs;
