@@ -50,6 +50,15 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
         writer.U64(BodyLength);
     }
 
+    /// <summary>An object: header, then body.</summary>
+    public static byte[] Wrap(ObjectType type, Id16 vault, Id16 domain, ByteWriter body)
+    {
+        var whole = new ByteWriter(Size + body.Length);
+        new ObjectHeader(type, vault, domain, (ulong)body.Length).Write(whole);
+        whole.Raw(body.Span);
+        return whole.ToArray();
+    }
+
     /// <summary>Total. Accepts only what this version of the program can read.</summary>
     public static bool TryParse(ReadOnlySpan<byte> bytes, out ObjectHeader header)
     {

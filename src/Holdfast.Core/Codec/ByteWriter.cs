@@ -12,6 +12,7 @@ public sealed class ByteWriter(int capacity = 256)
     public int Length { get; private set; }
 
     public ReadOnlySpan<byte> Span => _buffer.AsSpan(0, Length);
+    internal Span<byte> MutableSpan => _buffer.AsSpan(0, Length);
     public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
     public byte[] ToArray() => Span.ToArray();
     public void Clear() => Length = 0;

@@ -65,6 +65,13 @@ public sealed class ChunkIndex : IDisposable
             return [.. _packs.Where(p => !_gone.Contains(p.Name))];
     }
 
+    /// <summary>Numbers of those of the packs that the runs name.</summary>
+    public List<int> NumbersOf(IEnumerable<Hash32> packs)
+    {
+        lock (_lock)
+            return [.. packs.Where(_packNumbers.ContainsKey).Select(p => _packNumbers[p])];
+    }
+
     public bool Knows(Hash32 pack)
     {
         lock (_lock)
@@ -79,9 +86,11 @@ public sealed class ChunkIndex : IDisposable
     }
 
     /// <summary>Finds a chunk by its id; newest runs first, dropped packs passed over.</summary>
-    public bool TryFind(Hash32 id, out ChunkPlace place)
+    public bool TryFind(Hash32 id, out ChunkPlace place) => TryFind(id.Prefix, out place);
+
+    /// <summary>The same by the first half of the id: what is read there is checked against its digest anyway.</summary>
+    public bool TryFind(UInt128 prefix, out ChunkPlace place)
     {
-        var prefix = id.Prefix;
         foreach (var run in _runs)
         {
             if (!run.Run.TryFind(prefix, out var pack, out var number))

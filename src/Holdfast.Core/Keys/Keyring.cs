@@ -44,10 +44,7 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
             key.Write(body);
         body.Bytes(box);
 
-        var whole = new ByteWriter(body.Length + ObjectHeader.Size);
-        new ObjectHeader(ObjectType.Keyring, vault, Id16.None, (ulong)body.Length).Write(whole);
-        whole.Raw(body.Span);
-        return whole.ToArray();
+        return ObjectHeader.Wrap(ObjectType.Keyring, vault, Id16.None, body);
     }
 
     public static bool TryParse(ReadOnlySpan<byte> bytes, out Keyring? keyring)

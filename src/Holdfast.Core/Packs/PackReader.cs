@@ -154,6 +154,10 @@ public sealed class PackReader : IDisposable
 public sealed class FrameBuffer : IDisposable
 {
     byte[] _stored = [];
+    int _length;
+
+    /// <summary>The stored bytes of the frame read last.</summary>
+    internal ReadOnlySpan<byte> LastStored => _stored.AsSpan(0, _length);
 
     internal FrameOpener Opener { get; } = new();
 
@@ -161,6 +165,7 @@ public sealed class FrameBuffer : IDisposable
     {
         if (_stored.Length < length)
             _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
+        _length = length;
         return _stored.AsSpan(0, length);
     }
 

@@ -17,7 +17,7 @@ public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Clas
 /// <param name="put">The writer's key.</param>
 /// <param name="source">Source id: decides which sealing keys are used.</param>
 /// <param name="store">Where packs are staged.</param>
-/// <param name="enter">Gives a finished pack its name, durably.</param>
+/// <param name="enter">Takes over a finished pack: gives it its name, durably, now or by the time the session is committed, and disposes of it.</param>
 /// <param name="time">For the hour after which a session takes a new secret.</param>
 public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, Hash32> enter, TimeProvider time) : IDisposable
 {

@@ -94,7 +94,9 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         Append(stored);
 
         var name = new Hash32(_sha.GetHashAndReset());
-        session.Enter(_staged, new WrittenPack(_slot, name, _staged.Length, keyClass, [.. _ids]));
+        var staged = _staged;
+        _staged = null; // from here on the session's
+        session.Enter(staged, new WrittenPack(_slot, name, staged.Length, keyClass, [.. _ids]));
         Reset();
     }
 

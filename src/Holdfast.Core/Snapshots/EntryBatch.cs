@@ -3,67 +3,80 @@ namespace Holdfast.Core.Snapshots;
 /// <summary>Up to <see cref="MaxRows"/> entries of a tree, in tree order, as columns: no object per entry.</summary>
 /// <remarks>The source fills a row's path and attributes; the engine fills what it found in the content. Filled by one thread at a time;
 /// different rows may be filled by different threads. Reused after <see cref="Clear"/>.</remarks>
-public sealed class EntryBatch
+/// <param name="capacity">Rows it has room for; more than <see cref="MaxRows"/> for those who do not write nodes.</param>
+public sealed class EntryBatch(int capacity)
 {
     public const int MaxRows = 1_024;
 
-    byte[] _paths = new byte[64 * MaxRows];
-    readonly int[] _pathEnds = new int[MaxRows];
+    public EntryBatch() : this(MaxRows)
+    {
+    }
+
+    byte[] _paths = new byte[64 * capacity];
+    readonly int[] _pathEnds = new int[capacity];
 
     public int Count { get; private set; }
 
     /// <summary>Bytes of all paths; a source closes a batch early where these grow past a mebibyte.</summary>
     public int PathBytes => Count == 0 ? 0 : _pathEnds[Count - 1];
 
-    public bool IsFull => Count == MaxRows || PathBytes > 1 << 20;
+    public bool IsFull => Count == capacity || PathBytes > 1 << 20;
 
-    public EntryKind[] Kind { get; } = new EntryKind[MaxRows];
+    public EntryKind[] Kind { get; } = new EntryKind[capacity];
 
     /// <summary>Permission, set-id and sticky bits: 0 to 0o7777.</summary>
-    public uint[] Mode { get; } = new uint[MaxRows];
-    public uint[] Uid { get; } = new uint[MaxRows];
-    public uint[] Gid { get; } = new uint[MaxRows];
+    public uint[] Mode { get; } = new uint[capacity];
+    public uint[] Uid { get; } = new uint[capacity];
+    public uint[] Gid { get; } = new uint[capacity];
 
     /// <summary>Bytes; 0 for what is not a file. Logical size, holes counted.</summary>
-    public long[] Size { get; } = new long[MaxRows];
+    public long[] Size { get; } = new long[capacity];
 
     /// <summary>Seconds since 1970 UTC, may be negative; nanoseconds 0 to 999,999,999.</summary>
-    public long[] MtimeSeconds { get; } = new long[MaxRows];
-    public uint[] MtimeNanoseconds { get; } = new uint[MaxRows];
-    public long[] CtimeSeconds { get; } = new long[MaxRows];
-    public uint[] CtimeNanoseconds { get; } = new uint[MaxRows];
+    public long[] MtimeSeconds { get; } = new long[capacity];
+    public uint[] MtimeNanoseconds { get; } = new uint[capacity];
+    public long[] CtimeSeconds { get; } = new long[capacity];
+    public uint[] CtimeNanoseconds { get; } = new uint[capacity];
 
-    public ulong[] Device { get; } = new ulong[MaxRows];
-    public ulong[] Inode { get; } = new ulong[MaxRows];
-    public uint[] LinkCount { get; } = new uint[MaxRows];
+    public ulong[] Device { get; } = new ulong[capacity];
+    public ulong[] Inode { get; } = new ulong[capacity];
+    public uint[] LinkCount { get; } = new uint[capacity];
 
     /// <summary>Of a device entry: major in the upper 32 bits, minor in the lower.</summary>
-    public ulong[] RawDevice { get; } = new ulong[MaxRows];
+    public ulong[] RawDevice { get; } = new ulong[capacity];
 
     /// <summary>True where the file holds fewer blocks than its size needs: worth asking for its extents.</summary>
-    public bool[] MayBeSparse { get; } = new bool[MaxRows];
+    public bool[] MayBeSparse { get; } = new bool[capacity];
 
     /// <summary>Of a symlink; null otherwise.</summary>
-    public byte[]?[] LinkTarget { get; } = new byte[MaxRows][];
+    public byte[]?[] LinkTarget { get; } = new byte[capacity][];
 
     /// <summary>Extended attributes with ACLs as the kernel gives them, encoded by <see cref="XattrList"/>; null where there are none.</summary>
-    public byte[]?[] Xattrs { get; } = new byte[MaxRows][];
+    public byte[]?[] Xattrs { get; } = new byte[capacity][];
 
     // What the engine found in the content.
 
     /// <summary>SHA-256 of the whole file; <see cref="Hash32.None"/> where it is still to come (a file over 64 MiB) or there is no content.</summary>
-    public Hash32[] Digest { get; } = new Hash32[MaxRows];
+    public Hash32[] Digest { get; } = new Hash32[capacity];
 
     /// <summary>Chunks in file order; null where the file is one chunk (then <see cref="Digest"/> names it and its length is the size) or empty.</summary>
-    public ChunkRef[]?[] Chunks { get; } = new ChunkRef[MaxRows][];
+    public ChunkRef[]?[] Chunks { get; } = new ChunkRef[capacity][];
 
     /// <summary>Where the list of chunks is too long for a node: the chunks that hold the list. Null otherwise.</summary>
-    public ChunkRef[]?[] ChunkLists { get; } = new ChunkRef[MaxRows][];
+    public ChunkRef[]?[] ChunkLists { get; } = new ChunkRef[capacity][];
 
     /// <summary>Data ranges of a sparse file, ascending, not touching; null where there are no holes. Chunks then hold the ranges' bytes, joined.</summary>
-    public Extent[]?[] Extents { get; } = new Extent[MaxRows][];
+    public Extent[]?[] Extents { get; } = new Extent[capacity][];
 
-    public ContentState[] State { get; } = new ContentState[MaxRows];
+    public ContentState[] State { get; } = new ContentState[capacity];
+
+    // What this machine remembers of the content besides; not part of a tree.
+
+    /// <summary>First half of the id of each chunk: in <see cref="ChunkId"/> for a file of one chunk, in <see cref="ChunkIds"/> otherwise.</summary>
+    public UInt128[] ChunkId { get; } = new UInt128[capacity];
+    public UInt128[]?[] ChunkIds { get; } = new UInt128[capacity][];
+
+    public ContentKind[] ContentKind { get; } = new ContentKind[capacity];
 
     public ReadOnlySpan<byte> Path(int row)
     {
@@ -75,7 +88,7 @@ public sealed class EntryBatch
     public int Add(ReadOnlySpan<byte> path)
     {
         var row = Count;
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(row, MaxRows);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(row, capacity);
         var start = PathBytes;
         if (start + path.Length > _paths.Length)
             Array.Resize(ref _paths, Math.Max(start + path.Length, 2 * _paths.Length));
@@ -95,6 +108,9 @@ public sealed class EntryBatch
         ChunkLists[row] = null;
         Extents[row] = null;
         State[row] = ContentState.None;
+        ChunkId[row] = 0;
+        ChunkIds[row] = null;
+        ContentKind[row] = Snapshots.ContentKind.Unknown;
         return row;
     }
 
@@ -118,15 +134,38 @@ public sealed class EntryBatch
         MayBeSparse[to] = from.MayBeSparse[row];
         LinkTarget[to] = from.LinkTarget[row];
         Xattrs[to] = from.Xattrs[row];
-        Digest[to] = from.Digest[row];
-        Chunks[to] = from.Chunks[row];
-        ChunkLists[to] = from.ChunkLists[row];
-        Extents[to] = from.Extents[row];
-        State[to] = from.State[row];
+        CopyContent(from, row, to);
         return to;
     }
 
+    /// <summary>Takes over what is known of another row's content.</summary>
+    public void CopyContent(EntryBatch from, int row, int to) => EntryContent.Of(from, row).CopyTo(this, to);
+
     public void Clear() => Count = 0;
+
+    /// <summary>Forgets all rows but the first so many.</summary>
+    public void KeepPrefix(int count) => Count = Math.Min(Count, count);
+}
+
+/// <summary>What is known of one file's content.</summary>
+readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks, ChunkRef[]? ChunkLists, Extent[]? Extents, ContentState State,
+    UInt128 ChunkId, UInt128[]? ChunkIds, ContentKind Kind)
+{
+    public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.Extents[row],
+        rows.State[row], rows.ChunkId[row], rows.ChunkIds[row], rows.ContentKind[row]);
+
+    public void CopyTo(EntryBatch rows, int row)
+    {
+        rows.Size[row] = Size;
+        rows.Digest[row] = Digest;
+        rows.Chunks[row] = Chunks;
+        rows.ChunkLists[row] = ChunkLists;
+        rows.Extents[row] = Extents;
+        rows.State[row] = State;
+        rows.ChunkId[row] = ChunkId;
+        rows.ChunkIds[row] = ChunkIds;
+        rows.ContentKind[row] = Kind;
+    }
 }
 
 /// <summary>One chunk of a file: SHA-256 of its bytes and its length in bytes (1 to 4 MiB).</summary>

@@ -7,7 +7,11 @@ public interface ISource : IDisposable
     /// it back through <paramref name="pool"/>. What cannot be read is reported as a problem, and the walk goes on.</summary>
     IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct);
 
-    /// <summary>Opens a file's content and refreshes the row's size and times from the open handle. Safe from many threads.</summary>
+    /// <summary>Reads a row's extended attributes: the walk leaves them out, since an entry whose change time is that of the last run has those of the last
+    /// run. Safe from many threads.</summary>
+    void ReadXattrs(EntryBatch batch, int row);
+
+    /// <summary>Opens a file's content and refreshes the row's size, times and extended attributes from the open handle. Safe from many threads.</summary>
     /// <returns>Null where it cannot be opened; then a problem has been reported.</returns>
     IContent? Open(EntryBatch batch, int row);
 

@@ -12,6 +12,9 @@ public interface ITreeWriter : IDisposable
     /// <exception cref="HoldfastException"><c>TargetUnsafe</c>, <c>TargetNotEmpty</c>, <c>DiskFull</c>.</exception>
     int Add(EntryBatch batch, int row);
 
+    /// <summary>The path a handle stands for.</summary>
+    ReadOnlySpan<byte> PathOf(int handle);
+
     /// <summary>Makes a file, writes all of its content, sets its attributes and closes it.</summary>
     void WriteWhole(int handle, ReadOnlySpan<byte> content);
 
@@ -32,4 +35,7 @@ public interface IContentWriter : IDisposable
 {
     /// <summary>Writes at <paramref name="offset"/> (bytes of the file). Safe from many threads for ranges that do not overlap.</summary>
     void Write(ReadOnlySpan<byte> data, long offset);
+
+    /// <summary>Takes back what was written: the file's content could not be read whole. Disposing it then does nothing more.</summary>
+    void Abandon();
 }

@@ -1,0 +1,427 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Backup;
+
+/// <summary>How a run works.</summary>
+public sealed record ArchiveOptions
+{
+    /// <summary>zstd level, 1 to 19.</summary>
+    public int Level { get; init; } = 2;
+
+    /// <summary>Threads that read, hash, compress and seal; 0 for one a processor.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Trust the state file's word that a file has not changed.</summary>
+    public bool UseState { get; init; } = true;
+
+    public int ThreadCount => Threads > 0 ? Threads : Environment.ProcessorCount;
+}
+
+/// <summary>What a run found and stored.</summary>
+public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong Files, ulong LogicalBytes, ulong NewBytes, PackSet Packs,
+    List<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead);
+
+/// <summary>Turns a source into chunks, packs and a tree: one walking thread, and workers that read straight into the frames they seal.</summary>
+/// <remarks>The walk goes in tree order beside the state of the last run; rows that look unchanged are taken over, the others go to the workers; complete
+/// batches leave in order into the tree and the new state. Memory is bounded by the batches in flight.</remarks>
+sealed class Archiver : IDisposable
+{
+    const int BatchesInFlight = 24;
+    const int RowsAnItem = 32;
+    const long BytesAnItem = 4 << 20;
+    const long SharedFrom = 16 << 20; // bytes: from here on all workers help with one file
+    const int RereadShare = SourceState.MaxRuns; // one part in thirty each run
+    const int MaxRenames = 1 << 18; // removed files remembered, to tell renames
+
+    readonly ArchiveOptions _options;
+    readonly BlockingCollection<WorkItem> _work = new(256);
+    readonly Queue<BatchTicket> _tickets = new();
+    readonly EntryBatchPool _pool = new();
+    readonly TreeBuilder _tree;
+    readonly RunStatistics _statistics = new();
+    readonly PackUse _use = new();
+    readonly SourceState.Reader? _state;
+    readonly SourceState.Writer? _next;
+    readonly uint _run;
+    readonly EntryBatch _last = new();
+    readonly Dictionary<(ulong, ulong), EntryContent?> _inodes = [];
+    readonly HashSet<Hash32> _removedDigests = [];
+    readonly List<(Hash32 Digest, ContentKind Kind)> _newDigests = [];
+    readonly CancellationToken _ct;
+    int _lastRow;
+    bool _lastDone;
+    bool _seen; // the walk has met the last run's row at hand
+    ulong _files;
+    ulong _logical;
+    ulong _left;
+    ExceptionDispatchInfo? _fault;
+
+    public Archiver(ISource source, ChunkSink sink, ArchiveOptions options, SourceState.Reader? state, SourceState.Writer? next, BackupProgress progress, CancellationToken ct)
+    {
+        Source = source;
+        Sink = sink;
+        Progress = progress;
+        _options = options;
+        _state = state;
+        _next = next;
+        _run = (state?.Head.Run ?? uint.MaxValue) + 1;
+        _tree = new TreeBuilder(sink, options.Level);
+        _lastDone = state is null;
+        _ct = ct;
+    }
+
+    public ISource Source { get; }
+    public ChunkSink Sink { get; }
+    public BackupProgress Progress { get; }
+
+    /// <summary>True where workers should end: a fault, or a person's wish.</summary>
+    public bool Stopped => Volatile.Read(ref _fault) is not null || _ct.IsCancellationRequested;
+
+    /// <summary>Runs to the end. Packs are finished, and durable once the session's queue has been drained.</summary>
+    public Archive Run(IStore store, PackSet parentPacks)
+    {
+        var workers = Enumerable.Range(0, _options.ThreadCount).Select(_ => new ContentWorker(this, _options.Level)).ToList();
+        var threads = workers.Select(w => new Thread(() => Consume(w)) { IsBackground = true, Name = "holdfast backup" }).ToList();
+        try
+        {
+            threads.ForEach(t => t.Start());
+            foreach (var batch in Source.Walk(_pool, _ct))
+            {
+                ThrowIfStopped();
+                Take(batch);
+            }
+            while (_tickets.Count > 0)
+                DrainOne();
+            SkipRemoved(default, toTheEnd: true);
+            _work.CompleteAdding();
+            threads.ForEach(t => t.Join());
+            ThrowIfStopped();
+            var (root, level) = _tree.Finish();
+            return Result(root, level, workers, store, parentPacks);
+        }
+        finally
+        {
+            _fault ??= ExceptionDispatchInfo.Capture(new OperationCanceledException());
+            if (!_work.IsAddingCompleted)
+                _work.CompleteAdding();
+            foreach (var thread in threads.Where(t => t.ThreadState != ThreadState.Unstarted))
+                thread.Join();
+            workers.ForEach(w => w.Dispose());
+        }
+    }
+
+    Archive Result(ChunkRef root, byte level, List<ContentWorker> workers, IStore store, PackSet parentPacks)
+    {
+        foreach (var worker in workers)
+            _statistics.Join(worker.Chunks.Statistics);
+        foreach (var (digest, kind) in _newDigests)
+        {
+            if (_removedDigests.Contains(digest))
+                _statistics[kind].Renamed++;
+        }
+        var written = Sink.Session.Packs();
+        var packs = written.ToDictionary(p => p.Name, p => p.Size);
+        var parents = new Dictionary<Hash32, long>(parentPacks.Count);
+        foreach (var pack in parentPacks.Packs)
+            parents[pack.Name] = pack.Size;
+        foreach (var name in workers.Select(w => w.Chunks.Use).Append(_tree.Use).Append(_use).SelectMany(u => u.Packs).Distinct().Select(n => Sink.Index.Pack(n).Name))
+        {
+            if (parents.TryGetValue(name, out var size))
+            {
+                packs[name] = size;
+                continue;
+            }
+            using var item = store.Open(StoreKind.Pack, name);
+            packs[name] = item?.Size ?? throw new HoldfastException(ErrorCode.PackMissing,
+                $"Pack {name}, which the index names, is not in the vault.",
+                "Run the backup again: the index is then rebuilt from what is there, and missing data is stored anew.")
+            { IsTransient = true };
+        }
+        return new Archive(root, level, _tree.Entries, _files, _logical, (ulong)written.Sum(p => p.Size),
+            new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
+            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Order()], (ulong)Source.Problems.Count + _left,
+            workers.Sum(w => w.Chunks.BytesRead));
+    }
+
+    void Consume(ContentWorker worker)
+    {
+        try
+        {
+            foreach (var item in _work.GetConsumingEnumerable())
+            {
+                if (!Stopped)
+                    worker.Work(item);
+            }
+            if (!Stopped)
+                worker.Chunks.Packs.Finish();
+        }
+        catch (Exception e)
+        {
+            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+            foreach (var _ in _work.GetConsumingEnumerable())
+            {
+                // Nobody waits for room in the queue.
+            }
+        }
+    }
+
+    void ThrowIfStopped()
+    {
+        _ct.ThrowIfCancellationRequested();
+        Volatile.Read(ref _fault)?.Throw();
+    }
+
+    void Take(EntryBatch batch)
+    {
+        var ticket = new BatchTicket(batch);
+        var rows = new List<int>(RowsAnItem);
+        var bytes = 0L;
+        for (var row = 0; row < batch.Count; row++)
+        {
+            if (!Decide(ticket, row))
+                continue;
+            ticket.Begun();
+            var size = batch.Size[row];
+            if (size < 0 || size > SharedFrom)
+            {
+                var large = new LargeFile(this, ticket, row);
+                for (var i = 0; i < _options.ThreadCount; i++)
+                    Enqueue(new WorkItem(null, null, large));
+                continue;
+            }
+            rows.Add(row);
+            bytes += size;
+            if (rows.Count == RowsAnItem || bytes >= BytesAnItem)
+            {
+                Enqueue(new WorkItem(ticket, [.. rows], null));
+                rows.Clear();
+                bytes = 0;
+            }
+        }
+        if (rows.Count > 0)
+            Enqueue(new WorkItem(ticket, [.. rows], null));
+        Progress.AddEntries(batch.Count);
+        ticket.Finished();
+        _tickets.Enqueue(ticket);
+        while (_tickets.Count > 0 && (_tickets.Count > BatchesInFlight || _tickets.Peek().IsComplete))
+            DrainOne();
+    }
+
+    void Enqueue(WorkItem item)
+    {
+        while (!_work.TryAdd(item, 100))
+            ThrowIfStopped();
+    }
+
+    /// <summary>True where the row's content must be read; otherwise the row is settled.</summary>
+    bool Decide(BatchTicket ticket, int row)
+    {
+        var batch = ticket.Batch;
+        var path = batch.Path(row);
+        var known = SkipRemoved(path, toTheEnd: false);
+        if (batch.Kind[row] != EntryKind.File)
+        {
+            if (known && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row))
+                batch.Xattrs[row] = _last.Xattrs[_lastRow];
+            else
+                Source.ReadXattrs(batch, row);
+            return false;
+        }
+        var read = DecideFile(ticket, row, known);
+        if (ticket.Fates[row] == RowFate.Unchanged && IsSameInode(batch, row))
+            batch.Xattrs[row] = _last.Xattrs[_lastRow];
+        else if (!read)
+            Source.ReadXattrs(batch, row); // what is read gets them when it is opened
+        return read;
+    }
+
+    bool DecideFile(BatchTicket ticket, int row, bool known)
+    {
+        var batch = ticket.Batch;
+        var path = batch.Path(row);
+        if (batch.LinkCount[row] > 1 && !_inodes.TryAdd((batch.Device[row], batch.Inode[row]), null))
+        {
+            ticket.Fates[row] = RowFate.SameInode;
+            return false;
+        }
+        if (!known || _last.Kind[_lastRow] != EntryKind.File)
+        {
+            ticket.Fates[row] = RowFate.New;
+            return batch.Size[row] != 0;
+        }
+        if (!LooksUnchanged(batch, row) || !IsStored(_last, _lastRow))
+        {
+            ticket.Fates[row] = RowFate.Changed;
+            return batch.Size[row] != 0;
+        }
+        ticket.Fates[row] = RowFate.Unchanged;
+        batch.CopyContent(_last, _lastRow, row);
+        batch.State[row] = ContentState.Unchanged;
+        var turn = TreeBuilder.Fnv(path) + _run;
+        if (batch.Size[row] > LargeFile.DigestLimit)
+        {
+            RereadLarge(ticket, row, turn);
+            return false;
+        }
+        return turn % RereadShare == 0 && batch.Size[row] > 0;
+    }
+
+    bool LooksUnchanged(EntryBatch batch, int row) =>
+        batch.Size[row] == _last.Size[_lastRow]
+        && batch.MtimeSeconds[row] == _last.MtimeSeconds[_lastRow] && batch.MtimeNanoseconds[row] == _last.MtimeNanoseconds[_lastRow]
+        && _last.State[_lastRow] != ContentState.Unsettled
+        && (!Source.HasReliableInodes || IsSameInode(batch, row));
+
+    /// <summary>The same inode, unchanged since: change time moves with every change of content or attributes.</summary>
+    bool IsSameInode(EntryBatch batch, int row) =>
+        Source.HasReliableInodes && batch.CtimeSeconds[row] == _last.CtimeSeconds[_lastRow]
+        && batch.CtimeNanoseconds[row] == _last.CtimeNanoseconds[_lastRow] && batch.Inode[row] == _last.Inode[_lastRow];
+
+    /// <summary>True where every chunk of the row is in the vault still; marks their packs as used.</summary>
+    bool IsStored(EntryBatch rows, int row)
+    {
+        if (rows.ChunkLists[row] is { } lists)
+        {
+            foreach (var list in lists)
+            {
+                if (!Sink.IsKnown(Sink.Domain.ChunkId(KeyClass.Tree, list.Digest).Prefix, _use))
+                    return false;
+            }
+        }
+        if (rows.ChunkIds[row] is { } ids)
+        {
+            foreach (var id in ids)
+            {
+                if (!Sink.IsKnown(id, _use))
+                    return false;
+            }
+            return true;
+        }
+        return rows.ChunkId[row] != 0 ? Sink.IsKnown(rows.ChunkId[row], _use) : rows.Size[row] == 0 || rows.Extents[row] is not null;
+    }
+
+    void RereadLarge(BatchTicket ticket, int row, ulong turn)
+    {
+        if (ticket.Batch.Chunks[row] is null)
+            return;
+        ticket.Begun();
+        Enqueue(new WorkItem(ticket, null, null) { Reread = (row, turn) });
+    }
+
+    internal void Reread(ContentWorker worker, BatchTicket ticket, int row, ulong turn)
+    {
+        if (worker.Reread(ticket.Batch, row, i => (turn + (ulong)i) % RereadShare == 0))
+            ticket.Finished();
+        else
+            new LargeFile(this, ticket, row).Work(worker); // it is not what it was: all of it is read
+    }
+
+    /// <summary>Moves the last run's rows up to a path; those passed are gone. True where the path is there.</summary>
+    bool SkipRemoved(ReadOnlySpan<byte> path, bool toTheEnd)
+    {
+        while (!_lastDone)
+        {
+            if (_lastRow >= _last.Count)
+            {
+                _lastRow = 0;
+                if (!_state!.Next(_last))
+                {
+                    _lastDone = true;
+                    return false;
+                }
+            }
+            var order = toTheEnd ? -1 : TreePath.Compare(_last.Path(_lastRow), path);
+            if (order == 0)
+                return _seen = true;
+            if (order > 0)
+                return false;
+            if (_last.Kind[_lastRow] == EntryKind.File && !_seen)
+            {
+                _statistics[_last.ContentKind[_lastRow]].RemovedFiles++;
+                _statistics[_last.ContentKind[_lastRow]].RemovedBytes += (ulong)_last.Size[_lastRow];
+                if (_removedDigests.Count < MaxRenames && !_last.Digest[_lastRow].IsNone)
+                    _removedDigests.Add(_last.Digest[_lastRow]);
+            }
+            _seen = false;
+            _lastRow++;
+        }
+        return false;
+    }
+
+    void DrainOne()
+    {
+        var ticket = _tickets.Dequeue();
+        while (!ticket.Wait(100))
+            ThrowIfStopped();
+        ThrowIfStopped();
+        var batch = ticket.Batch;
+        var kept = _pool.Rent();
+        for (var row = 0; row < batch.Count; row++)
+        {
+            if (batch.Kind[row] == EntryKind.File && batch.LinkCount[row] > 1)
+                ShareInode(ticket, row);
+            if (batch.State[row] == ContentState.Failed)
+            {
+                _left++;
+                continue;
+            }
+            Count(ticket, row);
+            _tree.Add(batch, row);
+            if (_next is not null)
+                kept.AddCopy(batch, row);
+        }
+        _next?.Add(kept);
+        _pool.Return(kept);
+        _pool.Return(batch);
+    }
+
+    /// <summary>The first name of a file gives the others what was found in it.</summary>
+    void ShareInode(BatchTicket ticket, int row)
+    {
+        var batch = ticket.Batch;
+        var key = (batch.Device[row], batch.Inode[row]);
+        if (ticket.Fates[row] != RowFate.SameInode)
+            _inodes[key] = EntryContent.Of(batch, row);
+        else
+            _inodes[key]?.CopyTo(batch, row);
+    }
+
+    void Count(BatchTicket ticket, int row)
+    {
+        if (ticket.Batch.Kind[row] != EntryKind.File)
+            return;
+        var (size, kind) = ((ulong)ticket.Batch.Size[row], ticket.Batch.ContentKind[row]);
+        _files++;
+        _logical += size;
+        var counts = _statistics[kind];
+        switch (ticket.Fates[row])
+        {
+            case RowFate.New:
+                counts.NewFiles++;
+                counts.NewBytes += size;
+                if (_state is not null && _newDigests.Count < MaxRenames && !ticket.Batch.Digest[row].IsNone)
+                    _newDigests.Add((ticket.Batch.Digest[row], kind));
+                break;
+            case RowFate.Changed:
+                counts.ChangedFiles++;
+                counts.ChangedBytes += size;
+                break;
+            case RowFate.Unchanged:
+                counts.UnchangedFiles++;
+                counts.UnchangedBytes += size;
+                break;
+            default:
+                break;
+        }
+    }
+
+    public void Dispose()
+    {
+        _tree.Dispose();
+        _work.Dispose();
+    }
+}

@@ -1,0 +1,113 @@
+using System.Security.Cryptography;
+using Holdfast.Core.Index;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+
+namespace Holdfast.Core.Backup;
+
+/// <summary>What all threads of a run share about chunks: which are known, which this session has claimed, which packs are used. Safe for concurrent use.</summary>
+/// <param name="index">Where chunks are found.</param>
+/// <param name="session">Where new ones go.</param>
+/// <param name="parent">Packs of the parent snapshot: what lies elsewhere and is used is told in the snapshot's references.</param>
+sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet parent)
+{
+    readonly SessionChunks _claimed = new();
+    readonly HashSet<int> _parentPacks = [.. index.NumbersOf(parent.ToList().Select(p => p.Name))];
+
+    public ChunkIndex Index => index;
+    public PackSession Session => session;
+    public DomainKeys Domain => session.Put.Domain;
+    public Chunking.Cutter Cutter { get; } = new(session.Put.Domain.Cutter.Span);
+
+    /// <summary>True for the one caller that must store the chunk. A chunk that lies in the vault marks its pack as used.</summary>
+    public bool MustStore(Hash32 id, PackUse use)
+    {
+        if (index.TryFind(id, out var place))
+        {
+            use.Mark(place.Pack);
+            if (!_parentPacks.Contains(place.Pack))
+                use.References.Add(id);
+            return false;
+        }
+        return _claimed.Claim(id.Prefix);
+    }
+
+    /// <summary>True where the chunk is in the vault or on its way; marks its pack as used.</summary>
+    public bool IsKnown(UInt128 id, PackUse use)
+    {
+        if (index.TryFind(id, out var place))
+        {
+            use.Mark(place.Pack);
+            return true;
+        }
+        return _claimed.Contains(id);
+    }
+}
+
+/// <summary>Which packs of the index one thread has met. Not safe for concurrent use.</summary>
+sealed class PackUse
+{
+    bool[] _used = new bool[1024];
+
+    public void Mark(int pack)
+    {
+        if (pack >= _used.Length)
+            Array.Resize(ref _used, Math.Max(pack + 1, 2 * _used.Length));
+        _used[pack] = true;
+    }
+
+    /// <summary>Chunks used that lie in packs neither of the parent nor of this session.</summary>
+    public HashSet<Hash32> References { get; } = [];
+
+    public IEnumerable<int> Packs => Enumerable.Range(0, _used.Length).Where(p => _used[p]);
+}
+
+/// <summary>What one thread needs to turn bytes into stored chunks: a pack writer per class, its statistics, its buffers.</summary>
+sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDisposable
+{
+    public ChunkSink Sink => sink;
+    public PackWriter Packs { get; } = new(sink.Session, keyClass, level);
+    public PackUse Use { get; } = new();
+    public Snapshots.RunStatistics Statistics { get; } = new();
+
+    /// <summary>Bytes this thread has read, and bytes of chunks it stored.</summary>
+    public long BytesRead { get; set; }
+    public long BytesStored { get; set; }
+
+    /// <summary>Names a chunk, stores it where it is not known yet, and returns its digest and id.</summary>
+    public Hash32 Store(ReadOnlySpan<byte> chunk, Snapshots.ContentKind kind, out UInt128 id)
+    {
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        SHA256.HashData(chunk, hash);
+        var digest = new Hash32(hash);
+        var whole = sink.Domain.ChunkId(keyClass, digest);
+        id = whole.Prefix;
+        if (sink.MustStore(whole, Use))
+        {
+            Statistics.Sample(kind, chunk);
+            Packs.Add(chunk, whole);
+            BytesStored += chunk.Length;
+        }
+        return digest;
+    }
+
+    /// <summary>The same for bytes that already lie where <see cref="PackWriter.Free"/> put them.</summary>
+    public Hash32 StoreFree(int length, Snapshots.ContentKind kind, out UInt128 id)
+    {
+        var chunk = Packs.Free()[..length];
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        SHA256.HashData(chunk, hash);
+        var digest = new Hash32(hash);
+        var whole = sink.Domain.ChunkId(keyClass, digest);
+        id = whole.Prefix;
+        if (sink.MustStore(whole, Use))
+        {
+            Statistics.Sample(kind, chunk);
+            Packs.Keep(length, whole);
+            BytesStored += length;
+        }
+        return digest;
+    }
+
+    public void Dispose() => Packs.Dispose();
+}

@@ -1,0 +1,263 @@
+using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Backup;
+
+/// <summary>Rows of a batch that one worker takes on.</summary>
+readonly record struct WorkItem(BatchTicket? Ticket, int[]? Rows, LargeFile? Large)
+{
+    /// <summary>A large file that looks unchanged, and which of its chunks have their turn to be read.</summary>
+    public (int Row, ulong Turn)? Reread { get; init; }
+}
+
+/// <summary>A batch between the walk and the tree: complete when no row is being worked on.</summary>
+sealed class BatchTicket(EntryBatch batch)
+{
+    int _pending = 1; // the walk itself
+    readonly object _gate = new();
+
+    public EntryBatch Batch => batch;
+
+    /// <summary>What became of each row, against the last run.</summary>
+    public RowFate[] Fates { get; } = new RowFate[batch.Count];
+
+    public bool IsComplete => Volatile.Read(ref _pending) == 0;
+    public void Begun() => Interlocked.Increment(ref _pending);
+
+    public void Finished(int count = 1)
+    {
+        if (Interlocked.Add(ref _pending, -count) != 0)
+            return;
+        lock (_gate)
+            Monitor.PulseAll(_gate);
+    }
+
+    public bool Wait(int milliseconds)
+    {
+        lock (_gate)
+            return IsComplete || Monitor.Wait(_gate, milliseconds) || IsComplete;
+    }
+}
+
+enum RowFate : byte
+{
+    None = 0,
+    New = 1,
+    Changed = 2,
+    Unchanged = 3,
+
+    /// <summary>A further name of a file that an earlier row has: it takes over what was found there.</summary>
+    SameInode = 4,
+}
+
+/// <summary>One thread that reads files and stores their chunks.</summary>
+sealed class ContentWorker(Archiver archiver, int level) : IDisposable
+{
+    const int Tries = 3;
+
+    byte[]? _segment;
+
+    public ChunkWorker Chunks { get; } = new(archiver.Sink, KeyClass.Content, level);
+
+    /// <summary>Room for a segment of a large file; made when the first one comes.</summary>
+    public byte[] Segment => _segment ??= GC.AllocateUninitializedArray<byte>(LargeFile.SegmentSize);
+
+    public void Work(WorkItem item)
+    {
+        if (item.Large is { } large)
+        {
+            large.Work(this);
+            return;
+        }
+        var ticket = item.Ticket!;
+        if (item.Reread is var (reread, turn))
+        {
+            archiver.Reread(this, ticket, reread, turn);
+            return;
+        }
+        foreach (var row in item.Rows!)
+        {
+            if (archiver.Stopped)
+                return;
+            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] > Cutter.WholeLimit || !ReadSmall(ticket, row))
+                new LargeFile(archiver, ticket, row).Work(this);
+        }
+    }
+
+    /// <summary>Reads a small file straight into the pack writer's frame. False where it has grown out of being small.</summary>
+    bool ReadSmall(BatchTicket ticket, int row)
+    {
+        var batch = ticket.Batch;
+        using var content = archiver.Source.Open(batch, row);
+        if (content is null)
+        {
+            batch.State[row] = ContentState.Failed;
+            Done(ticket);
+            return true;
+        }
+        for (var attempt = 1; ; attempt++)
+        {
+            var size = batch.Size[row];
+            if (size > Cutter.WholeLimit)
+                return false;
+            var free = Chunks.Packs.Free()[..(Cutter.WholeLimit + 1)];
+            var length = 0;
+            try
+            {
+                while (length < free.Length)
+                {
+                    var read = content.Read(free[length..], length);
+                    length += read;
+                    if (read == 0 || length == size) // a file longer than its size shows in its times
+                        break;
+                }
+            }
+            catch (IOException)
+            {
+                archiver.Source.Report(new SourceProblem(ProblemKind.ReadFailed, batch.Path(row).ToArray(), ""));
+                batch.State[row] = ContentState.Failed;
+                Done(ticket);
+                return true;
+            }
+            var changed = length != size || content.HasChanged();
+            if (changed)
+            {
+                content.Refresh(batch, row);
+                if (attempt < Tries)
+                    continue;
+                if (length > Cutter.WholeLimit)
+                    return false;
+                archiver.Source.Report(new SourceProblem(ProblemKind.Changed, batch.Path(row).ToArray(), ""));
+                batch.Size[row] = length;
+            }
+            Keep(ticket, row, length);
+            batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
+            Done(ticket);
+            return true;
+        }
+    }
+
+    void Keep(BatchTicket ticket, int row, int length)
+    {
+        var batch = ticket.Batch;
+        batch.Chunks[row] = null;
+        batch.ChunkLists[row] = null;
+        batch.ChunkIds[row] = null;
+        batch.Extents[row] = null;
+        batch.Digest[row] = Hash32.None;
+        if (length == 0)
+            return;
+        var kind = ContentKinds.Tell(Chunks.Packs.Free()[..Math.Min(length, 512)], TreePath.Name(batch.Path(row)), out var fits);
+        batch.ContentKind[row] = kind;
+        if (!fits)
+            Chunks.Statistics[kind].Misfits++;
+        batch.Digest[row] = Chunks.StoreFree(length, kind, out var id);
+        batch.ChunkId[row] = id;
+        Chunks.BytesRead += length;
+        archiver.Progress.AddBytes(length);
+    }
+
+    void Done(BatchTicket ticket)
+    {
+        archiver.Progress.AddFile();
+        ticket.Finished();
+    }
+
+    /// <summary>Reads some chunks of a file that looks unchanged. False where one is not what it was.</summary>
+    public bool Reread(EntryBatch batch, int row, Func<int, bool> choose)
+    {
+        using var content = archiver.Source.Open(batch, row);
+        if (content is null)
+            return true; // reported; the row keeps what the last run found
+        var chunks = batch.Chunks[row]!;
+        var data = new DataCursor(batch.Extents[row]);
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        for (var i = 0; i < chunks.Length && !archiver.Stopped; i++)
+        {
+            if (!choose(i))
+            {
+                data.Skip(chunks[i].Length);
+                continue;
+            }
+            var buffer = Segment.AsSpan(0, chunks[i].Length);
+            try
+            {
+                if (!data.Read(content, buffer))
+                    return false;
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+            SHA256.HashData(buffer, hash);
+            if (new Hash32(hash) != chunks[i].Digest)
+                return false;
+            Chunks.BytesRead += buffer.Length;
+        }
+        return true;
+    }
+
+    public void Dispose() => Chunks.Dispose();
+}
+
+/// <summary>Walks the data of a file that may have holes: chunks hold the extents' bytes, joined.</summary>
+struct DataCursor(Extent[]? extents)
+{
+    int _extent;
+    long _inExtent;
+    long _plain;
+
+    public void Skip(long count)
+    {
+        if (extents is null)
+        {
+            _plain += count;
+            return;
+        }
+        while (count > 0)
+        {
+            var step = Math.Min(count, extents[_extent].Length - _inExtent);
+            count -= step;
+            Advance(step);
+        }
+    }
+
+    /// <summary>The next run of bytes that lies in one piece: its offset in the file and at most <paramref name="limit"/> bytes; moves past it.</summary>
+    public (long Offset, int Length) Next(int limit)
+    {
+        if (extents is null)
+        {
+            _plain += limit;
+            return (_plain - limit, limit);
+        }
+        var offset = extents[_extent].Offset + _inExtent;
+        var length = (int)Math.Min(limit, extents[_extent].Length - _inExtent);
+        Advance(length);
+        return (offset, length);
+    }
+
+    public bool Read(IContent content, Span<byte> buffer)
+    {
+        while (!buffer.IsEmpty)
+        {
+            var (offset, length) = Next(buffer.Length);
+            for (var done = 0; done < length;)
+            {
+                var read = content.Read(buffer[done..length], offset + done);
+                if (read == 0)
+                    return false;
+                done += read;
+            }
+            buffer = buffer[length..];
+        }
+        return true;
+    }
+
+    void Advance(long count)
+    {
+        _inExtent += count;
+        if (_inExtent == extents![_extent].Length && _extent < extents.Length - 1)
+            (_extent, _inExtent) = (_extent + 1, 0);
+    }
+}

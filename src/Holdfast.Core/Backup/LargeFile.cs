@@ -1,0 +1,277 @@
+using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Backup;
+
+/// <summary>One file on its way through cutter and workers. Reading and cutting go in order, under a lock; hashing, compressing and sealing of what was cut
+/// go on several threads at once.</summary>
+sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
+{
+    /// <summary>Up to this many bytes a file gets its SHA-256 while it is read; above, attestation supplies it.</summary>
+    public const long DigestLimit = 64 << 20;
+
+    public const int SegmentSize = 8 << 20;
+    const int Tries = 3;
+
+    readonly Lock _lock = new();
+    readonly List<ChunkRef> _chunks = [];
+    readonly List<UInt128> _ids = [];
+    byte[] _carry = [];
+    int _carried;
+    IContent? _content;
+    IncrementalHash? _sha;
+    Extent[]? _extents;
+    int _extent;
+    long _position; // next byte of the file to read
+    long _read;
+    int _inFlight;
+    int _try;
+    bool _begun;
+    bool _exhausted;
+    bool _done;
+    ContentKind _kind;
+
+    /// <summary>Works on the file until nothing is left to begin; several threads may be in here.</summary>
+    public void Work(ContentWorker worker)
+    {
+        var lengths = new List<int>();
+        while (!archiver.Stopped)
+        {
+            int first;
+            lock (_lock)
+            {
+                if (_done || _exhausted)
+                    return;
+                try
+                {
+                    if (!_begun && !Begin())
+                        return;
+                    lengths.Clear();
+                    if (!Cut(worker, lengths))
+                    {
+                        _exhausted = true;
+                        if (_inFlight > 0)
+                            return; // who comes last completes it
+                        if (Complete())
+                            return;
+                        continue;
+                    }
+                }
+                catch (IOException)
+                {
+                    Fail(ProblemKind.ReadFailed);
+                    return;
+                }
+                first = _chunks.Count;
+                foreach (var length in lengths)
+                {
+                    _chunks.Add(new ChunkRef(Hash32.None, length));
+                    _ids.Add(0);
+                }
+                _inFlight++;
+            }
+            var at = 0;
+            for (var i = 0; i < lengths.Count; i++)
+            {
+                var digest = worker.Chunks.Store(worker.Segment.AsSpan(at, lengths[i]), _kind, out var id);
+                at += lengths[i];
+                lock (_lock)
+                {
+                    _chunks[first + i] = new ChunkRef(digest, lengths[i]);
+                    _ids[first + i] = id;
+                }
+                archiver.Progress.AddBytes(lengths[i]);
+            }
+            worker.Chunks.BytesRead += at;
+            lock (_lock)
+            {
+                _inFlight--;
+                if (_exhausted && _inFlight == 0 && !_done && Complete())
+                    return;
+            }
+        }
+    }
+
+    bool Begin()
+    {
+        _begun = true;
+        _content = archiver.Source.Open(ticket.Batch, row);
+        if (_content is null)
+        {
+            Fail(null);
+            return false;
+        }
+        Restart();
+        return true;
+    }
+
+    void Restart()
+    {
+        _chunks.Clear();
+        _ids.Clear();
+        _carried = 0;
+        _position = _read = 0;
+        _extent = 0;
+        _exhausted = false;
+        _extents = ticket.Batch.MayBeSparse[row] ? _content!.DataExtents() : null;
+        if (_extents is { Length: > TreeNode.MaxExtents })
+            _extents = null; // shredded beyond use: stored with its zeros
+        _sha?.Dispose();
+        _sha = ticket.Batch.Size[row] is >= 0 and <= DigestLimit ? IncrementalHash.CreateHash(HashAlgorithmName.SHA256) : null;
+        if (_extents is { Length: > 0 } extents)
+            Skip(extents[0].Offset);
+    }
+
+    /// <summary>Fills the segment and says where it is cut; what follows the last cut is carried to the next segment. False at the end.</summary>
+    bool Cut(ContentWorker worker, List<int> lengths)
+    {
+        var segment = worker.Segment;
+        var filled = _carried;
+        _carry.AsSpan(0, _carried).CopyTo(segment);
+        _carried = 0;
+        var ended = false;
+        while (filled < segment.Length)
+        {
+            var read = ReadNext(segment.AsSpan(filled));
+            if (read == 0)
+            {
+                ended = true;
+                break;
+            }
+            filled += read;
+        }
+        if (filled == 0)
+            return false;
+        if (_chunks.Count == 0)
+        {
+            _kind = ContentKinds.Tell(segment.AsSpan(0, Math.Min(filled, 512)), TreePath.Name(ticket.Batch.Path(row)), out var fits);
+            ticket.Batch.ContentKind[row] = _kind;
+            if (!fits)
+                worker.Chunks.Statistics[_kind].Misfits++;
+        }
+        if (ended && _chunks.Count == 0 && filled <= Cutter.WholeLimit)
+        {
+            lengths.Add(filled);
+            return true;
+        }
+        var at = 0;
+        while (at < filled)
+        {
+            var length = archiver.Sink.Cutter.Next(segment.AsSpan(at, filled - at), ended);
+            if (length == 0)
+                break;
+            lengths.Add(length);
+            at += length;
+        }
+        if (at < filled)
+        {
+            if (_carry.Length < filled - at)
+                _carry = new byte[Cutter.Max];
+            _carried = filled - at;
+            segment.AsSpan(at, _carried).CopyTo(_carry);
+        }
+        return true;
+    }
+
+    int ReadNext(Span<byte> destination)
+    {
+        if (_extents is not { } extents)
+            return Read(destination);
+        while (_extent < extents.Length)
+        {
+            var end = extents[_extent].Offset + extents[_extent].Length;
+            if (_position < end)
+            {
+                var read = Read(destination[..(int)Math.Min(destination.Length, end - _position)]);
+                if (read == 0)
+                    throw new IOException("The file is shorter than its extents.");
+                return read;
+            }
+            if (++_extent < extents.Length)
+                Skip(extents[_extent].Offset);
+        }
+        return 0;
+    }
+
+    int Read(Span<byte> destination)
+    {
+        var read = _content!.Read(destination, _position);
+        _sha?.AppendData(destination[..read]);
+        _position += read;
+        _read += read;
+        return read;
+    }
+
+    void Skip(long to)
+    {
+        if (_sha is not null)
+        {
+            var zeros = new byte[64 << 10];
+            for (var left = to - _position; left > 0; left -= Math.Min(left, zeros.Length))
+                _sha.AppendData(zeros, 0, (int)Math.Min(left, zeros.Length));
+        }
+        _position = to;
+    }
+
+    /// <summary>Everything cut is stored. False where the file changed meanwhile and is read again.</summary>
+    bool Complete()
+    {
+        var batch = ticket.Batch;
+        var size = batch.Size[row];
+        var changed = _content!.HasChanged() || (size >= 0 && _extents is null && _read != size);
+        if (changed && ++_try < Tries)
+        {
+            _content.Refresh(batch, row);
+            Restart();
+            return false;
+        }
+        if (changed)
+        {
+            _content.Refresh(batch, row);
+            archiver.Source.Report(new SourceProblem(ProblemKind.Changed, batch.Path(row).ToArray(), ""));
+        }
+        if (size < 0 || (changed && _extents is null))
+            batch.Size[row] = _read; // what was stored is what the row says
+        batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
+        batch.Extents[row] = _extents;
+        if (_sha is not null && _extents is { } && _position < batch.Size[row])
+            Skip(batch.Size[row]); // a hole at the end
+        batch.Digest[row] = _sha is null || batch.Size[row] == 0 ? Hash32.None : new Hash32(_sha.GetHashAndReset());
+        batch.ChunkLists[row] = null;
+        if (_chunks.Count == 1 && _extents is null)
+        {
+            batch.Digest[row] = _chunks[0].Digest;
+            batch.Chunks[row] = null;
+            batch.ChunkId[row] = _ids[0];
+            batch.ChunkIds[row] = null;
+        }
+        else
+        {
+            batch.Chunks[row] = _chunks.Count == 0 ? null : [.. _chunks];
+            batch.ChunkIds[row] = _chunks.Count == 0 ? null : [.. _ids];
+        }
+        End();
+        return true;
+    }
+
+    void Fail(ProblemKind? problem)
+    {
+        if (problem is { } kind)
+            archiver.Source.Report(new SourceProblem(kind, ticket.Batch.Path(row).ToArray(), ""));
+        ticket.Batch.State[row] = ContentState.Failed;
+        _exhausted = true;
+        End();
+    }
+
+    void End()
+    {
+        _done = true;
+        _content?.Dispose();
+        _content = null;
+        _sha?.Dispose();
+        _carry = [];
+        archiver.Progress.AddFile();
+        ticket.Finished();
+    }
+}

@@ -1,0 +1,271 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Holdfast.Core.Codec;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Backup;
+
+/// <summary>What this machine remembers of its last run of a source, so that unchanged files are not read: rows in tree order with change times, inodes and
+/// chunk ids. A file outside the vault; without it, or where it is not of the newest snapshot, everything is read and nothing is stored twice.</summary>
+/// <remarks>Layout: "HFSTATE1", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
+/// domain. A cache of this machine alone: its layout may change with any release.</remarks>
+static class SourceState
+{
+    public const int MaxRuns = 30;
+    public const int MaxBlock = 64 << 20; // bytes
+    static ReadOnlySpan<byte> Magic => "HFSTATE1"u8;
+    static ReadOnlySpan<byte> Label => "holdfast/local/source-state"u8;
+
+    /// <param name="Parent">Name of the snapshot object the rows are of.</param>
+    /// <param name="Run">Number of the run, from 0.</param>
+    /// <param name="Times">Vault times of the last runs, newest last, at most 30.</param>
+    public sealed record Head(Hash32 Parent, uint Run, ulong[] Times);
+
+    public sealed class Writer : IDisposable
+    {
+        readonly string _path;
+        readonly string _apart;
+        readonly FileStream _file;
+        readonly IncrementalHash _mac;
+        readonly ByteWriter _bytes = new(256 << 10);
+
+        /// <summary>Begins a new state apart; <see cref="Complete"/> gives it its name.</summary>
+        public Writer(string path, DomainKeys domain)
+        {
+            _path = path;
+            _apart = path + ".new";
+            var folder = Path.GetDirectoryName(path)!;
+            if (OperatingSystem.IsWindows())
+                Directory.CreateDirectory(folder);
+            else
+                Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
+            if (!OperatingSystem.IsWindows())
+                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            _file = new FileStream(_apart, options);
+            using var key = domain.LocalKey(Label);
+            _mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
+            Write(Magic);
+        }
+
+        public void Add(EntryBatch rows)
+        {
+            if (rows.Count == 0)
+                return;
+            _bytes.Clear();
+            _bytes.U32(0);
+            TreeNode.Write(rows, _bytes);
+            var split = _bytes.Length;
+            for (var i = 0; i < rows.Count; i++)
+            {
+                _bytes.I64(rows.CtimeSeconds[i]);
+                _bytes.U32(rows.CtimeNanoseconds[i]);
+                _bytes.U64(rows.Device[i]);
+                _bytes.U64(rows.Inode[i]);
+                _bytes.U8((byte)rows.ContentKind[i]);
+                if (rows.ChunkIds[i] is { } ids)
+                {
+                    _bytes.Var((ulong)ids.Length);
+                    foreach (var id in ids)
+                        BinaryPrimitives.WriteUInt128LittleEndian(_bytes.Reserve(16), id);
+                }
+                else if (rows.ChunkId[i] != 0)
+                {
+                    _bytes.Var(1);
+                    BinaryPrimitives.WriteUInt128LittleEndian(_bytes.Reserve(16), rows.ChunkId[i]);
+                }
+                else
+                {
+                    _bytes.Var(0);
+                }
+                if (rows.ChunkLists[i] is not null) // the node names the lists alone
+                {
+                    foreach (var chunk in rows.Chunks[i]!)
+                    {
+                        _bytes.Var((ulong)chunk.Length);
+                        _bytes.Hash(chunk.Digest);
+                    }
+                }
+            }
+            _bytes.U32((uint)(split - 4));
+            WriteBlock();
+        }
+
+        /// <summary>Ends the file with its head and gives it its name.</summary>
+        public void Complete(Head head)
+        {
+            _bytes.Clear();
+            _bytes.U32(0);
+            _bytes.Hash(head.Parent);
+            _bytes.U32(head.Run);
+            _bytes.Var((ulong)head.Times.Length);
+            foreach (var time in head.Times)
+                _bytes.U64(time);
+            _bytes.U32(uint.MaxValue);
+            WriteBlock();
+            Span<byte> end = stackalloc byte[4];
+            BinaryPrimitives.WriteInt32LittleEndian(end, _bytes.Length - 4); // the head is found from the end
+            Write(end);
+            _file.Write(_mac.GetHashAndReset());
+            _file.Dispose();
+#pragma warning disable RS0030 // a cache file, replaced by its next version
+            File.Move(_apart, _path, overwrite: true);
+#pragma warning restore RS0030
+        }
+
+        void WriteBlock()
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(_bytes.MutableSpan, _bytes.Length - 4);
+            Write(_bytes.Span);
+        }
+
+        void Write(ReadOnlySpan<byte> bytes)
+        {
+            _mac.AppendData(bytes);
+            _file.Write(bytes);
+        }
+
+        public void Dispose()
+        {
+            _file.Dispose();
+            _mac.Dispose();
+        }
+    }
+
+    public sealed class Reader : IDisposable
+    {
+        readonly FileStream _file;
+        readonly long _end;
+        byte[] _block = [];
+
+        Reader(FileStream file, Head head, long end)
+        {
+            _file = file;
+            _end = end;
+            Head = head;
+        }
+
+        public Head Head { get; }
+
+        /// <summary>Opens a state; null where there is none, or it is damaged, or another domain's.</summary>
+        public static Reader? TryOpen(string path, DomainKeys domain)
+        {
+            if (!File.Exists(path))
+                return null;
+            FileStream? file = null;
+            try
+            {
+                file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1 << 16);
+                if (IsWhole(file, domain) && ReadHead(file) is var (head, end) && head is not null)
+                    return new Reader(file, head, end);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Then everything is read.
+            }
+            file?.Dispose();
+            return null;
+        }
+
+        static bool IsWhole(FileStream file, DomainKeys domain)
+        {
+            if (file.Length < Magic.Length + 4 + Hash32.Size)
+                return false;
+            using var key = domain.LocalKey(Label);
+            using var mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
+            var buffer = new byte[1 << 16];
+            var left = file.Length - Hash32.Size;
+            while (left > 0)
+            {
+                var read = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
+                if (read == 0)
+                    return false;
+                mac.AppendData(buffer, 0, read);
+                left -= read;
+            }
+            Span<byte> end = stackalloc byte[Hash32.Size];
+            file.ReadExactly(end);
+            return CryptographicOperations.FixedTimeEquals(end, mac.GetHashAndReset());
+        }
+
+        static (Head?, long) ReadHead(FileStream file)
+        {
+            Span<byte> four = stackalloc byte[4];
+            file.Position = file.Length - Hash32.Size - 4;
+            file.ReadExactly(four);
+            var length = BinaryPrimitives.ReadInt32LittleEndian(four);
+            var start = file.Length - Hash32.Size - 4 - length;
+            if (length is < 40 or > 4096 || start < Magic.Length + 4)
+                return (null, 0);
+            file.Position = start;
+            var bytes = new byte[length];
+            file.ReadExactly(bytes);
+            var reader = new ByteReader(bytes);
+            var parent = reader.Hash();
+            var run = reader.U32();
+            var times = new ulong[reader.Count(MaxRuns)];
+            for (var i = 0; i < times.Length; i++)
+                times[i] = reader.U64();
+            reader.Require(reader.U32() == uint.MaxValue);
+            Span<byte> magic = stackalloc byte[8];
+            file.Position = 0;
+            file.ReadExactly(magic);
+            return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times) : null, start - 4);
+        }
+
+        /// <summary>Fills a batch with the next rows; false at the end.</summary>
+        public bool Next(EntryBatch rows)
+        {
+            rows.Clear();
+            if (_file.Position >= _end)
+                return false;
+            Span<byte> four = stackalloc byte[4];
+            _file.ReadExactly(four);
+            var length = BinaryPrimitives.ReadInt32LittleEndian(four);
+            if (length is < 8 or > MaxBlock)
+                return false;
+            if (_block.Length < length)
+                _block = new byte[length + length / 4];
+            var block = _block.AsSpan(0, length);
+            _file.ReadExactly(block);
+            var split = BinaryPrimitives.ReadInt32LittleEndian(block[^4..]);
+            if (split < 0 || split > length - 4 || !TreeNode.TryRead(block[..split], rows))
+                return false;
+            var reader = new ByteReader(block[split..^4]);
+            for (var i = 0; i < rows.Count; i++)
+            {
+                rows.CtimeSeconds[i] = reader.I64();
+                rows.CtimeNanoseconds[i] = reader.U32();
+                rows.Device[i] = reader.U64();
+                rows.Inode[i] = reader.U64();
+                rows.ContentKind[i] = (ContentKind)Math.Min(reader.U8(), (byte)(ContentKinds.Kinds - 1));
+                var count = reader.Count(reader.Remaining / 16);
+                if (count == 1 && rows.Chunks[i] is null)
+                {
+                    rows.ChunkId[i] = BinaryPrimitives.ReadUInt128LittleEndian(reader.Raw(16));
+                }
+                else if (count > 0)
+                {
+                    var ids = new UInt128[count];
+                    for (var c = 0; c < count; c++)
+                        ids[c] = BinaryPrimitives.ReadUInt128LittleEndian(reader.Raw(16));
+                    rows.ChunkIds[i] = ids;
+                }
+                if (rows.ChunkLists[i] is not null)
+                {
+                    var chunks = new ChunkRef[count];
+                    for (var c = 0; c < count && !reader.Failed; c++)
+                    {
+                        var size = reader.Count(Packs.PackFormat.MaxChunk);
+                        chunks[c] = new ChunkRef(reader.Hash(), size);
+                    }
+                    rows.Chunks[i] = chunks;
+                }
+            }
+            return reader.IsDone;
+        }
+
+        public void Dispose() => _file.Dispose();
+    }
+}

@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <param name="Names">What is given up.</param>
+/// <param name="Bytes">How much that frees.</param>
+/// <param name="InDoubt">True where the clocks disagree: then nothing is given up that one of them still protects.</param>
+public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt);
+
+/// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
+sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, string unclaimedPath, Disk disk)
+{
+    readonly List<(StoreKind Kind, Hash32 Name)> _names = [];
+
+    public ExpiryResult Plan()
+    {
+        _names.Clear();
+        var bytes = 0L;
+        var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
+        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(s.Expiry) && projection.PacksOf(s) is null))
+            return new ExpiryResult([], 0, InDoubt: true); // a snapshot that cannot say what it needs may need anything
+        var unclaimed = ReadUnclaimed();
+        var seen = new Dictionary<Hash32, ulong>();
+        var locks = projection.PackLocks();
+        foreach (var pack in store.List(StoreKind.Pack))
+        {
+            if (pack.Name.IsNone)
+                continue; // not ours
+            if (locks.TryGetValue(pack.Name, out var end))
+            {
+                if (IsOver(end) && !projection.WasRemoved(pack.Name))
+                    Give(pack);
+                continue;
+            }
+            if (projection.WasRemoved(pack.Name))
+                continue; // given up already
+            // No commit names it: of a session that is still writing, or that never came to its end.
+            var first = unclaimed.TryGetValue(pack.Name, out var known) ? known : clock.Now;
+            seen[pack.Name] = first;
+            if (IsOver(first + LockRules.SessionLife))
+                Give(pack);
+        }
+        var objects = projection.ObjectLocks();
+        foreach (var item in store.List(StoreKind.Object))
+        {
+            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(item.Name))
+                Give(item);
+        }
+        WriteUnclaimed(seen);
+        return new ExpiryResult([.. _names], bytes, inDoubt);
+
+        void Give(StoredName item)
+        {
+            bytes += item.Size;
+            if (!_names.Contains((item.Kind, item.Name)))
+                _names.Add((item.Kind, item.Name));
+        }
+    }
+
+    /// <summary>Removes what the log has given up: of this run, and what an interrupted one left.</summary>
+    public void Remove()
+    {
+        var gone = projection.Removed as IReadOnlySet<Hash32> ?? projection.Removed.ToHashSet();
+        foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
+        {
+            foreach (var item in store.List(kind).Where(i => gone.Contains(i.Name)).ToList())
+                Remover.Remove(store, disk, kind, item.Name);
+        }
+        Remover.SweepStaging(store, disk, DateTimeOffset.FromUnixTimeSeconds((long)(clock.Now - Math.Min(clock.Now, LockRules.SessionLife))));
+    }
+
+    bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);
+
+    Dictionary<Hash32, ulong> ReadUnclaimed()
+    {
+        var known = new Dictionary<Hash32, ulong>();
+        if (!File.Exists(unclaimedPath))
+            return known;
+        foreach (var line in File.ReadLines(unclaimedPath))
+        {
+            var parts = line.Split(' ');
+            if (parts.Length == 2 && Hash32.TryParse(parts[0], out var name) && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var first))
+                known[name] = first;
+        }
+        return known;
+    }
+
+    void WriteUnclaimed(Dictionary<Hash32, ulong> seen)
+    {
+        var text = new StringBuilder();
+        foreach (var (name, first) in seen)
+            text.Append(CultureInfo.InvariantCulture, $"{name} {first}\n");
+        try
+        {
+            disk.Replace(unclaimedPath, Encoding.ASCII.GetBytes(text.ToString()));
+        }
+        catch (HoldfastException)
+        {
+            // Then they count as seen for the first time next time: later, never sooner.
+        }
+    }
+}

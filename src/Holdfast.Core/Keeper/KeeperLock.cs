@@ -1,0 +1,42 @@
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>Keeps keepers of several processes apart while one of them writes the log. Held for moments, not for a backup.</summary>
+sealed class KeeperLock : IDisposable
+{
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    readonly FileStream _file;
+
+    KeeperLock(FileStream file) => _file = file;
+
+    /// <exception cref="HoldfastException"><c>VaultBusy</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>.</exception>
+    public static KeeperLock Take(string path)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return new KeeperLock(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            }
+            catch (UnauthorizedAccessException e)
+            {
+                throw DiskFault.Of(e);
+            }
+            catch (IOException e)
+            {
+                if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)
+                    throw plain;
+                if (TimeProvider.System.GetElapsedTime(since) > Patience)
+                    throw new HoldfastException(ErrorCode.VaultBusy, "Another process has been writing this vault's log for two minutes.",
+                        "See which with `fuser` on the file keeper/lock; a process that hangs on a dead disk or mount is the usual cause. Then run the same command again.")
+                    { IsTransient = true };
+                Thread.Sleep(20);
+            }
+        }
+    }
+
+    public void Dispose() => _file.Dispose();
+}

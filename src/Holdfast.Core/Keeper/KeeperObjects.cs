@@ -1,0 +1,166 @@
+using Holdfast.Core.Codec;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+public enum EnrolmentKind : byte
+{
+    Agent = 1,
+    Writer = 2,
+    CleanRoom = 3,
+}
+
+/// <summary>Who may sign snapshots or write packs (docs/format.md, section 11.4).</summary>
+public sealed record Enrolment(Id16 Vault, Hash32 Salt, EnrolmentKind Kind, Id16 Id, uint Epoch, byte[] PublicKey, Id16 Domain)
+{
+    public byte[] ToArray()
+    {
+        var body = new ByteWriter();
+        body.Hash(Salt);
+        body.U8((byte)Kind);
+        body.Id(Id);
+        body.U32(Epoch);
+        body.Raw(PublicKey);
+        body.Id(Domain);
+        return ObjectHeader.Wrap(ObjectType.Enrolment, Vault, Id16.None, body);
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> bytes, out Enrolment? enrolment)
+    {
+        enrolment = null;
+        if (!ObjectHeader.TryParse(bytes, out var header) || header.Type != ObjectType.Enrolment || header.BodyLength != (ulong)(bytes.Length - ObjectHeader.Size))
+            return false;
+        var reader = new ByteReader(bytes[ObjectHeader.Size..]);
+        var parsed = new Enrolment(header.Vault, reader.Hash(), (EnrolmentKind)reader.U8(), reader.Id(), reader.U32(), reader.Raw(Ed25519Signer.PublicKeySize).ToArray(), reader.Id());
+        if (!reader.IsDone || parsed.Kind is < EnrolmentKind.Agent or > EnrolmentKind.CleanRoom)
+            return false;
+        enrolment = parsed;
+        return true;
+    }
+}
+
+/// <summary>A policy for one source or all: what later commits get (docs/format.md, section 11.4).</summary>
+public sealed record PolicyObject(Id16 Vault, Hash32 Salt, Id16 Policy, Id16 Source, RetentionPolicy Retention)
+{
+    public byte[] ToArray()
+    {
+        var body = new ByteWriter();
+        body.Hash(Salt);
+        body.Id(Policy);
+        body.Id(Source);
+        Retention.Write(body);
+        return ObjectHeader.Wrap(ObjectType.Policy, Vault, Id16.None, body);
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> bytes, out PolicyObject? policy)
+    {
+        policy = null;
+        if (!ObjectHeader.TryParse(bytes, out var header) || header.Type != ObjectType.Policy || header.BodyLength != (ulong)(bytes.Length - ObjectHeader.Size))
+            return false;
+        var reader = new ByteReader(bytes[ObjectHeader.Size..]);
+        var parsed = new PolicyObject(header.Vault, reader.Hash(), reader.Id(), reader.Id(), RetentionPolicy.Read(ref reader));
+        if (!reader.IsDone)
+            return false;
+        policy = parsed;
+        return true;
+    }
+}
+
+/// <summary>What an expiry removed (docs/format.md, section 11.4): ascending, each once.</summary>
+public sealed record ExpiryList(Id16 Vault, Hash32 Salt, IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names)
+{
+    public byte[] ToArray()
+    {
+        var body = new ByteWriter(64 + 33 * Names.Count);
+        body.Hash(Salt);
+        body.Var((ulong)Names.Count);
+        foreach (var (kind, name) in Names.OrderBy(n => n.Kind).ThenBy(n => n.Name))
+        {
+            body.U8((byte)kind);
+            body.Hash(name);
+        }
+        return ObjectHeader.Wrap(ObjectType.ExpiryList, Vault, Id16.None, body);
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> bytes, out ExpiryList? list)
+    {
+        list = null;
+        if (!ObjectHeader.TryParse(bytes, out var header) || header.Type != ObjectType.ExpiryList || header.BodyLength != (ulong)(bytes.Length - ObjectHeader.Size))
+            return false;
+        var reader = new ByteReader(bytes[ObjectHeader.Size..]);
+        var salt = reader.Hash();
+        var count = reader.Count(reader.Remaining / 33);
+        var names = new List<(StoreKind, Hash32)>(count);
+        for (var i = 0; i < count && !reader.Failed; i++)
+        {
+            var kind = (StoreKind)reader.U8();
+            var name = reader.Hash();
+            reader.Require(kind is StoreKind.Pack or StoreKind.Object && (i == 0 || (names[^1].Item1, names[^1].Item2).CompareTo((kind, name)) < 0));
+            names.Add((kind, name));
+        }
+        if (!reader.IsDone)
+            return false;
+        list = new ExpiryList(header.Vault, salt, names);
+        return true;
+    }
+}
+
+/// <summary>What the clean room found when it re-opened a snapshot (docs/format.md, section 11.4).</summary>
+/// <param name="Defects">Kind (1 pack missing, 2 pack damaged, 3 id wrong, 4 root wrong, 5 pack set wrong, 6 sample wrong) and the name of the pack or object.</param>
+/// <param name="LateDigests">Sealed digests of files over 64 MiB; empty where there are none.</param>
+public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Snapshot, bool IsFull, ulong Packs, ulong Chunks, ulong BytesRead,
+    bool RootMatches, bool PackSetMatches, bool SampleMatches, IReadOnlyList<(byte Kind, Hash32 Name)> Defects, byte[] LateDigests)
+{
+    const int MaxBox = 64 << 20; // bytes
+
+    public bool IsGood => RootMatches && PackSetMatches && SampleMatches && Defects.Count == 0;
+
+    public byte[] ToArray()
+    {
+        var body = new ByteWriter(256);
+        body.Hash(Salt);
+        body.Id(Snapshot);
+        body.U8(IsFull ? (byte)2 : (byte)1);
+        body.Var(Packs);
+        body.Var(Chunks);
+        body.Var(BytesRead);
+        body.U8(RootMatches ? (byte)1 : (byte)0);
+        body.U8(PackSetMatches ? (byte)1 : (byte)0);
+        body.U8(SampleMatches ? (byte)1 : (byte)0);
+        body.Var((ulong)Defects.Count);
+        foreach (var (kind, name) in Defects)
+        {
+            body.U8(kind);
+            body.Hash(name);
+        }
+        body.Bytes(LateDigests);
+        return ObjectHeader.Wrap(ObjectType.Attestation, Vault, Domain, body);
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> bytes, out AttestationObject? attestation)
+    {
+        attestation = null;
+        if (!ObjectHeader.TryParse(bytes, out var header) || header.Type != ObjectType.Attestation || header.BodyLength != (ulong)(bytes.Length - ObjectHeader.Size))
+            return false;
+        var reader = new ByteReader(bytes[ObjectHeader.Size..]);
+        var salt = reader.Hash();
+        var snapshot = reader.Id();
+        var kind = reader.U8();
+        var packs = reader.Var();
+        var chunks = reader.Var();
+        var read = reader.Var();
+        var (root, set, sample) = (reader.U8(), reader.U8(), reader.U8());
+        reader.Require(kind is 1 or 2 && root <= 1 && set <= 1 && sample <= 1);
+        var count = reader.Count(reader.Remaining / 33);
+        var defects = new List<(byte, Hash32)>(count);
+        for (var i = 0; i < count && !reader.Failed; i++)
+            defects.Add((reader.U8(), reader.Hash()));
+        var box = reader.Bytes(MaxBox).ToArray();
+        if (!reader.IsDone)
+            return false;
+        attestation = new AttestationObject(header.Vault, header.Domain, salt, snapshot, kind == 2, packs, chunks, read, root == 1, set == 1, sample == 1, defects, box);
+        return true;
+    }
+}

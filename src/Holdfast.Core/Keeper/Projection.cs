@@ -1,0 +1,245 @@
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>What the log adds up to. It may be thrown away and rebuilt at any time; nothing is decided from anything else.</summary>
+public sealed class Projection
+{
+    readonly IStore _store;
+    readonly Dictionary<Hash32, SnapshotRecord> _byName = [];
+    readonly Dictionary<Id16, SnapshotRecord> _byId = [];
+    readonly Dictionary<Hash32, PackSet> _sets = [];
+    readonly Dictionary<Id16, Enrolment> _agents = [];
+    readonly Dictionary<Id16, RetentionPolicy> _policies = [];
+    readonly HashSet<Hash32> _removed = [];
+
+    public Projection(IStore store) => _store = store;
+
+    /// <summary>Leaves taken in so far.</summary>
+    public ulong Size { get; private set; }
+    public ulong LatestTime { get; private set; }
+    public Genesis? Genesis { get; private set; }
+
+    /// <summary>In the order of their commits.</summary>
+    public List<SnapshotRecord> Snapshots { get; } = [];
+
+    /// <summary>Name of the newest keyring object.</summary>
+    public Hash32 Keyring { get; private set; }
+    public ulong KeyEpoch { get; private set; }
+
+    /// <summary>Writers whose packs are not believed: (id, epoch) and the ordinal it holds from.</summary>
+    public Dictionary<(Id16 Writer, uint Epoch), ulong> BadWriters { get; } = [];
+
+    /// <summary>Vault time of the newest recovery kit, or 0.</summary>
+    public ulong KitPrinted { get; private set; }
+
+    /// <summary>Newest runs of verify by names and by contents: vault time, defects.</summary>
+    public (ulong Time, ulong Defects) VerifiedNames { get; private set; }
+    public (ulong Time, ulong Defects) VerifiedContents { get; private set; }
+
+    public ulong Refusals { get; private set; }
+
+    public List<ScopedKeyRecord> ScopedKeys { get; } = [];
+
+    /// <exception cref="HoldfastException"><c>LogDamaged</c>: the first leaf is no genesis of this vault.</exception>
+    public void Apply(ReadOnlySpan<byte> bytes)
+    {
+        var ordinal = Size++;
+        if (!Leaf.TryParse(bytes, out var leaf))
+            return; // of a newer version: kept and ignored
+        LatestTime = Math.Max(LatestTime, leaf.VaultTime);
+        if (ordinal == 0)
+        {
+            if (leaf.Type != LeafType.Genesis || !Genesis.TryParse(_store.ReadObject(leaf.Payload), out var genesis) || genesis!.Vault != leaf.Subject)
+                throw new HoldfastException(ErrorCode.LogDamaged, "The first leaf of the log does not name a genesis of this vault.",
+                    "The folder is no vault, or its log was put there by someone else. Compare its verifier key with the one in your key file, and bring the log back from another copy.");
+            Genesis = genesis;
+            return;
+        }
+        switch (leaf.Type)
+        {
+            case LeafType.Commit:
+                Commit(ordinal, leaf);
+                break;
+            case LeafType.LockExtension when _byId.TryGetValue(leaf.Subject, out var extended):
+                extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
+                break;
+            case LeafType.Policy when TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy):
+                _policies[policy!.Source] = policy.Retention;
+                break;
+            case LeafType.AgentEnrolled:
+                if (leaf.A == 2)
+                    _agents.Remove(leaf.Subject);
+                else if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) && agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
+                    _agents[leaf.Subject] = agent;
+                break;
+            case LeafType.WriterEnrolled:
+                if (leaf.C == 2)
+                    BadWriters[(leaf.Subject, (uint)leaf.A)] = leaf.B;
+                else
+                    BadWriters.Remove((leaf.Subject, (uint)leaf.A));
+                break;
+            case LeafType.KeyEpoch:
+                (Keyring, KeyEpoch) = (leaf.Payload, leaf.A);
+                break;
+            case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
+                foreach (var (_, name) in list!.Names)
+                {
+                    _removed.Add(name);
+                    if (_byName.TryGetValue(name, out var gone))
+                        gone.IsRemoved = true;
+                }
+                break;
+            case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
+                attested.Defects = leaf.C;
+                if (leaf.C == 0)
+                    (attested.Attested, attested.IsFullyAttested) = (leaf.VaultTime, attested.IsFullyAttested || leaf.A == 2);
+                else
+                    attested.Attested = 0;
+                break;
+            case LeafType.Restore when _byId.TryGetValue(leaf.Subject, out var restored):
+                restored.Restored = leaf.VaultTime;
+                break;
+            case LeafType.Verify when leaf.A == 1:
+                VerifiedNames = (leaf.VaultTime, leaf.C);
+                break;
+            case LeafType.Verify:
+                VerifiedContents = (leaf.VaultTime, leaf.C);
+                break;
+            case LeafType.RecoveryKit:
+                KitPrinted = leaf.VaultTime;
+                break;
+            case LeafType.Refusals:
+                Refusals += leaf.C;
+                break;
+            case LeafType.ScopedKey:
+                ScopedKeys.Add(new ScopedKeyRecord(leaf.Subject, (KeyClass)leaf.A, leaf.B, leaf.C, leaf.VaultTime));
+                break;
+            default:
+                break;
+        }
+    }
+
+    public SnapshotRecord? Find(Hash32 name) => _byName.GetValueOrDefault(name);
+    public SnapshotRecord? Find(Id16 snapshot) => _byId.GetValueOrDefault(snapshot);
+    public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
+    public bool WasRemoved(Hash32 name) => _removed.Contains(name);
+
+    /// <summary>Names of packs and objects that an expiry leaf gave up.</summary>
+    public IReadOnlyCollection<Hash32> Removed => _removed;
+
+    /// <summary>The policy in force for a source.</summary>
+    public RetentionPolicy PolicyFor(Id16 source) =>
+        _policies.TryGetValue(source, out var own) ? own : _policies.TryGetValue(Id16.None, out var all) ? all : Genesis!.Policy;
+
+    /// <summary>All packs a snapshot needs; null where an object of its chain is missing or does not add up.</summary>
+    public PackSet? PacksOf(SnapshotRecord record)
+    {
+        if (_sets.TryGetValue(record.Name, out var known))
+            return known;
+        // Back to a set that is known or whole, then forward again: a chain is at most 64 long.
+        var chain = new Stack<SnapshotRecord>();
+        PackSet? set = null;
+        for (var at = record; ; at = Find(at.Object!.Parent)!)
+        {
+            if (at?.Object is null || chain.Count > 64)
+                return null;
+            if (_sets.TryGetValue(at.Name, out set))
+                break;
+            chain.Push(at);
+            if (at.Object.Packs.IsWhole)
+            {
+                set = PackSet.Empty;
+                break;
+            }
+        }
+        while (chain.TryPop(out var next))
+        {
+            if (set!.Apply(next.Object!.Packs) is not { } applied)
+                return null;
+            set = applied;
+        }
+        if (_sets.Count >= 64)
+            _sets.Clear();
+        return _sets[record.Name] = set!;
+    }
+
+    /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
+    public Dictionary<Hash32, ulong> PackLocks()
+    {
+        var quantum = LockRules.Quantum(Genesis!.Policy.Base);
+        var expiries = new Dictionary<Hash32, ulong>();
+        foreach (var record in Snapshots)
+        {
+            if (PacksOf(record) is not { } set)
+                continue;
+            foreach (var pack in set.Packs)
+            {
+                ref var expiry = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(expiries, pack.Name, out _);
+                expiry = Math.Max(expiry, record.Expiry);
+            }
+        }
+        foreach (var name in expiries.Keys)
+            expiries[name] = LockRules.PackEnd(name, expiries[name], quantum);
+        return expiries;
+    }
+
+    /// <summary>Until when each snapshot object is needed: its own expiry, or that of a later one whose pack set builds on it.</summary>
+    public Dictionary<Hash32, ulong> ObjectLocks()
+    {
+        var locks = new Dictionary<Hash32, ulong>();
+        for (var i = Snapshots.Count - 1; i >= 0; i--)
+        {
+            var record = Snapshots[i];
+            var needed = Math.Max(locks.GetValueOrDefault(record.Name), record.Expiry);
+            locks[record.Name] = needed;
+            if (record.Object is { Packs.IsWhole: false } child)
+                locks[child.Parent] = Math.Max(locks.GetValueOrDefault(child.Parent), needed);
+        }
+        return locks;
+    }
+
+    void Commit(ulong ordinal, Leaf leaf)
+    {
+        TryRead<SnapshotObject>(leaf.Payload, SnapshotObject.TryParse, out var parsed); // where it is missing, the others are not held up
+        var record = new SnapshotRecord
+        {
+            Ordinal = ordinal,
+            Snapshot = leaf.Subject,
+            Name = leaf.Payload,
+            Agent = leaf.Actor,
+            Committed = leaf.VaultTime,
+            Expiry = Math.Min(leaf.A, LockRules.LastEnd),
+            Object = parsed,
+        };
+        Snapshots.Add(record);
+        _byName[record.Name] = record;
+        _byId[record.Snapshot] = record;
+    }
+
+    delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
+
+    /// <summary>False where the object is missing or damaged: it is shown as what it is, and nothing else stops.</summary>
+    bool TryRead<T>(Hash32 name, Parser<T> parse, out T? value) where T : class
+    {
+        value = null;
+        try
+        {
+            return parse(_store.ReadObject(name), out value);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
+        {
+            return false;
+        }
+    }
+}
+
+/// <summary>A key cut for an unattended job: what its thief could read.</summary>
+/// <param name="Key">Key id.</param>
+/// <param name="Class">What it opens.</param>
+/// <param name="Expiry">When it should be replaced, seconds since 1970; 0 for never.</param>
+/// <param name="Packs">Packs it opened when it was cut.</param>
+/// <param name="Cut">Vault time when it was cut.</param>
+public sealed record ScopedKeyRecord(Id16 Key, KeyClass Class, ulong Expiry, ulong Packs, ulong Cut);

@@ -1,0 +1,39 @@
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>A committed snapshot as the log and its object tell it: nothing here needs a key.</summary>
+public sealed class SnapshotRecord
+{
+    /// <summary>Index of the commit leaf.</summary>
+    public required ulong Ordinal { get; init; }
+    public required Id16 Snapshot { get; init; }
+
+    /// <summary>Name of the snapshot object.</summary>
+    public required Hash32 Name { get; init; }
+    public required Id16 Agent { get; init; }
+
+    /// <summary>Vault time of the commit.</summary>
+    public required ulong Committed { get; init; }
+
+    /// <summary>Seconds since 1970: locked until then at least. Extensions lengthen it.</summary>
+    public required ulong Expiry { get; set; }
+
+    /// <summary>The parsed object; null where it is missing or damaged, or was removed after its lock had ended.</summary>
+    public SnapshotObject? Object { get; init; }
+
+    /// <summary>True once an expiry leaf named its object.</summary>
+    public bool IsRemoved { get; set; }
+
+    /// <summary>Vault time of the newest attestation without defects, or 0; whether it covered everything.</summary>
+    public ulong Attested { get; set; }
+    public bool IsFullyAttested { get; set; }
+
+    /// <summary>Defects the newest attestation found.</summary>
+    public ulong Defects { get; set; }
+
+    /// <summary>Vault time of the newest restore that the log has, or 0.</summary>
+    public ulong Restored { get; set; }
+
+    public Id16 Source => Object?.Source ?? Id16.None;
+}

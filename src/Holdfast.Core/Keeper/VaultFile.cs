@@ -1,0 +1,42 @@
+using System.Text;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>The text file <c>vault</c> that says which vault a folder is (docs/format.md, section 3).</summary>
+public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
+{
+    public const string Name = "vault";
+    const string FirstLine = "holdfast vault v1";
+    const int MaxSize = 4_096; // bytes
+
+    public byte[] ToArray() => Encoding.ASCII.GetBytes($"{FirstLine}\nid {Vault}\nlog {LogKey}\ngenesis {Genesis}\n");
+
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>FormatNewer</c>.</exception>
+    public static VaultFile Read(string folder)
+    {
+        var path = Path.Combine(folder, Name);
+        string text;
+        try
+        {
+            if (!File.Exists(path) || new FileInfo(path).Length > MaxSize)
+                throw Missing();
+            text = Encoding.ASCII.GetString(File.ReadAllBytes(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Storage.DiskFault.Of(e);
+        }
+        var lines = text.Split('\n');
+        if (lines[0] != FirstLine && lines[0].StartsWith("holdfast vault v", StringComparison.Ordinal))
+            throw new HoldfastException(ErrorCode.FormatNewer, "This vault was made by a newer Holdfast.", "Use the newest release of holdfast with it; nothing was changed.");
+        if (lines.Length != 5 || lines[0] != FirstLine || lines[4].Length > 0 || !lines[1].StartsWith("id ", StringComparison.Ordinal)
+            || !lines[2].StartsWith("log ", StringComparison.Ordinal) || !lines[3].StartsWith("genesis ", StringComparison.Ordinal)
+            || !Id16.TryParse(lines[1].AsSpan(3), out var id) || !Hash32.TryParse(lines[3].AsSpan(8), out var genesis))
+            throw Missing();
+        return new VaultFile(id, lines[2][4..], genesis);
+    }
+
+    static HoldfastException Missing() => new(ErrorCode.VaultMissing,
+        "There is no vault in this folder: its file `vault` is missing or says something else.",
+        "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost, put it back from the format.md next to it, section 3; nothing else depends on it.");
+}

@@ -1,0 +1,408 @@
+using System.Security.Cryptography;
+using System.Text;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Log;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>What an agent gets for a commit, and keeps.</summary>
+/// <param name="Ordinal">Index of the leaf.</param>
+/// <param name="Committed">Vault time.</param>
+/// <param name="Expiry">Seconds since 1970: nothing of the snapshot is removed before.</param>
+/// <param name="Proof">Leaf, audit path and signed checkpoint.</param>
+public sealed record CommitReceipt(long Ordinal, ulong Committed, ulong Expiry, LogProof Proof);
+
+/// <summary>Keeps the log, the clock and the locks of one vault. Holds no data key: it sees sizes, names that are hashes, and ids.</summary>
+/// <remarks>The order of a commit: packs are durable, the snapshot object is durable, the leaf is durable, then it is acknowledged. Several processes may have a
+/// keeper of one vault; each change takes the vault's lock and looks at the log again first. For one thread at a time.</remarks>
+public sealed class VaultKeeper : IDisposable
+{
+    const int MaxDeltas = 63; // snapshots in a row that may tell their pack set as a difference
+
+    readonly string _folder;
+    readonly Disk _disk;
+    readonly IMachineTime _machine;
+    MerkleLog _log;
+    Projection _projection;
+    VaultClock? _clock;
+    Ed25519Signer? _signer;
+
+    VaultKeeper(string folder, VaultFile file, FolderStore store, Disk disk, IMachineTime machine, MerkleLog log)
+    {
+        _folder = folder;
+        File = file;
+        Store = store;
+        _disk = disk;
+        _machine = machine;
+        _log = log;
+        _projection = new Projection(store);
+    }
+
+    public VaultFile File { get; }
+    public Id16 Vault => File.Vault;
+    public FolderStore Store { get; }
+    public MerkleLog Log => _log;
+    public Projection State => _projection;
+    public string Folder => _folder;
+
+    static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
+
+    /// <summary>Makes a vault: folders, log with its genesis, keyring and enrolments. All there or, without the file <c>vault</c>, not a vault.</summary>
+    /// <param name="folder">Empty or absent.</param>
+    /// <param name="genesis">Its log key and salt are filled in here.</param>
+    /// <param name="keyring">The keyring object of epoch 1.</param>
+    /// <param name="enrolments">The first agent and writer.</param>
+    /// <param name="formatText">docs/format.md, for the vault's own copy.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Disk disk, IMachineTime machine)
+    {
+        folder = Path.GetFullPath(folder);
+        if (System.IO.File.Exists(Path.Combine(folder, VaultFile.Name)))
+            throw new HoldfastException(ErrorCode.VaultExists, "There is a vault in this folder already.", "Use it as it is, or choose another folder: a vault is never overwritten.");
+        disk.MakeFolder(folder);
+        FolderStore.Create(folder, disk);
+        foreach (var part in new[] { "keeper", "cache" })
+            disk.MakeFolder(Path.Combine(folder, part));
+        var store = new FolderStore([folder], disk);
+
+        using var seed = SecretBytes.Random(Ed25519Signer.SeedSize);
+        using var signer = new Ed25519Signer(seed.Span);
+        var key = new VerifierKey($"holdfast/{genesis.Vault}", signer.PublicKey.ToArray());
+        disk.Replace(KeeperPath(folder, "log.key"), LogKeyFile.Write(genesis.Vault, seed));
+        var clock = VaultClock.Create(KeeperPath(folder, "clock"), disk, machine);
+        var now = clock.Now;
+        genesis = genesis with { LogKey = key.ToString(), Created = now, Salt = Salt() };
+        var name = store.PutObject(genesis.ToArray());
+
+        var leaves = new List<byte[]> { new Leaf(LeafType.Genesis, now, genesis.Vault, Id16.None, genesis.ShortestLock, genesis.LongestLock, (ulong)genesis.Kind, name).ToArray() };
+        foreach (var enrolment in enrolments)
+        {
+            var payload = store.PutObject(enrolment.ToArray());
+            leaves.Add(enrolment.Kind == EnrolmentKind.Writer
+                ? new Leaf(LeafType.WriterEnrolled, now, enrolment.Id, Id16.None, enrolment.Epoch, 0, 1, payload).ToArray()
+                : new Leaf(LeafType.AgentEnrolled, now, enrolment.Id, Id16.None, 1, 0, 0, payload).ToArray());
+        }
+        leaves.Add(new Leaf(LeafType.KeyEpoch, now, Id16.New(), Id16.None, 1, 0, 0, store.PutObject(keyring)).ToArray());
+        // An earlier attempt may have left a log behind; without the file `vault` it was never one.
+        var log = MerkleLog.Create(Path.Combine(folder, "log"), disk, key);
+        log.Append(leaves, signer);
+        disk.Replace(Path.Combine(folder, "format.md"), formatText);
+        MakeReserve(folder, disk, genesis.Reserve);
+        disk.Replace(Path.Combine(folder, VaultFile.Name), new VaultFile(genesis.Vault, key.ToString(), name).ToArray());
+        return Open(folder, disk, machine);
+    }
+
+    /// <summary>Opens a vault for reading; the first change asks for more.</summary>
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>.</exception>
+    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null)
+    {
+        folder = Path.GetFullPath(folder);
+        disk ??= Disk.Real;
+        var file = VaultFile.Read(folder);
+        if (!VerifierKey.TryParse(file.LogKey, out var key))
+            throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
+        var store = new FolderStore([folder, .. ExtraFolders(folder)], disk);
+        var log = MerkleLog.Open(Path.Combine(folder, "log"), disk, key);
+        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log);
+        keeper.Project();
+        return keeper;
+    }
+
+    /// <summary>The vault clock, as it stands.</summary>
+    public VaultClock Clock => _clock ??= VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.LatestTime);
+
+    /// <summary>Takes in what other processes have written.</summary>
+    public void Refresh()
+    {
+        _log.Refresh();
+        Project();
+    }
+
+    /// <summary>Commits a snapshot whose packs are durable.</summary>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>PackMissing</c>, <c>DiskFull</c>.</exception>
+    public CommitReceipt Commit(SnapshotObject snapshot) => Changing(() =>
+    {
+        if (_projection.Find(snapshot.Snapshot) is { } already)
+            return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
+        var set = Check(snapshot);
+        var policy = _projection.PolicyFor(snapshot.Source);
+        var from = Clock.LockFrom;
+        var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
+        var expiry = Places.Expiry(from, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0)));
+        expiry = Math.Clamp(expiry, from + _projection.Genesis!.ShortestLock, Math.Min(from + _projection.Genesis.LongestLock, LockRules.LastEnd));
+        var fresh = NewBytes(snapshot, set);
+        CheckQuotas(snapshot.Source, policy, fresh, earlier);
+
+        var bytes = snapshot.ToArray();
+        var name = Store.PutObject(bytes);
+        var now = Clock.Now;
+        var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
+        var ordinal = Append(leaf);
+        return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
+    });
+
+    /// <summary>Lengthens a snapshot's lock. It is never shortened: a request to do so is refused and counted in the log.</summary>
+    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
+    public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
+    {
+        var record = _projection.Find(snapshot) is { IsRemoved: false } found ? found : throw SnapshotMissing(snapshot.ToString());
+        if (expiry < record.Expiry)
+        {
+            Append(new Leaf(LeafType.Refusals, Clock.Now, actor, Id16.None, 1, Clock.Now / 3600 * 3600, 1, Hash32.None));
+            throw new HoldfastException(ErrorCode.LockRefused, "A lock is never shortened. The request was refused, and the log has a record of it.",
+                "Name a later date, or leave the lock as it is.");
+        }
+        if (expiry > Math.Min(Clock.LockFrom + _projection.Genesis!.LongestLock, LockRules.LastEnd))
+            throw new HoldfastException(ErrorCode.LockTooLong, "The lock asked for is longer than this vault allows.",
+                $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
+        return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
+    });
+
+    /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
+    public long Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null) => Changing(() =>
+    {
+        var name = payload is null ? Hash32.None : Store.PutObject(payload);
+        return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
+    });
+
+    /// <summary>Adds a folder, best on another disk, to the vault while it is in use.</summary>
+    public void AddFolder(string folder) => Changing(() =>
+    {
+        folder = Path.GetFullPath(folder);
+        if (Store.Folders.Contains(folder))
+            return 0L;
+        var marker = Path.Combine(folder, VaultFile.Name);
+        if (System.IO.File.Exists(marker) && VaultFile.Read(folder).Vault != Vault)
+            throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Choose an empty folder on another disk.");
+        _disk.MakeFolder(folder);
+        FolderStore.Create(folder, _disk);
+        _disk.Replace(marker, File.ToArray());
+        var all = ExtraFolders(_folder).Append(folder);
+        _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Join('\n', all) + "\n"));
+        return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
+    });
+
+    /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
+    /// <param name="dryRun">Only says what would go.</param>
+    public ExpiryResult Expire(bool dryRun)
+    {
+        if (dryRun)
+            return new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Plan();
+        return Changing(() =>
+        {
+            var expiry = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
+            var plan = expiry.Plan();
+            if (plan.Names.Count > 0)
+            {
+                // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.
+                var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
+                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Now, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
+            }
+            expiry.Remove();
+            return plan;
+        });
+    }
+
+    /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
+    public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);
+
+    /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, all of it.</summary>
+    public PackSetDelta Tell(PackSet set, SnapshotRecord? parent)
+    {
+        var run = 0;
+        for (var at = parent; at?.Object is { Packs.IsWhole: false } difference; at = _projection.Find(difference.Parent))
+            run++;
+        return parent is not null && run < MaxDeltas && _projection.PacksOf(parent) is { } known ? set.DeltaFrom(known) : set.Whole();
+    }
+
+    internal static Hash32 Salt()
+    {
+        Span<byte> salt = stackalloc byte[Hash32.Size];
+        RandomNumberGenerator.Fill(salt);
+        return new Hash32(salt);
+    }
+
+    internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
+        "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, or as `latest`.");
+
+    PackSet Check(SnapshotObject snapshot)
+    {
+        if (snapshot.Vault != Vault || !_projection.Genesis!.Domains.Contains(snapshot.Domain))
+            throw Refused("it is of another vault or trust domain");
+        if (_projection.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
+            throw Refused("its agent is not enrolled here, or did not sign it");
+        SnapshotRecord? parent = null;
+        if (!snapshot.Parent.IsNone)
+        {
+            parent = _projection.Find(snapshot.Parent);
+            if (parent?.Object is null || parent.Source != snapshot.Source || parent.Object.ContentRoot != snapshot.ParentContentRoot)
+                throw Refused("its parent is not a snapshot of the same source in this vault");
+        }
+        if (!snapshot.Packs.IsWhole && parent is null)
+            throw Refused("its pack set is told as a difference to nothing");
+        var set = (parent is null ? PackSet.Empty : _projection.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
+        // Packs of a parent whose lock is far from its end are held by it; all others are looked at.
+        var held = parent is not null && !parent.IsRemoved && parent.Expiry > Clock.LockFrom ? _projection.PacksOf(parent)! : PackSet.Empty;
+        foreach (var pack in set.Packs)
+        {
+            if (held.Contains(pack.Name))
+                continue;
+            using var item = Store.Open(StoreKind.Pack, pack.Name);
+            if (item is null || item.Size != pack.Size)
+                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
+                    "Run the backup again: it finds what is missing and stores it anew.")
+                { IsTransient = true };
+            if (_projection.WasRemoved(pack.Name))
+                throw Refused("it needs a pack that has been given up");
+            if (_projection.BadWriters.Count > 0 && WriterOf(item) is { } writer && _projection.BadWriters.ContainsKey(writer))
+                throw Refused("it needs a pack of a writer that is not believed any more");
+        }
+        return set;
+    }
+
+    static (Id16, uint)? WriterOf(IStoredItem item)
+    {
+        var header = new byte[PackFormat.HeaderSize];
+        item.Read(0, header);
+        return PackHeader.TryParse(header, out var parsed) ? (parsed!.Writer, parsed.WriterEpoch) : null;
+    }
+
+    long NewBytes(SnapshotObject snapshot, PackSet set)
+    {
+        var parent = _projection.Find(snapshot.Parent) is { } record ? _projection.PacksOf(record) : null;
+        return set.ToList().Where(p => parent is null || !parent.Contains(p.Name)).Sum(p => p.Size);
+    }
+
+    void CheckQuotas(Id16 source, RetentionPolicy policy, long fresh, List<SnapshotRecord> earlier)
+    {
+        var day = Clock.Now - Math.Min(Clock.Now, RetentionPolicy.Day);
+        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => (long)(s.Object?.NewBytes ?? 0)) + fresh > (long)policy.DailyQuota)
+            throw Quota("it would add more in a day than its quota allows", source);
+        if (policy.LockedQuota > 0)
+        {
+            var locked = new Dictionary<Hash32, long>();
+            foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > Clock.Now))
+            {
+                foreach (var pack in _projection.PacksOf(record)?.ToList() ?? [])
+                    locked[pack.Name] = pack.Size;
+            }
+            if (locked.Values.Sum() + fresh > (long)policy.LockedQuota)
+                throw Quota("it would hold more locked bytes than its quota allows", source);
+        }
+    }
+
+    static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
+        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, raise the quota with `holdfast policy`, then run the backup again: what it stored is used.");
+
+    static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
+        "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
+
+    long Append(Leaf leaf)
+    {
+        _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
+        var bytes = leaf.ToArray();
+        var ordinal = _log.Append([bytes], _signer);
+        _projection.Apply(bytes);
+        return ordinal;
+    }
+
+    /// <summary>Runs one change under the vault's lock, on the newest state; a full disk gets the reserve's room and one more try.</summary>
+    T Changing<T>(Func<T> change)
+    {
+        using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
+        _clock = null;
+        Refresh();
+        _ = Clock;
+        T result;
+        try
+        {
+            result = change();
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReleaseReserve())
+        {
+            Reopen();
+            result = change();
+        }
+        catch
+        {
+            Reopen(); // what is in memory may be ahead of what is on disk
+            throw;
+        }
+        Clock.Save();
+        MakeReserve(_folder, _disk, _projection.Genesis!.Reserve);
+        return result;
+    }
+
+    void Reopen()
+    {
+        try
+        {
+            _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
+            _projection = new Projection(Store);
+            Project();
+        }
+        catch (HoldfastException)
+        {
+            // The fault that led here is the one to tell.
+        }
+    }
+
+    void Project()
+    {
+        while ((long)_projection.Size < _log.Size)
+            _projection.Apply(_log.Leaf((long)_projection.Size));
+    }
+
+    bool ReleaseReserve()
+    {
+        var path = KeeperPath(_folder, "reserve");
+        var file = new FileInfo(path);
+        if (!file.Exists || file.Length == 0)
+            return false;
+        _disk.Discard(path);
+        return true;
+    }
+
+    /// <summary>Keeps room that only the keeper uses, so that a full disk never keeps a lock from being extended.</summary>
+    static void MakeReserve(string folder, Disk disk, ulong size)
+    {
+        var path = KeeperPath(folder, "reserve");
+        if (size == 0 || System.IO.File.Exists(path))
+            return;
+        var apart = $"{path}.{Id16.New()}.new";
+        try
+        {
+            using (var file = disk.Create(apart))
+            {
+                var zeros = new byte[1 << 20];
+                for (var left = (long)size; left > 0; left -= zeros.Length)
+                    file.Append(zeros.AsSpan(0, (int)Math.Min(left, zeros.Length)));
+            }
+            disk.Rename(apart, path, replace: true);
+        }
+        catch (HoldfastException)
+        {
+            disk.Discard(apart); // no room now; the next change tries again
+        }
+    }
+
+    static IEnumerable<string> ExtraFolders(string folder)
+    {
+        var path = KeeperPath(folder, "folders");
+        try
+        {
+            return System.IO.File.Exists(path) ? System.IO.File.ReadAllLines(path).Where(l => l.Length > 0) : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+    }
+
+    public void Dispose() => _signer?.Dispose();
+}

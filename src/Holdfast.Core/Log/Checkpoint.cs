@@ -1,0 +1,79 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Text;
+using Holdfast.Core.Crypto;
+
+namespace Holdfast.Core.Log;
+
+/// <summary>A signed statement of how large a log is and what its root is (C2SP tlog-checkpoint in a signed note).</summary>
+/// <param name="Origin">Which log.</param>
+/// <param name="Size">Leaves.</param>
+/// <param name="Root">Root of the tree over them.</param>
+/// <param name="Note">The whole text, signatures included.</param>
+public sealed record Checkpoint(string Origin, long Size, Hash32 Root, string Note)
+{
+    public const int MaxLength = 65_536; // characters
+    const int MaxSignatures = 100;
+
+    string Body => Note[..(Note.IndexOf("\n\n", StringComparison.Ordinal) + 1)];
+
+    public static Checkpoint Sign(string origin, long size, Hash32 root, Ed25519Signer signer)
+    {
+        var body = string.Create(CultureInfo.InvariantCulture, $"{origin}\n{size}\n{Convert.ToBase64String(root.ToArray())}\n");
+        var key = new VerifierKey(origin, signer.PublicKey.ToArray());
+        var signature = signer.Sign(Encoding.UTF8.GetBytes(body));
+        return new Checkpoint(origin, size, root, $"{body}\n— {origin} {Convert.ToBase64String([.. key.KeyId, .. signature])}\n");
+    }
+
+    /// <summary>True where the holder of this key signed it; other signatures (of witnesses) are left aside.</summary>
+    public bool IsSignedBy(VerifierKey key)
+    {
+        if (Origin != key.Name)
+            return false;
+        var body = Encoding.UTF8.GetBytes(Body);
+        foreach (var line in Note[(Body.Length + 1)..].Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (TrySignature(line, out var name, out var bytes) && name == key.Name && bytes.AsSpan(0, 4).SequenceEqual(key.KeyId)
+                && Ed25519Signer.Verify(key.PublicKey, body, bytes.AsSpan(4)))
+                return true;
+        }
+        return false;
+    }
+
+    static bool TrySignature(string line, out string name, out byte[] bytes)
+    {
+        name = "";
+        bytes = [];
+        var parts = line.Split(' ');
+        if (parts.Length != 3 || parts[0] != "—" || !VerifierKey.IsName(parts[1]))
+            return false;
+        var buffer = new byte[parts[2].Length];
+        if (!Convert.TryFromBase64String(parts[2], buffer, out var length) || length < 5)
+            return false;
+        name = parts[1];
+        bytes = buffer[..length];
+        return true;
+    }
+
+    /// <summary>Total. Reads the note; whose signatures it has is for <see cref="IsSignedBy"/> to say.</summary>
+    public static bool TryParse(string note, [NotNullWhen(true)] out Checkpoint? checkpoint)
+    {
+        checkpoint = null;
+        if (note.Length > MaxLength || !note.EndsWith('\n'))
+            return false;
+        var end = note.IndexOf("\n\n", StringComparison.Ordinal);
+        if (end < 0)
+            return false;
+        var lines = note[..end].Split('\n');
+        var signatures = note[(end + 2)..^1].Split('\n');
+        Span<byte> root = stackalloc byte[64];
+        if (lines.Length < 3 || !VerifierKey.IsName(lines[0])
+            || !long.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out var size) || size < 0 || lines[1] != size.ToString(CultureInfo.InvariantCulture)
+            || lines[2].Length != 44 || !Convert.TryFromBase64String(lines[2], root, out var length) || length != Hash32.Size
+            || Convert.ToBase64String(root[..length]) != lines[2]
+            || signatures.Length is 0 or > MaxSignatures || !Array.TrueForAll(signatures, s => TrySignature(s, out _, out _)))
+            return false;
+        checkpoint = new Checkpoint(lines[0], size, new Hash32(root[..Hash32.Size]), note);
+        return true;
+    }
+}

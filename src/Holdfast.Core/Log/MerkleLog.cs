@@ -1,0 +1,264 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Log;
+
+/// <summary>An append-only Merkle log in a folder, laid out as C2SP tlog-tiles with a signed checkpoint. Opening reads every leaf and checks them all against the
+/// checkpoint: whoever uses the log has a log that is whole.</summary>
+/// <remarks>Entries and tiles are durable before the checkpoint that covers them; what lies beyond the checkpoint is overwritten. Not safe for concurrent
+/// use: the keeper's lock keeps writers apart; readers of other processes see one checkpoint or the next.</remarks>
+public sealed class MerkleLog
+{
+    public const int MaxLeaf = 65_535; // bytes
+    const int TileSize = 256; // hashes, and entries in a bundle
+    const int TileHeight = 8;
+    const int Tries = 20;
+
+    readonly string _folder;
+    readonly Disk _disk;
+    readonly List<byte[]> _leaves = [];
+
+    MerkleLog(string folder, Disk disk, VerifierKey key)
+    {
+        _folder = folder;
+        _disk = disk;
+        Key = key;
+    }
+
+    public VerifierKey Key { get; }
+    public MerkleTree Tree { get; } = new();
+    public Checkpoint? Checkpoint { get; private set; }
+    public long Size => Tree.Size;
+    public byte[] Leaf(long index) => _leaves[(int)index];
+
+    /// <summary>A new log; it exists from its first append on.</summary>
+    public static MerkleLog Create(string folder, Disk disk, VerifierKey key)
+    {
+        disk.MakeFolder(folder);
+        disk.SyncFolder(Path.GetDirectoryName(folder)!);
+        return new MerkleLog(folder, disk, key);
+    }
+
+    /// <summary>Opens a log and checks all of it.</summary>
+    /// <exception cref="HoldfastException"><c>LogDamaged</c>, <c>LogForked</c> where the checkpoint is not signed by the key.</exception>
+    public static MerkleLog Open(string folder, Disk disk, VerifierKey key)
+    {
+        var log = new MerkleLog(folder, disk, key);
+        for (var attempt = 1; ; attempt++)
+        {
+            var checkpoint = log.ReadCheckpoint();
+            if (log.TryLoad(checkpoint.Size))
+            {
+                if (log.Tree.Root(checkpoint.Size) != checkpoint.Root)
+                    throw Damaged("its leaves do not give the root that was signed");
+                log.Checkpoint = checkpoint;
+                return log;
+            }
+            if (attempt == Tries)
+                throw Damaged("a file of it is missing or cut short");
+            // A writer may have moved on between checkpoint and bundle: look again.
+            Thread.Yield();
+        }
+    }
+
+    /// <summary>Takes in what others have appended since.</summary>
+    public void Refresh()
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var checkpoint = ReadCheckpoint();
+            if (checkpoint.Size < Size)
+                throw Forked("it is shorter than it was a moment ago");
+            if (TryLoad(checkpoint.Size))
+            {
+                if (Tree.Root(checkpoint.Size) != checkpoint.Root)
+                    throw Damaged("its leaves do not give the root that was signed");
+                Checkpoint = checkpoint;
+                return;
+            }
+            if (attempt == Tries)
+                throw Damaged("a file of it is missing or cut short");
+            Thread.Yield();
+        }
+    }
+
+    /// <summary>Appends leaves durably, all or none, and signs the new checkpoint.</summary>
+    /// <returns>Index of the first.</returns>
+    public long Append(IReadOnlyList<byte[]> leaves, Ed25519Signer signer)
+    {
+        var first = Size;
+        foreach (var leaf in leaves)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(leaf.Length, MaxLeaf);
+            _leaves.Add(leaf);
+            Tree.Add(LogHash.Leaf(leaf));
+        }
+        WriteEntries(first);
+        WriteTiles(first);
+        var checkpoint = Checkpoint.Sign(Key.Name, Size, Tree.Root(Size), signer);
+        _disk.Replace(Path.Combine(_folder, "checkpoint"), Encoding.UTF8.GetBytes(checkpoint.Note));
+        Checkpoint = checkpoint;
+        DiscardPartials(first);
+        return first;
+    }
+
+    public LogProof Prove(long index) => new(_leaves[(int)index], index, Tree.ProveInclusion(index, Size), Checkpoint!);
+
+    /// <summary>Checks that this log still begins with what an earlier checkpoint covered.</summary>
+    /// <exception cref="HoldfastException"><c>LogForked</c>.</exception>
+    public void RequireExtends(Checkpoint earlier)
+    {
+        if (!earlier.IsSignedBy(Key))
+            throw Forked("the earlier checkpoint was signed by another key");
+        if (earlier.Size > Size)
+            throw Forked($"it has {Size} leaves, the earlier checkpoint had {earlier.Size}");
+        if (Tree.Root(earlier.Size) != earlier.Root)
+            throw Forked("its beginning is not what the earlier checkpoint covered");
+    }
+
+    Checkpoint ReadCheckpoint()
+    {
+        string text;
+        try
+        {
+            var path = Path.Combine(_folder, "checkpoint");
+            if (new FileInfo(path) is { Exists: true, Length: > Checkpoint.MaxLength })
+                throw Damaged("its checkpoint is too long");
+            text = File.ReadAllText(path, new UTF8Encoding(false, true));
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or DecoderFallbackException)
+        {
+            throw Damaged("its checkpoint is missing or no text");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+        if (!Checkpoint.TryParse(text, out var checkpoint))
+            throw Damaged("its checkpoint cannot be read");
+        return checkpoint.IsSignedBy(Key) ? checkpoint : throw Forked("its checkpoint is not signed by the key this vault was made with");
+    }
+
+    bool TryLoad(long size)
+    {
+        while (Size < size)
+        {
+            var bundle = Size / TileSize;
+            var width = Math.Min(size - bundle * TileSize, TileSize);
+            byte[] bytes;
+            try
+            {
+                bytes = File.ReadAllBytes(FilePath("tile/entries", bundle, (int)width));
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                return false;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw DiskFault.Of(e);
+            }
+            var rest = bytes.AsSpan();
+            for (var i = 0; i < width; i++)
+            {
+                if (rest.Length < 2 || rest.Length - 2 < BinaryPrimitives.ReadUInt16BigEndian(rest))
+                    throw Damaged("a bundle of entries is cut short");
+                var length = BinaryPrimitives.ReadUInt16BigEndian(rest);
+                if (bundle * TileSize + i >= Size)
+                {
+                    var leaf = rest.Slice(2, length).ToArray();
+                    _leaves.Add(leaf);
+                    Tree.Add(LogHash.Leaf(leaf));
+                }
+                rest = rest[(2 + length)..];
+            }
+            if (!rest.IsEmpty)
+                throw Damaged("a bundle of entries is too long");
+        }
+        return true;
+    }
+
+    void WriteEntries(long first)
+    {
+        for (var bundle = first / TileSize; bundle * TileSize < Size; bundle++)
+        {
+            var width = (int)Math.Min(Size - bundle * TileSize, TileSize);
+            var bytes = new Codec.ByteWriter(width * 104);
+            for (var i = 0; i < width; i++)
+            {
+                var leaf = _leaves[(int)(bundle * TileSize) + i];
+                BinaryPrimitives.WriteUInt16BigEndian(bytes.Reserve(2), (ushort)leaf.Length);
+                bytes.Raw(leaf);
+            }
+            Write(FilePath("tile/entries", bundle, width), bytes.Span);
+        }
+    }
+
+    void WriteTiles(long first)
+    {
+        var (from, to) = (first, Size);
+        for (var level = 0; from < to; level++)
+        {
+            for (var tile = from / TileSize; tile * TileSize < to; tile++)
+            {
+                var width = (int)Math.Min(to - tile * TileSize, TileSize);
+                var bytes = new byte[width * Hash32.Size];
+                for (var i = 0; i < width; i++)
+                    Tree.Subtree(level * TileHeight, tile * TileSize + i).CopyTo(bytes.AsSpan(i * Hash32.Size));
+                Write(FilePath(string.Create(CultureInfo.InvariantCulture, $"tile/{level}"), tile, width), bytes);
+            }
+            from /= TileSize;
+            to /= TileSize;
+        }
+    }
+
+    void Write(string path, ReadOnlySpan<byte> bytes)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        if (!Directory.Exists(folder))
+        {
+            // Each new folder's own name must be durable too.
+            var missing = new Stack<string>();
+            for (var at = folder; !Directory.Exists(at); at = Path.GetDirectoryName(at)!)
+                missing.Push(at);
+            _disk.MakeFolder(folder);
+            foreach (var made in missing)
+                _disk.SyncFolder(Path.GetDirectoryName(made)!);
+        }
+        _disk.Replace(path, bytes);
+    }
+
+    /// <summary>A partial tile is a beginning of the next one: once a checkpoint covers that, the old one says nothing new.</summary>
+    void DiscardPartials(long oldSize)
+    {
+        var (old, now) = (oldSize, Size);
+        for (var level = -1; old > 0; level++)
+        {
+            var name = level < 0 ? "tile/entries" : string.Create(CultureInfo.InvariantCulture, $"tile/{level}");
+            if (old % TileSize != 0 && old != now)
+                _disk.Discard(FilePath(name, old / TileSize, (int)(old % TileSize)));
+            if (level >= 0)
+                (old, now) = (old / TileSize, now / TileSize);
+        }
+    }
+
+    /// <summary>tile/L/x001/x234/067 and, where it is not full, .p/W behind it.</summary>
+    string FilePath(string kind, long number, int width)
+    {
+        var path = (number % 1000).ToString("d3", CultureInfo.InvariantCulture);
+        for (var rest = number / 1000; rest > 0; rest /= 1000)
+            path = $"x{(rest % 1000).ToString("d3", CultureInfo.InvariantCulture)}/{path}";
+        if (width < TileSize)
+            path = string.Create(CultureInfo.InvariantCulture, $"{path}.p/{width}");
+        return Path.Combine(_folder, kind, path);
+    }
+
+    static HoldfastException Damaged(string what) => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.",
+        "Do not write to this vault. Bring the folder `log` back from another copy of the vault; packs and snapshots are not touched by this.");
+
+    static HoldfastException Forked(string what) => new(ErrorCode.LogForked, $"This is not the log that was seen before: {what}.",
+        "Treat it as an attack until shown otherwise: someone put an older or another log in its place. Compare with the checkpoints that you, your agents and your witnesses kept (holdfast log verify --since FILE).");
+}

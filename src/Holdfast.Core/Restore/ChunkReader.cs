@@ -1,0 +1,103 @@
+using System.Security.Cryptography;
+using Holdfast.Core.Index;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Restore;
+
+/// <summary>Reads chunks by digest, from whichever place gives the right bytes. For one thread.</summary>
+sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, DomainKeys domain) : IDisposable
+{
+    readonly PackCache _packs = new(store, keys);
+    readonly FrameBuffer _buffer = new();
+    readonly (Hash32 Pack, int Frame, byte[] Payload)[] _frames = new (Hash32, int, byte[])[4]; // several writers' packs lie side by side in tree order
+    int _oldest;
+
+    public ChunkIndex Index => index;
+    public long BytesRead { get; private set; }
+
+    /// <summary>Packs that gave something.</summary>
+    public HashSet<Hash32> PacksRead { get; } = [];
+
+    /// <summary>The first place of a chunk, by the newest generation that knows it.</summary>
+    public bool TryFind(KeyClass keyClass, Hash32 digest, out ChunkPlace place)
+    {
+        foreach (var generation in domain.Generations)
+        {
+            if (index.TryFind(domain.ChunkId(keyClass, digest, generation), out place))
+                return true;
+        }
+        place = default;
+        return false;
+    }
+
+    /// <summary>Every place of a chunk.</summary>
+    public IEnumerable<Hash32> PacksWith(KeyClass keyClass, Hash32 digest) =>
+        domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, digest, g))).Select(p => index.Pack(p.Pack).Name);
+
+    /// <summary>The chunk's bytes, valid until the next call.</summary>
+    /// <exception cref="HoldfastException"><c>ChunkMissing</c>, or why the last place that has it does not give it.</exception>
+    public ReadOnlySpan<byte> Read(KeyClass keyClass, ChunkRef chunk)
+    {
+        HoldfastException? fault = null;
+        foreach (var generation in domain.Generations)
+        {
+            foreach (var place in index.FindAll(domain.ChunkId(keyClass, chunk.Digest, generation)))
+            {
+                try
+                {
+                    return Read(place, chunk);
+                }
+                catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+                {
+                    fault ??= e;
+                }
+            }
+        }
+        throw fault ?? new HoldfastException(ErrorCode.ChunkMissing,
+            "A piece of data that the snapshot names is in no pack of the vault.",
+            "Run `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
+    }
+
+    ReadOnlySpan<byte> Read(ChunkPlace place, ChunkRef chunk)
+    {
+        var name = index.Pack(place.Pack).Name;
+        var pack = _packs.Open(name);
+        var number = (int)place.Number;
+        if (number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != chunk.Length)
+            throw PackFormat.Damaged(name, "its footer does not have the chunk that the index says");
+        var frame = pack.Footer.FrameOf(number);
+        var at = Array.FindIndex(_frames, f => f.Frame == frame && f.Pack == name && f.Payload is not null);
+        if (at < 0)
+        {
+            at = _oldest;
+            _oldest = (_oldest + 1) % _frames.Length;
+            _frames[at] = default;
+            var payload = pack.ReadFrame(frame, _buffer);
+            BytesRead += payload.Length;
+            _frames[at] = (name, frame, payload.ToArray());
+            PacksRead.Add(name);
+        }
+        var bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        SHA256.HashData(bytes, hash);
+        return new Hash32(hash) == chunk.Digest ? bytes : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+    }
+
+    /// <summary>One chunk out of a frame's payload.</summary>
+    internal static ReadOnlySpan<byte> Slice(ReadOnlySpan<byte> payload, PackFooter footer, int frame, int number)
+    {
+        var start = 0;
+        for (var i = footer.FirstChunks[frame]; i < number; i++)
+            start += footer.ChunkLengths[i];
+        return payload.Slice(start, footer.ChunkLengths[number]);
+    }
+
+    public void Dispose()
+    {
+        _packs.Dispose();
+        _buffer.Dispose();
+    }
+}

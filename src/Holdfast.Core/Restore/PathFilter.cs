@@ -1,0 +1,64 @@
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Restore;
+
+/// <summary>Chooses entries of a tree: an entry that matches, everything below it, and the folders above it.</summary>
+/// <param name="matches">True for paths that were asked for; null for all.</param>
+public sealed class PathFilter(PathFilter.Matcher? matches)
+{
+    /// <summary>Says whether a path was asked for.</summary>
+    public delegate bool Matcher(ReadOnlySpan<byte> path);
+
+    readonly EntryBatch _above = new(matches is null ? 1 : TreePath.MaxDepth + 1); // folders above the row at hand
+    int _given; // how many of the folders above have been given out
+    byte[]? _inside;
+
+    /// <summary>Entries that matched by themselves.</summary>
+    public long Matched { get; private set; }
+
+    /// <summary>The rows to take, in tree order; each holds until the next is asked for.</summary>
+    public IEnumerable<(EntryBatch Rows, int Row)> Choose(EntryBatch rows)
+    {
+        for (var row = 0; row < rows.Count; row++)
+        {
+            if (matches is null)
+            {
+                yield return (rows, row);
+                continue;
+            }
+            if (IsInside(rows.Path(row)))
+            {
+                yield return (rows, row);
+                continue;
+            }
+            _above.KeepPrefix(AboveCount(rows.Path(row)));
+            if (matches(rows.Path(row)))
+            {
+                Matched++;
+                _inside = rows.Path(row).ToArray();
+                for (var i = _given; i < _above.Count; i++)
+                    yield return (_above, i);
+                _given = _above.Count;
+                yield return (rows, row);
+            }
+            else if (rows.Kind[row] == EntryKind.Directory)
+            {
+                _above.AddCopy(rows, row);
+            }
+        }
+    }
+
+    int AboveCount(ReadOnlySpan<byte> path)
+    {
+        var count = _above.Count;
+        while (count > 0 && !IsAbove(_above.Path(count - 1), path))
+            count--;
+        _given = Math.Min(_given, count);
+        return count;
+    }
+
+    bool IsInside(ReadOnlySpan<byte> path) => _inside is not null && (path.SequenceEqual(_inside) || IsAbove(_inside, path));
+
+    static bool IsAbove(ReadOnlySpan<byte> folder, ReadOnlySpan<byte> path) =>
+        folder.IsEmpty ? !path.IsEmpty : path.Length > folder.Length && path[folder.Length] == '/' && path.StartsWith(folder);
+}

@@ -1,0 +1,326 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
+using System.Security.Cryptography;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Restore;
+
+/// <summary>What a restore brought back.</summary>
+/// <param name="Entries">Entries of all kinds.</param>
+/// <param name="Files">Files whose content was written.</param>
+/// <param name="Bytes">Bytes of content written.</param>
+/// <param name="Failed">Paths of files that no copy in the vault gives whole; for the user's eyes only.</param>
+/// <param name="Matched">Entries that were asked for; 0 where everything was.</param>
+public sealed record RestoreResult(long Entries, long Files, long Bytes, IReadOnlyList<byte[]> Failed, long Matched);
+
+/// <summary>How far a restore is; read from any thread while it runs.</summary>
+public sealed class RestoreProgress
+{
+    long _bytes;
+    long _files;
+    long _planned;
+
+    public long Bytes => Volatile.Read(ref _bytes);
+    public long Files => Volatile.Read(ref _files);
+
+    /// <summary>Bytes known to be needed so far.</summary>
+    public long Planned => Volatile.Read(ref _planned);
+
+    internal void Plan(long bytes) => Interlocked.Add(ref _planned, bytes);
+
+    internal void Wrote(long bytes) => Interlocked.Add(ref _bytes, bytes);
+
+    internal void Finished() => Interlocked.Increment(ref _files);
+}
+
+/// <summary>Writes a snapshot's tree back: plans which chunk goes where, then reads each pack once, in order, on several threads. Every chunk is checked against its
+/// digest before it is written.</summary>
+sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeWriter target, RestoreProgress progress, int threads, CancellationToken ct)
+{
+    const int Window = 1 << 20; // chunks planned before reading begins; a larger restore goes in several rounds
+
+    readonly List<Item> _items = [];
+    readonly List<int> _empty = [];
+    readonly Dictionary<int, OpenFile> _files = [];
+    readonly ConcurrentBag<byte[]> _failed = [];
+    readonly List<Item> _unplaced = [];
+    long _entries;
+    long _written;
+    ExceptionDispatchInfo? _fault;
+
+    /// <summary>One chunk to one place. A file of one chunk has no <see cref="OpenFile"/>.</summary>
+    readonly record struct Item(int Pack, uint Number, int Handle, int File, long Position, Hash32 Digest, int Length) : IComparable<Item>
+    {
+        public int CompareTo(Item other) => Pack != other.Pack ? Pack.CompareTo(other.Pack) : Number != other.Number ? Number.CompareTo(other.Number) : Position.CompareTo(other.Position);
+    }
+
+    sealed class OpenFile(int handle, Extent[]? extents, int chunks)
+    {
+        public int Handle => handle;
+        public Extent[]? Extents => extents;
+        public int Left = chunks;
+        public IContentWriter? Writer;
+        public bool Broken;
+    }
+
+    public RestoreResult Run(TreeReader tree, PathFilter filter)
+    {
+        foreach (var batch in tree.Rows())
+        {
+            foreach (var (rows, row) in filter.Choose(batch))
+            {
+                ct.ThrowIfCancellationRequested();
+                Plan(rows, row);
+                if (_items.Count >= Window)
+                    Execute();
+            }
+        }
+        Execute();
+        target.Finish();
+        return new RestoreResult(_entries, progress.Files, _written, [.. _failed], filter.Matched);
+    }
+
+    void Plan(EntryBatch rows, int row)
+    {
+        _entries++;
+        var handle = target.Add(rows, row);
+        if (handle < 0)
+            return;
+        if (rows.Chunks[row] is { } many)
+        {
+            var number = handle;
+            _files[number] = new OpenFile(handle, rows.Extents[row], many.Length);
+            long position = 0;
+            foreach (var chunk in many)
+            {
+                Place(chunk, handle, number, position);
+                position += chunk.Length;
+            }
+        }
+        else if (rows.Size[row] == 0 || rows.Extents[row] is { Length: 0 })
+        {
+            if (rows.Size[row] > 0)
+                _files[handle] = new OpenFile(handle, rows.Extents[row], 0);
+            _empty.Add(handle);
+        }
+        else
+        {
+            Place(new ChunkRef(rows.Digest[row], (int)rows.Size[row]), handle, -1, 0);
+        }
+    }
+
+    void Place(ChunkRef chunk, int handle, int file, long position)
+    {
+        progress.Plan(chunk.Length);
+        if (chunks.TryFind(KeyClass.Content, chunk.Digest, out var place))
+            _items.Add(new Item(place.Pack, place.Number, handle, file, position, chunk.Digest, chunk.Length));
+        else
+            _unplaced.Add(new Item(-1, 0, handle, file, position, chunk.Digest, chunk.Length));
+    }
+
+    void Execute()
+    {
+        _items.Sort();
+        var items = _items.ToArray();
+        var groups = new ConcurrentQueue<(int Start, int End)>();
+        for (var start = 0; start < items.Length;)
+        {
+            var end = start + 1;
+            while (end < items.Length && items[end].Pack == items[start].Pack)
+                end++;
+            groups.Enqueue((start, end));
+            start = end;
+        }
+        var empties = new ConcurrentQueue<int>(_empty);
+        var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(items, groups, empties)) { IsBackground = true, Name = "holdfast restore" }).ToList();
+        workers.ForEach(w => w.Start());
+        workers.ForEach(w => w.Join());
+        _fault?.Throw();
+        ct.ThrowIfCancellationRequested();
+        _unplaced.ForEach(Fail);
+        _unplaced.Clear();
+        _items.Clear();
+        _empty.Clear();
+        _files.Clear();
+    }
+
+    void Work(Item[] items, ConcurrentQueue<(int Start, int End)> groups, ConcurrentQueue<int> empties)
+    {
+        try
+        {
+            using var buffer = new FrameBuffer();
+            while (_fault is null && !ct.IsCancellationRequested && empties.TryDequeue(out var handle))
+                MakeEmpty(handle);
+            while (_fault is null && !ct.IsCancellationRequested && groups.TryDequeue(out var group))
+                ReadPack(items.AsSpan(group.Start, group.End - group.Start), buffer);
+        }
+        catch (Exception e)
+        {
+            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+        }
+    }
+
+    void MakeEmpty(int handle)
+    {
+        if (_files.TryGetValue(handle, out var file))
+        {
+            using var writer = target.Open(file.Handle); // all hole
+        }
+        else
+        {
+            target.WriteWhole(handle, []);
+        }
+        progress.Finished();
+    }
+
+    void ReadPack(ReadOnlySpan<Item> items, FrameBuffer buffer)
+    {
+        PackReader pack;
+        try
+        {
+            pack = PackReader.Open(store, chunks.Index.Pack(items[0].Pack).Name, keys);
+        }
+        catch (HoldfastException e) when (IsDamage(e))
+        {
+            foreach (var item in items)
+                Elsewhere(item);
+            return;
+        }
+        using (pack)
+        {
+            var (frame, current, cursor, start) = (-1, -1, 0, 0);
+            ReadOnlySpan<byte> payload = default;
+            ReadOnlySpan<byte> chunk = default;
+            foreach (var item in items)
+            {
+                if (_fault is not null || ct.IsCancellationRequested)
+                    return;
+                var number = (int)item.Number;
+                if (number != current)
+                {
+                    current = number;
+                    chunk = default;
+                    if (number < pack.Footer.Chunks && pack.Footer.ChunkLengths[number] == item.Length)
+                    {
+                        var holder = pack.Footer.FrameOf(number);
+                        if (holder != frame)
+                        {
+                            (frame, cursor, start) = (holder, pack.Footer.FirstChunks[holder], 0);
+                            payload = ReadFrame(pack, holder, buffer);
+                        }
+                        for (; cursor < number; cursor++)
+                            start += pack.Footer.ChunkLengths[cursor];
+                        if (!payload.IsEmpty && Matches(payload.Slice(start, item.Length), item.Digest))
+                            chunk = payload.Slice(start, item.Length);
+                    }
+                }
+                if (chunk.IsEmpty)
+                    Elsewhere(item);
+                else
+                    Write(item, chunk);
+            }
+        }
+    }
+
+    static ReadOnlySpan<byte> ReadFrame(PackReader pack, int frame, FrameBuffer buffer)
+    {
+        try
+        {
+            return pack.ReadFrame(frame, buffer);
+        }
+        catch (HoldfastException e) when (IsDamage(e))
+        {
+            return default;
+        }
+    }
+
+    static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
+
+    static bool Matches(ReadOnlySpan<byte> chunk, Hash32 digest)
+    {
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        SHA256.HashData(chunk, hash);
+        return new Hash32(hash) == digest;
+    }
+
+    /// <summary>The place that was chosen does not give the chunk: any other that does will do.</summary>
+    void Elsewhere(Item item)
+    {
+        lock (chunks)
+        {
+            try
+            {
+                Write(item, chunks.Read(KeyClass.Content, new ChunkRef(item.Digest, item.Length)));
+                return;
+            }
+            catch (HoldfastException e) when (IsDamage(e) || e.Code == ErrorCode.ChunkMissing)
+            {
+                // No place has it.
+            }
+        }
+        Fail(item);
+    }
+
+    void Fail(Item item)
+    {
+        if (item.File < 0)
+        {
+            _failed.Add(target.PathOf(item.Handle).ToArray());
+            return;
+        }
+        var file = _files[item.File];
+        lock (file)
+        {
+            if (!file.Broken)
+                _failed.Add(target.PathOf(file.Handle).ToArray());
+            file.Broken = true;
+            file.Writer?.Abandon();
+            file.Left--;
+        }
+    }
+
+    void Write(Item item, ReadOnlySpan<byte> chunk)
+    {
+        progress.Wrote(chunk.Length);
+        Interlocked.Add(ref _written, chunk.Length);
+        if (item.File < 0)
+        {
+            target.WriteWhole(item.Handle, chunk);
+            progress.Finished();
+            return;
+        }
+        var file = _files[item.File];
+        lock (file)
+        {
+            if (file.Broken)
+                return;
+            file.Writer ??= target.Open(file.Handle);
+        }
+        if (file.Extents is null)
+        {
+            file.Writer.Write(chunk, item.Position);
+        }
+        else
+        {
+            var data = new DataCursor(file.Extents);
+            data.Skip(item.Position);
+            while (!chunk.IsEmpty)
+            {
+                var (offset, length) = data.Next(chunk.Length);
+                file.Writer.Write(chunk[..length], offset);
+                chunk = chunk[length..];
+            }
+        }
+        lock (file)
+        {
+            if (--file.Left > 0 || file.Broken)
+                return;
+            file.Writer.Dispose();
+            progress.Finished();
+        }
+    }
+}

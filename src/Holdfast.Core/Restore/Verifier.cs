@@ -1,0 +1,228 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
+using System.Security.Cryptography;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Restore;
+
+public enum DefectKind : byte
+{
+    /// <summary>A name that a snapshot needs is nowhere.</summary>
+    Missing = 1,
+
+    /// <summary>The bytes do not give the name.</summary>
+    Damaged = 2,
+
+    /// <summary>A frame does not open, or a chunk is not what its id says.</summary>
+    ContentWrong = 3,
+
+    /// <summary>A file that does not belong in the vault.</summary>
+    Foreign = 4,
+}
+
+/// <param name="Kind">What is wrong.</param>
+/// <param name="Store">Pack or object.</param>
+/// <param name="Name">Which; none for a foreign file.</param>
+/// <param name="Copy">Number of the copy, 0 first.</param>
+/// <param name="HasGoodCopy">True where another copy of the same name is sound.</param>
+public sealed record Defect(DefectKind Kind, StoreKind Store, Hash32 Name, int Copy, bool HasGoodCopy);
+
+/// <summary>What a verify read and found.</summary>
+public sealed record VerifyResult(long Packs, long Objects, long Bytes, long Chunks, IReadOnlyList<Defect> Defects, IReadOnlyList<Hash32> GoodPacks)
+{
+    /// <summary>True where everything that was read can be restored.</summary>
+    public bool IsSound => Defects.All(d => d.Kind == DefectKind.Foreign || d.HasGoodCopy);
+}
+
+/// <summary>How far a verify is; read from any thread while it runs.</summary>
+public sealed class VerifyProgress
+{
+    long _bytes;
+
+    public long Bytes => Volatile.Read(ref _bytes);
+    public long All { get; internal set; }
+
+    internal void Add(long bytes) => Interlocked.Add(ref _bytes, bytes);
+}
+
+/// <summary>Reads what is stored: without a key, bytes against names; with the reading keys, each frame and each chunk as well, in the same pass.</summary>
+sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progress, int threads, CancellationToken ct)
+{
+    const int BufferSize = 4 << 20; // bytes
+
+    readonly ConcurrentBag<Defect> _defects = [];
+    readonly ConcurrentBag<Hash32> _good = [];
+    ExceptionDispatchInfo? _fault;
+    long _bytes;
+    long _packs;
+    long _objects;
+    long _chunks;
+
+    /// <param name="needed">Packs and objects that the log says must be there.</param>
+    /// <param name="choose">Which packs to read; null for all.</param>
+    public VerifyResult Run(IReadOnlyCollection<(StoreKind Kind, Hash32 Name)> needed, Func<Hash32, bool>? choose)
+    {
+        var all = store.List(StoreKind.Pack).Concat(store.List(StoreKind.Object)).ToList();
+        foreach (var foreign in all.Where(a => a.Name.IsNone))
+            _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false));
+        var present = all.Where(a => !a.Name.IsNone).Select(a => (a.Kind, a.Name)).ToHashSet();
+        foreach (var (kind, name) in needed.Where(n => !present.Contains(n)))
+            _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
+
+        var queue = new ConcurrentQueue<StoredName>(all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
+            .OrderByDescending(a => a.Kind == StoreKind.Pack).ThenBy(a => a.Name));
+        progress.All = queue.Sum(q => q.Size);
+        var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
+        workers.ForEach(w => w.Start());
+        workers.ForEach(w => w.Join());
+        _fault?.Throw();
+        ct.ThrowIfCancellationRequested();
+
+        var good = _good.ToHashSet();
+        var defects = _defects.Select(d => d with { HasGoodCopy = good.Contains(d.Name) }).OrderBy(d => d.Name).ToList();
+        return new VerifyResult(_packs, _objects, _bytes, _chunks, defects, [.. good]);
+    }
+
+    void Work(ConcurrentQueue<StoredName> queue)
+    {
+        try
+        {
+            var buffer = new byte[BufferSize];
+            using var frames = new FrameBuffer();
+            while (_fault is null && !ct.IsCancellationRequested && queue.TryDequeue(out var item))
+            {
+                // Copies of one name are told apart by their order in the store.
+                using var copy = store.Open(item.Kind, item.Name, item.Copy);
+                if (copy is null)
+                    continue; // expired meanwhile
+                Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
+                var fault = Check(item, copy, buffer, frames);
+                if (fault is { } kind)
+                    _defects.Add(new Defect(kind, item.Kind, item.Name, item.Copy, false));
+                else
+                    _good.Add(item.Name);
+            }
+        }
+        catch (Exception e)
+        {
+            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+        }
+    }
+
+    DefectKind? Check(StoredName item, IStoredItem copy, byte[] buffer, FrameBuffer frames)
+    {
+        try
+        {
+            if (item.Kind == StoreKind.Pack && keys is not null)
+            {
+                using var one = new SingleCopy(copy);
+                try
+                {
+                    using var pack = PackReader.Open(one, item.Name, keys);
+                    if (pack.IsReadable)
+                        return CheckContent(pack, copy, buffer, frames);
+                }
+                catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
+                {
+                    // Of a domain or class this key does not open: its name is checked all the same.
+                }
+            }
+            return NameIsRight(item.Name, copy, buffer) ? null : DefectKind.Damaged;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.WrongVault or ErrorCode.FormatNewer)
+        {
+            return DefectKind.Damaged;
+        }
+    }
+
+    bool NameIsRight(Hash32 name, IStoredItem copy, byte[] buffer)
+    {
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Hash(sha, copy, 0, copy.Size, buffer);
+        return new Hash32(sha.GetHashAndReset()) == name;
+    }
+
+    void Hash(IncrementalHash sha, IStoredItem copy, long from, long to, byte[] buffer)
+    {
+        for (var at = from; at < to;)
+        {
+            ct.ThrowIfCancellationRequested();
+            var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, to - at));
+            copy.Read(at, part);
+            sha.AppendData(part);
+            at += part.Length;
+            Count(part.Length);
+        }
+    }
+
+    DefectKind? CheckContent(PackReader pack, IStoredItem copy, byte[] buffer, FrameBuffer frames)
+    {
+        var footer = pack.Footer;
+        var domain = keys!.Domain(pack.Header.Seal.Domain);
+        var wrong = false;
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Hash(sha, copy, 0, PackFormat.HeaderSize, buffer);
+        Span<byte> hash = stackalloc byte[Hash32.Size];
+        for (var frame = 0; frame < footer.Frames; frame++)
+        {
+            ct.ThrowIfCancellationRequested();
+            ReadOnlySpan<byte> payload;
+            try
+            {
+                payload = pack.ReadFrame(frame, frames);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.PackDamaged)
+            {
+                return DefectKind.Damaged;
+            }
+            sha.AppendData(frames.LastStored);
+            Count(footer.StoredLength(frame));
+            var start = 0;
+            for (var chunk = footer.FirstChunks[frame]; chunk < footer.FirstChunks[frame + 1]; chunk++)
+            {
+                SHA256.HashData(payload.Slice(start, footer.ChunkLengths[chunk]), hash);
+                wrong |= domain.ChunkId(pack.Header.Seal.Class, new Hash32(hash), pack.Header.Generation) != footer.Ids[chunk];
+                start += footer.ChunkLengths[chunk];
+            }
+        }
+        Interlocked.Add(ref _chunks, footer.Chunks);
+        Hash(sha, copy, footer.FrameStarts[footer.Frames], copy.Size, buffer);
+        if (new Hash32(sha.GetHashAndReset()) != pack.Name)
+            return DefectKind.Damaged;
+        return wrong ? DefectKind.ContentWrong : null;
+    }
+
+    void Count(long bytes)
+    {
+        Interlocked.Add(ref _bytes, bytes);
+        progress.Add(bytes);
+    }
+
+    /// <summary>Shows one copy as if it were the only one, so that a damaged one is not read from its sound neighbour.</summary>
+    sealed class SingleCopy(IStoredItem copy) : IStore, IDisposable
+    {
+        public IStoredItem? Open(StoreKind kind, Hash32 name, int number) => number == 0 ? new Borrowed(copy) : null;
+        public IStaged Stage() => throw new NotSupportedException();
+        public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
+        public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
+        public IEnumerable<StoredName> List(StoreKind kind) => [];
+
+        public void Dispose()
+        {
+            // The copy is the caller's.
+        }
+    }
+
+    sealed class Borrowed(IStoredItem item) : IStoredItem
+    {
+        public long Size => item.Size;
+        public void Read(long offset, Span<byte> destination) => item.Read(offset, destination);
+
+        public void Dispose()
+        {
+            // The item is the caller's.
+        }
+    }
+}

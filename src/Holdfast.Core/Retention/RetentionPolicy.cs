@@ -1,0 +1,28 @@
+using Holdfast.Core.Codec;
+
+namespace Holdfast.Core.Retention;
+
+/// <summary>How long what is committed from now on is kept. What is locked already stays locked.</summary>
+/// <param name="Base">Seconds every snapshot is locked.</param>
+/// <param name="Weeks">Weeks that a week's snapshot is kept; 0 for none.</param>
+/// <param name="Months">Months of 31 days that a month's snapshot is kept; 0 for none.</param>
+/// <param name="Years">Years of 366 days that a year's snapshot is kept; 0 for none.</param>
+/// <param name="DailyQuota">Bytes of new packs a source may add in a day; 0 for no limit.</param>
+/// <param name="LockedQuota">Bytes of packs a source may hold locked; 0 for no limit.</param>
+public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Months, uint Years, ulong DailyQuota, ulong LockedQuota)
+{
+    public const ulong Day = 86_400; // seconds
+
+    public void Write(ByteWriter writer)
+    {
+        writer.U64(Base);
+        writer.Var(Weeks);
+        writer.Var(Months);
+        writer.Var(Years);
+        writer.U64(DailyQuota);
+        writer.U64(LockedQuota);
+    }
+
+    public static RetentionPolicy Read(ref ByteReader reader) =>
+        new(reader.U64(), (uint)reader.Count(5_300), (uint)reader.Count(1_200), (uint)reader.Count(100), reader.U64(), reader.U64());
+}

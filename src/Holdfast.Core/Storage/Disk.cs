@@ -1,0 +1,167 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Storage;
+
+/// <summary>Every change this program makes to a vault's folders goes through here: one seam where a test can fail or tear each call.</summary>
+/// <remarks>Reading needs no seam: what was read is checked against its name, its tag or its tree. Safe for concurrent use.</remarks>
+public class Disk
+{
+    public static readonly Disk Real = new();
+
+    const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    const UnixFileMode PrivateFolder = PrivateFile | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
+
+    /// <summary>A new file, readable by its owner alone; fails where there is one.</summary>
+    public virtual DiskFile Create(string path)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Read };
+        return DiskFault.Translated(() => new DiskFile(OpenNew(path, options)));
+    }
+
+    static SafeFileHandle OpenNew(string path, FileStreamOptions options)
+    {
+        var handle = File.OpenHandle(path, options.Mode, options.Access, options.Share);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(handle, PrivateFile);
+        return handle;
+    }
+
+    /// <summary>Gives a file its name. Atomic: a crash leaves the old or the new.</summary>
+    /// <returns>False where <paramref name="replace"/> is not set and the name is taken.</returns>
+    public virtual bool Rename(string from, string name, bool replace) => DiskFault.Translated(() =>
+    {
+        if (replace || !OperatingSystem.IsLinux())
+        {
+            try
+            {
+#pragma warning disable RS0030 // the one place that renames
+                File.Move(from, name, replace);
+#pragma warning restore RS0030
+                return true;
+            }
+            catch (IOException) when (!replace && File.Exists(name))
+            {
+                return false;
+            }
+        }
+        if (Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, Libc.RenameNoReplace) == 0)
+            return true;
+        var error = Marshal.GetLastPInvokeError();
+        if (error == Libc.Exist)
+            return false;
+        if (error is not (Libc.InvalidArgument or Libc.NotSupported))
+            throw DiskFault.OfErrno(error);
+        // Some file systems (NFS, some FUSE) lack RENAME_NOREPLACE; link refuses a taken name too.
+        if (Libc.Link(from, name) != 0)
+            return Marshal.GetLastPInvokeError() == Libc.Exist ? false : throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+        Discard(from);
+        return true;
+    });
+
+    /// <summary>Makes names in a folder durable.</summary>
+    public virtual void SyncFolder(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        var flags = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? Libc.ReadOnlyFolderArm : Libc.ReadOnlyFolder;
+        var folder = Libc.Open(path, flags);
+        if (folder < 0)
+            throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+        try
+        {
+            if (Libc.Fsync(folder) != 0 && Marshal.GetLastPInvokeError() != Libc.InvalidArgument)
+                throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+        }
+        finally
+        {
+            _ = Libc.Close(folder);
+        }
+    }
+
+    /// <summary>Makes a folder and those above it where they are missing.</summary>
+    public virtual void MakeFolder(string path) => DiskFault.Translated(() =>
+    {
+        if (OperatingSystem.IsWindows())
+            return Directory.CreateDirectory(path);
+        return Directory.CreateDirectory(path, PrivateFolder);
+    });
+
+    /// <summary>Forgets a nameless file: one that was never entered. Nothing with a name is ever given to this.</summary>
+    public virtual void Discard(string path)
+    {
+        try
+        {
+#pragma warning disable RS0030 // staging only; the layer test knows this place
+            File.Delete(path);
+#pragma warning restore RS0030
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // What stays in staging may be discarded by anyone at any time.
+        }
+    }
+
+    /// <summary>Writes a small file apart and puts it in the place of the old one, durably.</summary>
+    public void Replace(string path, ReadOnlySpan<byte> bytes)
+    {
+        var apart = $"{path}.{Id16.New()}.new";
+        try
+        {
+            using (var file = Create(apart))
+            {
+                file.Append(bytes);
+                file.Sync();
+            }
+            Rename(apart, path, replace: true);
+        }
+        catch
+        {
+            Discard(apart);
+            throw;
+        }
+        SyncFolder(Path.GetDirectoryName(path)!);
+    }
+}
+
+/// <summary>A file being written, in order.</summary>
+public class DiskFile(SafeFileHandle handle) : IDisposable
+{
+    const long WriteBehind = 8 << 20; // bytes after which the system is told to start writing
+
+    long _started;
+
+    public long Length { get; private set; }
+
+    public virtual void Append(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            RandomAccess.Write(handle, bytes, Length);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+        Length += bytes.Length;
+        // A pack's fsync at the end then waits for its last few MiB, not for all of it.
+        if (Length - _started >= WriteBehind && OperatingSystem.IsLinux())
+        {
+            _ = Libc.SyncFileRange(handle, _started, Length - _started, Libc.StartWriting);
+            _started = Length;
+        }
+    }
+
+    /// <summary>Makes the bytes durable.</summary>
+    public virtual void Sync() => DiskFault.Translated(() =>
+    {
+        RandomAccess.FlushToDisk(handle);
+        return true;
+    });
+
+    public virtual void Dispose()
+    {
+        handle.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}

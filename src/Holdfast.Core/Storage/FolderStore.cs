@@ -1,0 +1,243 @@
+using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Storage;
+
+/// <summary>A store in one or more folders: staged apart, entered by rename without replacing, durable before the name counts (docs/format.md, section 3).</summary>
+public sealed class FolderStore : IStore
+{
+    const int MaxCopies = 10;
+
+    readonly Disk _disk;
+    readonly List<string> _folders;
+
+    /// <param name="folders">Folders that hold the vault's bytes; the first is the vault's own. A folder that is not there counts as empty: its disk may be away.</param>
+    /// <param name="disk">Where changes go.</param>
+    public FolderStore(IEnumerable<string> folders, Disk? disk = null)
+    {
+        _disk = disk ?? Disk.Real;
+        _folders = [.. folders.Select(Path.GetFullPath)];
+    }
+
+    public IReadOnlyList<string> Folders => _folders;
+
+    /// <summary>Makes the folders of an empty store.</summary>
+    public static void Create(string folder, Disk disk)
+    {
+        foreach (var part in new[] { "packs", "objects" })
+        {
+            for (var i = 0; i < 256; i++)
+                disk.MakeFolder(Path.Combine(folder, part, i.ToString("x2", null)));
+            disk.SyncFolder(Path.Combine(folder, part));
+        }
+        disk.MakeFolder(Path.Combine(folder, "staging"));
+        disk.SyncFolder(folder);
+    }
+
+    public IStaged Stage()
+    {
+        var folder = Roomiest();
+        var path = Path.Combine(folder, "staging", Id16.New().ToString());
+        return new Staged(_disk, _disk.Create(path), path, folder);
+    }
+
+    public bool Enter(IStaged staged, StoreKind kind, Hash32 name)
+    {
+        if (Find(kind, name, 0) is not null)
+            return false;
+        return Enter((Staged)staged, PathOf(((Staged)staged).Folder, kind, name, 0));
+    }
+
+    public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name)
+    {
+        for (var copy = 0; copy < MaxCopies; copy++)
+        {
+            if (Find(kind, name, copy) is null && Enter((Staged)staged, PathOf(((Staged)staged).Folder, kind, name, copy)))
+                return;
+        }
+        throw new HoldfastException(ErrorCode.StoreUnavailable,
+            $"{kind} {name} has ten copies already.",
+            "Ten damaged copies of one file mean a failing disk: replace it and add a folder on another one with `holdfast store add`.");
+    }
+
+    bool Enter(Staged staged, string path)
+    {
+        staged.Seal();
+        if (!_disk.Rename(staged.Path, path, replace: false))
+            return false;
+        staged.IsEntered = true;
+        _disk.SyncFolder(Path.GetDirectoryName(path)!);
+        return true;
+    }
+
+    public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)
+    {
+        // Copies count over all folders: the same number may lie in several, where a disk was away for a while.
+        var path = FindAll(kind, name).Skip(copy).FirstOrDefault();
+        return path is null ? null : DiskFault.Translated(() => new Item(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete)));
+    }
+
+    public IEnumerable<StoredName> List(StoreKind kind)
+    {
+        foreach (var folder in _folders)
+        {
+            var root = Path.Combine(folder, Part(kind));
+            if (!Directory.Exists(root))
+                continue;
+            foreach (var file in new DirectoryInfo(root).EnumerateFiles("*", SearchOption.AllDirectories))
+            {
+                var name = file.Name;
+                var dot = name.IndexOf('.');
+                var copy = 0;
+                var belongs = Hash32.TryParse(dot < 0 ? name : name.AsSpan(0, dot), out var hash) && name.AsSpan(0, 2).SequenceEqual(file.Directory!.Name)
+                    && (dot < 0 || (int.TryParse(name.AsSpan(dot + 1), System.Globalization.NumberStyles.None, null, out copy) && copy is >= 1 and < MaxCopies && name.Length == dot + 2));
+                yield return new StoredName(kind, belongs ? hash : Hash32.None, belongs ? copy : 0, file.Length);
+            }
+        }
+    }
+
+    /// <summary>Free bytes of the roomiest folder, and what it holds in all.</summary>
+    public (long Free, long Total) Space()
+    {
+        var drive = new DriveInfo(Roomiest());
+        return (drive.AvailableFreeSpace, drive.TotalSize);
+    }
+
+    /// <summary>The file that holds a copy, for the process that sets flags and for expiry; null where there is none.</summary>
+    internal string? Find(StoreKind kind, Hash32 name, int copy)
+    {
+        foreach (var folder in _folders)
+        {
+            var path = PathOf(folder, kind, name, copy);
+            if (File.Exists(path))
+                return path;
+        }
+        return null;
+    }
+
+    /// <summary>Paths of all copies of a name.</summary>
+    internal IEnumerable<string> FindAll(StoreKind kind, Hash32 name) =>
+        from copy in Enumerable.Range(0, MaxCopies) from folder in _folders let path = PathOf(folder, kind, name, copy) where File.Exists(path) select path;
+
+    string Roomiest() => _folders.Count == 1 ? _folders[0] : _folders.Where(Directory.Exists).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
+
+    static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
+
+    static string PathOf(string folder, StoreKind kind, Hash32 name, int copy)
+    {
+        var text = name.ToString();
+        return Path.Combine(folder, Part(kind), text[..2], copy == 0 ? text : $"{text}.{copy}");
+    }
+
+    sealed class Staged(Disk disk, DiskFile file, string path, string folder) : IStaged
+    {
+        bool _sealed;
+
+        public string Path => path;
+        public string Folder => folder;
+        public bool IsEntered { get; set; }
+        public long Length => file.Length;
+
+        public void Append(ReadOnlySpan<byte> bytes) => file.Append(bytes);
+
+        public void Seal()
+        {
+            if (_sealed)
+                return;
+            file.Sync();
+            file.Dispose();
+            _sealed = true;
+        }
+
+        public void Dispose()
+        {
+            file.Dispose();
+            if (!IsEntered)
+                disk.Discard(path);
+            IsEntered = true;
+        }
+    }
+
+    sealed class Item(SafeFileHandle file) : IStoredItem
+    {
+        public long Size { get; } = RandomAccess.GetLength(file);
+
+        public void Read(long offset, Span<byte> destination)
+        {
+            while (!destination.IsEmpty)
+            {
+                int read;
+                try
+                {
+                    read = RandomAccess.Read(file, destination, offset);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    throw DiskFault.Of(e);
+                }
+                if (read == 0)
+                    throw new HoldfastException(ErrorCode.Truncated,
+                        "A file of the vault is shorter than it was written.",
+                        "Run `holdfast verify` to see which, and how far the damage goes.");
+                destination = destination[read..];
+                offset += read;
+            }
+        }
+
+        public void Dispose() => file.Dispose();
+    }
+}
+
+/// <summary>What all stores share.</summary>
+public static class StoreExtensions
+{
+    public const int MaxObject = 256 << 20; // bytes; packs have a limit of their own
+
+    /// <summary>Reads an object whole, from the first copy whose SHA-256 is its name.</summary>
+    /// <exception cref="HoldfastException"><c>ObjectMissing</c>, <c>ObjectDamaged</c>.</exception>
+    public static byte[] ReadObject(this IStore store, Hash32 name)
+    {
+        var found = false;
+        for (var copy = 0; store.Open(StoreKind.Object, name, copy) is { } item; copy++)
+        {
+            using (item)
+            {
+                found = true;
+                if (item.Size > MaxObject)
+                    continue;
+                var bytes = new byte[item.Size];
+                try
+                {
+                    item.Read(0, bytes);
+                }
+                catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+                {
+                    continue;
+                }
+                if (new Hash32(SHA256.HashData(bytes)) == name)
+                    return bytes;
+            }
+        }
+        throw found
+            ? new HoldfastException(ErrorCode.ObjectDamaged, $"Object {name} is damaged: its bytes do not give its name.",
+                "Run `holdfast verify` to see how far the damage goes; bring the object back from another copy of the vault.")
+            : new HoldfastException(ErrorCode.ObjectMissing, $"Object {name} is not in the vault.",
+                "Add the folder or disk that holds it (holdfast store add), or bring it from another copy of the vault.");
+    }
+
+    /// <summary>Stores an object under the SHA-256 of its bytes; what is there already stays.</summary>
+    public static Hash32 PutObject(this IStore store, ReadOnlySpan<byte> bytes)
+    {
+        var name = new Hash32(SHA256.HashData(bytes));
+        using var staged = store.Stage();
+        staged.Append(bytes);
+        store.Enter(staged, StoreKind.Object, name);
+        return name;
+    }
+
+    public static bool Exists(this IStore store, StoreKind kind, Hash32 name)
+    {
+        using var item = store.Open(kind, name);
+        return item is not null;
+    }
+}

@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+
+namespace Holdfast.Core.Storage;
+
+/// <summary>The few system calls that .NET has no word for. Linux only; callers ask <see cref="OperatingSystem.IsLinux"/> first.</summary>
+static partial class Libc
+{
+    public const int AtFdcwd = -100;
+    public const uint RenameNoReplace = 1;
+    public const int ReadOnlyFolder = 0x10000 | 0x80000; // O_RDONLY | O_DIRECTORY | O_CLOEXEC, x86 and arm64 differ only in O_DIRECTORY
+    public const int ReadOnlyFolderArm = 0x4000 | 0x80000;
+    public const int Exist = 17; // EEXIST
+    public const int NoSpace = 28; // ENOSPC
+    public const int ReadOnlyFileSystem = 30; // EROFS
+    public const int InvalidArgument = 22; // EINVAL
+    public const int NotSupported = 95; // EOPNOTSUPP
+    public const int QuotaReached = 122; // EDQUOT
+    public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
+
+    [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int RenameAt2(int fromFolder, string from, int toFolder, string to, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Link(string from, string to);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    public static partial int Fsync(int file);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    public static partial int Close(int file);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    public static partial int SyncFileRange(SafeHandle file, long offset, long count, uint flags);
+}

@@ -1,0 +1,262 @@
+using System.Globalization;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Index;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core;
+
+/// <summary>How a new vault is made.</summary>
+/// <param name="Kind">Real, or a trial.</param>
+/// <param name="Policy">What commits get at first.</param>
+/// <param name="ShortestLock">Seconds.</param>
+/// <param name="LongestLock">Seconds.</param>
+/// <param name="Reserve">Bytes kept free for the keeper.</param>
+public sealed record NewVault(VaultKind Kind, RetentionPolicy Policy, ulong ShortestLock, ulong LongestLock, ulong Reserve);
+
+/// <summary>The keys that come with a new vault. None of them is in it.</summary>
+public sealed record NewVaultKeys(PutKey Put, AgentKey Agent, SecretBytes OpeningSeed) : IDisposable
+{
+    public void Dispose()
+    {
+        Put.Dispose();
+        Agent.Dispose();
+        OpeningSeed.Dispose();
+    }
+}
+
+/// <summary>A vault: the front door to everything the engine does. For one thread at a time; several processes may have one vault open.</summary>
+public sealed class Vault : IDisposable
+{
+    Vault(VaultKeeper keeper) => Keeper = keeper;
+
+    public VaultKeeper Keeper { get; }
+    public Id16 Id => Keeper.Vault;
+    public Projection State => Keeper.State;
+
+    /// <summary>Bytes of memory the chunk index may use.</summary>
+    public long IndexCeiling { get; init; } = ChunkIndex.DefaultCeiling;
+
+    /// <summary>Makes a vault and its keys.</summary>
+    /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>NoPermission</c>, <c>DiskFull</c>.</exception>
+    public static (Vault Vault, NewVaultKeys Keys) Create(string folder, NewVault settings, Disk? disk = null, IMachineTime? machine = null)
+    {
+        machine ??= MachineTime.System;
+        var id = Id16.New();
+        var domain = DomainKeys.Create();
+        var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        var sealing = Enum.GetValues<KeyClass>().Select(c => SealingKey.Create(seed, id, 1, domain.Domain, c, Id16.None)).ToList();
+        var keyring = Keyring.Create(id, 1, machine.Wall / 1_000, seed, sealing, [domain], new Dictionary<uint, SecretBytes>());
+        var agent = AgentKey.Create(id);
+        var writer = Id16.New();
+        var genesis = new Genesis
+        {
+            Salt = Hash32.None,
+            Vault = id,
+            Kind = settings.Kind,
+            Created = 0,
+            ShortestLock = settings.ShortestLock,
+            LongestLock = settings.LongestLock,
+            Policy = settings.Policy,
+            Reserve = settings.Reserve,
+            LogKey = "",
+            Domains = [domain.Domain],
+            Quorum = 0,
+            Approvers = [],
+            Witnesses = [],
+            TimeSources = [],
+        };
+        var keeper = VaultKeeper.Create(folder, genesis, keyring,
+            [
+                new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain),
+                new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain),
+            ],
+            FormatDocument.Text, disk ?? Disk.Real, machine);
+        return (new Vault(keeper), new NewVaultKeys(new PutKey(id, keeper.File.LogKey, domain, sealing, writer, 1), agent, seed));
+    }
+
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>FormatNewer</c>.</exception>
+    public static Vault Open(string folder, Disk? disk = null, IMachineTime? machine = null) => new(VaultKeeper.Open(folder, disk, machine));
+
+    /// <summary>Refuses keys of another vault, and a log signed by another key than these name.</summary>
+    /// <exception cref="HoldfastException"><c>WrongVault</c>, <c>LogForked</c>.</exception>
+    public void Require(PutKey put)
+    {
+        if (put.Vault != Id)
+            throw WrongVault();
+        if (put.LogKey != Keeper.File.LogKey)
+            throw new HoldfastException(ErrorCode.LogForked, "The vault's log is signed by another key than the put key file names.",
+                "Someone may have put another vault in its place. Do not back up to it before you know.");
+    }
+
+    HoldfastException WrongVault() => new(ErrorCode.WrongVault, $"This key is of another vault; the vault here is {Id}.", "Use the key files that were made with this vault (--keys FOLDER).");
+
+    /// <summary>Backs up a source: walk, chunks, packs, tree, commit.</summary>
+    /// <exception cref="HoldfastException">See docs/errors.md; nothing is committed then, and what was stored is used by the next run.</exception>
+    public BackupResult BackUp(ISource source, BackupRequest request, PutKey put, AgentKey agent, BackupProgress progress, CancellationToken ct)
+    {
+        Require(put);
+        if (agent.Vault != Id)
+            throw WrongVault();
+        Keeper.Refresh();
+        using var index = OpenIndex(put.Domain, ct);
+        index.Drop(DamagedPacks());
+        return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
+    }
+
+    /// <summary>Opens the newest keyring with the opening seed.</summary>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>.</exception>
+    public OpeningKeys Unlock(SecretBytes seed)
+    {
+        if (!Keyring.TryParse(Keeper.Store.ReadObject(State.Keyring), out var keyring))
+            throw new HoldfastException(ErrorCode.ObjectDamaged, "The vault's keyring cannot be read.", "Bring the object it names back from another copy of the vault.");
+        return OpeningKeys.Open(keyring!, seed);
+    }
+
+    /// <summary>Finds a snapshot by id, by the first letters of its id, or as "latest"; of one source where a name is given.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c>.</exception>
+    public SnapshotRecord Find(string which, Id16? source = null)
+    {
+        var there = State.Snapshots.Where(s => !s.IsRemoved && (source is null || s.Source == source)).ToList();
+        if (which == "latest")
+            return there.LastOrDefault(s => s.Object is not null) ?? throw VaultKeeper.SnapshotMissing(which);
+        var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
+        return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : which);
+    }
+
+    /// <summary>The sealed description of a snapshot.</summary>
+    public static TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
+        TreeSection.TryParse(Whole(record).Open(SnapshotSection.Tree, keys), out var tree) ? tree! : throw Unreadable();
+
+    /// <summary>What changed in the run that made a snapshot.</summary>
+    public static RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>
+        RunStatistics.TryParse(Whole(record).Open(SnapshotSection.Features, keys), out var statistics) ? statistics! : throw Unreadable();
+
+    static SnapshotObject Whole(SnapshotRecord record) => record.Object ?? throw new HoldfastException(
+        ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged.", "Bring it back from another copy of the vault; until then choose another snapshot.");
+
+    static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
+
+    /// <summary>All rows of a snapshot in tree order; each batch holds until the next.</summary>
+    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, OpeningKeys keys, CancellationToken ct)
+    {
+        var tree = Describe(record, keys);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel).Rows())
+            yield return batch;
+    }
+
+    /// <summary>Writes a file's content to a stream.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file.</exception>
+    public void Cat(SnapshotRecord record, OpeningKeys keys, byte[] path, Stream output, CancellationToken ct)
+    {
+        var tree = Describe(record, keys);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel).Rows())
+        {
+            if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
+                continue;
+            for (var row = 0; row < rows.Count; row++)
+            {
+                if (rows.Kind[row] == EntryKind.File && rows.Path(row).SequenceEqual(path))
+                {
+                    FileContent.CopyTo(rows, row, chunks, output, ct);
+                    return;
+                }
+            }
+            break;
+        }
+        throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no such file in the snapshot.", "`holdfast ls` and `holdfast find` show what it has; paths are relative to the source's root.");
+    }
+
+    public RestoreResult Restore(SnapshotRecord record, OpeningKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
+    {
+        var tree = Describe(record, keys);
+        target.SetOwnerNames(tree.Users, tree.Groups);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+            .Run(new TreeReader(chunks, tree.Root, tree.RootLevel), filter);
+    }
+
+    /// <summary>Reads packs and objects and checks them: names without keys, contents with them.</summary>
+    /// <param name="keys">Null: names only.</param>
+    /// <param name="choose">Which packs; null for all.</param>
+    /// <param name="progress">How far it is.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <param name="ct">Stops it.</param>
+    public VerifyResult Verify(ReadingKeys? keys, Func<Hash32, bool>? choose, VerifyProgress progress, int threads, CancellationToken ct)
+    {
+        var needed = new HashSet<(StoreKind, Hash32)> { (StoreKind.Object, State.Keyring), (StoreKind.Object, Keeper.File.Genesis) };
+        foreach (var record in State.Snapshots.Where(s => !s.IsRemoved))
+        {
+            needed.Add((StoreKind.Object, record.Name));
+            foreach (var pack in State.PacksOf(record)?.ToList() ?? [])
+                needed.Add((StoreKind.Pack, pack.Name));
+        }
+        needed.RemoveWhere(n => State.WasRemoved(n.Item2));
+        var result = new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount, ct).Run(needed, choose);
+        ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), result.GoodPacks, result.Defects.Where(d => d.Store == StoreKind.Pack && !d.HasGoodCopy).Select(d => d.Name), Keeper.Clock.Now);
+        return result;
+    }
+
+    /// <summary>Re-opens a snapshot and logs what it found.</summary>
+    public AttestationObject Attest(SnapshotRecord record, OpeningKeys keys, bool full, Id16 actor, CancellationToken ct)
+    {
+        var domain = keys.Domain(Whole(record).Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        var found = new Attestor(Keeper, chunks, keys, ct).Attest(record, full);
+        Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
+        return found;
+    }
+
+    /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>
+    public ReadTimes LastReads() => ReadTimes.Load(Path.Combine(Keeper.Folder, "keeper", "reads"));
+
+    HashSet<Hash32> DamagedPacks() => LastReads().Damaged;
+
+    /// <summary>The chunk index, brought up to date with the packs that are there.</summary>
+    internal ChunkIndex OpenIndex(DomainKeys domain, CancellationToken ct, IProgress<(int Done, int All)>? progress = null)
+    {
+        var folder = Path.Combine(Keeper.Folder, "cache", "index", domain.Domain.ToString());
+        var packs = Keeper.Store.List(StoreKind.Pack).Where(p => p is { Copy: 0, Name.IsNone: false } && !State.WasRemoved(p.Name)).Select(p => p.Name).ToHashSet();
+        try
+        {
+            return Fill(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Read-only media, or a folder this user may not write: the index is a cache and may lie anywhere.
+            return Fill(Path.Combine(Path.GetTempPath(), string.Create(CultureInfo.InvariantCulture, $"holdfast-index-{Environment.UserName}"), Id.ToString(), domain.Domain.ToString()));
+        }
+
+        ChunkIndex Fill(string at)
+        {
+            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling);
+            try
+            {
+                index.AddMissing(Keeper.Store, packs, progress, ct);
+                index.Drop(index.Packs().Select(p => p.Name).Where(p => !packs.Contains(p)));
+                return index;
+            }
+            catch
+            {
+                index.Dispose();
+                throw;
+            }
+        }
+    }
+
+    public void Dispose() => Keeper.Dispose();
+}

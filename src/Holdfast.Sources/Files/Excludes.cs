@@ -1,0 +1,189 @@
+using System.Text;
+
+namespace Holdfast.Sources.Files;
+
+/// <summary>Patterns in gitignore syntax (git's documentation of gitignore): the last pattern that matches decides; an excluded folder is not entered.
+/// Matching takes time linear in pattern times path.</summary>
+public sealed class Excludes
+{
+    const int MaxPattern = 4_096; // bytes
+
+    readonly List<Rule> _rules = [];
+
+    /// <param name="Pattern">Bytes without leading '!' and trailing or leading '/'.</param>
+    sealed record Rule(byte[] Pattern, bool Include, bool FoldersOnly, bool Anchored);
+
+    public bool IsEmpty => _rules.Count == 0;
+
+    /// <summary>Adds the lines of an exclude file; blank lines and lines that begin with '#' are passed over.</summary>
+    public Excludes AddLines(IEnumerable<string> lines)
+    {
+        foreach (var line in lines)
+            Add(Encoding.UTF8.GetBytes(line.EndsWith('\r') ? line[..^1] : line));
+        return this;
+    }
+
+    void Add(ReadOnlySpan<byte> line)
+    {
+        if (line.IsEmpty || line[0] == '#' || line.Length > MaxPattern)
+            return;
+        while (line.Length > 0 && line[^1] == ' ' && !(line.Length > 1 && line[^2] == '\\'))
+            line = line[..^1];
+        var include = line.Length > 0 && line[0] == '!';
+        if (include)
+            line = line[1..];
+        var foldersOnly = line.Length > 0 && line[^1] == '/';
+        if (foldersOnly)
+            line = line[..^1];
+        if (line.IsEmpty)
+            return;
+        // A slash anywhere but at the end ties the pattern to the root.
+        var anchored = line.Contains((byte)'/');
+        if (line[0] == '/')
+            line = line[1..];
+        _rules.Add(new Rule(line.ToArray(), include, foldersOnly, anchored));
+    }
+
+    /// <summary>True where an entry is left out. Its folder has been asked about before.</summary>
+    /// <param name="path">Relative to the root, components joined by '/'.</param>
+    /// <param name="isFolder">Whether it is a folder.</param>
+    public bool Match(ReadOnlySpan<byte> path, bool isFolder)
+    {
+        for (var i = _rules.Count - 1; i >= 0; i--)
+        {
+            var rule = _rules[i];
+            if (rule.FoldersOnly && !isFolder)
+                continue;
+            var subject = rule.Anchored ? path : path[(path.LastIndexOf((byte)'/') + 1)..];
+            if (Glob.Match(rule.Pattern, subject))
+                return !rule.Include;
+        }
+        return false;
+    }
+}
+
+/// <summary>gitignore's wildcards: * and ? within a component, [..] sets, ** across components, \ for the character itself.</summary>
+public static class Glob
+{
+    /// <summary>Two rows of "which beginnings of the text does the pattern so far match": no backtracking, whatever the pattern.</summary>
+    public static bool Match(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> text)
+    {
+        var now = new bool[text.Length + 1];
+        var next = new bool[text.Length + 1];
+        now[0] = true;
+        for (var p = 0; p < pattern.Length;)
+        {
+            next.AsSpan().Clear();
+            if (pattern[p] == '*')
+            {
+                var stars = 1;
+                while (p + stars < pattern.Length && pattern[p + stars] == '*')
+                    stars++;
+                var leads = p == 0 || pattern[p - 1] == '/';
+                var after = p + stars;
+                if (stars == 2 && leads && after < pattern.Length && pattern[after] == '/')
+                {
+                    // "**/": nothing, or any number of whole components.
+                    for (var t = 0; t <= text.Length; t++)
+                    {
+                        if (!now[t])
+                            continue;
+                        next[t] = true;
+                        for (var s = t; s < text.Length; s++)
+                        {
+                            if (text[s] == '/')
+                                next[s + 1] = true;
+                        }
+                        break; // later beginnings give nothing that this one does not
+                    }
+                    for (var t = 0; t <= text.Length; t++)
+                        next[t] |= now[t];
+                    p = after + 1;
+                }
+                else
+                {
+                    var crosses = stars == 2 && leads && after == pattern.Length; // "/**": everything inside
+                    var open = false;
+                    for (var t = 0; t <= text.Length; t++)
+                    {
+                        open |= now[t];
+                        next[t] = open;
+                        if (t < text.Length && text[t] == '/' && !crosses)
+                            open = false;
+                    }
+                    p = after;
+                }
+            }
+            else
+            {
+                var length = Element(pattern[p..], out var set, out var negated, out var literal);
+                for (var t = 0; t < text.Length; t++)
+                {
+                    if (now[t])
+                        next[t + 1] = IsOne(pattern[p], set, negated, literal, text[t]);
+                }
+                p += length;
+            }
+            (now, next) = (next, now);
+        }
+        return now[text.Length];
+    }
+
+    /// <summary>Length of the next element that stands for one character: a literal, an escape, ? or a set.</summary>
+    static int Element(ReadOnlySpan<byte> pattern, out ReadOnlySpan<byte> set, out bool negated, out byte literal)
+    {
+        set = default;
+        negated = false;
+        literal = pattern[0];
+        if (pattern[0] == '\\' && pattern.Length > 1)
+        {
+            literal = pattern[1];
+            return 2;
+        }
+        if (pattern[0] != '[')
+            return 1;
+        var start = 1;
+        if (start < pattern.Length && pattern[start] is (byte)'!' or (byte)'^')
+        {
+            negated = true;
+            start++;
+        }
+        for (var end = start + 1; end < pattern.Length; end++)
+        {
+            if (pattern[end] == '\\' && end + 1 < pattern.Length)
+            {
+                end++;
+                continue;
+            }
+            if (pattern[end] != ']')
+                continue;
+            set = pattern[start..end];
+            return end + 1;
+        }
+        negated = false;
+        return 1; // no closing bracket: the character itself
+    }
+
+    static bool IsOne(byte first, ReadOnlySpan<byte> set, bool negated, byte literal, byte c)
+    {
+        if (first == '?')
+            return c != '/';
+        if (first != '[' || set.IsEmpty)
+            return c == literal;
+        if (c == '/')
+            return false;
+        var hit = false;
+        for (var i = 0; i < set.Length; i++)
+        {
+            var low = set[i] == '\\' && i + 1 < set.Length ? set[++i] : set[i];
+            var high = low;
+            if (i + 2 < set.Length && set[i + 1] == '-')
+            {
+                i += 2;
+                high = set[i] == '\\' && i + 1 < set.Length ? set[++i] : set[i];
+            }
+            hit |= c >= low && c <= high;
+        }
+        return hit != negated;
+    }
+}

@@ -1,0 +1,23 @@
+namespace Holdfast.Sources.Files;
+
+/// <summary>What a restore does with what is there already.</summary>
+public enum ExistingFiles
+{
+    /// <summary>The target must be empty or absent.</summary>
+    Refuse = 0,
+
+    /// <summary>Files of equal size and modification time stay as they are, others are replaced: goes on with an interrupted restore.</summary>
+    KeepEqual = 1,
+
+    /// <summary>Every file of the snapshot is written anew; files that the snapshot does not have stay.</summary>
+    Replace = 2,
+}
+
+/// <summary>How a tree is written back.</summary>
+public sealed record FileTargetOptions
+{
+    public ExistingFiles Existing { get; init; }
+
+    /// <summary>Owners by their names on this machine, where it has them, instead of by number.</summary>
+    public bool MapOwnersByName { get; init; }
+}

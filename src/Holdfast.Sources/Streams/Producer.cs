@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using Holdfast.Core;
+
+namespace Holdfast.Sources.Streams;
+
+/// <summary>A command whose output is backed up. A dump that died is never committed: its exit status is asked before the end of the stream counts.</summary>
+public sealed class Producer : IDisposable
+{
+    readonly Process _process;
+
+    Producer(Process process) => _process = process;
+
+    /// <param name="command">Program and arguments; no shell.</param>
+    /// <exception cref="HoldfastException"><c>ProducerFailed</c>: it cannot be started.</exception>
+    public static Producer Start(IReadOnlyList<string> command)
+    {
+        var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, UseShellExecute = false };
+        foreach (var argument in command.Skip(1))
+            start.ArgumentList.Add(argument);
+        try
+        {
+            return new Producer(Process.Start(start)!);
+        }
+        catch (Exception e) when (e is System.ComponentModel.Win32Exception or InvalidOperationException)
+        {
+            throw new HoldfastException(ErrorCode.ProducerFailed, "The command could not be started; nothing was committed.",
+                "Check that the program is installed and named with its full path.", e);
+        }
+    }
+
+    public Stream Output => _process.StandardOutput.BaseStream;
+
+    /// <summary>Waits for the command's end.</summary>
+    /// <exception cref="HoldfastException"><c>ProducerFailed</c>: its exit status is not 0.</exception>
+    public void RequireSuccess()
+    {
+        _process.WaitForExit();
+        if (_process.ExitCode != 0)
+            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command ended with status {_process.ExitCode}; its output was not committed.",
+                "Its own messages say why. Mend it and run the backup again: what was stored already is not sent twice.");
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            if (!_process.HasExited)
+                _process.Kill();
+        }
+        catch (InvalidOperationException)
+        {
+            // Gone in the meantime.
+        }
+        _process.Dispose();
+    }
+}

@@ -1,0 +1,89 @@
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Sources.Streams;
+
+/// <summary>A stream as a source: one folder with one file, read once from beginning to end, its size known when it has ended.</summary>
+/// <param name="stream">Read to its end. Not disposed.</param>
+/// <param name="fileName">Name of the one file.</param>
+/// <param name="time">Gives the file its modification time.</param>
+/// <param name="atEnd">Called when the stream has ended and before anything is committed: throws where what came is not all there was to come.</param>
+public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider time, Action? atEnd = null) : ISource
+{
+    readonly List<SourceProblem> _problems = [];
+
+    public IReadOnlyDictionary<uint, byte[]> UserNames { get; } = new Dictionary<uint, byte[]>();
+    public IReadOnlyDictionary<uint, byte[]> GroupNames { get; } = new Dictionary<uint, byte[]>();
+    public bool HasReliableInodes => false;
+    public IReadOnlyCollection<SourceProblem> Problems => _problems;
+
+    public void Report(SourceProblem problem)
+    {
+        lock (_problems)
+            _problems.Add(problem);
+    }
+
+    public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)
+    {
+        var now = time.GetUtcNow().ToUnixTimeSeconds();
+        var batch = pool.Rent();
+        var root = batch.Add([]);
+        batch.Kind[root] = EntryKind.Directory;
+        batch.Mode[root] = 0x1C0; // rwx------
+        batch.MtimeSeconds[root] = now;
+        batch.LinkCount[root] = 1;
+        var file = batch.Add(fileName);
+        batch.Kind[file] = EntryKind.File;
+        batch.Mode[file] = 0x180; // rw-------
+        batch.MtimeSeconds[file] = now;
+        batch.LinkCount[file] = 1;
+        batch.Size[file] = -1; // unknown until the end
+        yield return batch;
+    }
+
+    public void ReadXattrs(EntryBatch batch, int row)
+    {
+        // A stream has none.
+    }
+
+    public IContent Open(EntryBatch batch, int row) => new Content(stream, atEnd);
+
+    public void Dispose()
+    {
+        // The stream is the caller's.
+    }
+
+    sealed class Content(Stream stream, Action? atEnd) : IContent
+    {
+        long _position;
+        bool _ended;
+
+        public int Read(Span<byte> destination, long offset)
+        {
+            if (offset != _position)
+                throw new InvalidOperationException("A stream is read in order, once.");
+            if (_ended)
+                return 0;
+            var read = stream.ReadAtLeast(destination, destination.Length, throwOnEndOfStream: false);
+            if (read < destination.Length)
+            {
+                _ended = true;
+                atEnd?.Invoke();
+            }
+            _position += read;
+            return read;
+        }
+
+        public Extent[]? DataExtents() => null;
+        public bool HasChanged() => false;
+
+        public void Refresh(EntryBatch batch, int row)
+        {
+            // It cannot be read again.
+        }
+
+        public void Dispose()
+        {
+            // The stream is the caller's.
+        }
+    }
+}
