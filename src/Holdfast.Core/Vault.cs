@@ -226,6 +226,13 @@ public sealed class Vault : IDisposable
 
     HashSet<Hash32> DamagedPacks() => LastReads().Damaged;
 
+    /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
+    public void ForgetIndex()
+    {
+        foreach (var domain in State.Genesis!.Domains)
+            ChunkIndex.Empty(Path.Combine(Keeper.Folder, "cache", "index", domain.ToString()));
+    }
+
     /// <summary>The chunk index, brought up to date with the packs that are there.</summary>
     internal ChunkIndex OpenIndex(DomainKeys domain, CancellationToken ct, IProgress<(int Done, int All)>? progress = null)
     {

@@ -52,6 +52,17 @@ public sealed class ChunkIndex : IDisposable
         return index;
     }
 
+    /// <summary>Empties the runs of a folder.</summary>
+    public static void Empty(string folder)
+    {
+        for (var slot = 0; slot < Slots; slot++)
+        {
+            var path = Path.Combine(folder, $"run-{slot:d2}");
+            if (File.Exists(path))
+                CacheFile.Empty(path);
+        }
+    }
+
     public IndexedPack Pack(int number)
     {
         lock (_lock)

@@ -496,7 +496,7 @@ sealed class PathStore
 
     public int Add(ReadOnlySpan<byte> path)
     {
-        if (_used + path.Length > BlockSize)
+        if (_blocks.Count == 0 || _used + path.Length > BlockSize)
         {
             _blocks.Add(new byte[BlockSize]);
             _used = 0;

@@ -1,0 +1,198 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+using Holdfast.Sources.Streams;
+
+namespace Holdfast.Cli.Commands;
+
+static class BackupCommand
+{
+    const int ShownProblems = 20;
+
+    static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string[]> CommandArgument = new("COMMAND") { Description = "With --stdin: a command whose output is backed up, after --.", Arity = ArgumentArity.ZeroOrMore };
+    static readonly Option<string?> NameOption = new("--name") { Description = "Name of the source; snapshots of one name follow each other. Default: the folder's path.", HelpName = "NAME" };
+    static readonly Option<bool> StdinOption = new("--stdin") { Description = "Back up standard input, or the output of a command." };
+    static readonly Option<string[]> ExcludeOption = new("--exclude") { Description = "Leave out what matches, as in .gitignore; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
+    static readonly Option<string?> ExcludeFromOption = new("--exclude-from") { Description = "File with such patterns.", HelpName = "FILE" };
+    static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
+    static readonly Option<bool> CachesOption = new("--with-caches") { Description = "Take folders marked by CACHEDIR.TAG too." };
+    static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => 2 };
+    static readonly Option<int> ThreadsOption = new("--threads") { Description = "Threads; 0 for one a processor.", HelpName = "N" };
+    static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
+    static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
+
+    public static Command Create() => Session.Command("backup", "Back up a folder or a stream.", command =>
+    {
+        command.Arguments.Add(SourceArgument);
+        command.Arguments.Add(CommandArgument);
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsOption, ReadAllOption, AttestOption })
+            command.Options.Add(option);
+        KeyFolder.AddTo(command, reading: true);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        var keys = new KeyFolder(session);
+        var level = session.Parsed.GetValue(LevelOption);
+        if (level is < 1 or > 19)
+            throw new HoldfastException(ErrorCode.Usage, "The level is out of range.", "Choose 1 (fast) to 19 (small); 2 is the default.");
+        var options = new ArchiveOptions { Level = level, Threads = session.Parsed.GetValue(ThreadsOption), UseState = !session.Parsed.GetValue(ReadAllOption) };
+        return session.Parsed.GetValue(StdinOption) ? Stream(session, vault, keys, options) : Folder(session, vault, keys, options);
+    }
+
+    static int Folder(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
+    {
+        var named = session.Parsed.GetValue(SourceArgument) ?? throw new HoldfastException(ErrorCode.Usage, "No folder to back up was named.", "holdfast backup FOLDER, or --stdin for a stream.");
+        var path = Path.GetFullPath(named);
+        var excludes = new Excludes().AddLines(session.Parsed.GetValue(ExcludeOption)!);
+        if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
+            excludes.AddLines(File.ReadLines(file));
+        using var source = FileSource.Open(path, new FileSourceOptions
+        {
+            Excludes = excludes,
+            OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
+            SkipCaches = !session.Parsed.GetValue(CachesOption),
+            SkipFolders = vault.Keeper.Store.Folders,
+        });
+        return Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options);
+    }
+
+    static int Stream(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
+    {
+        var name = session.Parsed.GetValue(NameOption) ?? throw new HoldfastException(ErrorCode.Usage, "A stream needs a name.", "Add --name NAME.");
+        var fileName = Encoding.UTF8.GetBytes(name.Replace('/', '-'));
+        if (!TreePath.IsValid(fileName) || fileName.Length == 0)
+            throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
+        // Everything after -- is the command; the first word fills SOURCE, as it comes first.
+        string[] command = [.. session.Parsed.GetValue(SourceArgument) is { } first ? [first] : Array.Empty<string>(), .. session.Parsed.GetValue(CommandArgument)!];
+        if (command.Length == 0)
+        {
+            using var input = Console.OpenStandardInput();
+            using var plain = new StreamSource(input, fileName, TimeProvider.System);
+            return Run(session, vault, keys, plain, name, "", options);
+        }
+        using var producer = Producer.Start(command);
+        using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess);
+        return Run(session, vault, keys, source, name, "", options);
+    }
+
+    static int Run(Session session, Vault vault, KeyFolder keys, ISource source, string name, string rootPath, ArchiveOptions options)
+    {
+        using var put = keys.Put();
+        using var agent = keys.Agent();
+        vault.Require(put);
+        keys.Remember(vault);
+        var result = Execute(session, vault, source, name, rootPath, options, put, agent);
+        keys.Remember(vault);
+        Core.Keeper.SnapshotRecord? attested = null;
+        if (session.Parsed.GetValue(AttestOption))
+        {
+            using var opening = keys.Open(vault);
+            attested = vault.Find(result.Snapshot.ToString());
+            vault.Attest(attested, opening, full: false, agent.Agent, session.Stop);
+        }
+        return Tell(session, source, result, attested);
+    }
+
+    public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent)
+    {
+        var progress = new BackupProgress();
+        using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
+            $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
+        return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder()) { Options = options },
+            put, agent, progress, session.Stop);
+    }
+
+    static int Tell(Session session, ISource source, BackupResult result, Core.Keeper.SnapshotRecord? attested)
+    {
+        var archive = result.Archive;
+        var s = archive.Statistics;
+        session.Json(w =>
+        {
+            w.WriteString("snapshot", result.Snapshot.ToString());
+            w.WriteString("committed", Text.Iso(result.Receipt.Committed));
+            w.WriteString("lockedUntil", Text.Iso(result.Receipt.Expiry));
+            w.WriteNumber("entries", archive.Entries);
+            w.WriteNumber("files", archive.Files);
+            w.WriteNumber("bytes", archive.LogicalBytes);
+            w.WriteNumber("bytesRead", archive.BytesRead);
+            w.WriteNumber("bytesStored", archive.NewBytes);
+            w.WriteNumber("newFiles", s.Files(r => r.NewFiles));
+            w.WriteNumber("changedFiles", s.Files(r => r.ChangedFiles));
+            w.WriteNumber("removedFiles", s.Files(r => r.RemovedFiles));
+            w.WriteNumber("renamedFiles", s.Files(r => r.Renamed));
+            w.WriteNumber("unchangedFiles", s.Files(r => r.UnchangedFiles));
+            w.WriteNumber("leaf", result.Receipt.Ordinal);
+            w.WriteBoolean("attested", attested is { Attested: > 0 });
+            WriteProblems(w, source.Problems);
+        });
+        session.Line($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
+        session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored");
+        if (result.Parent is not null)
+        {
+            session.Line(string.Create(CultureInfo.InvariantCulture,
+                $"  since {Text.Id(result.Parent.Snapshot)}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
+        }
+        if (attested is not null)
+            session.Line(attested.Attested > 0 ? "  attested: re-opened from the vault, and a sample of its contents matched" : "  ATTESTATION FOUND DEFECTS: see holdfast attest");
+        return TellProblems(session, source.Problems);
+    }
+
+    /// <summary>What was left out or is in doubt, each with what to do; exit status 3 where a file was.</summary>
+    public static int TellProblems(Session session, IReadOnlyCollection<SourceProblem> problems)
+    {
+        var serious = problems.Where(p => p.Kind != ProblemKind.Skipped).ToList();
+        foreach (var kind in serious.GroupBy(p => p.Kind).OrderBy(g => g.Key))
+        {
+            session.Warn($"holdfast: {Text.Count(kind.Count(), "entry", "entries")} {Describe(kind.Key)}");
+            foreach (var problem in kind.OrderBy(p => p.Path, Comparer<byte[]>.Create((l, r) => TreePath.Compare(l, r))).Take(ShownProblems))
+                session.Warn($"    {Text.Name(problem.Path)}{(problem.Detail.Length > 0 ? $"  ({problem.Detail})" : "")}");
+            if (kind.Count() > ShownProblems)
+                session.Warn($"    and {Text.Count(kind.Count() - ShownProblems, "more", "more")}; --json lists them all");
+        }
+        return serious.Count > 0 ? (int)ErrorCode.Incomplete : 0;
+    }
+
+    static string Describe(ProblemKind kind) => kind switch
+    {
+        ProblemKind.Vanished => "vanished while the backup ran; the next run sees what is there then",
+        ProblemKind.PermissionDenied => "may not be read by this user; grant it with: setfacl -R -m u:USER:rX FOLDER",
+        ProblemKind.ReadFailed => "could not be read; look at the disk or share (dmesg)",
+        ProblemKind.Changed => "changed each time they were read; stored as read last. A dump or a file system snapshot gives a consistent copy",
+        _ => "have paths that are too long to be kept",
+    };
+
+    public static void WriteProblems(System.Text.Json.Utf8JsonWriter w, IReadOnlyCollection<SourceProblem> problems)
+    {
+        w.WriteStartArray("problems");
+        foreach (var problem in problems)
+        {
+            w.WriteStartObject();
+            w.WriteString("kind", problem.Kind.ToString());
+            w.WriteName("path", problem.Path);
+            w.WriteString("detail", problem.Detail);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+    }
+
+    /// <summary>Where this machine remembers its last runs: HOLDFAST_STATE_DIR, else the user's state folder.</summary>
+    public static string StateFolder()
+    {
+        if (Environment.GetEnvironmentVariable("HOLDFAST_STATE_DIR") is { Length: > 0 } named)
+            return Path.GetFullPath(named);
+        if (Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } state)
+            return Path.Combine(state, "holdfast");
+        return OperatingSystem.IsWindows()
+            ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "Holdfast")
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "state", "holdfast");
+    }
+}

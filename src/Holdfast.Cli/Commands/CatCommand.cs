@@ -1,0 +1,32 @@
+using System.CommandLine;
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+
+namespace Holdfast.Cli.Commands;
+
+static class CatCommand
+{
+    static readonly Argument<string> Snapshot = SnapshotArgument.Make();
+    static readonly Argument<string> PathArgument = new("PATH") { Description = "File within the source." };
+
+    public static Command Create() => Session.Command("cat", "Write one file of a snapshot to standard output.", command =>
+    {
+        command.Arguments.Add(Snapshot);
+        command.Arguments.Add(PathArgument);
+        command.Options.Add(SnapshotArgument.NameOption);
+        KeyFolder.AddTo(command, reading: true);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        var (vault, keys) = SnapshotArgument.Open(session);
+        using (vault)
+        using (keys)
+        {
+            using var output = Console.OpenStandardOutput();
+            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, Encoding.UTF8.GetBytes(session.Parsed.GetValue(PathArgument)!.Trim('/')), output, session.Stop);
+            return 0;
+        }
+    }
+}

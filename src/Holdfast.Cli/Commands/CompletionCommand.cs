@@ -1,0 +1,33 @@
+using System.CommandLine;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Commands;
+
+static class CompletionCommand
+{
+    static readonly Argument<string> ShellArgument = new("SHELL") { Description = "bash, zsh or fish." };
+
+    public static Command Create() => Session.Command("completion", "Print a completion script for a shell.", command => command.Arguments.Add(ShellArgument), session =>
+    {
+        session.Line(session.Parsed.GetValue(ShellArgument) switch
+        {
+            "bash" => """
+                # put this into ~/.bashrc:  eval "$(holdfast completion bash)"
+                _holdfast() { local IFS=$'\n'; COMPREPLY=($(compgen -W "$(holdfast "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}")); }
+                complete -o default -F _holdfast holdfast
+                """,
+            "zsh" => """
+                # put this into ~/.zshrc:  eval "$(holdfast completion zsh)"
+                _holdfast() { local -a found; found=("${(@f)$(holdfast "[suggest:${CURSOR}]" "${BUFFER}" 2>/dev/null)}"); compadd -- $found; }
+                compdef _holdfast holdfast
+                """,
+            "fish" => """
+                # put this into ~/.config/fish/completions/holdfast.fish
+                complete -c holdfast -a '(holdfast "[suggest:"(commandline -C)"]" (commandline -p))'
+                """,
+            _ => throw new HoldfastException(ErrorCode.Usage, "That shell is not known.", "Choose bash, zsh or fish."),
+        });
+        return 0;
+    });
+}

@@ -1,0 +1,97 @@
+using System.CommandLine;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Cli.Commands;
+
+static class DiffCommand
+{
+    static readonly Argument<string> Before = SnapshotArgument.Make("BEFORE");
+    static readonly Argument<string> After = SnapshotArgument.Make("AFTER");
+
+    public static Command Create() => Session.Command("diff", "Show what differs between two snapshots: + new, - removed, M content, A attributes.", command =>
+    {
+        command.Arguments.Add(Before);
+        command.Arguments.Add(After);
+        command.Options.Add(SnapshotArgument.NameOption);
+        KeyFolder.AddTo(command, reading: true);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        var (vault, keys) = SnapshotArgument.Open(session);
+        using (vault)
+        using (keys)
+        {
+            var before = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Before)!), keys, session.Stop));
+            var after = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(After)!), keys, session.Stop));
+            var found = new List<(char Sign, byte[] Path)>();
+            before.Next();
+            after.Next();
+            while (!before.Ended || !after.Ended)
+            {
+                var order = before.Ended ? 1 : after.Ended ? -1 : TreePath.Compare(before.Path, after.Path);
+                if (order < 0)
+                    found.Add(('-', before.Path.ToArray()));
+                else if (order > 0)
+                    found.Add(('+', after.Path.ToArray()));
+                else if (Differs(before, after) is { } sign)
+                    found.Add((sign, after.Path.ToArray()));
+                if (order <= 0)
+                    before.Next();
+                if (order >= 0)
+                    after.Next();
+            }
+            session.Json(w =>
+            {
+                w.WriteStartArray("changes");
+                foreach (var (sign, path) in found)
+                {
+                    w.WriteStartObject();
+                    w.WriteString("change", sign switch { '+' => "added", '-' => "removed", 'M' => "content", _ => "attributes" });
+                    w.WriteName("path", path);
+                    w.WriteEndObject();
+                }
+                w.WriteEndArray();
+            });
+            foreach (var (sign, path) in found)
+                session.Line($"{sign} {Text.Name(path)}");
+            return 0;
+        }
+    }
+
+    static char? Differs(Cursor l, Cursor r)
+    {
+        var (a, i, b, j) = (l.Rows, l.Row, r.Rows, r.Row);
+        if (a.Kind[i] != b.Kind[j] || a.Size[i] != b.Size[j] || a.Digest[i] != b.Digest[j] || !Same(a.Chunks[i], b.Chunks[j]) || !(a.LinkTarget[i] ?? []).AsSpan().SequenceEqual(b.LinkTarget[j]))
+            return 'M';
+        return a.Mode[i] != b.Mode[j] || a.Uid[i] != b.Uid[j] || a.Gid[i] != b.Gid[j] || !(a.Xattrs[i] ?? []).AsSpan().SequenceEqual(b.Xattrs[j])
+            || (a.Kind[i] != EntryKind.Directory && (a.MtimeSeconds[i] != b.MtimeSeconds[j] || a.MtimeNanoseconds[i] != b.MtimeNanoseconds[j])) ? 'A' : null;
+    }
+
+    static bool Same(ChunkRef[]? l, ChunkRef[]? r) => l.AsSpan().SequenceEqual(r);
+
+    sealed class Cursor(IEnumerable<EntryBatch> batches)
+    {
+        readonly IEnumerator<EntryBatch> _batches = batches.GetEnumerator();
+
+        public EntryBatch Rows { get; private set; } = new(1);
+        public int Row { get; private set; }
+        public bool Ended { get; private set; }
+        public ReadOnlySpan<byte> Path => Rows.Path(Row);
+
+        public void Next()
+        {
+            if (Ended || ++Row < Rows.Count)
+                return;
+            if (!_batches.MoveNext())
+            {
+                Ended = true;
+                return;
+            }
+            Rows = _batches.Current;
+            Row = 0;
+        }
+    }
+}

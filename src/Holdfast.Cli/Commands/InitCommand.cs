@@ -1,0 +1,89 @@
+using System.CommandLine;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
+
+namespace Holdfast.Cli.Commands;
+
+static class InitCommand
+{
+    const ulong DefaultReserve = 64 << 20; // bytes
+    const ulong DefaultLongest = 25 * 366 * RetentionPolicy.Day; // adult health records are kept for decades
+
+    static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
+    static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d, 30d, 6m, 1y.", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
+    static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
+    static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
+    static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
+    static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
+    static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
+
+    public static Command Create() => Session.Command("init", "Make a vault and its keys.", command =>
+    {
+        command.Arguments.Add(VaultArgument);
+        command.Options.Add(KeyFolder.KeysOption);
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
+            command.Options.Add(option);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        var folder = Path.GetFullPath(session.Parsed.GetValue(VaultArgument)!);
+        var keys = Path.GetFullPath(new KeyFolder(session).Folder);
+        RequireApart(folder, keys);
+        var length = Text.Seconds(session.Parsed.GetValue(LockOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
+        var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption), 0, 0);
+        ConfirmLong(session, Math.Max(length, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy))), folder);
+        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
+
+        KeyFolder.Make(keys);
+        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, length), DefaultReserve));
+        using (vault)
+        using (made)
+        {
+            KeyFolder.Write(keys, made, passphrase);
+            session.Json(w =>
+            {
+                w.WriteString("vault", vault.Id.ToString());
+                w.WriteString("folder", folder);
+                w.WriteString("keys", keys);
+                w.WriteNumber("lockSeconds", length);
+                w.WriteString("logKey", vault.Keeper.File.LogKey);
+            });
+            session.Line($"Vault {vault.Id} is ready. Every snapshot in it is locked for {Text.Span(length)}; nothing shortens that.");
+            session.Line();
+            session.Line($"  {KeyFolder.PutFile}, {KeyFolder.AgentFile}   what a backup needs; they read nothing");
+            session.Line(passphrase is null
+                ? $"  {KeyFolder.OpeningFile}, {KeyFolder.SecretFile}   open everything: move {KeyFolder.SecretFile} to a safe place, off this machine"
+                : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
+            session.Line();
+            session.Line("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
+            session.Line($"  holdfast recovery-kit --vault {folder} --keys {keys} --threshold 2 --shares 3 --out kit.pdf");
+        }
+        return 0;
+    }
+
+    /// <summary>Whoever takes the vault's disk must not find the keys on it.</summary>
+    public static void RequireApart(string vault, string keys)
+    {
+        if (keys == vault || keys.StartsWith(vault + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            throw new HoldfastException(ErrorCode.Usage, "The key folder lies inside the vault.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
+    }
+
+    static void ConfirmLong(Session session, ulong longest, string folder)
+    {
+        if (longest <= LockRules.LongLock)
+            return;
+        var until = Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10];
+        if (session.Parsed.GetValue(ConfirmOption) == until)
+            return;
+        var root = folder;
+        while (!Directory.Exists(root))
+            root = Path.GetDirectoryName(root)!;
+        session.Warn($"What is backed up today stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
+        if (!Session.Confirm($"Lock until {until}?", until))
+            throw new HoldfastException(ErrorCode.NotConfirmed, "A lock over 30 days was not confirmed; nothing was made.", $"Type the date when asked, or add --confirm-locked-until {until}.");
+    }
+}

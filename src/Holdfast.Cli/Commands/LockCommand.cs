@@ -1,0 +1,37 @@
+using System.CommandLine;
+using System.Globalization;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Commands;
+
+static class LockCommand
+{
+    static readonly Argument<string> Snapshot = SnapshotArgument.Make();
+    static readonly Option<string> UntilOption = new("--until") { Description = "Date up to which it stays locked, YYYY-MM-DD.", HelpName = "DATE", Required = true };
+
+    public static Command Create() => Session.Command("lock", "Lengthen a snapshot's lock. Nothing shortens one.", command =>
+    {
+        command.Arguments.Add(Snapshot);
+        command.Options.Add(UntilOption);
+        KeyFolder.AddTo(command, reading: false);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
+            throw new HoldfastException(ErrorCode.Usage, "That is no date.", "Write it as YYYY-MM-DD.");
+        var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
+        vault.Keeper.Extend(record.Snapshot, (ulong)until.ToUnixTimeSeconds(), Id16.None);
+        session.Json(w =>
+        {
+            w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteString("lockedUntil", Text.Iso((ulong)until.ToUnixTimeSeconds()));
+        });
+        session.Line($"Snapshot {Text.Id(record.Snapshot)} is locked until {Text.Time((ulong)until.ToUnixTimeSeconds())}.");
+        return 0;
+    }
+}

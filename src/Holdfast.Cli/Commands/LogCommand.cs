@@ -1,0 +1,158 @@
+using System.CommandLine;
+using System.Globalization;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
+
+namespace Holdfast.Cli.Commands;
+
+static class LogCommand
+{
+    static readonly Argument<string> Snapshot = SnapshotArgument.Make();
+    static readonly Option<string?> SinceOption = new("--since") { Description = "Checkpoint kept earlier: the log must still begin with what it covered.", HelpName = "FILE" };
+    static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
+    static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's verifier key, as `holdfast init` and the file `vault` show it.", HelpName = "KEY" };
+    static readonly Option<string?> OutOption = new("--out") { Description = "Write it to this file.", HelpName = "FILE" };
+
+    public static Command Create()
+    {
+        var log = new Command("log", "The vault's log: what was done, provable to an outsider.");
+        log.Subcommands.Add(Session.Command("checkpoint", "Print the signed checkpoint: keep it elsewhere, and compare later.", command =>
+        {
+            command.Options.Add(OutOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Checkpoint));
+        log.Subcommands.Add(Session.Command("prove", "Write a proof that a snapshot stands in the log.", command =>
+        {
+            command.Arguments.Add(Snapshot);
+            command.Options.Add(OutOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Prove));
+        log.Subcommands.Add(Session.Command("verify", "Check the log, or a proof file without any vault.", command =>
+        {
+            command.Options.Add(SinceOption);
+            command.Options.Add(ProofOption);
+            command.Options.Add(KeyOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Verify));
+        log.Subcommands.Add(Session.Command("entries", "List the leaves.", command => KeyFolder.AddTo(command, reading: false), Entries));
+        return log;
+    }
+
+    static int Checkpoint(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        var checkpoint = vault.Keeper.Log.Checkpoint!;
+        Put(session, checkpoint.Note, w =>
+        {
+            w.WriteNumber("size", checkpoint.Size);
+            w.WriteString("root", Convert.ToBase64String(checkpoint.Root.ToArray()));
+            w.WriteString("note", checkpoint.Note);
+        });
+        return 0;
+    }
+
+    static int Prove(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
+        var proof = vault.Keeper.Log.Prove((long)record.Ordinal);
+        Put(session, proof.ToString(), w =>
+        {
+            w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteNumber("leaf", record.Ordinal);
+            w.WriteString("proof", proof.ToString());
+        });
+        var reads = vault.LastReads().Times;
+        var packs = vault.State.PacksOf(record)?.ToList() ?? [];
+        var times = packs.Select(p => reads.GetValueOrDefault(p.Name)).ToList();
+        session.Note($"Record unaltered since {Text.Time(record.Committed)}: the proof shows it to anyone who has the log key {vault.Keeper.File.LogKey}");
+        session.Note(times.Count > 0 && times.TrueForAll(t => t > 0)
+            ? $"All its bytes were last read and found right on {Text.Time(times.Min())}."
+            : $"Its bytes: {times.Count(t => t == 0)} of {times.Count} packs were NEVER READ BACK since they were written (holdfast verify).");
+        return 0;
+    }
+
+    static void Put(Session session, string text, Action<System.Text.Json.Utf8JsonWriter> json)
+    {
+        if (session.Parsed.GetValue(OutOption) is { } file)
+            File.WriteAllText(file, text);
+        else if (!session.IsJson)
+            Console.Out.Write(text);
+        session.Json(json);
+    }
+
+    static int Verify(Session session)
+    {
+        if (session.Parsed.GetValue(ProofOption) is { } file)
+            return VerifyProof(session, file);
+        using var vault = KeyFolder.OpenVault(session); // opening reads every leaf and checks the root
+        new KeyFolder(session).Remember(vault);
+        if (session.Parsed.GetValue(SinceOption) is { } since)
+        {
+            if (!Core.Log.Checkpoint.TryParse(File.ReadAllText(since), out var earlier))
+                throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
+            vault.Keeper.Log.RequireExtends(earlier);
+            session.Line($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
+        }
+        session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
+        session.Line($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
+        return 0;
+    }
+
+    static int VerifyProof(Session session, string file)
+    {
+        var named = session.Parsed.GetValue(KeyOption) ?? throw new HoldfastException(ErrorCode.Usage, "A proof is checked against a log key.", "Add --log-key KEY; take the key from someone you trust, not from where the proof came from.");
+        if (!VerifierKey.TryParse(named, out var key))
+            throw new HoldfastException(ErrorCode.ProofInvalid, "That is no verifier key.", "It looks like holdfast/HEX+HEX8+BASE64.");
+        if (new FileInfo(file).Length > 1 << 20 || !LogProof.TryParse(File.ReadAllText(file), out var proof) || !proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
+            throw new HoldfastException(ErrorCode.ProofInvalid, "The proof does not hold.", "It was altered, or is of another log. Ask for a new one: holdfast log prove SNAPSHOT.");
+        session.Json(w =>
+        {
+            w.WriteBoolean("valid", true);
+            w.WriteNumber("leaf", proof.Index);
+            w.WriteString("type", leaf.Type.ToString());
+            w.WriteString("subject", leaf.Subject.ToString());
+            w.WriteString("time", Text.Iso(leaf.VaultTime));
+            w.WriteString("payload", leaf.Payload.ToString());
+        });
+        session.Line($"The proof holds: leaf {proof.Index} of {proof.Checkpoint.Size}, {leaf.Type} of {leaf.Subject}, {Text.Time(leaf.VaultTime)}{(leaf.Type == LeafType.Commit ? $", locked until {Text.Time(leaf.A)}" : "")}.");
+        return 0;
+    }
+
+    static int Entries(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        var log = vault.Keeper.Log;
+        session.Json(w =>
+        {
+            w.WriteStartArray("entries");
+            for (long i = 0; i < log.Size; i++)
+            {
+                if (!Leaf.TryParse(log.Leaf(i), out var leaf))
+                    continue;
+                w.WriteStartObject();
+                w.WriteNumber("leaf", i);
+                w.WriteString("type", leaf.Type.ToString());
+                w.WriteString("time", Text.Iso(leaf.VaultTime));
+                w.WriteString("subject", leaf.Subject.ToString());
+                w.WriteString("actor", leaf.Actor.ToString());
+                w.WriteNumber("a", leaf.A);
+                w.WriteNumber("b", leaf.B);
+                w.WriteNumber("c", leaf.C);
+                w.WriteString("payload", leaf.Payload.ToString());
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+        });
+        for (long i = 0; i < log.Size; i++)
+        {
+            if (Leaf.TryParse(log.Leaf(i), out var leaf))
+                session.Line(string.Create(CultureInfo.InvariantCulture, $"{i,6}  {Text.Time(leaf.VaultTime)}  {leaf.Type,-15} {Text.Id(leaf.Subject)}  {leaf.A} {leaf.B} {leaf.C}"));
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,161 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Cli.Commands;
+
+static class LsCommand
+{
+    static readonly Argument<string> Snapshot = SnapshotArgument.Make();
+    static readonly Argument<string?> PathArgument = new("PATH") { Description = "Folder within the source.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Kind, permissions, owner, size and time too." };
+    static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Everything below as well." };
+
+    public static Command Create() => Session.Command("ls", "List a snapshot's files.", command =>
+    {
+        command.Arguments.Add(Snapshot);
+        command.Arguments.Add(PathArgument);
+        command.Options.Add(LongOption);
+        command.Options.Add(DeepOption);
+        command.Options.Add(SnapshotArgument.NameOption);
+        Keys.KeyFolder.AddTo(command, reading: true);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        var (vault, keys) = SnapshotArgument.Open(session);
+        using (vault)
+        using (keys)
+        {
+            var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
+            var folder = Encoding.UTF8.GetBytes((session.Parsed.GetValue(PathArgument) ?? "").Trim('/'));
+            var deep = session.Parsed.GetValue(DeepOption);
+            using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
+            var found = folder.Length == 0;
+            foreach (var rows in vault.Rows(record, keys, session.Stop))
+            {
+                for (var row = 0; row < rows.Count; row++)
+                {
+                    var path = rows.Path(row);
+                    if (path.SequenceEqual(folder))
+                    {
+                        found = true;
+                        if (rows.Kind[row] != EntryKind.Directory)
+                            list.Add(rows, row);
+                        continue;
+                    }
+                    if (IsBelow(path, folder) && (deep || TreePath.Parent(path).SequenceEqual(folder)))
+                        list.Add(rows, row);
+                }
+            }
+            list.Complete();
+            return found ? 0 : session.Fail(Core.ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", "Paths are relative to the source's root: `holdfast ls SNAPSHOT` shows the first level.");
+        }
+    }
+
+    static bool IsBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> folder) =>
+        !path.IsEmpty && (folder.IsEmpty || (path.Length > folder.Length && path[folder.Length] == '/' && path.StartsWith(folder)));
+}
+
+/// <summary>Prints entries as they come, so that a listing of millions needs no memory.</summary>
+sealed class EntryList(Session session, bool isLong) : IDisposable
+{
+    readonly StreamWriter _out = new(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 16);
+    System.Text.Json.Utf8JsonWriter? _json;
+
+    public void Add(EntryBatch rows, int row)
+    {
+        if (session.IsJson)
+        {
+            AddJson(rows, row);
+            return;
+        }
+        if (isLong)
+        {
+            var time = DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(rows.MtimeSeconds[row], -62_135_596_800, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+            _out.Write(string.Create(CultureInfo.InvariantCulture, $"{Letter(rows.Kind[row])}{Mode(rows.Mode[row])} {rows.Uid[row],6} {rows.Gid[row],6} {rows.Size[row],14:#,0} {time} "));
+        }
+        _out.Write(Text.Name(rows.Path(row)));
+        if (rows.Kind[row] == EntryKind.Directory)
+            _out.Write('/');
+        if (isLong && rows.LinkTarget[row] is { } target)
+            _out.Write($" -> {Text.Name(target)}");
+        _out.Write('\n');
+    }
+
+    void AddJson(EntryBatch rows, int row)
+    {
+        if (_json is null)
+        {
+            _json = new System.Text.Json.Utf8JsonWriter(_out.BaseStream, new System.Text.Json.JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+            _json.WriteStartObject();
+            _json.WriteStartArray("entries");
+        }
+        _json.WriteStartObject();
+        _json.WriteName("path", rows.Path(row));
+        _json.WriteString("kind", rows.Kind[row].ToString());
+        _json.WriteString("mode", Convert.ToString(rows.Mode[row], 8));
+        _json.WriteNumber("uid", rows.Uid[row]);
+        _json.WriteNumber("gid", rows.Gid[row]);
+        _json.WriteNumber("size", rows.Size[row]);
+        _json.WriteNumber("mtime", rows.MtimeSeconds[row]);
+        _json.WriteNumber("mtimeNanoseconds", rows.MtimeNanoseconds[row]);
+        if (!rows.Digest[row].IsNone)
+            _json.WriteString("sha256", rows.Digest[row].ToString());
+        if (rows.LinkTarget[row] is { } target)
+            _json.WriteName("target", target);
+        _json.WriteEndObject();
+        if (_json.BytesPending > 1 << 16)
+            _json.Flush();
+    }
+
+    public void Complete()
+    {
+        if (session.IsJson && _json is null)
+        {
+            session.Json(w =>
+            {
+                w.WriteStartArray("entries");
+                w.WriteEndArray();
+            });
+        }
+        if (_json is not null)
+        {
+            _json.WriteEndArray();
+            _json.WriteEndObject();
+            _json.Flush();
+            _out.BaseStream.WriteByte((byte)'\n');
+        }
+        _out.Flush();
+    }
+
+    static char Letter(EntryKind kind) => kind switch
+    {
+        EntryKind.Directory => 'd',
+        EntryKind.Symlink => 'l',
+        EntryKind.Fifo => 'p',
+        EntryKind.CharacterDevice => 'c',
+        EntryKind.BlockDevice => 'b',
+        _ => '-',
+    };
+
+    static string Mode(uint mode) => string.Create(9, mode, (text, m) =>
+    {
+        for (var i = 0; i < 9; i++)
+            text[i] = (m >> (8 - i) & 1) != 0 ? "rwx"[i % 3] : '-';
+        if ((m & 0x800) != 0)
+            text[2] = text[2] == 'x' ? 's' : 'S';
+        if ((m & 0x400) != 0)
+            text[5] = text[5] == 'x' ? 's' : 'S';
+        if ((m & 0x200) != 0)
+            text[8] = text[8] == 'x' ? 't' : 'T';
+    });
+
+    public void Dispose()
+    {
+        _json?.Dispose();
+        _out.Dispose();
+    }
+}

@@ -1,0 +1,60 @@
+using System.CommandLine;
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core.Crypto;
+
+namespace Holdfast.Cli.Commands;
+
+static class RecoverKeyCommand
+{
+    static readonly Argument<string[]> ShareArgument = new("SHARE") { Description = "Files, each with the lines of one share; without any, shares are read from standard input, an empty line after each.", Arity = ArgumentArity.ZeroOrMore };
+    static readonly Option<string> OutOption = new("--out") { Description = "New folder for the rebuilt opening key.", HelpName = "FOLDER", Required = true };
+    static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect it with a passphrase instead of a key file." };
+
+    public static Command Create() => Session.Command("recover-key", "Rebuild the opening key from recovery shares; needs no vault.", command =>
+    {
+        command.Arguments.Add(ShareArgument);
+        command.Options.Add(OutOption);
+        command.Options.Add(PassphraseFlag);
+        command.Options.Add(KeyFolder.PassphraseOption);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        var texts = session.Parsed.GetValue(ShareArgument)!.Select((file, i) => (Name: $"share file {i + 1}", Text: File.ReadAllText(file))).ToList();
+        if (texts.Count == 0)
+            texts = Console.In.ReadToEnd().Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text)).ToList();
+        var shares = texts.Select(t => RecoveryShare.Parse(t.Text, t.Name)).ToList();
+        using var seed = RecoveryShares.Combine(shares, out var unfit);
+        foreach (var share in unfit)
+            session.Warn($"holdfast: {share} does not fit the others and was left aside.");
+        var folder = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
+        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
+        KeyFolder.Make(folder);
+        var opening = OpeningKeyFile.Create(shares[0].VaultId, shares[0].Epoch);
+        if (passphrase is null)
+        {
+            using var secret = SecretBytes.Random(OpeningKeyFile.RawKeySize);
+            opening = opening.AddRawKey(seed.Span, secret.Span);
+            KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.SecretFile), Encoding.ASCII.GetBytes(Convert.ToBase64String(secret.Span) + "\n"));
+        }
+        else
+        {
+            opening = opening.AddPassphrase(seed.Span, passphrase, Argon2Cost.Default);
+        }
+        KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.OpeningFile), opening.ToArray());
+        var (vaultId, epoch) = (shares[0].VaultId, shares[0].Epoch);
+        foreach (var share in shares)
+            share.Dispose();
+        session.Json(w =>
+        {
+            w.WriteString("vault", vaultId.ToString());
+            w.WriteNumber("epoch", epoch);
+            w.WriteString("folder", folder);
+        });
+        session.Line($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
+        session.Line($"  holdfast snapshots --vault FOLDER --keys {folder}");
+        return 0;
+    }
+}

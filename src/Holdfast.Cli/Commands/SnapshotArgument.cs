@@ -1,0 +1,41 @@
+using System.CommandLine;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>A snapshot named on the command line, and the source it must be of.</summary>
+static class SnapshotArgument
+{
+    public static readonly Option<string?> NameOption = new("--name") { Description = "Of this source: then `latest` is its latest.", HelpName = "NAME" };
+
+    public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "Id of a snapshot, its first letters, or `latest`." };
+
+    public static SnapshotRecord Find(Session session, Vault vault, OpeningKeys keys, string which)
+    {
+        if (session.Parsed.GetValue(NameOption) is not { } name)
+            return vault.Find(which);
+        var bytes = System.Text.Encoding.UTF8.GetBytes(name);
+        return keys.Domains.Select(d => d.SourceId(bytes)).Where(id => vault.State.Snapshots.Exists(s => s.Source == id)).Select(id => vault.Find(which, id)).FirstOrDefault()
+            ?? throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
+    }
+
+    public static (Vault Vault, OpeningKeys Keys) Open(Session session)
+    {
+        var vault = KeyFolder.OpenVault(session);
+        try
+        {
+            var folder = new KeyFolder(session);
+            folder.Remember(vault);
+            return (vault, folder.Open(vault));
+        }
+        catch
+        {
+            vault.Dispose();
+            throw;
+        }
+    }
+}

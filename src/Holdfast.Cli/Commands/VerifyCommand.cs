@@ -1,0 +1,105 @@
+using System.CommandLine;
+using System.Globalization;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
+
+namespace Holdfast.Cli.Commands;
+
+static class VerifyCommand
+{
+    static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key. Otherwise bytes are checked against names, without any key." };
+    static readonly Option<double> SampleOption = new("--sample") { Description = "Only so many percent of the packs, those read longest ago first.", HelpName = "PERCENT", DefaultValueFactory = _ => 100 };
+    static readonly Option<bool> RebuildOption = new("--rebuild-index") { Description = "Throw the chunk index away first; it is rebuilt from the packs." };
+    static readonly Option<int> ThreadsOption = new("--threads") { Description = "Threads; 0 for one a processor.", HelpName = "N" };
+
+    public static Command Create() => Session.Command("verify", "Read what is stored and check it.", command =>
+    {
+        foreach (var option in new Option[] { FullOption, SampleOption, RebuildOption, ThreadsOption })
+            command.Options.Add(option);
+        KeyFolder.AddTo(command, reading: true);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        var folder = new KeyFolder(session);
+        folder.Remember(vault);
+        using var keys = session.Parsed.GetValue(FullOption) ? folder.Open(vault) : null;
+        if (session.Parsed.GetValue(RebuildOption))
+            vault.ForgetIndex();
+        var progress = new VerifyProgress();
+        VerifyResult result;
+        TimeSpan elapsed;
+        var reads = vault.LastReads();
+        using (var line = new ProgressLine(session, time => ProgressLine.Rate(progress.Bytes, progress.All, time)))
+        {
+            result = vault.Verify(keys, Sample(session, vault, reads), progress, session.Parsed.GetValue(ThreadsOption), session.Stop);
+            elapsed = line.Elapsed;
+        }
+        var bad = result.Defects.Count(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy);
+        try
+        {
+            vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, keys is null ? 1u : 2u, (ulong)result.Bytes, (ulong)bad);
+        }
+        catch (HoldfastException e)
+        {
+            session.Note($"The verify could not be noted in the log: {e.Message}");
+        }
+        session.Json(w =>
+        {
+            w.WriteString("level", keys is null ? "names" : "contents");
+            w.WriteNumber("packs", result.Packs);
+            w.WriteNumber("objects", result.Objects);
+            w.WriteNumber("chunks", result.Chunks);
+            w.WriteNumber("bytes", result.Bytes);
+            w.WriteNumber("seconds", elapsed.TotalSeconds);
+            w.WriteStartArray("defects");
+            foreach (var defect in result.Defects)
+            {
+                w.WriteStartObject();
+                w.WriteString("kind", defect.Kind.ToString());
+                w.WriteString("store", defect.Store.ToString());
+                w.WriteString("name", defect.Name.ToString());
+                w.WriteNumber("copy", defect.Copy);
+                w.WriteBoolean("hasGoodCopy", defect.HasGoodCopy);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+        });
+        session.Line(string.Create(CultureInfo.InvariantCulture,
+            $"Read {Text.Count(result.Packs, "pack")} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
+        foreach (var defect in result.Defects)
+            session.Line($"  {Describe(defect)}");
+        if (bad == 0)
+        {
+            session.Line(keys is null ? "Intact: all bytes read give the names they are stored under." : "Intact: all bytes read open, and are what the index says.");
+            return 0;
+        }
+        var missing = result.Defects.Any(d => d.Kind == DefectKind.Missing && !d.HasGoodCopy);
+        return session.Fail(missing ? ErrorCode.PackMissing : ErrorCode.PackDamaged, $"{Text.Count(bad, "defect")} without a good copy.",
+            "Bring the files named from another copy of the vault into place (same names). Until then the next backup stores again what it can still read, and restores use every place a chunk lies in.");
+    }
+
+    /// <summary>The packs read longest ago, so that samples come round to all.</summary>
+    static Func<Hash32, bool>? Sample(Session session, Vault vault, ReadTimes reads)
+    {
+        var percent = session.Parsed.GetValue(SampleOption);
+        if (percent >= 100)
+            return null;
+        if (percent <= 0)
+            throw new HoldfastException(ErrorCode.Usage, "The sample is out of range.", "Give a percentage above 0 and up to 100.");
+        var all = vault.Keeper.Store.List(Core.Storage.StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => p.Name).Distinct().ToList();
+        var chosen = all.OrderBy(n => reads.Times.GetValueOrDefault(n)).ThenBy(n => n).Take((int)Math.Ceiling(all.Count * percent / 100)).ToHashSet();
+        return chosen.Contains;
+    }
+
+    static string Describe(Defect defect) => defect.Kind switch
+    {
+        DefectKind.Foreign => $"a file in {(defect.Store == Core.Storage.StoreKind.Pack ? "packs" : "objects")}/ does not belong to the vault; it is left alone",
+        DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
+        _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
+    };
+}

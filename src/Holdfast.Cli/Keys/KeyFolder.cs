@@ -1,0 +1,220 @@
+using System.CommandLine;
+using System.Text;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Cli.Keys;
+
+/// <summary>Which vault, and the folder that holds its keys: never inside the vault.</summary>
+sealed class KeyFolder
+{
+    public const string PutFile = "put.key";
+    public const string AgentFile = "agent.key";
+    public const string OpeningFile = "opening.key";
+    public const string SecretFile = "opening.secret";
+    public const string CheckpointFile = "checkpoint";
+
+    public static readonly Option<string?> VaultOption = new("--vault")
+    {
+        Description = "The vault's folder (or HOLDFAST_VAULT).",
+        HelpName = "FOLDER",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable("HOLDFAST_VAULT"),
+    };
+
+    public static readonly Option<string?> KeysOption = new("--keys")
+    {
+        Description = "The folder with the vault's key files (or HOLDFAST_KEYS).",
+        HelpName = "FOLDER",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable("HOLDFAST_KEYS"),
+    };
+
+    public static readonly Option<string?> SecretOption = new("--opening-secret")
+    {
+        Description = "File with the secret of the opening key's key-file slot, where it is not in the key folder.",
+        HelpName = "FILE",
+    };
+
+    public static readonly Option<string?> PassphraseOption = new("--passphrase-file")
+    {
+        Description = "File whose first line is the opening key's passphrase; otherwise it is asked for.",
+        HelpName = "FILE",
+    };
+
+    readonly Session _session;
+    readonly string? _folder;
+
+    public KeyFolder(Session session)
+    {
+        _session = session;
+        _folder = session.Parsed.GetValue(KeysOption);
+    }
+
+    /// <summary>Adds --vault and --keys to a command.</summary>
+    public static void AddTo(Command command, bool reading)
+    {
+        command.Options.Add(VaultOption);
+        command.Options.Add(KeysOption);
+        if (!reading)
+            return;
+        command.Options.Add(SecretOption);
+        command.Options.Add(PassphraseOption);
+    }
+
+    public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
+        ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT.");
+
+    public static Vault OpenVault(Session session) => Vault.Open(VaultFolder(session));
+
+    public bool IsGiven => !string.IsNullOrEmpty(_folder);
+
+    public string Folder => IsGiven ? _folder! : throw new HoldfastException(ErrorCode.Usage, "No key folder was named.", "Add --keys FOLDER (the folder that holds put.key and opening.key), or set HOLDFAST_KEYS.");
+
+    string PathOf(string file) => Path.Combine(Folder, file);
+
+    public PutKey Put() => PutKey.Parse(Read(PutFile));
+    public AgentKey Agent() => AgentKey.Parse(Read(AgentFile));
+
+    byte[] Read(string file)
+    {
+        var path = PathOf(file);
+        try
+        {
+            var info = new FileInfo(path);
+            if (info is { Exists: true, Length: > 16 << 20 })
+                throw new HoldfastException(ErrorCode.KeyFileBad, $"{file} is too large to be a key file.", "Name the folder that `holdfast init` wrote the keys to.");
+            WarnIfOpen(path, file);
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new HoldfastException(ErrorCode.KeyFileBad, $"The key folder has no {file}.", "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new HoldfastException(ErrorCode.NoPermission, $"{file} cannot be read.", "Run as the user who owns the key folder.", e);
+        }
+    }
+
+    void WarnIfOpen(string path, string file)
+    {
+        if (!OperatingSystem.IsWindows() && File.Exists(path) && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.OtherRead)) != 0)
+            _session.Warn($"holdfast: {file} can be read by others than its owner; chmod 600 mends that.");
+    }
+
+    /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
+    public OpeningKeys Open(Vault vault)
+    {
+        using var seed = Seed(vault);
+        return vault.Unlock(seed);
+    }
+
+    public SecretBytes Seed(Vault vault)
+    {
+        var file = OpeningKeyFile.Parse(Read(OpeningFile));
+        file.RequireVault(vault.Id);
+        var named = _session.Parsed.GetValue(SecretOption);
+        if (named is not null || File.Exists(PathOf(SecretFile)))
+        {
+            var text = Encoding.ASCII.GetString(named is null ? Read(SecretFile) : File.ReadAllBytes(named)).Trim();
+            var secret = new byte[OpeningKeyFile.RawKeySize];
+            if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
+                throw new HoldfastException(ErrorCode.KeyFileBad, "The opening secret is not a key file's secret.", "It is one line of 44 characters, as `holdfast init` wrote it.");
+            return file.OpenWithRawKey(secret);
+        }
+        return file.OpenWithPassphrase(Passphrase(_session, confirm: false));
+    }
+
+    /// <summary>The passphrase from the file that was named, or from the terminal.</summary>
+    public static string Passphrase(Session session, bool confirm)
+    {
+        if (session.Parsed.GetValue(PassphraseOption) is { } named)
+            return File.ReadLines(named).FirstOrDefault() ?? "";
+        if (Console.IsInputRedirected)
+            throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE or --opening-secret FILE.");
+        var first = Hidden("Passphrase of the opening key: ");
+        if (confirm && first != Hidden("The same again: "))
+            throw new HoldfastException(ErrorCode.NotConfirmed, "The two passphrases differ; nothing was made.", "Run the command again.");
+        return first;
+    }
+
+    static string Hidden(string prompt)
+    {
+        Console.Error.Write(prompt);
+        var text = new StringBuilder();
+        while (Console.ReadKey(intercept: true) is { Key: not ConsoleKey.Enter } key)
+        {
+            if (key.Key == ConsoleKey.Backspace)
+                text.Length = Math.Max(0, text.Length - 1);
+            else if (key.KeyChar >= ' ')
+                text.Append(key.KeyChar);
+        }
+        Console.Error.WriteLine();
+        return text.ToString();
+    }
+
+    /// <summary>Writes a new vault's keys, each readable by its owner alone; nothing that is there is overwritten.</summary>
+    /// <param name="folder">Made where it is missing.</param>
+    /// <param name="keys">The new keys.</param>
+    /// <param name="passphrase">Null: a key-file slot, with its secret beside it.</param>
+    public static void Write(string folder, NewVaultKeys keys, string? passphrase)
+    {
+        Make(folder);
+        var opening = OpeningKeyFile.Create(keys.Put.Vault, 1);
+        if (passphrase is null)
+        {
+            using var secret = SecretBytes.Random(OpeningKeyFile.RawKeySize);
+            opening = opening.AddRawKey(keys.OpeningSeed.Span, secret.Span);
+            WriteNew(Path.Combine(folder, SecretFile), Encoding.ASCII.GetBytes(Convert.ToBase64String(secret.Span) + "\n"));
+        }
+        else
+        {
+            opening = opening.AddPassphrase(keys.OpeningSeed.Span, passphrase, Argon2Cost.Default);
+        }
+        WriteNew(Path.Combine(folder, OpeningFile), opening.ToArray());
+        WriteNew(Path.Combine(folder, PutFile), keys.Put.ToText());
+        WriteNew(Path.Combine(folder, AgentFile), keys.Agent.ToText());
+        Disk.Real.SyncFolder(folder);
+    }
+
+    public static void Make(string folder)
+    {
+        if (Directory.Exists(folder))
+        {
+            if (new[] { PutFile, AgentFile, OpeningFile, SecretFile }.Any(f => File.Exists(Path.Combine(folder, f))))
+                throw new HoldfastException(ErrorCode.VaultExists, "The key folder holds the keys of a vault already.", "Name another folder with --keys; keys are never overwritten.");
+            return;
+        }
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(folder);
+        else
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    public static void WriteNew(string path, ReadOnlySpan<byte> bytes)
+    {
+        using var file = Disk.Real.Create(path);
+        file.Append(bytes);
+        file.Sync();
+    }
+
+    /// <summary>Compares the log with the checkpoint seen last, and remembers the present one: a log that was put back shows at the next command.</summary>
+    public void Remember(Vault vault)
+    {
+        if (!IsGiven || !Directory.Exists(Folder))
+            return;
+        var path = PathOf(CheckpointFile);
+        if (File.Exists(path) && Core.Log.Checkpoint.TryParse(File.ReadAllText(path), out var earlier))
+            vault.Keeper.Log.RequireExtends(earlier);
+        try
+        {
+            Disk.Real.Replace(path, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
+        }
+        catch (HoldfastException)
+        {
+            // A key folder on read-only media: then nothing is remembered.
+        }
+    }
+}

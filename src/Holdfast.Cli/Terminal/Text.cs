@@ -1,0 +1,80 @@
+using System.Globalization;
+using System.Text;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Terminal;
+
+/// <summary>Numbers, times and names as people read them.</summary>
+static class Text
+{
+    public static string Bytes(double bytes)
+    {
+        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+        var unit = 0;
+        while (bytes >= 1024 && unit < units.Length - 1)
+        {
+            bytes /= 1024;
+            unit++;
+        }
+        return string.Create(CultureInfo.InvariantCulture, $"{(unit == 0 ? bytes : Math.Round(bytes, bytes < 10 ? 2 : bytes < 100 ? 1 : 0))} {units[unit]}");
+    }
+
+    public static string Count(long count, string one, string? many = null) =>
+        string.Create(CultureInfo.InvariantCulture, $"{count:#,0} {(count == 1 ? one : many ?? one + "s")}");
+
+    /// <summary>Seconds since 1970 as a UTC date and time.</summary>
+    public static string Time(ulong seconds) =>
+        DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
+
+    public static string Iso(ulong seconds) =>
+        DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+
+    public static string Duration(TimeSpan time) => time switch
+    {
+        { TotalSeconds: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0} ms"),
+        { TotalSeconds: < 60 } => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s"),
+        { TotalMinutes: < 60 } => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalMinutes} min {time.Seconds} s"),
+        { TotalHours: < 48 } => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours} h {time.Minutes} min"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalDays} days"),
+    };
+
+    /// <summary>A name from a backup: bytes that are no text, and control characters, are escaped, so that no name can play with a terminal.</summary>
+    public static string Name(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.IsEmpty)
+            return ".";
+        var text = new StringBuilder(bytes.Length);
+        while (!bytes.IsEmpty)
+        {
+            var status = Rune.DecodeFromUtf8(bytes, out var rune, out var used);
+            if (status != System.Buffers.OperationStatus.Done || Rune.IsControl(rune) || Rune.GetUnicodeCategory(rune) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)
+            {
+                foreach (var b in bytes[..used])
+                    text.Append(CultureInfo.InvariantCulture, $"\\x{b:x2}");
+            }
+            else
+            {
+                if (rune.Value == '\\')
+                    text.Append('\\');
+                text.Append(rune);
+            }
+            bytes = bytes[used..];
+        }
+        return text.ToString();
+    }
+
+    public static string Id(Id16 id) => id.ToString()[..8];
+
+    /// <summary>"90s", "12h", "1d", "2w", "6m" (of 31 days), "10y" (of 366 days) in seconds; null for anything else.</summary>
+    public static ulong? Seconds(string text)
+    {
+        if (text.Length < 2 || !ulong.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count is 0 or > 1_000_000)
+            return null;
+        ulong? unit = text[^1] switch { 's' => 1, 'h' => 3_600, 'd' => 86_400, 'w' => 7 * 86_400, 'm' => 31 * 86_400, 'y' => 366 * 86_400, _ => null };
+        return count * unit;
+    }
+
+    public static string Span(ulong seconds) => seconds % 86_400 == 0
+        ? Count((long)(seconds / 86_400), "day")
+        : seconds % 3_600 == 0 ? Count((long)(seconds / 3_600), "hour") : Count((long)seconds, "second");
+}
