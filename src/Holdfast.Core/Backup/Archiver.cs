@@ -10,7 +10,7 @@ namespace Holdfast.Core.Backup;
 public sealed record ArchiveOptions
 {
     /// <summary>zstd level, 1 to 19.</summary>
-    public int Level { get; init; } = 2;
+    public int Level { get; init; } = 1;
 
     /// <summary>Threads that read, hash, compress and seal; 0 for one a processor.</summary>
     public int Threads { get; init; }
@@ -30,7 +30,7 @@ public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong
 /// batches leave in order into the tree and the new state. Memory is bounded by the batches in flight.</remarks>
 sealed class Archiver : IDisposable
 {
-    const int BatchesInFlight = 24;
+    const int BatchesInFlight = 12;
     const int RowsAnItem = 32;
     const long BytesAnItem = 4 << 20;
     const long SharedFrom = 16 << 20; // bytes: from here on all workers help with one file

@@ -64,7 +64,7 @@ public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore stor
         }
     }
 
-    internal IStaged Stage() => store.Stage();
+    internal IStaged Stage() => store.Stage(large: true);
 
     internal void Enter(IStaged staged, WrittenPack pack)
     {

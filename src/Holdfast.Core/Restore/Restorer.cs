@@ -41,7 +41,7 @@ public sealed class RestoreProgress
 /// digest before it is written.</summary>
 sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeWriter target, RestoreProgress progress, int threads, CancellationToken ct)
 {
-    const int Window = 1 << 20; // chunks planned before reading begins; a larger restore goes in several rounds
+    const int Window = 1 << 18; // chunks planned before reading begins; a larger restore goes in several rounds
 
     readonly List<Item> _items = [];
     readonly List<int> _empty = [];
@@ -53,7 +53,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     ExceptionDispatchInfo? _fault;
 
     /// <summary>One chunk to one place. A file of one chunk has no <see cref="OpenFile"/>.</summary>
-    readonly record struct Item(int Pack, uint Number, int Handle, int File, long Position, Hash32 Digest, int Length) : IComparable<Item>
+    readonly record struct Item(int Pack, uint Number, int Handle, bool IsPart, long Position, Hash32 Digest, int Length) : IComparable<Item>
     {
         public int CompareTo(Item other) => Pack != other.Pack ? Pack.CompareTo(other.Pack) : Number != other.Number ? Number.CompareTo(other.Number) : Position.CompareTo(other.Position);
     }
@@ -92,12 +92,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             return;
         if (rows.Chunks[row] is { } many)
         {
-            var number = handle;
-            _files[number] = new OpenFile(handle, rows.Extents[row], many.Length);
+            _files[handle] = new OpenFile(handle, rows.Extents[row], many.Length);
             long position = 0;
             foreach (var chunk in many)
             {
-                Place(chunk, handle, number, position);
+                Place(chunk, handle, isPart: true, position);
                 position += chunk.Length;
             }
         }
@@ -109,28 +108,28 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         else
         {
-            Place(new ChunkRef(rows.Digest[row], (int)rows.Size[row]), handle, -1, 0);
+            Place(new ChunkRef(rows.Digest[row], (int)rows.Size[row]), handle, isPart: false, 0);
         }
     }
 
-    void Place(ChunkRef chunk, int handle, int file, long position)
+    void Place(ChunkRef chunk, int handle, bool isPart, long position)
     {
         progress.Plan(chunk.Length);
         if (chunks.TryFind(KeyClass.Content, chunk.Digest, out var place))
-            _items.Add(new Item(place.Pack, place.Number, handle, file, position, chunk.Digest, chunk.Length));
+            _items.Add(new Item(place.Pack, place.Number, handle, isPart, position, chunk.Digest, chunk.Length));
         else
-            _unplaced.Add(new Item(-1, 0, handle, file, position, chunk.Digest, chunk.Length));
+            _unplaced.Add(new Item(-1, 0, handle, isPart, position, chunk.Digest, chunk.Length));
     }
 
     void Execute()
     {
         _items.Sort();
-        var items = _items.ToArray();
+        var items = _items; // not touched again until the workers are done
         var groups = new ConcurrentQueue<(int Start, int End)>();
-        for (var start = 0; start < items.Length;)
+        for (var start = 0; start < items.Count;)
         {
             var end = start + 1;
-            while (end < items.Length && items[end].Pack == items[start].Pack)
+            while (end < items.Count && items[end].Pack == items[start].Pack)
                 end++;
             groups.Enqueue((start, end));
             start = end;
@@ -148,7 +147,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         _files.Clear();
     }
 
-    void Work(Item[] items, ConcurrentQueue<(int Start, int End)> groups, ConcurrentQueue<int> empties)
+    void Work(List<Item> items, ConcurrentQueue<(int Start, int End)> groups, ConcurrentQueue<int> empties)
     {
         try
         {
@@ -156,7 +155,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             while (_fault is null && !ct.IsCancellationRequested && empties.TryDequeue(out var handle))
                 MakeEmpty(handle);
             while (_fault is null && !ct.IsCancellationRequested && groups.TryDequeue(out var group))
-                ReadPack(items.AsSpan(group.Start, group.End - group.Start), buffer);
+                ReadPack(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(items)[group.Start..group.End], buffer);
         }
         catch (Exception e)
         {
@@ -267,12 +266,12 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 
     void Fail(Item item)
     {
-        if (item.File < 0)
+        if (!item.IsPart)
         {
             _failed.Add(target.PathOf(item.Handle).ToArray());
             return;
         }
-        var file = _files[item.File];
+        var file = _files[item.Handle];
         lock (file)
         {
             if (!file.Broken)
@@ -287,13 +286,13 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     {
         progress.Wrote(chunk.Length);
         Interlocked.Add(ref _written, chunk.Length);
-        if (item.File < 0)
+        if (!item.IsPart)
         {
             target.WriteWhole(item.Handle, chunk);
             progress.Finished();
             return;
         }
-        var file = _files[item.File];
+        var file = _files[item.Handle];
         lock (file)
         {
             if (file.Broken)

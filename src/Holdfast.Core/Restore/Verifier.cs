@@ -204,7 +204,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
     sealed class SingleCopy(IStoredItem copy) : IStore, IDisposable
     {
         public IStoredItem? Open(StoreKind kind, Hash32 name, int number) => number == 0 ? new Borrowed(copy) : null;
-        public IStaged Stage() => throw new NotSupportedException();
+        public IStaged Stage(bool large) => throw new NotSupportedException();
         public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
         public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
         public IEnumerable<StoredName> List(StoreKind kind) => [];

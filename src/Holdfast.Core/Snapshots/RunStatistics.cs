@@ -8,7 +8,9 @@ public sealed class RunStatistics
 {
     const int Buckets = 16; // of half a bit per byte
     const byte Format = 1;
-    const int Window = 4_096; // bytes
+    const int Window = 4_096; // bytes, of a large chunk
+    const int SmallWindow = 1_024; // bytes, of a small one
+    const int Large = 64 << 10; // bytes
 
     readonly Row[] _rows = [.. Enumerable.Range(0, ContentKinds.Kinds).Select(_ => new Row())];
 
@@ -40,21 +42,32 @@ public sealed class RunStatistics
     {
         if (chunk.Length < 256)
             return; // too few bytes to say anything
-        Span<ushort> counts = stackalloc ushort[256];
-        var windows = chunk.Length <= 256 << 10 ? 1 : 4;
-        for (var w = 0; w < windows; w++)
+        if (chunk.Length <= Large)
         {
-            var length = Math.Min(Window, chunk.Length);
-            var at = windows == 1 ? (chunk.Length - length) / 2 : (int)((long)(chunk.Length - length) * w / (windows - 1));
-            counts.Clear();
-            foreach (var b in chunk.Slice(at, length))
-                counts[b]++;
-            var bits = 0.0;
-            foreach (var n in counts)
-                bits += LogTable[n];
-            var entropy = Math.Log2(length) - bits / length;
-            _rows[(int)kind].Entropy[Math.Clamp((int)(entropy * 2), 0, Buckets - 1)]++;
+            var length = Math.Min(chunk.Length, SmallWindow);
+            Count(kind, chunk.Slice((chunk.Length - length) / 2, length));
+            return;
         }
+        for (var w = 0; w < 4; w++)
+            Count(kind, chunk.Slice((int)((long)(chunk.Length - Window) * w / 3), Window));
+    }
+
+    void Count(ContentKind kind, ReadOnlySpan<byte> window)
+    {
+        // Two tables: the same byte twice in a row would wait for itself in one.
+        Span<ushort> even = stackalloc ushort[256];
+        Span<ushort> odd = stackalloc ushort[256];
+        for (var i = 0; i + 1 < window.Length; i += 2)
+        {
+            even[window[i]]++;
+            odd[window[i + 1]]++;
+        }
+        var pairs = window.Length & ~1;
+        var bits = 0.0;
+        for (var i = 0; i < 256; i++)
+            bits += LogTable[even[i] + odd[i]];
+        var entropy = Math.Log2(pairs) - bits / pairs;
+        _rows[(int)kind].Entropy[Math.Clamp((int)(entropy * 2), 0, Buckets - 1)]++;
     }
 
     static readonly double[] LogTable = [.. Enumerable.Range(0, Window + 1).Select(n => n == 0 ? 0 : n * Math.Log2(n))];

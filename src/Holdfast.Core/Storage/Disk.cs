@@ -19,6 +19,9 @@ public class Disk
         return DiskFault.Translated(() => new DiskFile(OpenNew(path, options)));
     }
 
+    /// <summary>A new file for tens of megabytes that are written once and not read back soon.</summary>
+    public virtual DiskFile CreateLarge(string path) => DirectDiskFile.TryCreate(path) ?? Create(path);
+
     static SafeFileHandle OpenNew(string path, FileStreamOptions options)
     {
         var handle = File.OpenHandle(path, options.Mode, options.Access, options.Share);
@@ -131,23 +134,25 @@ public class DiskFile(SafeFileHandle handle) : IDisposable
 
     long _started;
 
-    public long Length { get; private set; }
+    long _length;
+
+    public virtual long Length => _length;
 
     public virtual void Append(ReadOnlySpan<byte> bytes)
     {
         try
         {
-            RandomAccess.Write(handle, bytes, Length);
+            RandomAccess.Write(handle, bytes, _length);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw DiskFault.Of(e);
         }
-        Length += bytes.Length;
+        _length += bytes.Length;
         // A pack's fsync at the end then waits for its last few MiB, not for all of it.
-        if (Length - _started >= WriteBehind && OperatingSystem.IsLinux())
+        if (_length - _started >= WriteBehind && OperatingSystem.IsLinux())
         {
-            _ = Libc.SyncFileRange(handle, _started, Length - _started, Libc.StartWriting);
+            _ = Libc.SyncFileRange(handle, _started, _length - _started, Libc.StartWriting);
             _started = Length;
         }
     }

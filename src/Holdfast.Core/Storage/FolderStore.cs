@@ -34,11 +34,11 @@ public sealed class FolderStore : IStore
         disk.SyncFolder(folder);
     }
 
-    public IStaged Stage()
+    public IStaged Stage(bool large = false)
     {
         var folder = Roomiest();
         var path = Path.Combine(folder, "staging", Id16.New().ToString());
-        return new Staged(_disk, _disk.Create(path), path, folder);
+        return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder);
     }
 
     public bool Enter(IStaged staged, StoreKind kind, Hash32 name)

@@ -13,7 +13,8 @@ public enum StoreKind : byte
 public interface IStore
 {
     /// <summary>A new nameless file apart from the store, written once, in order. Disposing it without entering it discards it.</summary>
-    IStaged Stage();
+    /// <param name="large">True for a pack.</param>
+    IStaged Stage(bool large = false);
 
     /// <summary>Makes the staged bytes durable and gives them their name, or neither. The caller vouches for the name (it hashed the bytes while
     /// writing them); the keeper recomputes names of what it did not write itself.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Sources.Files.Linux;
 
@@ -10,6 +11,7 @@ namespace Holdfast.Sources.Files.Linux;
 sealed unsafe class LinuxFileTarget : ITreeWriter
 {
     const int Executable = 0x1C0; // rwx------ while restoring
+    const long DirectFrom = 8 << 20; // bytes: smaller files are likely to be read soon
 
     readonly int _root;
     readonly FileTargetOptions _options;
@@ -210,8 +212,19 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _ = Native.Close(file);
             throw fault;
         }
-        return new Writer(this, file, entry, apart);
+        return new Writer(this, file, file >= 0 ? OpenDirect(file, entry) : -1, entry, apart);
     }
+
+    /// <summary>A second handle that writes past the page cache, for a large file without holes; -1 where it does not pay or the file system has no such thing.</summary>
+    static int OpenDirect(int file, Noted entry)
+    {
+        if (entry.Size < DirectFrom || entry.HasHoles || Native.Allocate(file, 0, 0, entry.Size) != 0)
+            return -1;
+        fixed (byte* path = ProcPath(file))
+            return Native.OpenAt(Native.AtCurrent, path, Native.WriteOnly | Native.Direct | Native.CloseOnExec, 0);
+    }
+
+    static byte[] ProcPath(int file) => System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{file}\0"));
 
     /// <summary>Makes a file; where something may stand in its place, under a name of its own first. -1 where that fails for this file alone.</summary>
     int OpenNew(Noted entry, out byte[]? apart)
@@ -445,14 +458,45 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         };
     }
 
-    sealed class Writer(LinuxFileTarget target, int file, Noted entry, byte[]? apart) : IContentWriter
+    sealed class Writer(LinuxFileTarget target, int file, int direct, Noted entry, byte[]? apart) : IContentWriter
     {
         bool _disposed;
 
         public void Write(ReadOnlySpan<byte> data, long offset)
         {
-            if (file >= 0)
+            if (file < 0)
+                return;
+            if (direct < 0)
+            {
                 WriteAt(file, data, offset);
+                return;
+            }
+            // Whole blocks go direct, from memory that is aligned; what is left at either end shares a block with a neighbour and goes through the cache.
+            var head = (int)Math.Min(data.Length, (AlignedBuffer.Alignment - offset % AlignedBuffer.Alignment) % AlignedBuffer.Alignment);
+            WriteAt(file, data[..head], offset);
+            data = data[head..];
+            offset += head;
+            var buffer = _bounce ??= new AlignedBuffer(BounceSize);
+            while (data.Length >= AlignedBuffer.Alignment)
+            {
+                var count = Math.Min(data.Length, BounceSize) & ~(AlignedBuffer.Alignment - 1);
+                data[..count].CopyTo(buffer.Span);
+                WriteAt(direct, buffer.Span[..count], offset);
+                data = data[count..];
+                offset += count;
+            }
+            WriteAt(file, data, offset);
+        }
+
+        const int BounceSize = 1 << 20; // bytes
+
+        [ThreadStatic]
+        static AlignedBuffer? _bounce;
+
+        void CloseDirect()
+        {
+            if (direct >= 0)
+                _ = Native.Close(direct);
         }
 
         public void Abandon()
@@ -460,6 +504,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             if (_disposed || file < 0)
                 return;
             _disposed = true;
+            CloseDirect();
             _ = Native.Close(file);
             target.Remove(entry, apart);
         }
@@ -469,6 +514,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             if (_disposed || file < 0)
                 return;
             _disposed = true;
+            CloseDirect();
             target.SetAttributes(file, entry);
             _ = Native.Close(file);
             if (apart is not null)

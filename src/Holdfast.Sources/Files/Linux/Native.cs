@@ -51,6 +51,7 @@ static unsafe partial class Native
 
     static readonly bool Arm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64;
     public static readonly int Folder = Arm ? 0x4000 : 0x10000;
+    public static readonly int Direct = Arm ? 0x10000 : 0x4000;
     public static readonly int NoFollow = Arm ? 0x8000 : 0x20000;
 
     public const int AtEmptyPath = 0x1000, AtNoFollow = 0x100, AtNoAutomount = 0x800, AtCurrent = -100;
@@ -114,6 +115,9 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     public static partial int Advise(int file, long offset, long length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    public static partial int Allocate(int file, int mode, long offset, long length);
 
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int Truncate(int file, long length);

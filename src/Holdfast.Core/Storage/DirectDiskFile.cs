@@ -1,0 +1,83 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Storage;
+
+/// <summary>A large file being written past the page cache: nobody reads a pack back soon, and copying it through the cache costs more than hashing it
+/// (docs/performance.md). Linux only; where the file system does not take it, the plain way is used.</summary>
+sealed class DirectDiskFile : DiskFile
+{
+    const int BufferSize = 1 << 20; // bytes
+
+    static readonly bool Arm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64;
+    static readonly int Direct = Arm ? 0x10000 : 0x4000; // O_DIRECT
+    const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    const int GetFlags = 3; // F_GETFL
+    const int SetFlags = 4; // F_SETFL
+
+    readonly SafeFileHandle _file;
+    readonly AlignedBuffer _buffer = new(BufferSize);
+    int _filled;
+    long _written;
+
+    DirectDiskFile(SafeFileHandle file) : base(file) => _file = file;
+
+    /// <summary>Makes a new file for direct writing; null where this system or file system has no such thing.</summary>
+    public static DirectDiskFile? TryCreate(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+            return null;
+        var file = Libc.Open(path, WriteCreateNew | Direct, 0x180); // rw-------
+        return file < 0 ? null : new DirectDiskFile(new SafeFileHandle(file, ownsHandle: true));
+    }
+
+    public override long Length => _written + _filled;
+
+    public override void Append(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            var take = Math.Min(bytes.Length, BufferSize - _filled);
+            bytes[..take].CopyTo(_buffer.Span[_filled..]);
+            _filled += take;
+            bytes = bytes[take..];
+            if (_filled == BufferSize)
+                Flush(BufferSize);
+        }
+    }
+
+    public override void Sync()
+    {
+        var whole = _filled & ~(AlignedBuffer.Alignment - 1);
+        if (whole > 0)
+            Flush(whole);
+        if (_filled > 0)
+        {
+            // The rest is no whole block: through the cache.
+            _ = Libc.Fcntl(_file, SetFlags, Libc.Fcntl(_file, GetFlags, 0) & ~Direct);
+            Flush(_filled);
+        }
+        base.Sync();
+    }
+
+    void Flush(int count)
+    {
+        try
+        {
+            RandomAccess.Write(_file, _buffer.Span[..count], _written);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+        _written += count;
+        _buffer.Span[count.._filled].CopyTo(_buffer.Span);
+        _filled -= count;
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _buffer.Dispose();
+    }
+}
