@@ -1,0 +1,310 @@
+using Holdfast.Core;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+public sealed class VaultTests
+{
+    [Fact]
+    public void What_goes_in_comes_back()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var result = test.BackUp();
+        Assert.Equal(44UL, result.Archive.Files);
+        TestVault.AssertSame(test.Source, test.Restore());
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
+    [Fact]
+    public void An_unchanged_run_reads_little_and_stores_nothing()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var again = test.BackUp();
+        Assert.Empty(again.Archive.Written);
+        Assert.Equal(44UL, again.Archive.Statistics.Files(r => r.UnchangedFiles) + again.Archive.Statistics.Files(r => r.NewFiles));
+        Assert.True(again.Archive.BytesRead < 9_700_000);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Without_the_state_everything_is_read_and_nothing_stored_twice()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Directory.Delete(test.State, recursive: true);
+        var again = test.BackUp();
+        Assert.Empty(again.Archive.Written);
+        Assert.True(again.Archive.BytesRead > 9_700_000);
+    }
+
+    [Fact]
+    public void A_flipped_bit_in_the_state_is_noticed()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var file = Directory.EnumerateFiles(test.State, "*.state", SearchOption.AllDirectories).Single();
+        var bytes = File.ReadAllBytes(file);
+        bytes[bytes.Length / 2] ^= 4;
+        File.WriteAllBytes(file, bytes);
+        Assert.True(test.BackUp().Archive.BytesRead > 9_700_000);
+    }
+
+    [Fact]
+    public void An_insertion_stores_little_anew()
+    {
+        using var test = new TestVault();
+        var bytes = TestVault.Noise(5, 40_000_000);
+        test.Write("large", bytes);
+        test.BackUp();
+        test.Write("large", [.. bytes.AsSpan(0, 20_000_001), 1, 2, 3, .. bytes.AsSpan(20_000_001)]);
+        var again = test.BackUp();
+        Assert.InRange(again.Archive.NewBytes, 1UL, 6_000_000UL);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Each_snapshot_keeps_what_it_saw()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        var first = test.BackUp();
+        var kept = test.Restore();
+        test.WriteSome(2);
+        File.Delete(Path.Combine(test.Source, "empty"));
+        test.Write("moved/small.txt", "hello 1");
+        var second = test.BackUp();
+        TestVault.AssertSame(kept, test.Restore(first.Snapshot.ToString()));
+        TestVault.AssertSame(test.Source, test.Restore(second.Snapshot.ToString()));
+        Assert.Equal(1UL, second.Archive.Statistics.Files(r => r.RemovedFiles));
+    }
+
+    [Fact]
+    public void A_renamed_file_is_told_as_one()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        File.Move(Path.Combine(test.Source, "a/b/medium.bin"), Path.Combine(test.Source, "a/b/other.bin"));
+        var again = test.BackUp();
+        Assert.Equal(1UL, again.Archive.Statistics.Files(r => r.Renamed));
+        Assert.True(again.Archive.Written.Sum(p => p.Size) <= 65_536, "only the tree is new");
+    }
+
+    [Fact]
+    public void Sixty_six_snapshots_in_a_row_tell_their_packs_whole_once_between()
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 66; i++)
+        {
+            test.Write("changing", $"run {i}");
+            test.BackUp();
+        }
+        using var vault = test.Open();
+        Assert.Equal([0, 64], vault.State.Snapshots.Index().Where(s => s.Item.Object!.Packs.IsWhole).Select(s => s.Index));
+        Assert.All(vault.State.Snapshots, s => Assert.NotNull(vault.State.PacksOf(s)));
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void A_snapshot_is_attested_in_full_and_the_log_says_so()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.Write("huge.bin", TestVault.Noise(9, 70_000_000)); // gets its digest here
+        test.BackUp();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var found = vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, CancellationToken.None);
+        Assert.True(found.IsGood);
+        Assert.NotEmpty(found.LateDigests);
+        Assert.True(vault.State.Snapshots[0].IsFullyAttested);
+    }
+
+    [Fact]
+    public void A_snapshot_whose_pack_is_gone_is_not_attested()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).OrderByDescending(f => new FileInfo(f).Length).First();
+        File.Delete(pack);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        Assert.False(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, CancellationToken.None).IsGood);
+        Assert.Equal("DEFECTS", vault.State.Snapshots[0].Attested > 0 ? "" : "DEFECTS");
+        Assert.Contains(test.Verify(full: false).Defects, d => d.Kind == DefectKind.Missing);
+    }
+
+    [Fact]
+    public void What_a_damaged_pack_held_is_stored_again_and_older_snapshots_use_it()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).OrderByDescending(f => new FileInfo(f).Length).First();
+        var bytes = File.ReadAllBytes(pack);
+        for (var i = 2_000; i < bytes.Length - 100_000; i += 1_000)
+            bytes[i] ^= 0xFF;
+        File.WriteAllBytes(pack, bytes);
+        Assert.False(test.Verify(full: true).IsSound);
+        Assert.NotEmpty(test.BackUp().Archive.Written);
+        TestVault.AssertSame(test.Source, test.Restore(first.Snapshot.ToString()));
+    }
+
+    [Fact]
+    public void A_second_copy_of_a_damaged_pack_mends_it()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).OrderByDescending(f => new FileInfo(f).Length).First();
+        File.Copy(pack, pack + ".1");
+        var bytes = File.ReadAllBytes(pack);
+        bytes[70_000] ^= 1;
+        File.WriteAllBytes(pack, bytes);
+        var verified = test.Verify(full: true);
+        Assert.Single(verified.Defects);
+        Assert.True(verified.IsSound);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void A_lost_index_is_rebuilt_from_footers()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Directory.Delete(Path.Combine(test.Folder, "cache"), recursive: true);
+        Assert.Empty(test.BackUp().Archive.Written);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Keys_of_another_vault_are_refused()
+    {
+        using var test = new TestVault();
+        using var other = new TestVault();
+        test.WriteSome();
+        using var vault = test.Open();
+        Assert.Equal(ErrorCode.WrongVault, Assert.Throws<HoldfastException>(() => vault.Require(other.Keys.Put)).Code);
+        Assert.Equal(ErrorCode.WrongKey, Assert.Throws<HoldfastException>(() => vault.Unlock(other.Seed)).Code);
+    }
+
+    [Fact]
+    public void A_commit_that_its_agent_did_not_sign_is_refused()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using var vault = test.Open();
+        var forged = vault.State.Snapshots[0].Object! with { Snapshot = Id16.New() };
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(forged)).Code);
+        Assert.Single(vault.State.Snapshots);
+    }
+
+    [Fact]
+    public void A_commit_that_names_a_pack_that_is_not_there_is_refused()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using var vault = test.Open();
+        var old = vault.State.Snapshots[0].Object!;
+        var set = new PackSet([.. old.Packs.Added, new PackRef(new Hash32(TestVault.Noise(3, 32)), 65_536)]);
+        var made = old with { Snapshot = Id16.New(), Packs = set.Whole(), Signatures = [] };
+        made = made with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, test.Keys.Agent.Agent, SnapshotSignature.Ed25519, test.Keys.Agent.Signer.Sign(made.SignedBytes()))] };
+        Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(made)).Code);
+    }
+
+    [Fact]
+    public void Parts_are_restored_with_the_folders_above_them()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var writer = FileTarget.Create(test["part"], new FileTargetOptions());
+        var filter = new PathFilter(path => path.SequenceEqual("a/b"u8) || path.SequenceEqual("many/007"u8));
+        vault.Restore(vault.Find("latest"), keys, writer, filter, new RestoreProgress(), 2, CancellationToken.None);
+        Assert.Equal(["a", "a/b", "a/b/medium.bin", "many", "many/007"],
+            Directory.EnumerateFileSystemEntries(test["part"], "*", SearchOption.AllDirectories).Select(p => Path.GetRelativePath(test["part"], p)).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void An_interrupted_restore_goes_on_where_it_stopped()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var target = test.Restore();
+        File.Delete(Path.Combine(target, "large.bin"));
+        File.WriteAllText(Path.Combine(target, "a/small.txt"), "half written");
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var writer = FileTarget.Create(target, new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+        var progress = new RestoreProgress();
+        vault.Restore(vault.Find("latest"), keys, writer, new PathFilter(null), progress, 2, CancellationToken.None);
+        Assert.Equal(2, progress.Files);
+        TestVault.AssertSame(test.Source, target);
+    }
+
+    [Fact]
+    public void A_target_that_is_not_empty_is_left_alone()
+    {
+        using var test = new TestVault();
+        Directory.CreateDirectory(test["full"]);
+        File.WriteAllText(test["full/mine"], "x");
+        Assert.Equal(ErrorCode.TargetNotEmpty, Assert.Throws<HoldfastException>(() => FileTarget.Create(test["full"], new FileTargetOptions())).Code);
+    }
+
+    [Fact]
+    public void A_second_folder_takes_packs_and_gives_them_back()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        test.BackUp();
+        using var again = test.Open();
+        Assert.Equal(2, again.Keeper.Store.Folders.Count);
+        // Move everything over, as when a disk is replaced.
+        foreach (var pack in Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).ToList())
+            File.Move(pack, pack.Replace(test.Folder, test["second"], StringComparison.Ordinal));
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Foreign_files_are_named_and_left_alone()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        File.WriteAllText(Path.Combine(test.Folder, "packs", "00", "notes.txt"), "not ours");
+        File.WriteAllText(Path.Combine(test.Folder, "objects", "thumbs.db"), "not ours");
+        var verified = test.Verify(full: false);
+        Assert.Equal(2, verified.Defects.Count(d => d.Kind == DefectKind.Foreign));
+        Assert.True(verified.IsSound);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Two_sources_share_what_is_equal()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp(name: "one");
+        var two = test.BackUp(name: "two");
+        Assert.True(two.Archive.NewBytes == 0);
+        Assert.Null(two.Parent);
+        using var vault = test.Open();
+        Assert.NotEqual(vault.State.Snapshots[0].Source, vault.State.Snapshots[1].Source);
+    }
+}
