@@ -1,0 +1,301 @@
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>Nothing locked goes before its time, whatever the clocks say; no lock is born short.</summary>
+public sealed class LockTests
+{
+    const ulong Day = RetentionPolicy.Day;
+
+    static long PackCount(TestVault test)
+    {
+        using var vault = test.Open();
+        return vault.Keeper.Store.List(StoreKind.Pack).Count();
+    }
+
+    static long Expire(TestVault test)
+    {
+        using var vault = test.Open();
+        return vault.Keeper.Expire(dryRun: false).Names.Count;
+    }
+
+    [Fact]
+    public void Nothing_goes_before_lock_and_margin_are_over_and_then_it_does()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        test.BackUp();
+        var before = PackCount(test);
+        for (var day = 0; day < 44; day++)
+        {
+            Assert.Equal(0, Expire(test));
+            test.Machine.Pass(Day);
+        }
+        Assert.Equal(before, PackCount(test));
+        test.Machine.Pass(8 * Day); // ends are rounded up by a fifth of the retention at most
+        Assert.True(Expire(test) > 0);
+        Assert.Equal(0, PackCount(test));
+        using var vault = test.Open();
+        Assert.True(vault.State.Snapshots[0].IsRemoved);
+        test.BackUp(vault);
+        Assert.Equal(2, vault.State.Snapshots.Count);
+    }
+
+    [Fact]
+    public void A_pack_that_a_later_snapshot_needs_stays()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        test.BackUp();
+        test.Machine.Pass(25 * Day);
+        test.BackUp();
+        test.Machine.Pass(28 * Day);
+        Expire(test);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void A_wall_clock_set_forward_expires_nothing_and_makes_no_lock_short()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Wall += 3650 * Day * 1_000; // the boot clock knows better
+        Assert.Equal(0, Expire(test));
+        var late = test.BackUp();
+        Assert.InRange(late.Receipt.Expiry, 1_800_000_000 + 30 * Day, 1_800_000_000 + 31 * Day); // not ten years on either
+        test.Machine.Wall -= 3650 * Day * 1_000;
+        Assert.Equal(0, Expire(test));
+    }
+
+    [Fact]
+    public void A_wall_clock_set_back_expires_nothing_and_makes_no_lock_short()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(10 * Day);
+        using (var vault = test.Open())
+            vault.Keeper.Clock.Save();
+        test.Machine.Wall -= 400 * Day * 1_000;
+        var result = test.BackUp();
+        Assert.True(result.Receipt.Expiry >= 1_800_000_000 + 40 * Day - 60);
+        test.Machine.SinceBoot += 100 * Day * 1_000;
+        Assert.Equal(0, Expire(test)); // the wall clock says it is too early
+    }
+
+    [Fact]
+    public void Clock_games_of_any_order_never_free_a_locked_pack()
+    {
+        var random = new Random(42);
+        for (var game = 0; game < 30; game++)
+        {
+            using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+            test.Write("f", TestVault.Noise(game, 1_000));
+            test.BackUp();
+            ulong ran = 0; // seconds that really passed while the machine ran
+            while (ran < 23 * Day)
+            {
+                switch (random.Next(5))
+                {
+                    case 0:
+                        test.Machine.Wall = (ulong)Math.Max(1, (long)test.Machine.Wall + random.NextInt64(-500, 500) * (long)Day * 1_000);
+                        break;
+                    case 1: // powered off: the wall clock goes on, nobody knows by how much
+                        test.Machine.BootId = $"boot-{random.Next()}";
+                        test.Machine.SinceBoot = 1_000;
+                        test.Machine.Wall += (ulong)random.Next(100) * Day * 1_000;
+                        break;
+                    case 2:
+                        File.Delete(Path.Combine(test.Folder, "keeper", "clock")); // its note of time is lost
+                        break;
+                    default:
+                        var step = (ulong)random.Next(1, 3) * Day / 2;
+                        ran += step;
+                        test.Machine.Pass(step);
+                        break;
+                }
+                if (ran < 23 * Day)
+                    Assert.Equal(0, Expire(test));
+            }
+        }
+    }
+
+    [Fact]
+    public void Time_asleep_counts_and_time_powered_off_does_not()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        var clock = VaultClock.Create(folder["clock"], Disk.Real, machine);
+        var start = clock.Now;
+        machine.Pass(3 * Day); // CLOCK_BOOTTIME runs on in suspend
+        Assert.InRange(clock.Now - start, 3 * Day, 3 * Day + 200);
+        clock.Save();
+        machine.Wall += 90 * Day * 1_000;
+        machine.SinceBoot = 5_000;
+        machine.BootId = "boot-2";
+        var again = VaultClock.Open(folder["clock"], Disk.Real, machine, 0);
+        Assert.InRange(again.Now - start, 3 * Day, 3 * Day + 300);
+        machine.Pass(Day);
+        Assert.InRange(again.Now - start, 4 * Day, 4 * Day + 400);
+    }
+
+    [Fact]
+    public void Frequent_looks_at_the_clock_lose_no_time()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        var clock = VaultClock.Create(folder["clock"], Disk.Real, machine);
+        var start = clock.Now;
+        for (var i = 0; i < 100_000; i++)
+        {
+            machine.Wall += 10;
+            machine.SinceBoot += 10;
+            _ = clock.Now;
+        }
+        Assert.InRange(clock.Now - start, 999UL, 1_002UL);
+    }
+
+    [Fact]
+    public void After_a_long_power_off_a_new_lock_counts_from_the_later_clock()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Wall += 20 * Day * 1_000;
+        test.Machine.BootId = "boot-2";
+        test.Machine.SinceBoot = 60_000;
+        Assert.True(test.BackUp().Receipt.Expiry >= 1_800_000_000 + 50 * Day);
+    }
+
+    [Fact]
+    public void A_lock_is_lengthened_and_never_shortened()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var result = test.BackUp();
+        using var vault = test.Open();
+        vault.Keeper.Extend(result.Snapshot, result.Receipt.Expiry + 10 * Day, Id16.None);
+        var refused = Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(result.Snapshot, result.Receipt.Expiry, Id16.None));
+        Assert.Equal(ErrorCode.LockRefused, refused.Code);
+        Assert.Equal(result.Receipt.Expiry + 10 * Day, vault.State.Snapshots[0].Expiry);
+        Assert.Equal(1UL, vault.State.Refusals);
+        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(result.Snapshot, LockRules.LastEnd, Id16.None)).Code);
+    }
+
+    [Fact]
+    public void Junk_first_of_the_month_does_not_take_the_months_place()
+    {
+        using var test = new TestVault(new RetentionPolicy(7 * Day, 0, 6, 0, 0, 0));
+        // To the first of a month.
+        var now = DateTimeOffset.FromUnixTimeSeconds(1_800_000_000);
+        var first = new DateTimeOffset(now.Year, now.Month, 1, 0, 10, 0, TimeSpan.Zero).AddMonths(1);
+        test.Machine.Pass((ulong)(first - now).TotalSeconds);
+        test.Write("junk", "an attacker's snapshot");
+        var junk = test.BackUp();
+        test.Machine.Pass(Day);
+        test.WriteSome();
+        var real = test.BackUp();
+        Assert.True(real.Receipt.Expiry - real.Receipt.Committed >= 6 * 31 * Day, "the place was open still");
+        Assert.True(junk.Receipt.Expiry - junk.Receipt.Committed >= 6 * 31 * Day);
+        // The same day, a flood gets the base only.
+        var flood = test.BackUp();
+        Assert.InRange(flood.Receipt.Expiry - flood.Receipt.Committed, 7 * Day - 60, 7 * Day + 60);
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+            vault.Attest(vault.Find(real.Snapshot.ToString()), keys, full: true, Id16.None, CancellationToken.None);
+        test.Machine.Pass(Day);
+        var after = test.BackUp();
+        Assert.InRange(after.Receipt.Expiry - after.Receipt.Committed, 7 * Day - 60, 7 * Day + 60); // attested: the place is closed
+    }
+
+    [Fact]
+    public void A_flood_ends_at_the_quota_and_displaces_nothing()
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * Day, 0, 0, 0, 3_000_000, 0));
+        test.Write("real", "data");
+        var real = test.BackUp();
+        test.Write("flood", TestVault.Noise(1, 2_000_000));
+        test.BackUp();
+        test.Write("flood", TestVault.Noise(2, 2_000_000));
+        Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => test.BackUp()).Code);
+        using (var vault = test.Open())
+            Assert.Equal(real.Receipt.Expiry, vault.State.Snapshots[0].Expiry);
+        test.Machine.Pass(Day + 60);
+        test.BackUp();
+    }
+
+    [Fact]
+    public void Packs_of_a_session_that_never_committed_wait_for_a_session_and_the_margin()
+    {
+        using var test = new TestVault();
+        test.Write("a", "a");
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            // A pack that no commit names, as an interrupted backup leaves it.
+            var bytes = TestVault.Noise(1, 65_536);
+            using var staged = vault.Keeper.Store.Stage();
+            staged.Append(bytes);
+            vault.Keeper.Store.Enter(staged, StoreKind.Pack, new Hash32(System.Security.Cryptography.SHA256.HashData(bytes)));
+        }
+        var before = PackCount(test);
+        Expire(test); // seen for the first time
+        test.Machine.Pass(23 * Day);
+        Expire(test);
+        Assert.Equal(before, PackCount(test));
+        test.Machine.Pass(2 * Day);
+        Expire(test);
+        Assert.Equal(before - 1, PackCount(test));
+    }
+
+    [Fact]
+    public void Where_a_snapshot_cannot_say_what_it_needs_nothing_expires()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        test.BackUp();
+        test.Machine.Pass(40 * Day);
+        test.WriteSome(2);
+        var second = test.BackUp();
+        using (var vault = test.Open())
+        {
+            var name = vault.Find(second.Snapshot.ToString()).Name.ToString();
+            File.Delete(Path.Combine(test.Folder, "objects", name[..2], name));
+        }
+        test.Machine.Pass(12 * Day); // the first one's time is over
+        Assert.Equal(0, Expire(test));
+    }
+
+    [Theory]
+    [InlineData(86_400UL)]
+    [InlineData(30 * 86_400UL)]
+    [InlineData(3_650 * 86_400UL)]
+    public void Ends_of_pack_locks_are_never_early_and_at_most_a_quantum_late(ulong retention)
+    {
+        var quantum = LockRules.Quantum(retention);
+        Assert.True(quantum <= 28 * Day);
+        var random = new Random(1);
+        for (var i = 0; i < 10_000; i++)
+        {
+            var name = new byte[32];
+            random.NextBytes(name);
+            var expiry = (ulong)random.NextInt64(1_700_000_000, 4_000_000_000);
+            var end = LockRules.PackEnd(new Hash32(name), expiry, quantum);
+            Assert.InRange(end, expiry, expiry + quantum - 1);
+            Assert.Equal(end, LockRules.PackEnd(new Hash32(name), end, quantum));
+        }
+        Assert.Equal(LockRules.LastEnd, LockRules.PackEnd(Hash32.None, ulong.MaxValue, quantum));
+    }
+
+    [Fact]
+    public void Weeks_begin_on_monday_in_utc()
+    {
+        var monday = (ulong)new DateTimeOffset(2026, 11, 23, 0, 0, 0, TimeSpan.Zero).ToUnixTimeSeconds();
+        Assert.NotEqual(Places.Period(Places.Kind.Week, monday - 1), Places.Period(Places.Kind.Week, monday));
+        Assert.Equal(Places.Period(Places.Kind.Week, monday), Places.Period(Places.Kind.Week, monday + 7 * Day - 1));
+    }
+}
