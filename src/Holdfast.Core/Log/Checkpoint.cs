@@ -62,7 +62,7 @@ public sealed record Checkpoint(string Origin, long Size, Hash32 Root, string No
         if (note.Length > MaxLength || !note.EndsWith('\n'))
             return false;
         var end = note.IndexOf("\n\n", StringComparison.Ordinal);
-        if (end < 0)
+        if (end < 0 || end + 3 > note.Length)
             return false;
         var lines = note[..end].Split('\n');
         var signatures = note[(end + 2)..^1].Split('\n');

@@ -1,0 +1,136 @@
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Log;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core.Log;
+
+public sealed class LogTests
+{
+    static readonly Ed25519Signer Signer = new(new byte[32]);
+    static readonly VerifierKey Key = new("holdfast/00112233445566778899aabbccddeeff", Signer.PublicKey.ToArray());
+
+    static MerkleLog Make(TempFolder folder, int leaves)
+    {
+        var log = MerkleLog.Create(folder["log"], Disk.Real, Key);
+        for (var i = 0; i < leaves; i++)
+            log.Append([Encoding.ASCII.GetBytes($"leaf {i}")], Signer);
+        return log;
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(255)]
+    [InlineData(256)]
+    [InlineData(257)]
+    [InlineData(600)]
+    public void A_log_of_any_size_opens_and_has_no_partial_tiles_left_over(int leaves)
+    {
+        using var folder = new TempFolder();
+        var log = MerkleLog.Create(folder["log"], Disk.Real, Key);
+        for (var i = 0; i < leaves; i += 50)
+            log.Append([.. Enumerable.Range(i, Math.Min(50, leaves - i)).Select(n => Encoding.ASCII.GetBytes($"leaf {n}"))], Signer);
+        var again = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        Assert.Equal(leaves, again.Size);
+        Assert.Equal(log.Checkpoint!.Root, again.Checkpoint!.Root);
+        Assert.Equal("leaf 0", Encoding.ASCII.GetString(again.Leaf(0)));
+        var partial = Directory.EnumerateFiles(folder["log"], "*", SearchOption.AllDirectories).Where(f => f.Contains(".p/", StringComparison.Ordinal)).ToList();
+        Assert.True(partial.Count <= 3, string.Join(' ', partial));
+        Assert.Equal(leaves >= 256, File.Exists(Path.Combine(folder["log"], "tile/0/000")));
+        Assert.Equal(leaves >= 256 ? 256 * 32 : leaves * 32, new FileInfo(Path.Combine(folder["log"], leaves >= 256 ? "tile/0/000" : $"tile/0/000.p/{leaves}")).Length);
+    }
+
+    [Fact]
+    public void The_verifier_key_has_the_form_of_signed_notes()
+    {
+        Assert.True(VerifierKey.TryParse(Key.ToString(), out var parsed));
+        Assert.Equal(Key.PublicKey, parsed.PublicKey);
+        // The example of golang.org/x/mod/sumdb/note.
+        Assert.True(VerifierKey.TryParse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", out var peter));
+        Assert.Equal("PeterNeumann", peter.Name);
+        Assert.False(VerifierKey.TryParse("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", out _));
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_key_or_an_altered_one_is_refused()
+    {
+        var checkpoint = Checkpoint.Sign(Key.Name, 5, LogHash.Empty, Signer);
+        Assert.True(checkpoint.IsSignedBy(Key));
+        Assert.True(Checkpoint.TryParse(checkpoint.Note, out var parsed));
+        Assert.Equal(5, parsed.Size);
+        using var other = new Ed25519Signer(Enumerable.Repeat((byte)7, 32).ToArray());
+        Assert.False(Checkpoint.Sign(Key.Name, 5, LogHash.Empty, other).IsSignedBy(Key));
+        for (var i = 0; i < checkpoint.Note.Length; i++)
+        {
+            var altered = checkpoint.Note.Remove(i, 1).Insert(i, checkpoint.Note[i] == 'A' ? "B" : "A");
+            Assert.False(Checkpoint.TryParse(altered, out var read) && read.IsSignedBy(Key), $"at {i}");
+        }
+        Assert.True(Checkpoint.TryParse(checkpoint.Note + "— witness.example/w BAAAAAAAAAAA\n", out var cosigned) && cosigned.IsSignedBy(Key), "a witness's signature is left aside");
+    }
+
+    [Fact]
+    public void A_proof_is_checked_without_the_log_and_no_altered_one_holds()
+    {
+        using var folder = new TempFolder();
+        var log = Make(folder, 11);
+        var text = log.Prove(4).ToString();
+        Assert.True(LogProof.TryParse(text, out var proof) && proof.IsValid(Key));
+        Assert.Equal("leaf 4", Encoding.ASCII.GetString(proof.Leaf));
+        for (var i = 0; i < text.Length; i++)
+        {
+            var altered = text.Remove(i, 1).Insert(i, text[i] == 'A' ? "B" : "A");
+            Assert.False(LogProof.TryParse(altered, out var read) && read.IsValid(Key) && !read.Leaf.AsSpan().SequenceEqual(proof.Leaf), $"at {i}");
+        }
+    }
+
+    [Fact]
+    public void A_log_put_back_to_an_earlier_state_is_a_fork()
+    {
+        using var folder = new TempFolder();
+        var log = Make(folder, 3);
+        var earlier = log.Checkpoint!;
+        log.Append(["more"u8.ToArray()], Signer);
+        log.RequireExtends(earlier);
+        var later = log.Checkpoint!;
+        using var other = new TempFolder();
+        var replaced = Make(other, 3);
+        Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => replaced.RequireExtends(later)).Code);
+        replaced.Append(["another"u8.ToArray()], Signer);
+        Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => replaced.RequireExtends(later)).Code);
+    }
+
+    [Theory]
+    [InlineData((int)Fault.Stop)]
+    [InlineData((int)Fault.Torn)]
+    public void An_append_that_dies_anywhere_is_there_or_not(int kind)
+    {
+        for (var size = 254; size < 257; size++)
+        {
+            for (var calls = 0; ; calls++)
+            {
+                using var folder = new TempFolder();
+                var start = MerkleLog.Create(folder["log"], Disk.Real, Key);
+                start.Append([.. Enumerable.Range(0, size).Select(i => Encoding.ASCII.GetBytes($"leaf {i}"))], Signer);
+                var disk = new FaultyDisk(calls, (Fault)kind);
+                var log = MerkleLog.Open(folder["log"], disk, Key);
+                var acknowledged = false;
+                try
+                {
+                    log.Append(["new"u8.ToArray()], Signer);
+                    acknowledged = true;
+                }
+                catch (HoldfastException)
+                {
+                    // As a crash.
+                }
+                var after = MerkleLog.Open(folder["log"], Disk.Real, Key);
+                Assert.InRange(after.Size, acknowledged ? size + 1 : size, size + 1);
+                after.Append(["later"u8.ToArray()], Signer);
+                Assert.Equal("later", Encoding.ASCII.GetString(MerkleLog.Open(folder["log"], Disk.Real, Key).Leaf(after.Size - 1)));
+                if (!disk.HasFailed)
+                    break;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
+
+namespace Holdfast.Tests.Layers;
+
+/// <summary>Arrows point one way. A folder of Core may use those that stand above it here, and nothing else.</summary>
+public sealed partial class LayerTests
+{
+    static readonly string[] Order =
+    [
+        "Codec", "Crypto", "Chunking", "Retention", "Log", "Storage", "Keys", "Packs", "Index", "Snapshots", "Keeper", "Backup", "Restore",
+    ];
+
+    static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
+
+    [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli))\b|\busing (?<layer2>\w+)\.")]
+    private static partial Regex Uses();
+
+    [GeneratedRegex(@"(?<![\w.])(?<layer>Codec|Crypto|Chunking|Retention|Log|Storage|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore)\.[A-Z]\w+")]
+    private static partial Regex Relative();
+
+    [Fact]
+    public void Core_folders_use_only_those_above_them()
+    {
+        var core = Path.Combine(Root(), "src/Holdfast.Core");
+        var found = Directory.GetDirectories(core).Select(Path.GetFileName).Where(n => n is not ("obj" or "bin")).Order().ToList();
+        Assert.Equal(found, Order.Order());
+        var wrong = new List<string>();
+        foreach (var layer in Order)
+        {
+            foreach (var file in Directory.GetFiles(Path.Combine(core, layer), "*.cs", SearchOption.AllDirectories))
+            {
+                foreach (var line in File.ReadLines(file).Where(l => !l.TrimStart().StartsWith("//", StringComparison.Ordinal)))
+                {
+                    foreach (Match use in Uses().Matches(line))
+                    {
+                        var used = use.Groups["layer"].Value;
+                        if (use.Groups["project"].Success || (Array.IndexOf(Order, used) is var i and >= 0 && i > Array.IndexOf(Order, layer) && !IsKnown(layer, used)))
+                            wrong.Add($"{layer}/{Path.GetFileName(file)}: {line.Trim()}");
+                    }
+                }
+            }
+        }
+        Assert.Empty(wrong);
+    }
+
+    /// <summary>The log writes through the store's seam for changes; it uses nothing else of it.</summary>
+    static bool IsKnown(string layer, string used) => (layer, used) is ("Log", "Storage") or ("Storage", "Log");
+
+    [Fact]
+    public void The_keeper_holds_no_data_key()
+    {
+        var wrong = Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Core/Keeper"), "*.cs")
+            .SelectMany(f => File.ReadLines(f).Select(l => (File: Path.GetFileName(f), Line: l)))
+            .Where(l => l.Line.Contains("OpeningKeys", StringComparison.Ordinal) || l.Line.Contains("ReadingKeys", StringComparison.Ordinal) || l.Line.Contains("DomainKeys", StringComparison.Ordinal)
+                || l.Line.Contains("PutKey", StringComparison.Ordinal) || l.Line.Contains("SealedBox", StringComparison.Ordinal)).ToList();
+        Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void Only_expiry_removes_named_files()
+    {
+        var wrong = Directory.GetFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(f => File.ReadLines(f).Select(l => (File: Path.GetFileName(f), Line: l)))
+            .Where(l => l.Line.Contains("Remover.", StringComparison.Ordinal) && l.File is not ("Expiry.cs" or "Remover.cs")).ToList();
+        Assert.Empty(wrong);
+        Assert.DoesNotContain(typeof(Holdfast.Core.Storage.IStore).GetMethods(), m => m.Name.Contains("Delete", StringComparison.Ordinal) || m.Name.Contains("Remove", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Every_error_code_is_documented()
+    {
+        var document = File.ReadAllText(Path.Combine(Root(), "docs/errors.md"));
+        foreach (var code in Enum.GetValues<Holdfast.Core.ErrorCode>().Where(c => c != Holdfast.Core.ErrorCode.None))
+            Assert.Contains($"| {(int)code} | `{code}` |", document, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_documentation_links_to_files_that_are_there()
+    {
+        var root = Root();
+        var broken = new List<string>();
+        foreach (var file in Directory.GetFiles(root, "*.md").Concat(Directory.GetFiles(Path.Combine(root, "docs"), "*.md", SearchOption.AllDirectories)))
+        {
+            foreach (Match link in Links().Matches(File.ReadAllText(file)))
+            {
+                var target = link.Groups[1].Value.Split('#')[0];
+                if (target.Length > 0 && !target.Contains("://", StringComparison.Ordinal) && !Path.Exists(Path.Combine(Path.GetDirectoryName(file)!, target)))
+                    broken.Add($"{Path.GetFileName(file)}: {target}");
+            }
+        }
+        Assert.Empty(broken);
+    }
+
+    [GeneratedRegex(@"\]\(([^)\s]+)\)")]
+    private static partial Regex Links();
+}

@@ -1,0 +1,346 @@
+using System.Diagnostics;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Sources;
+
+public sealed class FilesTests
+{
+    static bool IsRoot => Environment.UserName == "root";
+
+    static string Run(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in arguments)
+            start.ArgumentList.Add(argument);
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, $"{program}: {error.Result}");
+        return text;
+    }
+
+    static bool Has(string program) => Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(p => File.Exists(Path.Combine(p, program)));
+
+    static void Shell(string folder, string script) => Run("bash", "-c", $"set -e; cd '{folder}'; {script}");
+
+    /// <summary>Everything rsync can see of a tree, ACLs, attributes, hard links and times among it, must be the same.</summary>
+    static void AssertSameForRsync(string source, string target) =>
+        Assert.Equal("", Run("rsync", "-aHAXn", "--numeric-ids", "--checksum", "--itemize-changes", "--delete", source + "/", target + "/"));
+
+    [Fact]
+    public void Every_attribute_comes_back()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Has("rsync") && Has("setfacl") && Has("setfattr"), "needs Linux with rsync, setfacl and setfattr");
+        using var test = new TestVault();
+        Shell(test.Source, """
+            mkdir -p empty deep/er 'sp ace' private
+            echo one > file; echo two > deep/er/file; : > nothing
+            chmod 0640 file; chmod 4755 deep/er/file; chmod 1777 empty; chmod 0700 private; chmod 2755 deep
+            ln file hard1; ln file deep/hard2
+            ln -s file link; ln -s /nowhere/at/all dangling; ln -s ../.. up; ln -s "$(printf 'x%.0s' $(seq 1 1000))" long
+            mkfifo pipe
+            truncate -s 10M sparse; printf data | dd of=sparse bs=1 seek=5000000 conv=notrunc 2>/dev/null
+            truncate -s 3M allhole
+            printf 'a' > "$(printf 'caf\351')"; printf 'b' > "$(printf 'new\nline')"; printf 'c' > '-rf'
+            setfattr -n user.note -v 'text' file; setfattr -n user.binary -v 0x00ff00 deep
+            setfacl -m u:65534:r file; setfacl -d -m g:65534:rx deep
+            touch -d '2001-02-03 04:05:06.123456789' file; touch -h -d '1969-12-31 23:59:58.5 UTC' link; touch -d '1999-01-01' deep
+            """);
+        if (IsRoot)
+            Shell(test.Source, "mknod null c 1 3; mknod loop b 7 0; chown 1234:5678 deep/er/file; chmod 6755 deep/er/file; chown -h 42:43 link; setfattr -n trusted.mark -v 1 empty");
+        test.BackUp();
+        var restored = test.Restore();
+        AssertSameForRsync(test.Source, restored);
+        Assert.Equal(Run("bash", "-c", $"cd '{test.Source}' && getfacl -R . 2>/dev/null"), Run("bash", "-c", $"cd '{restored}' && getfacl -R . 2>/dev/null"));
+        Assert.Equal(Run("stat", "-c", "%b", Path.Combine(test.Source, "allhole")), Run("stat", "-c", "%b", Path.Combine(restored, "allhole")));
+        Assert.True(long.Parse(Run("stat", "-c", "%b", Path.Combine(restored, "sparse")), System.Globalization.CultureInfo.InvariantCulture) < 1000, "holes are kept");
+        Assert.Equal(Run("stat", "-c", "%i", Path.Combine(restored, "hard1")), Run("stat", "-c", "%i", Path.Combine(restored, "deep/hard2")));
+        // And the second run, from the state, gives the same.
+        test.BackUp();
+        AssertSameForRsync(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void A_socket_is_skipped_and_said()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs Linux");
+        using var test = new TestVault();
+        using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
+        socket.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(Path.Combine(test.Source, "s")));
+        using var source = FileSource.Open(test.Source, new FileSourceOptions());
+        Assert.Equal([""], Paths(source));
+        Assert.Equal(ProblemKind.Skipped, Assert.Single(source.Problems).Kind);
+    }
+
+    static List<string> Paths(ISource source)
+    {
+        var pool = new EntryBatchPool();
+        var paths = new List<string>();
+        byte[]? last = null;
+        foreach (var batch in source.Walk(pool, CancellationToken.None))
+        {
+            for (var i = 0; i < batch.Count; i++)
+            {
+                Assert.True(last is null || TreePath.Compare(last, batch.Path(i)) < 0, "tree order");
+                last = batch.Path(i).ToArray();
+                paths.Add(Encoding.UTF8.GetString(last));
+            }
+            pool.Return(batch);
+        }
+        return paths;
+    }
+
+    [Fact]
+    public void Paths_far_beyond_what_the_system_takes_go_there_and_back()
+    {
+        Assert.SkipUnless(Has("python3"), "needs python3 to make such a path");
+        using var test = new TestVault();
+        // 60 folders of 200 characters: 12,000 bytes; and 1,500 folders deep.
+        Run("python3", "-c", $"""
+            import os
+            os.chdir({Quote(test.Source)})
+            for i in range(60):
+                os.mkdir('n' * 200); os.chdir('n' * 200)
+            open('end', 'w').write('far')
+            os.chdir({Quote(test.Source)})
+            for i in range(1500):
+                os.mkdir('d'); os.chdir('d')
+            open('end', 'w').write('deep')
+            """);
+        var result = test.BackUp();
+        Assert.Equal(2UL, result.Archive.Files);
+        Assert.Equal(1563UL, result.Archive.Entries);
+        var restored = test.Restore();
+        Assert.Equal("far deep", Run("python3", "-c", $"""
+            import os
+            def end(name, count):
+                os.chdir({Quote(restored)})
+                for i in range(count): os.chdir(name)
+                return open('end').read()
+            print(end('n' * 200, 60), end('d', 1500))
+            """).Trim());
+        Run("rm", "-rf", test.Source, restored);
+    }
+
+    static string Quote(string text) => $"'{text}'";
+
+    [Fact]
+    public void A_folder_of_a_hundred_thousand_entries_is_walked_in_order()
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 100_000; i++)
+            File.WriteAllBytes(Path.Combine(test.Source, $"{i * 7919 % 100_003:x}"), []);
+        using var source = FileSource.Open(test.Source, new FileSourceOptions());
+        Assert.Equal(100_001, Paths(source).Count);
+    }
+
+    [Fact]
+    public void A_file_swapped_for_a_symlink_between_walk_and_open_is_not_followed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs Linux");
+        using var test = new TestVault();
+        test.Write("secret/target", "not to be read through a link");
+        test.Write("d/victim", "plain");
+        using var source = FileSource.Open(test.Source, new FileSourceOptions());
+        var batch = source.Walk(new EntryBatchPool(), CancellationToken.None).Single();
+        var row = Enumerable.Range(0, batch.Count).Single(i => batch.Path(i).SequenceEqual("d/victim"u8));
+        File.Delete(Path.Combine(test.Source, "d/victim"));
+        File.CreateSymbolicLink(Path.Combine(test.Source, "d/victim"), "../secret/target");
+        Assert.Null(source.Open(batch, row));
+        Directory.Delete(Path.Combine(test.Source, "d"), recursive: true);
+        Directory.CreateSymbolicLink(Path.Combine(test.Source, "d"), "secret");
+        File.Move(Path.Combine(test.Source, "secret/target"), Path.Combine(test.Source, "secret/victim"));
+        using var fresh = FileSource.Open(test.Source, new FileSourceOptions());
+        Assert.Null(fresh.Open(batch, row));
+        Assert.Contains(source.Problems, p => p.Kind == ProblemKind.Vanished);
+    }
+
+    [Fact]
+    public void A_vanished_file_is_listed_and_left_out()
+    {
+        using var test = new TestVault();
+        test.Write("gone", "x");
+        test.Write("stays", "y");
+        using var source = FileSource.Open(test.Source, new FileSourceOptions());
+        var batch = source.Walk(new EntryBatchPool(), CancellationToken.None).Single();
+        File.Delete(Path.Combine(test.Source, "gone"));
+        Assert.Null(source.Open(batch, 1));
+        Assert.Equal(ProblemKind.Vanished, Assert.Single(source.Problems).Kind);
+    }
+
+    [Fact]
+    public void Caches_excludes_and_the_vault_itself_are_left_out()
+    {
+        using var test = new TestVault();
+        test.Write("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
+        test.Write("cache/big", "x");
+        test.Write("fake/CACHEDIR.TAG", "not the signature");
+        test.Write("fake/kept", "x");
+        test.Write("a.tmp", "x");
+        test.Write("keep.tmp", "x");
+        test.Write("vault/packs", "x");
+        using var source = FileSource.Open(test.Source, new FileSourceOptions { Excludes = new Excludes().AddLines(["*.tmp", "!keep.tmp"]), SkipFolders = [Path.Combine(test.Source, "vault")] });
+        Assert.Equal(["", "cache", "cache/CACHEDIR.TAG", "fake", "fake/CACHEDIR.TAG", "fake/kept", "keep.tmp"], Paths(source));
+    }
+
+    [Fact]
+    public void One_file_system_stops_at_mount_points()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Directory.Exists("/proc/self"), "needs /proc");
+        using var source = FileSource.Open("/", new FileSourceOptions { OneFileSystem = true, Excludes = new Excludes().AddLines(["/*", "!/proc"]) });
+        Assert.Equal(["", "proc"], Paths(source));
+    }
+
+    [Fact]
+    public void Excludes_agree_with_git()
+    {
+        Assert.SkipUnless(Has("git"), "needs git as the judge");
+        using var folder = new TempFolder();
+        Run("git", "init", "-q", folder.Path);
+        string[] names = ["a", "b", "ab", "a.c", "b.c", "x1", "x-", "[", "é", "doc", "frotz"];
+        var random = new Random(11);
+        var paths = new HashSet<string>();
+        for (var i = 0; i < 300; i++)
+            paths.Add(string.Join('/', Enumerable.Range(0, random.Next(1, 4)).Select(_ => names[random.Next(names.Length)])));
+        foreach (var path in paths.ToList())
+        {
+            // A path is a file unless others lie below it.
+            if (paths.Any(p => p.StartsWith(path + "/", StringComparison.Ordinal)))
+                paths.Remove(path);
+        }
+        foreach (var path in paths)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(folder[path])!);
+            File.WriteAllText(folder[path], "");
+        }
+        string[] atoms = ["a", "b", "*", "?", "**/", "/**", "/", "[ab]", "[!a]", "x[0-9]", ".c", "\\[", "doc", "*.c", "frotz/", "**", "a*", "é"];
+        for (var round = 0; round < 150; round++)
+        {
+            var patterns = Enumerable.Range(0, random.Next(1, 5)).Select(_ => (random.Next(5) == 0 ? "!" : "") + string.Concat(Enumerable.Range(0, random.Next(1, 4)).Select(_ => atoms[random.Next(atoms.Length)])))
+                .Where(p => !p.Contains("***", StringComparison.Ordinal) && !p.Contains("//", StringComparison.Ordinal)
+                    && !p.Split('/').Any(c => c.TrimStart('!').Length > 2 && c.Contains("**", StringComparison.Ordinal))).ToList(); // what those mean, git does not document
+            File.WriteAllLines(folder[".gitignore"], patterns);
+            var ignored = Run("git", "-C", folder.Path, "-c", "core.quotepath=off", "ls-files", "-z", "-o", "-i", "--exclude-from=.gitignore").Split('\0', StringSplitOptions.RemoveEmptyEntries).Where(p => p != ".gitignore").Order(StringComparer.Ordinal);
+            using var source = FileSource.Open(folder.Path, new FileSourceOptions { Excludes = new Excludes().AddLines(patterns) });
+            var kept = Paths(source).ToHashSet();
+            var left = paths.Where(p => !kept.Contains(p)).Order(StringComparer.Ordinal);
+            Assert.True(ignored.SequenceEqual(left), $"patterns: {string.Join(" | ", patterns)}\nonly git: {string.Join(' ', ignored.Except(left))}\nonly here: {string.Join(' ', left.Except(ignored))}");
+        }
+    }
+
+    [Theory]
+    [InlineData("../outside")]
+    [InlineData("a/../../outside")]
+    [InlineData("/etc/passwd")]
+    [InlineData("a//b")]
+    [InlineData("a/./b")]
+    [InlineData("a/")]
+    [InlineData("nul\0byte")]
+    public void A_hostile_path_is_refused(string path)
+    {
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = Rows(("", EntryKind.Directory), ("a", EntryKind.Directory), (path, EntryKind.File));
+        target.Add(rows, 0);
+        target.Add(rows, 1);
+        Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => target.Add(rows, 2)).Code);
+    }
+
+    static EntryBatch Rows(params (string Path, EntryKind Kind)[] entries)
+    {
+        var rows = new EntryBatch();
+        foreach (var (path, kind) in entries)
+        {
+            var row = rows.Add(Encoding.UTF8.GetBytes(path));
+            rows.Kind[row] = kind;
+            rows.Mode[row] = 0x1FF;
+            rows.LinkCount[row] = 1;
+            rows.LinkTarget[row] = kind == EntryKind.Symlink ? "/tmp"u8.ToArray() : null;
+        }
+        return rows;
+    }
+
+    [Fact]
+    public void An_entry_below_a_symlink_or_a_file_is_refused()
+    {
+        foreach (var kind in new[] { EntryKind.Symlink, EntryKind.File, EntryKind.Fifo })
+        {
+            using var folder = new TempFolder();
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+            var rows = Rows(("", EntryKind.Directory), ("link", kind), ("link/evil", EntryKind.File));
+            target.Add(rows, 0);
+            target.Add(rows, 1);
+            Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => target.Add(rows, 2)).Code);
+        }
+    }
+
+    [Fact]
+    public void An_entry_given_twice_is_refused()
+    {
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = Rows(("", EntryKind.Directory), ("a", EntryKind.File));
+        target.Add(rows, 0);
+        target.Add(rows, 1);
+        Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => target.Add(rows, 1)).Code);
+    }
+
+    [Fact]
+    public void A_symlink_that_waits_in_the_target_is_not_followed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs Linux");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["outside"]);
+        Directory.CreateDirectory(folder["t"]);
+        Directory.CreateSymbolicLink(folder["t/d"], folder["outside"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
+        var rows = Rows(("", EntryKind.Directory), ("d", EntryKind.Directory), ("d/f", EntryKind.File));
+        target.Add(rows, 0);
+        Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => target.Add(rows, 1)).Code);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder["outside"]));
+    }
+
+    [Fact]
+    public void A_folder_swapped_for_a_symlink_during_a_restore_is_not_followed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs Linux");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["outside"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = Rows(("", EntryKind.Directory), ("d", EntryKind.Directory), ("d/f", EntryKind.File), ("e", EntryKind.Directory));
+        for (var i = 0; i < 4; i++)
+            target.Add(rows, i);
+        Directory.Delete(folder["t/d"]);
+        Directory.CreateSymbolicLink(folder["t/d"], folder["outside"]);
+        Assert.Throws<HoldfastException>(() => target.WriteWhole(2, "evil"u8));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder["outside"]));
+    }
+
+    [Fact]
+    public void A_file_over_100_gigabytes_with_holes_goes_there_and_back()
+    {
+        using var test = new TestVault();
+        var path = Path.Combine(test.Source, "vm.img");
+        using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+        {
+            RandomAccess.SetLength(file, 120L << 30);
+            for (var i = 0; i < 20; i++)
+                RandomAccess.Write(file, TestVault.Noise(i, 100_000), (long)i * 6 << 30);
+        }
+        var result = test.BackUp();
+        Assert.True(result.Archive.BytesRead < 20_000_000, "holes are not read");
+        var restored = Path.Combine(test.Restore(), "vm.img");
+        Assert.Equal(120L << 30, new FileInfo(restored).Length);
+        using var back = File.OpenHandle(restored);
+        for (var i = 0; i < 20; i++)
+        {
+            var bytes = new byte[100_000];
+            RandomAccess.Read(back, bytes, (long)i * 6 << 30);
+            Assert.Equal(TestVault.Noise(i, 100_000), bytes);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Streams;
+
+namespace Holdfast.Tests.Sources;
+
+public sealed class StreamTests
+{
+    static BackupResult BackUp(TestVault test, ISource source)
+    {
+        using var vault = test.Open();
+        return vault.BackUp(source, new BackupRequest("dump"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(524_288)]
+    [InlineData(524_289)]
+    [InlineData(8 << 20)]
+    [InlineData(20_000_001)]
+    public void A_stream_of_any_length_comes_back(int length)
+    {
+        using var test = new TestVault();
+        var bytes = TestVault.Noise(length, length);
+        using var source = new StreamSource(new MemoryStream(bytes), "dump.sql"u8.ToArray(), TimeProvider.System);
+        var result = BackUp(test, source);
+        Assert.Equal((ulong)length, result.Archive.LogicalBytes);
+        Assert.Equal(bytes, File.ReadAllBytes(Path.Combine(test.Restore(), "dump.sql")));
+    }
+
+    [Fact]
+    public void A_dump_that_died_is_not_committed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs sh");
+        using var test = new TestVault();
+        foreach (var script in new[] { "echo half; exit 7", "echo half; kill -9 $$" })
+        {
+            using var producer = Producer.Start(["sh", "-c", script]);
+            using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, producer.RequireSuccess);
+            Assert.Equal(ErrorCode.ProducerFailed, Assert.Throws<HoldfastException>(() => BackUp(test, source)).Code);
+        }
+        using var vault = test.Open();
+        Assert.Empty(vault.State.Snapshots);
+    }
+
+    [Fact]
+    public void A_command_that_ends_well_is_committed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs sh");
+        using var test = new TestVault();
+        using var producer = Producer.Start(["sh", "-c", "echo whole"]);
+        using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, producer.RequireSuccess);
+        BackUp(test, source);
+        Assert.Equal("whole\n", Encoding.ASCII.GetString(File.ReadAllBytes(Path.Combine(test.Restore(), "dump"))));
+    }
+
+    [Fact]
+    public void A_command_that_is_not_there_says_so() =>
+        Assert.Equal(ErrorCode.ProducerFailed, Assert.Throws<HoldfastException>(() => Producer.Start(["/no/such/program"])).Code);
+}
