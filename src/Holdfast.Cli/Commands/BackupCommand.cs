@@ -39,6 +39,11 @@ static class BackupCommand
 
     static int Run(Session session)
     {
+        var stdin = session.Parsed.GetValue(StdinOption);
+        var words = session.Parsed.GetValue(CommandArgument)!;
+        var unknown = session.Parsed.Tokens.TakeWhile(t => t.Value != "--").Select(t => t.Value).FirstOrDefault(t => (t == session.Parsed.GetValue(SourceArgument) || words.Contains(t)) && t.StartsWith('-'));
+        if (unknown is not null || (!stdin && words.Length > 0) || (stdin && words.Length > 0 && !session.Parsed.Tokens.Any(t => t.Value == "--")))
+            throw new HoldfastException(ErrorCode.Usage, unknown is not null ? "There is no such option." : "There is one word too many.", "`holdfast backup --help` shows how it is called; with --stdin a command follows after --.");
         using var vault = KeyFolder.OpenVault(session);
         var keys = new KeyFolder(session);
         var level = session.Parsed.GetValue(LevelOption);

@@ -207,7 +207,11 @@ sealed class KeyFolder
             return;
         var path = PathOf(CheckpointFile);
         if (File.Exists(path) && Core.Log.Checkpoint.TryParse(File.ReadAllText(path), out var earlier))
+        {
+            if (earlier.Origin != vault.Keeper.Log.Key.Name)
+                throw new HoldfastException(ErrorCode.WrongVault, $"The key folder is of another vault; the vault here is {vault.Id}.", "Name the key folder that was made with this vault (--keys FOLDER).");
             vault.Keeper.Log.RequireExtends(earlier);
+        }
         try
         {
             Disk.Real.Replace(path, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));

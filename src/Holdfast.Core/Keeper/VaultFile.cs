@@ -18,9 +18,16 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         string text;
         try
         {
-            if (!File.Exists(path) || new FileInfo(path).Length > MaxSize)
+            using var file = File.OpenRead(path);
+            if (file.Length > MaxSize)
                 throw Missing();
-            text = Encoding.ASCII.GetString(File.ReadAllBytes(path));
+            var bytes = new byte[file.Length];
+            file.ReadExactly(bytes);
+            text = Encoding.ASCII.GetString(bytes);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or EndOfStreamException)
+        {
+            throw Missing();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

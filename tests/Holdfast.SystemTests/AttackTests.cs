@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+public sealed class AttackTests
+{
+    [Fact]
+    public void Killed_at_random_moments_nothing_is_lost_and_the_next_run_goes_on()
+    {
+        const int kills = 200;
+        using var cli = new Cli().Init();
+        for (var i = 0; i < 60; i++)
+            cli.Write($"d{i % 5}/f{i}", Cli.Noise(i, 40_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        var clock = Stopwatch.StartNew();
+        cli.Write("big", Cli.Noise(1_000, 12_000_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        var takes = clock.Elapsed;
+        var random = new Random(7);
+        var committed = 2;
+        for (var kill = 0; kill < kills; kill++)
+        {
+            cli.Write("big", Cli.Noise(kill, 4_000_000));
+            using (var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "backup", cli["source"], "--name", "s"))
+            {
+                if (!process.WaitForExit(TimeSpan.FromMilliseconds(random.NextDouble() * takes.TotalMilliseconds)))
+                    process.Kill();
+                process.WaitForExit();
+            }
+            if (kill % 20 != 19)
+                continue;
+            var snapshots = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength();
+            Assert.True(snapshots >= committed);
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            committed = snapshots + 1;
+            cli.Run("restore", "latest", cli["r"]).Expect(0);
+            cli.Shell("diff -r source r && rm -r r");
+        }
+        cli.Run("verify", "--full").Expect(0);
+        cli.Run("attest", "latest", "--full").Expect(0);
+    }
+
+    [Fact]
+    public void A_full_disk_ends_with_a_clear_word_and_loses_nothing()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
+        using var cli = new Cli();
+        Directory.CreateDirectory(cli["disk"]);
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=110m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
+        try
+        {
+            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+            cli.Run("init", cli["disk/vault"], "--lock", "1d").Expect(0);
+            cli.Write("first", Cli.Noise(1, 5_000_000));
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            cli.Write("second", Cli.Noise(2, 60_000_000));
+            var full = cli.Run("backup", cli["source"], "--name", "s").Expect(60);
+            Assert.Contains("store add", full.Error, StringComparison.Ordinal);
+            cli.Shell("fill=disk/fill; dd if=/dev/zero of=$fill bs=64k 2>/dev/null || true"); // not a byte left
+            var later = DateTimeOffset.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+            cli.Run("lock", "latest", "--until", later).Expect(0); // from the reserve
+            cli.Shell("rm disk/fill; rm -f disk/vault/staging/*");
+            cli.Run("verify", "--full").Expect(0);
+            cli.Run("store", "add", cli["more"]).Expect(0);
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            cli.Run("restore", "latest", cli["r"]).Expect(0);
+            cli.Shell("diff -r source r");
+        }
+        finally
+        {
+            cli.Shell("umount disk");
+        }
+    }
+
+    [Fact]
+    public void A_lying_clock_around_the_whole_program_frees_nothing()
+    {
+        var library = new[] { "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1" }.FirstOrDefault(File.Exists);
+        Assert.SkipUnless(library is not null, "needs libfaketime");
+        using var cli = new Cli().Init();
+        cli.Write("f", Cli.Noise(1, 1_000_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Environment["LD_PRELOAD"] = library;
+        cli.Environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"; // the boot clock is the kernel's: no password moves it
+        foreach (var lie in new[] { "+10y", "+40d", "-400d", "+100y" })
+        {
+            cli.Environment["FAKETIME"] = lie;
+            var expired = JsonDocument.Parse(cli.Run("expire", "--json").Expect(0).Out).RootElement;
+            Assert.Equal(0, expired.GetProperty("packs").GetInt32() + expired.GetProperty("objects").GetInt32());
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            Assert.Contains("IN DOUBT", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        }
+        cli.Environment.Remove("LD_PRELOAD");
+        foreach (var snapshot in JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray())
+        {
+            var until = snapshot.GetProperty("lockedUntil").GetDateTimeOffset();
+            Assert.InRange(until, DateTimeOffset.UtcNow.AddHours(23), DateTimeOffset.UtcNow.AddDays(43)); // never short, and no hundred years either
+        }
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+    }
+
+    [Fact]
+    public async Task Two_backups_a_verify_a_restore_and_an_expiry_at_once()
+    {
+        using var cli = new Cli().Init();
+        for (var i = 0; i < 300; i++)
+            cli.Write($"f{i}", Cli.Noise(i, 30_000));
+        cli.Run("backup", cli["source"], "--name", "one").Expect(0);
+        for (var round = 0; round < 5; round++)
+        {
+            cli.Write("changing", Cli.Noise(1_000 + round, 3_000_000));
+            var processes = new[]
+            {
+                cli.Start("backup", cli["source"], "--name", "one"), cli.Start("backup", cli["source"], "--name", "two"), cli.Start("verify", "--full"),
+                cli.Start("restore", "latest", cli[$"r{round}"], "--name", "one"), cli.Start("expire"),
+            };
+            foreach (var result in await Task.WhenAll(processes.Select(p => Task.Run(() => Cli.Finish(p)))))
+                result.Expect(0);
+        }
+        cli.Run("restore", "latest", cli["end"], "--name", "two").Expect(0);
+        cli.Shell("diff -r source end");
+        cli.Run("verify", "--full").Expect(0);
+    }
+
+    [Fact]
+    public void Planted_names_and_numbers_appear_in_nothing_that_leaves_the_vault()
+    {
+        const string name = "Zzyzx-Quartermain", number = "9434765919";
+        using var cli = new Cli().Init();
+        cli.Write($"{name}/NHS {number}.txt", Encoding.UTF8.GetBytes($"{name} {number} allergic to penicillin"));
+        cli.Write($"{name}/secret-{number}", Cli.Noise(1, 100_000));
+        var words = new StringBuilder();
+        void Say(Result result) => words.Append(result.Out).Append(result.Error);
+        Say(cli.Run("backup", cli["source"], "--name", "records").Expect(0));
+        Say(cli.Run("backup", cli["source"], "--name", "records").Expect(0));
+        foreach (var call in new string[][] { ["status"], ["verify"], ["verify", "--full"], ["attest", "--full"], ["log", "entries"], ["log", "entries", "--json"], ["log", "checkpoint"], ["log", "prove", "latest"], ["snapshots", "--keys", ""], ["status", "--json"], ["expire"] })
+            Say(cli.Run(call).Expect(0));
+        // Errors too: a damaged pack, a missing file.
+        var pack = Directory.EnumerateFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).First();
+        var bytes = File.ReadAllBytes(pack);
+        for (var i = 1_300; i < bytes.Length - 70; i++)
+            bytes[i] ^= 1;
+        File.WriteAllBytes(pack, bytes);
+        Say(cli.Run("verify", "--full"));
+        Say(cli.Run("cat", "latest", "no such file"));
+        Say(cli.Run("attest", "latest", "--full"));
+        foreach (var planted in new[] { name, number, "records" })
+            Assert.DoesNotContain(planted, words.ToString(), StringComparison.OrdinalIgnoreCase);
+        foreach (var file in Directory.EnumerateFiles(cli["vault"], "*", SearchOption.AllDirectories).Concat(Directory.EnumerateFiles(cli["keys"])))
+        {
+            Assert.DoesNotContain(name, file, StringComparison.OrdinalIgnoreCase);
+            var content = File.ReadAllBytes(file).AsSpan();
+            Assert.True(content.IndexOf(Encoding.UTF8.GetBytes(name)) < 0 && content.IndexOf(Encoding.UTF8.GetBytes(number)) < 0, file);
+        }
+    }
+
+    [Fact]
+    public void Interrupted_by_a_person_it_ends_in_order()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs signals");
+        using var cli = new Cli().Init();
+        cli.Run("backup", "--stdin", "--name", "s", "--", "printf", "x").Expect(0);
+        using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "backup", "--stdin", "--name", "s", "--", "sh", "-c", "yes | head -c 300000000; sleep 1");
+        while (!Directory.EnumerateFiles(cli["vault/staging"]).Any() && !process.HasExited)
+            Thread.Yield();
+        cli.Shell($"kill -INT {process.Id}");
+        var error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 130, error);
+        Assert.Single(JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray());
+    }
+}

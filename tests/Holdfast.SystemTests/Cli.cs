@@ -1,0 +1,95 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace Holdfast.SystemTests;
+
+sealed record Result(int Status, string Out, string Error)
+{
+    public Result Expect(int status)
+    {
+        Assert.True(Status == status, $"status {Status}, not {status}\n{Out}\n{Error}");
+        return this;
+    }
+}
+
+/// <summary>The program as its users run it, in a folder of the test's own.</summary>
+sealed class Cli : IDisposable
+{
+    public static readonly string Root = FindRoot();
+
+    public Cli()
+    {
+        Folder = Directory.CreateTempSubdirectory("holdfast-system-").FullName;
+        Environment = new() { ["HOLDFAST_STATE_DIR"] = this["state"], ["HOLDFAST_VAULT"] = this["vault"], ["HOLDFAST_KEYS"] = this["keys"] };
+    }
+
+    public string Folder { get; }
+    public Dictionary<string, string> Environment { get; }
+    public string this[string name] => Path.Combine(Folder, name);
+
+    static string FindRoot([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../.."));
+
+    public static bool Has(string program) => System.Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(p => File.Exists(Path.Combine(p, program)));
+
+    public Process Start(params string[] arguments) => StartProgram(Path.Combine(Root, "holdfast"), null, arguments);
+
+    public Process StartProgram(string program, string? folder, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder ?? Folder };
+        foreach (var argument in arguments)
+            start.ArgumentList.Add(argument);
+        foreach (var (name, value) in Environment)
+            start.Environment[name] = value;
+        return Process.Start(start)!;
+    }
+
+    public static Result Finish(Process process, string? input = null)
+    {
+        using (process)
+        {
+            var error = process.StandardError.ReadToEndAsync();
+            var text = process.StandardOutput.ReadToEndAsync();
+            if (input is not null)
+                process.StandardInput.Write(input);
+            process.StandardInput.Close();
+            process.WaitForExit();
+            return new Result(process.ExitCode, text.Result, error.Result);
+        }
+    }
+
+    public Result Run(params string[] arguments) => Finish(Start(arguments));
+
+    public Result Shell(string script) => Finish(StartProgram("bash", Folder, "-c", $"set -e; {script}")).Expect(0);
+
+    public Cli Init(string locked = "1d")
+    {
+        Run("init", this["vault"], "--lock", locked).Expect(0);
+        return this;
+    }
+
+    public void Write(string name, byte[] bytes)
+    {
+        var path = Path.Combine(this["source"], name);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllBytes(path, bytes);
+    }
+
+    public static byte[] Noise(int seed, int length)
+    {
+        var bytes = new byte[length];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            Directory.Delete(Folder, recursive: true);
+        }
+        catch (IOException)
+        {
+            // A child of the test may still hold something; the system cleans its temporary folders.
+        }
+    }
+}

@@ -1,0 +1,243 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+public sealed class CommandTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", Encoding.UTF8.GetBytes("bed 3: obs every hour\n"));
+        cli.Write("scan.dcm", Cli.Noise(1, 900_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        return cli;
+    }
+
+    [Fact]
+    public void Help_and_version_come_at_once_and_name_every_command()
+    {
+        using var cli = new Cli();
+        var help = cli.Run("--help").Expect(0).Out;
+        foreach (var command in new[] { "up", "down", "init", "backup", "snapshots", "ls", "find", "cat", "diff", "restore", "verify", "attest", "expire", "status", "log", "store", "lock", "recovery-kit", "recover-key", "completion" })
+            Assert.Contains($"  {command} ", help, StringComparison.Ordinal);
+        Assert.Matches(@"^\d+\.\d+\.\d+", cli.Run("--version").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_wrong_call_says_how_it_is_called()
+    {
+        using var cli = new Cli();
+        var result = cli.Run("backup", "--no-such-option").Expect(2);
+        Assert.Contains("--help", result.Error, StringComparison.Ordinal);
+        Assert.Equal("", result.Out);
+        cli.Run("frobnicate").Expect(2);
+    }
+
+    [Fact]
+    public void Every_reading_command_works_and_its_json_is_json()
+    {
+        using var cli = Sample();
+        cli.Write("notes/new.txt", Encoding.UTF8.GetBytes("x"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        string[][] calls =
+        [
+            ["snapshots"], ["ls", "latest"], ["ls", "latest", "notes", "-l"], ["ls", "latest", "-r"], ["find", "*.txt"], ["find", "*.none"], ["verify"], ["verify", "--full"], ["verify", "--sample", "50"],
+            ["attest"], ["status"], ["log", "checkpoint"], ["log", "prove", "latest"], ["log", "verify"], ["log", "entries"], ["store", "list"], ["expire", "--dry-run"], ["expire"],
+        ];
+        foreach (var call in calls)
+        {
+            Assert.NotEqual("", cli.Run(call).Expect(0) is var plain ? plain.Out + plain.Error : "");
+            using var json = JsonDocument.Parse(cli.Run([.. call, "--json"]).Expect(0).Out);
+            Assert.Equal(JsonValueKind.Object, json.RootElement.ValueKind);
+        }
+        Assert.Equal("bed 3: obs every hour\n", cli.Run("cat", "latest", "notes/ward.txt").Expect(0).Out);
+        var ids = JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray().Select(s => s.GetProperty("id").GetString()!).ToList();
+        Assert.Equal("+ notes/new.txt\n", cli.Run("diff", ids[0][..10], ids[1][..10]).Expect(0).Out);
+    }
+
+    [Fact]
+    public void Failures_have_their_code_in_json_too()
+    {
+        using var cli = Sample();
+        var result = cli.Run("cat", "latest", "no/such", "--json").Expect(27);
+        Assert.Equal("SnapshotMissing", JsonDocument.Parse(result.Out).RootElement.GetProperty("error").GetProperty("code").GetString());
+        Assert.Contains("what to do:", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Each_bad_input_has_its_own_code()
+    {
+        using var cli = Sample();
+        cli.Run("status", "--vault", cli["nowhere"]).Expect(10);
+        cli.Run("init", cli["vault"], "--keys", cli["other-keys"]).Expect(11);
+        cli.Run("init", cli["v2"], "--keys", cli["keys"]).Expect(11);
+        cli.Run("init", cli["v3"], "--keys", cli["v3/keys"]).Expect(2);
+        cli.Run("init", cli["v2"], "--keys", cli["k2"], "--lock", "1d").Expect(0);
+        cli.Run("snapshots", "--vault", cli["v2"]).Expect(13);
+        cli.Run("backup", cli["source"], "--vault", cli["v2"]).Expect(13);
+        cli.Run("backup", cli["no-such-source"]).Expect(50);
+        cli.Run("restore", "latest", cli["source"]).Expect(53);
+        cli.Run("ls", "ffffffff").Expect(27);
+        File.WriteAllText(cli["keys/opening.secret"], Convert.ToBase64String(new byte[32]) + "\n");
+        cli.Run("snapshots").Expect(12);
+        File.WriteAllText(cli["keys/opening.key"], "nonsense");
+        cli.Run("snapshots").Expect(17);
+        var vault = File.ReadAllText(cli["vault/vault"]);
+        File.WriteAllText(cli["vault/vault"], vault.Replace("vault v1", "vault v2", StringComparison.Ordinal));
+        cli.Run("status").Expect(14);
+        File.WriteAllText(cli["vault/vault"], vault);
+        File.Delete(cli["vault/log/checkpoint"]);
+        cli.Run("status").Expect(41);
+    }
+
+    [Fact]
+    public void A_lock_over_thirty_days_wants_its_date_typed()
+    {
+        using var cli = new Cli();
+        cli.Run("init", cli["vault"], "--lock", "40d").Expect(36);
+        Assert.False(Directory.Exists(cli["vault"]));
+        var date = DateTimeOffset.UtcNow.AddDays(40).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.Run("init", cli["vault"], "--lock", "40d", "--confirm-locked-until", date).Expect(0);
+    }
+
+    [Fact]
+    public void A_lock_is_lengthened_and_a_request_to_shorten_is_refused()
+    {
+        using var cli = Sample();
+        var later = DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.Run("lock", "latest", "--until", later).Expect(0);
+        cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(10).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(30);
+        Assert.Contains("REFUSED", cli.Run("status").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_passphrase_opens_and_a_wrong_one_does_not()
+    {
+        using var cli = new Cli();
+        File.WriteAllText(cli["pass"], "correct horse battery\n");
+        File.WriteAllText(cli["wrong"], "incorrect horse battery\n");
+        cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0);
+        cli.Write("a", [1]);
+        cli.Run("backup", cli["source"]).Expect(0); // no passphrase on the way in
+        cli.Run("snapshots", "--passphrase-file", cli["pass"]).Expect(0);
+        cli.Run("snapshots", "--passphrase-file", cli["wrong"]).Expect(12);
+        Assert.False(File.Exists(cli["keys/opening.secret"]));
+    }
+
+    [Fact]
+    public void Who_holds_the_put_key_alone_backs_up_and_reads_nothing()
+    {
+        using var cli = Sample();
+        Directory.CreateDirectory(cli["agent-keys"]);
+        foreach (var file in new[] { "put.key", "agent.key" })
+            File.Copy(cli[$"keys/{file}"], cli[$"agent-keys/{file}"]);
+        cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["agent-keys"]).Expect(0);
+        foreach (var call in new string[][] { ["snapshots"], ["ls", "latest"], ["cat", "latest", "scan.dcm"], ["restore", "latest", cli["r"]], ["verify", "--full"] })
+            Assert.Equal(17, cli.Run([.. call, "--keys", cli["agent-keys"]]).Status);
+        Assert.DoesNotContain("ward", cli.Run("snapshots", "--keys", "").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Printed_shares_rebuild_the_key_and_the_rebuilt_key_restores()
+    {
+        Assert.SkipUnless(Cli.Has("pdftotext"), "needs pdftotext (poppler-utils) to read the printed pages");
+        using var cli = Sample();
+        cli.Run("recovery-kit", "--threshold", "2", "--shares", "3", "--out", cli["kit.pdf"], "--organisation", "Test Trust").Expect(0);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(cli["kit.pdf"]));
+        var shares = new List<string>();
+        for (var page = 2; page <= 4; page++)
+        {
+            var text = cli.Shell($"pdftotext -layout -f {page} -l {page} kit.pdf -").Out;
+            shares.Add(string.Join('\n', text.Split('\n').Select(l => l.Trim()).Where(l => System.Text.RegularExpressions.Regex.IsMatch(l, "^[1-7]: "))));
+        }
+        File.WriteAllText(cli["s1"], shares[0]);
+        File.WriteAllText(cli["s3"], shares[2]);
+        cli.Run("recover-key", cli["s1"], "--out", cli["k1"]).Expect(70);
+        cli.Run("recover-key", cli["s1"], cli["s3"], "--out", cli["k2"]).Expect(0);
+        cli.Run("restore", "latest", cli["r"], "--keys", cli["k2"]).Expect(0);
+        cli.Shell("diff -r source r");
+    }
+
+    [Fact]
+    public void A_proof_is_checked_on_a_machine_without_vault_and_keys()
+    {
+        using var cli = Sample();
+        cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(0);
+        var key = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("log ", StringComparison.Ordinal))[4..];
+        Directory.Move(cli["vault"], cli["elsewhere"]);
+        Directory.Move(cli["keys"], cli["gone"]);
+        Assert.Contains("The proof holds", cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key).Expect(0).Out, StringComparison.Ordinal);
+        File.WriteAllText(cli["proof"], File.ReadAllText(cli["proof"]).Replace("index 4", "index 5", StringComparison.Ordinal));
+        cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key).Expect(42);
+    }
+
+    [Fact]
+    public void A_log_put_back_shows_at_the_next_command()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault/log old-log");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("rm -r vault/log; cp -a old-log vault/log");
+        cli.Run("status").Expect(40);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(40);
+    }
+
+    [Fact]
+    public void A_stream_is_backed_up_and_a_failed_one_is_not()
+    {
+        using var cli = new Cli().Init();
+        cli.Run("backup", "--stdin", "--name", "dump.sql", "--", "printf", "%s", "select 1;").Expect(0);
+        Assert.Equal("select 1;", cli.Run("cat", "latest", "dump.sql").Expect(0).Out);
+        cli.Run("backup", "--stdin", "--name", "dump.sql", "--", "sh", "-c", "echo half; exit 3").Expect(52);
+        Cli.Finish(cli.Start("backup", "--stdin", "--name", "typed"), "by hand").Expect(0);
+        Assert.Equal("by hand", cli.Run("cat", "latest", "typed").Out);
+        Assert.Equal(2, JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").GetArrayLength());
+    }
+
+    [Fact]
+    public void Up_proves_a_trial_and_down_says_how_it_ends()
+    {
+        using var cli = new Cli();
+        cli.Write("a/b.txt", Encoding.UTF8.GetBytes("hello"));
+        cli.Write("c.bin", Cli.Noise(2, 3_000_000));
+        var first = cli.Run("up", cli["source"], "--base", cli["base"]).Expect(0).Out;
+        foreach (var word in new[] { "TRIAL - NOT PROTECTION", "same disk", "backed up", "verified", "compared byte for byte", "checkpoint", "recovery-kit", "holdfast init", "holdfast down" })
+            Assert.Contains(word, first, StringComparison.Ordinal);
+        Assert.Contains("Going on with the trial", cli.Run("up", cli["source"], "--base", cli["base"]).Expect(0).Out, StringComparison.Ordinal);
+        var vault = Directory.GetDirectories(cli["base/trial-vaults"]).Single();
+        Assert.Contains("TRIAL - NOT PROTECTION", cli.Run("status", "--vault", vault).Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("rm -r", cli.Run("down", cli["source"], "--base", cli["base"]).Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Read_only_media_can_be_read()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount read-only");
+        using var cli = Sample();
+        Directory.CreateDirectory(cli["ro"]);
+        var mounted = Cli.Finish(cli.StartProgram("bash", null, "-c", $"mount --bind '{cli["vault"]}' '{cli["ro"]}' && mount -o remount,ro,bind '{cli["ro"]}'"));
+        Assert.SkipUnless(mounted.Status == 0, "mounting is not allowed here");
+        try
+        {
+            cli.Run("restore", "latest", cli["r"], "--vault", cli["ro"]).Expect(0);
+            cli.Run("verify", "--full", "--vault", cli["ro"]).Expect(0);
+            cli.Run("backup", cli["source"], "--vault", cli["ro"]).Expect(16);
+        }
+        finally
+        {
+            cli.Shell("umount ro");
+        }
+    }
+
+    [Fact]
+    public void A_vault_of_another_user_is_refused_with_a_word_on_access()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = Sample();
+        cli.Shell("chmod 755 .");
+        var result = Cli.Finish(cli.StartProgram("setpriv", "/", "--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "status", "--keys", ""));
+        Assert.SkipWhen(result.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        Assert.True(result.Status is 15, result.Error);
+    }
+}
