@@ -251,8 +251,9 @@ public sealed class ChunkIndex : IDisposable
         var merged = ascending.Take(take).ToList();
         var packs = merged.SelectMany(r => r.Run.Packs).Distinct().Where(p => !_gone.Contains(p.Name)).ToList();
         var numbers = packs.Select((p, i) => (p.Name, i)).ToDictionary(p => p.Name, p => (uint)p.i);
-        var gone = merged.Any(r => r.Run.Packs.Any(p => !numbers.ContainsKey(p.Name)));
-        var count = gone ? MergedEntries(merged, numbers).LongCount() : merged.Sum(r => r.Run.Count);
+        // A pack that was dropped goes; one that two runs name (a crash came between writing a merged run and emptying its parts) comes once.
+        var differs = packs.Count != merged.Sum(r => r.Run.Packs.Length);
+        var count = differs ? MergedEntries(merged, numbers).LongCount() : merged.Sum(r => r.Run.Count);
         Write(FreeSlot(), packs, count, MergedEntries(merged, numbers));
         foreach (var run in merged)
             CacheFile.Empty(SlotPath(run.Slot));
@@ -267,9 +268,12 @@ public sealed class ChunkIndex : IDisposable
             var map = run.Run.Packs.Select(p => numbers.TryGetValue(p.Name, out var n) ? n : (uint?)null).ToArray();
             Next(run.Run.Entries().GetEnumerator(), map);
         }
+        IndexEntry? last = null;
         while (queue.TryDequeue(out var head, out var entry))
         {
-            yield return entry;
+            if (entry != last)
+                yield return entry;
+            last = entry;
             Next(head.Run, head.Map);
         }
 

@@ -1,0 +1,543 @@
+// A reader of Holdfast vaults, written from docs/format.md alone: it shares no code with Holdfast. It rebuilds the opening seed from recovery
+// shares, lists snapshots, and restores names, contents, permissions and times of files, folders and symlinks.
+//
+//   reader list    VAULT SHARE...
+//   reader restore VAULT SNAPSHOT TARGET SHARE...
+//
+// Sections named in comments are those of docs/format.md.
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using Org.BouncyCastle.Crypto.Digests;
+using Org.BouncyCastle.Crypto.Kems;
+using Org.BouncyCastle.Crypto.Parameters;
+using Org.BouncyCastle.Math.EC.Rfc7748;
+using Org.BouncyCastle.Math.EC.Rfc8032;
+
+if (args.Length < 3 || args[0] is not ("list" or "restore"))
+{
+    Console.Error.WriteLine("reader list VAULT SHARE... | reader restore VAULT SNAPSHOT TARGET SHARE...");
+    return 2;
+}
+var restore = args[0] == "restore";
+var reader = new VaultReader(args[1], args.Skip(restore ? 4 : 2).Select(File.ReadAllText));
+foreach (var snapshot in reader.Snapshots)
+{
+    if (!restore)
+        Console.WriteLine($"{snapshot.Id} {Encoding.UTF8.GetString(snapshot.SourceName)} {snapshot.Files} files");
+    else if (snapshot.Id.StartsWith(args[2], StringComparison.Ordinal))
+        Console.WriteLine($"{reader.Restore(snapshot, args[3])} entries restored");
+}
+return 0;
+
+sealed record Snapshot(string Id, byte[] SourceName, ulong Files, byte[] Domain, byte[] RootDigest, int RootLevel);
+
+sealed record Frame(long Offset, int Stored, int Payload, int Codec, int[] Chunks);
+
+sealed record Pack(string File, byte[] Key, Frame[] Frames);
+
+/// <summary>Integers little-endian, var and bytes as in section 2.</summary>
+sealed class In(byte[] data)
+{
+    int _at;
+
+    public bool IsEmpty => _at == data.Length;
+    public byte[] Raw(int n) => data[_at..(_at += n)];
+    public byte U8() => Raw(1)[0];
+    public uint U32() => BinaryPrimitives.ReadUInt32LittleEndian(Raw(4));
+    public ulong U64() => BinaryPrimitives.ReadUInt64LittleEndian(Raw(8));
+    public byte[] Bytes() => Raw((int)Var());
+
+    public ulong Var()
+    {
+        ulong value = 0;
+        for (var shift = 0; ; shift += 7)
+        {
+            var b = U8();
+            value |= (ulong)(b & 0x7F) << shift;
+            if (b < 0x80)
+                return value;
+        }
+    }
+
+    public long SVar()
+    {
+        var z = Var();
+        return (long)(z >> 1) ^ -(long)(z & 1);
+    }
+}
+
+sealed class VaultReader
+{
+    static readonly byte[] Zero = new byte[12];
+
+    readonly string _folder;
+    readonly byte[] _vault;
+    readonly Dictionary<uint, byte[]> _seeds = [];
+    readonly Dictionary<string, (byte[] Index, List<(uint Generation, byte[] Key)> Dedup)> _domains = [];
+    readonly Dictionary<string, (byte[] Domain, byte Class, byte[] Source, uint Epoch)> _sealing = [];
+    readonly Dictionary<string, (Pack Pack, int Number)> _places = [];
+    readonly Dictionary<string, byte[]> _secrets = [];
+
+    public List<Snapshot> Snapshots { get; } = [];
+
+    public VaultReader(string folder, IEnumerable<string> shareTexts)
+    {
+        _folder = folder;
+        // Section 13.3: shares, Lagrange at 0.
+        var shares = shareTexts.Select(ReadShare).DistinctBy(s => s[29]).ToList();
+        _vault = shares[0][..16];
+        var epoch = BinaryPrimitives.ReadUInt32LittleEndian(shares[0].AsSpan(16));
+        shares = [.. shares.Take(shares[0][28])];
+        var seed = new byte[32];
+        foreach (var share in shares)
+        {
+            byte weight = 1;
+            foreach (var other in shares.Where(o => o[29] != share[29]))
+                weight = Mul(weight, Mul(other[29], Inverse((byte)(share[29] ^ other[29]))));
+            for (var i = 0; i < 32; i++)
+                seed[i] ^= Mul(weight, share[35 + i]);
+        }
+        Check(Derive(seed, "seed-check", [.. _vault, .. U32(epoch)], 4).AsSpan().SequenceEqual(shares[0].AsSpan(31, 4)), "the shares do not give the seed");
+        _seeds[epoch] = seed;
+
+        var leaves = ReadLog();
+        // Sections 15, 5.4: the newest key epoch leaf names the keyring.
+        OpenKeyring(ReadObject(leaves.Last(l => l[1] == 11)[68..100], 3));
+        ReadPacks();
+        var agents = leaves.Where(l => l[1] == 9).Select(l => new In(ReadObject(l[68..100], 9))).ToDictionary(
+            e => { e.Raw(33); return Hex(e.Raw(16)); }, e => { e.U32(); return e.Raw(32); });
+        foreach (var leaf in leaves.Where(l => l[1] == 2))
+            ReadSnapshot(leaf, agents);
+    }
+
+    static void Check(bool claim, string what)
+    {
+        if (!claim)
+            throw new InvalidDataException(what);
+    }
+
+    static string Hex(byte[] bytes) => Convert.ToHexStringLower(bytes);
+    static byte[] U32(uint value) => BitConverter.GetBytes(value);
+    static byte[] Label(string word) => Encoding.ASCII.GetBytes("holdfast/v1/" + word);
+    static byte[] Sha(params byte[][] parts) => SHA256.HashData(parts.SelectMany(p => p).ToArray());
+
+    // Section 1.
+    static byte[] Derive(byte[] key, string label, byte[] context, int n) => HKDF.DeriveKey(HashAlgorithmName.SHA256, key, n, Label(label), context);
+
+    static byte[]? Open(byte[] key, byte[] nonce, byte[] aad, byte[] stored)
+    {
+        using var gcm = new AesGcm(key, 16);
+        var plain = new byte[stored.Length - 16];
+        try
+        {
+            gcm.Decrypt(nonce, stored.AsSpan(0, plain.Length), stored.AsSpan(plain.Length), plain, aad);
+            return plain;
+        }
+        catch (AuthenticationTagMismatchException)
+        {
+            return null;
+        }
+    }
+
+    static byte Mul(byte a, byte b)
+    {
+        int product = 0, x = a;
+        for (var bit = 0; bit < 8; bit++)
+        {
+            if ((b >> bit & 1) != 0)
+                product ^= x;
+            x = x << 1 ^ (x > 127 ? 0x11B : 0);
+        }
+        return (byte)product;
+    }
+
+    static byte Inverse(byte a) => (byte)Enumerable.Range(1, 255).First(i => Mul(a, (byte)i) == 1);
+
+    static byte[] ReadShare(string text)
+    {
+        const string alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        var bits = new List<int>();
+        foreach (var line in text.Split('\n').Select(l => l.Trim()).Where(l => l.Length > 2 && l[1] == ':' && char.IsAsciiDigit(l[0])))
+        {
+            var symbols = line[2..].ToUpperInvariant().Replace('O', '0').Replace('I', '1').Replace('L', '1').Where(alphabet.Contains).Select(c => alphabet.IndexOf(c)).ToList();
+            Check(symbols.Count == 20, "a line of a share has 20 characters");
+            bits.AddRange(symbols.Take(16).SelectMany(s => Enumerable.Range(0, 5).Select(b => s >> (4 - b) & 1)));
+        }
+        var share = bits.Chunk(8).Select(c => (byte)c.Aggregate(0, (v, b) => v << 1 | b)).ToArray();
+        Check(share.Length == 70 && Sha(Label("share-check"), share[..67]).AsSpan(0, 3).SequenceEqual(share.AsSpan(67)), "a share is mistyped");
+        return share;
+    }
+
+    /// <summary>Section 11: every leaf, checked against the signed root.</summary>
+    List<byte[]> ReadLog()
+    {
+        var key = File.ReadLines(Path.Combine(_folder, "vault")).Single(l => l.StartsWith("log ", StringComparison.Ordinal))[4..].Split('+', 3);
+        var note = File.ReadAllText(Path.Combine(_folder, "log/checkpoint"));
+        var end = note.IndexOf("\n\n", StringComparison.Ordinal) + 1;
+        var lines = note[..end].Split('\n');
+        var signature = note[end..].Split('\n').First(l => l.StartsWith($"— {key[0]} ", StringComparison.Ordinal)).Split(' ')[2];
+        Check(Ed25519.Verify(Convert.FromBase64String(signature), 4, Convert.FromBase64String(key[2]), 1, Encoding.UTF8.GetBytes(note[..end]), 0, Encoding.UTF8.GetByteCount(note[..end])), "the checkpoint is not signed by the log's key");
+        var size = int.Parse(lines[1], System.Globalization.CultureInfo.InvariantCulture);
+        var leaves = new List<byte[]>();
+        for (var bundle = 0; leaves.Count < size; bundle++)
+        {
+            var width = Math.Min(256, size - bundle * 256);
+            var name = (bundle % 1000).ToString("d3", null);
+            for (var rest = bundle / 1000; rest > 0; rest /= 1000)
+                name = $"x{rest % 1000:d3}/{name}";
+            var bytes = File.ReadAllBytes(Path.Combine(_folder, "log/tile/entries", width == 256 ? name : $"{name}.p/{width}")).AsSpan();
+            for (var i = 0; i < width; i++)
+            {
+                var length = BinaryPrimitives.ReadUInt16BigEndian(bytes);
+                leaves.Add(bytes.Slice(2, length).ToArray());
+                bytes = bytes[(2 + length)..];
+            }
+        }
+        Check(Convert.ToBase64String(Root([.. leaves.Select(l => Sha([0], l))])) == lines[2], "the leaves do not give the signed root");
+        return leaves;
+    }
+
+    static byte[] Root(byte[][] hashes)
+    {
+        if (hashes.Length == 1)
+            return hashes[0];
+        var split = 1;
+        while (split * 2 < hashes.Length)
+            split *= 2;
+        return Sha([1], Root(hashes[..split]), Root(hashes[split..]));
+    }
+
+    /// <summary>Sections 3 and 4: the object's body.</summary>
+    byte[] ReadObject(byte[] name, int type) => ReadObject(name, type, out _);
+
+    byte[] ReadObject(byte[] name, int type, out byte[] domain)
+    {
+        var bytes = File.ReadAllBytes(Path.Combine(_folder, "objects", Hex(name)[..2], Hex(name)));
+        Check(SHA256.HashData(bytes).AsSpan().SequenceEqual(name), "an object does not have its name");
+        Header(bytes, type);
+        domain = bytes[40..56];
+        return bytes[64..];
+    }
+
+    void Header(byte[] bytes, int type) => Check(Encoding.ASCII.GetString(bytes, 0, 8) == "HOLDFAST" && bytes[8] == 1 && bytes[9] == 0 && bytes[10] == 1 && bytes[11] == type
+        && BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(20)) == 0 && bytes.AsSpan(24, 16).SequenceEqual(_vault), "newer format, or another vault");
+
+    /// <summary>X-Wing (draft-connolly-cfrg-xwing-kem): the shared secret of a ciphertext.</summary>
+    static byte[] Decapsulate(byte[] seed, byte[] ciphertext, out byte[] publicKey)
+    {
+        var shake = new ShakeDigest(256);
+        shake.BlockUpdate(seed, 0, 32);
+        var expanded = new byte[96];
+        shake.OutputFinal(expanded, 0, 96);
+        var kem = MLKemPrivateKeyParameters.FromSeed(MLKemParameters.ml_kem_768, expanded[..64]);
+        var x = expanded[64..];
+        var publicX = new byte[32];
+        X25519.GeneratePublicKey(x, 0, publicX, 0);
+        publicKey = [.. kem.GetPublicKey().GetEncoded(), .. publicX];
+        if (ciphertext.Length == 0)
+            return [];
+        var decapsulator = new MLKemDecapsulator(MLKemParameters.ml_kem_768);
+        decapsulator.Init(kem);
+        var secretM = new byte[32];
+        decapsulator.Decapsulate(ciphertext, 0, 1088, secretM, 0, 32);
+        var secretX = new byte[32];
+        X25519.CalculateAgreement(x, 0, ciphertext, 1088, secretX, 0);
+        var sha3 = new Sha3Digest(256);
+        foreach (var part in new[] { secretM, secretX, ciphertext[1088..], publicX, [0x5C, 0x2E, 0x2F, 0x2F, 0x5E, 0x5C] })
+            sha3.BlockUpdate(part, 0, part.Length);
+        var shared = new byte[32];
+        sha3.DoFinal(shared, 0);
+        return shared;
+    }
+
+    /// <summary>Sections 5.2 to 5.4.</summary>
+    void OpenKeyring(byte[] body)
+    {
+        var r = new In(body);
+        r.Raw(32);
+        var epoch = r.U32();
+        r.U64();
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var (domain, keyClass, source, keyEpoch, key) = (r.Raw(16), r.U8(), r.Raw(16), r.U32(), r.Raw(1216));
+            _sealing[Hex(Sha(Label("sealing-key-id"), key)[..16])] = (domain, keyClass, source, keyEpoch);
+        }
+        var box = r.Bytes();
+        byte[] context = [.. _vault, .. U32(epoch)];
+        var shared = Decapsulate(Derive(_seeds[epoch], "keyring-seed", context, 32), box[..1120], out _);
+        var secret = Open(Derive(shared, "keyring", context, 32), Zero, [.. Label("keyring"), .. context], box[1120..]);
+        Check(secret is not null, "the seed does not open the keyring");
+        r = new In(secret!);
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var (id, index) = (r.Raw(16), r.Raw(32));
+            r.Raw(16);
+            var dedup = new List<(uint, byte[])>();
+            for (var g = r.Var(); g > 0; g--)
+                dedup.Insert(0, (r.U32(), r.Raw(32)));
+            _domains[Hex(id)] = (index, dedup);
+        }
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var earlier = r.U32();
+            _seeds[earlier] = r.Raw(32);
+        }
+    }
+
+    /// <summary>Section 5.5.</summary>
+    byte[] SessionKey(byte[] domain, byte keyClass, uint epoch, byte[] session, byte[] keyId, byte[] ciphertext)
+    {
+        var cached = Hex(ciphertext[..32]);
+        if (_secrets.TryGetValue(cached, out var known))
+            return known;
+        var (d, c, source, e) = _sealing[Hex(keyId)];
+        var shared = Decapsulate(Derive(_seeds[e], "sealing-seed", [.. _vault, .. U32(e), .. d, c, .. source], 32), ciphertext, out _);
+        return _secrets[cached] = Derive(shared, "session", [.. _vault, .. domain, keyClass, .. U32(epoch), .. session, .. keyId], 32);
+    }
+
+    /// <summary>Section 7: footers give every chunk's place.</summary>
+    void ReadPacks()
+    {
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(_folder, "packs"), "*", SearchOption.AllDirectories))
+        {
+            var bytes = File.ReadAllBytes(file);
+            Header(bytes, 1);
+            Check(Hex(SHA256.HashData(bytes)) == Path.GetFileName(file).Split('.')[0], "a pack does not have its name");
+            var (domain, keyClass, epoch) = (bytes[40..56], bytes[64], BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(68)));
+            var (session, salt, keyId, ciphertext) = (bytes[96..112], bytes[112..128], bytes[128..144], bytes[144..1264]);
+            var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
+            var stored = bytes[(bytes.Length - 16 - length)..^16];
+            var footer = Open(Derive(_domains[Hex(domain)].Index, "footer", salt, 32), Zero, [.. Label("footer"), .. bytes[..144]], stored);
+            Check(footer is not null, "a footer does not open");
+            var r = new In(footer!);
+            var frames = new Frame[r.Var()];
+            long at = 1280;
+            for (var f = 0; f < frames.Length; f++)
+            {
+                var (storedLength, payload, codec) = ((int)r.Var(), (int)r.Var(), r.U8());
+                var chunks = new int[r.Var()];
+                for (var c = 0; c < chunks.Length; c++)
+                    chunks[c] = (int)r.Var();
+                frames[f] = new Frame(at, storedLength, payload, codec, chunks);
+                at += storedLength;
+            }
+            var pack = new Pack(file, Derive(SessionKey(domain, keyClass, epoch, session, keyId, ciphertext), "pack", salt, 32), frames);
+            for (var i = 0; i < frames.Sum(f => f.Chunks.Length); i++)
+                _places[Hex(r.Raw(32))] = (pack, i);
+        }
+    }
+
+    /// <summary>Section 6.1 and 7.2: a chunk by its digest.</summary>
+    byte[] Chunk(byte[] domain, byte keyClass, byte[] digest)
+    {
+        foreach (var (_, key) in _domains[Hex(domain)].Dedup)
+        {
+            if (!_places.TryGetValue(Hex(HMACSHA256.HashData(key, (byte[])[.. Label("chunk-id"), keyClass, .. digest])), out var place))
+                continue;
+            var (number, index) = (place.Number, 0);
+            while (number >= place.Pack.Frames[index].Chunks.Length)
+                number -= place.Pack.Frames[index++].Chunks.Length;
+            var frame = place.Pack.Frames[index];
+            using var file = File.OpenRead(place.Pack.File);
+            file.Position = frame.Offset;
+            var stored = new byte[frame.Stored];
+            file.ReadExactly(stored);
+            var nonce = new byte[12];
+            BinaryPrimitives.WriteUInt64LittleEndian(nonce.AsSpan(4), (ulong)index);
+            var payload = Open(place.Pack.Key, nonce, Label("frame"), stored) ?? throw new InvalidDataException("a frame does not open");
+            if (frame.Codec == 1)
+            {
+                using var zstd = new ZstdNet.Decompressor();
+                payload = zstd.Unwrap(payload, frame.Payload);
+            }
+            var start = frame.Chunks.Take(number).Sum();
+            var chunk = payload[start..(start + frame.Chunks[number])];
+            Check(SHA256.HashData(chunk).AsSpan().SequenceEqual(digest), "a chunk is not what its digest says");
+            return chunk;
+        }
+        throw new InvalidDataException("a chunk is in no pack");
+    }
+
+    /// <summary>Section 10.</summary>
+    void ReadSnapshot(byte[] leaf, Dictionary<string, byte[]> agents)
+    {
+        var r = new In(ReadObject(leaf[68..100], 2, out var domain));
+        r.Raw(32);
+        var (id, source, agent, session) = (r.Raw(16), r.Raw(16), r.Raw(16), r.Raw(16));
+        r.Raw(20);
+        var epoch = r.U32();
+        var clientTime = r.Raw(8);
+        r.Raw(32);
+        var (contentRoot, parentRoot) = (r.Raw(32), r.Raw(32));
+        var (entries, files, logical) = (r.Raw(8), r.U64(), r.Raw(8));
+        r.Raw(8 + 32 + 8 + 8 + 1);
+        for (var n = r.Var(); n > 0; n--)
+        {
+            r.Raw(32);
+            r.Var();
+        }
+        r.Raw((int)r.Var() * 32);
+        byte[]? tree = null;
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var (number, keyId, ciphertext, stored) = (r.U8(), r.Raw(16), r.Bytes(), r.Bytes());
+            if (number == 1)
+            {
+                var key = Derive(SessionKey(domain, 2, epoch, session, keyId, ciphertext), "section", [1, .. id], 32);
+                tree = Open(key, Zero, [.. Label("section"), 1, .. id], stored);
+            }
+        }
+        var signed = (byte[])[.. Label("snapshot-signature"), .. _vault, .. domain, .. source, .. session, .. id, .. contentRoot, .. parentRoot, .. clientTime, .. entries, .. logical];
+        var isSigned = false;
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var (role, signer, algorithm, signature) = (r.U8(), r.Raw(16), r.U8(), r.Bytes());
+            isSigned |= role == 1 && algorithm == 1 && Hex(signer) == Hex(agent) && agents.TryGetValue(Hex(agent), out var key) && Ed25519.Verify(signature, 0, key, 0, signed, 0, signed.Length);
+        }
+        Check(isSigned && tree is not null, "a snapshot is not signed by its agent, or does not open");
+        r = new In(tree!);
+        var (rootSalt, rootDigest) = (r.Raw(32), r.Raw(32));
+        r.Var();
+        var level = r.U8();
+        Check(Sha(Label("content-root"), rootSalt, _vault, domain, source, session, id, parentRoot, rootDigest).AsSpan().SequenceEqual(contentRoot), "the tree is not the one that was signed");
+        Snapshots.Add(new Snapshot(Hex(id), r.Bytes(), files, domain, rootDigest, level));
+    }
+
+    public int Restore(Snapshot snapshot, string target)
+    {
+        var folders = new List<(string Path, DateTime Time, uint Mode)>();
+        var count = Node(snapshot, snapshot.RootDigest, snapshot.RootLevel, target, folders);
+        foreach (var (path, time, mode) in Enumerable.Reverse(folders))
+        {
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(path, (UnixFileMode)mode);
+            Directory.SetLastWriteTimeUtc(path, time);
+        }
+        return count;
+    }
+
+    int Node(Snapshot snapshot, byte[] digest, int level, string target, List<(string, DateTime, uint)> folders)
+    {
+        var r = new In(Chunk(snapshot.Domain, 2, digest));
+        Check(r.U8() == level, "a node has another level");
+        if (level == 0)
+            return Rows(snapshot, r, target, folders);
+        var count = 0;
+        for (var n = r.Var(); n > 0; n--)
+        {
+            var child = r.Raw(32);
+            r.Var();
+            r.Var();
+            r.Var();
+            r.Bytes();
+            count += Node(snapshot, child, level - 1, target, folders);
+        }
+        return count;
+    }
+
+    /// <summary>Section 9.1: columns.</summary>
+    int Rows(Snapshot snapshot, In r, string target, List<(string, DateTime, uint)> folders)
+    {
+        var n = (int)r.Var();
+        var paths = new byte[n][];
+        for (var i = 0; i < n; i++)
+        {
+            var shared = (int)r.Var();
+            paths[i] = [.. i == 0 ? [] : paths[i - 1][..shared], .. r.Bytes()];
+        }
+        var kinds = r.Raw(n);
+        var flags = r.Raw(n);
+        var owners = new (ulong Mode, ulong Uid, ulong Gid)[r.Var()];
+        for (var i = 0; i < owners.Length; i++)
+            owners[i] = (r.Var(), r.Var(), r.Var());
+        T[] Column<T>(Func<int, T> read) => [.. Enumerable.Range(0, n).Select(read)];
+        var modes = Column(_ => owners[r.Var()].Mode);
+        long second = 0;
+        var seconds = Column(_ => second += r.SVar());
+        var nanoseconds = Column(_ => r.Var());
+        var sizes = Column(i => kinds[i] == 1 ? (long)r.Var() : 0);
+        var digests = Column(i => (flags[i] & 1) != 0 ? r.Raw(32) : null);
+        var chunks = Column(i => (flags[i] & 2) != 0 ? ReadChunks(snapshot, r) : null);
+        var extents = Column(i =>
+        {
+            if ((flags[i] & 4) == 0)
+                return null;
+            long end = 0;
+            var list = new (long Offset, long Length)[r.Var()];
+            for (var e = 0; e < list.Length; e++)
+            {
+                list[e] = (end + (long)r.Var(), (long)r.Var());
+                end = list[e].Offset + list[e].Length;
+            }
+            return list;
+        });
+        Column(i => (flags[i] & 8) != 0 ? r.Var() + r.Var() + r.Var() : 0);
+        var targets = Column(i => kinds[i] == 3 ? r.Bytes() : null);
+        Column(i => kinds[i] is 5 or 6 ? r.Var() + r.Var() : 0);
+        Column(i => (flags[i] & 16) != 0 ? r.Bytes() : null);
+        Check(r.Var() == 0 && r.IsEmpty, "a node has more than this version knows");
+
+        for (var i = 0; i < n; i++)
+        {
+            var name = Encoding.UTF8.GetString(paths[i]);
+            Check(!name.Split('/').Any(c => c is "." or "..") && !name.StartsWith('/'), "a path leads outside");
+            var path = Path.Combine(target, name);
+            var time = DateTime.UnixEpoch.AddSeconds(seconds[i]).AddTicks((long)nanoseconds[i] / 100);
+            if (kinds[i] == 2)
+            {
+                Directory.CreateDirectory(path);
+                folders.Add((path, time, (uint)modes[i]));
+            }
+            else if (kinds[i] == 3)
+            {
+                File.CreateSymbolicLink(path, Encoding.UTF8.GetString(targets[i]!));
+            }
+            else if (kinds[i] == 1)
+            {
+                using (var file = File.Create(path))
+                {
+                    file.SetLength(sizes[i]);
+                    var joined = (chunks[i] ?? (sizes[i] > 0 && extents[i] is null ? [digests[i]!] : [])).SelectMany(d => Chunk(snapshot.Domain, 1, d)).ToArray();
+                    var at = 0;
+                    foreach (var (offset, length) in extents[i] ?? [(0, joined.Length)])
+                    {
+                        file.Position = offset;
+                        file.Write(joined, at, (int)length);
+                        at += (int)length;
+                    }
+                }
+                if (!OperatingSystem.IsWindows())
+                    File.SetUnixFileMode(path, (UnixFileMode)modes[i]);
+                File.SetLastWriteTimeUtc(path, time);
+            }
+        }
+        return n;
+    }
+
+    /// <summary>Sections 9.1 and 14.1.</summary>
+    List<byte[]> ReadChunks(Snapshot snapshot, In r)
+    {
+        var list = new List<byte[]>();
+        var count = r.Var();
+        for (var c = count; c > 0; c--)
+        {
+            r.Var();
+            list.Add(r.Raw(32));
+        }
+        if (count > 0)
+            return list;
+        r.Var();
+        for (var l = r.Var(); l > 0; l--)
+        {
+            var part = new In(Chunk(snapshot.Domain, 2, r.Raw(32)));
+            r.Var();
+            while (!part.IsEmpty)
+            {
+                part.Var();
+                list.Add(part.Raw(32));
+            }
+        }
+        return list;
+    }
+}
