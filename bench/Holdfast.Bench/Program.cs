@@ -1,1 +1,91 @@
-return 0;
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using Holdfast.Core;
+using Holdfast.Core.Index;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Bench;
+
+/// <summary>Benchmarks of single parts; whole runs beside the peers are in bench/peers.</summary>
+static class Program
+{
+    static int Main(string[] arguments)
+    {
+        switch (arguments)
+        {
+            case ["index", var millions, var folder]:
+                Index(long.Parse(millions, CultureInfo.InvariantCulture) * 1_000_000, folder);
+                return 0;
+            case ["pack-set", var packs]:
+                PackSets(int.Parse(packs, CultureInfo.InvariantCulture));
+                return 0;
+            default:
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS");
+                return 2;
+        }
+    }
+
+    /// <summary>The n-th id of the generated index, ascending in n; odd ones between are not there.</summary>
+    static UInt128 Id(long n, long count) => (UInt128)(ulong)((double)n / count * ulong.MaxValue) << 64 | (ulong)n << 1;
+
+    static void Index(long count, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        var vault = Id16.New();
+        using var domain = DomainKeys.Create();
+        var path = Path.Combine(folder, "run-00");
+        var clock = Stopwatch.StartNew();
+        var packs = (int)(count / 600) + 1; // chunks of about 110 KiB in packs of 64 MiB
+        var table = Enumerable.Range(0, packs).Select(p => new IndexedPack(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), KeyClass.Content)).ToList();
+        using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+        {
+            var writer = new IndexRunWriter(file, vault, domain.Domain, domain.Generation, table, count);
+            for (long n = 0; n < count; n++)
+                writer.Add(new IndexEntry(Id(n, count), (uint)(n / 600), (uint)(n % 600)));
+            writer.Finish();
+        }
+        table.Clear();
+        Print("written", clock.Elapsed.TotalSeconds, "s", count);
+        GC.Collect();
+        var before = GC.GetTotalMemory(true);
+        clock.Restart();
+        using var index = ChunkIndex.Open(folder, vault, domain);
+        Print("opened", clock.Elapsed.TotalSeconds, "s", count);
+        Print("resident by its own count", index.ResidentBytes / 1048576.0, "MiB", count);
+        Print("managed memory it added", (GC.GetTotalMemory(true) - before) / 1048576.0, "MiB", count);
+        var random = new Random(1);
+        const int lookups = 300_000;
+        foreach (var (name, odd) in new[] { ("hits", 0UL), ("misses", 1UL) })
+        {
+            var found = 0;
+            clock.Restart();
+            for (var i = 0; i < lookups; i++)
+                found += index.TryFind(Id(random.NextInt64(count), count) | odd, out _) ? 1 : 0;
+            Print($"{name}: a second", lookups / clock.Elapsed.TotalSeconds, "lookups", count);
+            if (found != (odd == 0 ? lookups : 0))
+                throw new InvalidOperationException($"{found} of {lookups} found");
+        }
+        Print("peak resident set of the process", Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0, "MiB", count);
+    }
+
+    static void PackSets(int count)
+    {
+        var packs = Enumerable.Range(0, count).Select(p => new PackRef(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), 64 << 20)).ToList();
+        var clock = Stopwatch.StartNew();
+        var set = new PackSet(packs);
+        Print("made and rooted", clock.Elapsed.TotalMilliseconds, "ms", count);
+        clock.Restart();
+        var next = new PackSet(packs.Skip(100).Append(new PackRef(new Hash32(SHA256.HashData("new"u8)), 65_536)));
+        var delta = next.DeltaFrom(set);
+        Print("difference told", clock.Elapsed.TotalMilliseconds, "ms", count);
+        clock.Restart();
+        if (set.Apply(delta)?.Root != next.Root)
+            throw new InvalidOperationException("the difference does not lead there");
+        Print("difference checked", clock.Elapsed.TotalMilliseconds, "ms", count);
+    }
+
+    static void Print(string what, double value, string unit, long count) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count,12:#,0}  {what,-34} {value,12:#,0.00} {unit}"));
+}

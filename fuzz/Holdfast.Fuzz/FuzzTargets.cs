@@ -49,6 +49,7 @@ public static class FuzzTargets
         new("opening-key-file", () => [OpeningKeyFile.Create(Vault, 1).AddRawKey(new byte[32], new byte[32]).ToArray()], b => OpeningKeyFile.TryParse(b, out _)),
         new("put-key", () => [Put()], b => Accepts(() => PutKey.Parse(b).Dispose())),
         new("agent-key", () => [Agent()], b => Accepts(() => AgentKey.Parse(b).Dispose())),
+        new("scoped-key", () => [Scoped()], b => Accepts(() => ScopedKeys.Parse(b).Dispose())),
         new("recovery-share", () => [Share()], b => RecoveryShare.TryParse(Encoding.UTF8.GetString(b), out _, out _)),
         new("checkpoint", () => [Encoding.UTF8.GetBytes(SignedCheckpoint().Note)], b => Checkpoint.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("proof", () => [Encoding.UTF8.GetBytes(new LogProof([1, 2], 0, [Hash], SignedCheckpoint()).ToString())], b => LogProof.TryParse(Encoding.UTF8.GetString(b), out _)),
@@ -256,6 +257,13 @@ public static class FuzzTargets
     {
         using var agent = AgentKey.Create(Vault);
         return agent.ToText();
+    }
+
+    static byte[] Scoped()
+    {
+        using var scoped = new ScopedKeys(Vault, Vault, KeyClass.Tree, 1, [DomainKeys.Create()], new Dictionary<Id16, SecretBytes> { [Vault] = SecretBytes.Random(32) },
+            new Dictionary<Id16, SecretBytes> { [Vault] = SecretBytes.Random(32) });
+        return scoped.ToText();
     }
 
     static byte[] Share() => Encoding.UTF8.GetBytes(RecoveryShares.Split(new byte[32], Vault, 1, 2, 3)[0].ToText());

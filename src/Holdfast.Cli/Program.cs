@@ -18,7 +18,7 @@ static class Program
         {
             UpCommand.Create(), DownCommand.Create(), InitCommand.Create(), BackupCommand.Create(), SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(),
             CatCommand.Create(), DiffCommand.Create(), RestoreCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), StatusCommand.Create(), LockCommand.Create(),
-            ExpireCommand.Create(), LogCommand.Create(), StoreCommand.Create(), RecoveryKitCommand.Create(), RecoverKeyCommand.Create(), CompletionCommand.Create(),
+            ExpireCommand.Create(), LogCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), RecoveryKitCommand.Create(), RecoverKeyCommand.Create(), CompletionCommand.Create(),
         })
             root.Subcommands.Add(command);
         using var interrupt = Interrupt.Listen();

@@ -118,6 +118,81 @@ public sealed class Vault : IDisposable
         return OpeningKeys.Open(keyring!, seed);
     }
 
+    /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
+    /// <param name="keys">Of the newest epoch.</param>
+    /// <param name="put">A put key, which gets the new public keys.</param>
+    /// <returns>The new opening seed, its epoch, and the put key that goes on with it.</returns>
+    public (SecretBytes Seed, uint Epoch, PutKey Put) Rotate(OpeningKeys keys, PutKey put)
+    {
+        var epoch = keys.Keyring.Epoch + 1;
+        var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        var fresh = keys.Keyring.SealingKeys.Select(k => (k.Domain, k.Class, k.Source)).Distinct().Select(k => SealingKey.Create(seed, Id, epoch, k.Domain, k.Class, k.Source)).ToList();
+        List<SealingKey> all = [.. keys.Keyring.SealingKeys, .. fresh];
+        var keyring = Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds);
+        Keeper.Record(LeafType.KeyEpoch, Id16.New(), Id16.None, epoch, 0, 0, keyring);
+        return (seed, epoch, put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
+    }
+
+    /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>
+    public (PutKey Put, AgentKey Agent) IssueKeys(OpeningKeys keys)
+    {
+        var domain = keys.Domains.First();
+        var agent = AgentKey.Create(Id);
+        var writer = Id16.New();
+        Keeper.Record(LeafType.AgentEnrolled, agent.Agent, Id16.None, 1, 0, 0,
+            new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain).ToArray());
+        Keeper.Record(LeafType.WriterEnrolled, writer, Id16.None, 1, 0, 1,
+            new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain).ToArray());
+        return (new PutKey(Id, Keeper.File.LogKey, Copy(domain), [.. keys.Keyring.SealingKeys.Where(k => k.Domain == domain.Domain)], writer, 1), agent);
+    }
+
+    /// <summary>Cuts a key for an unattended job and logs that it is out.</summary>
+    /// <param name="keys">What it is cut from.</param>
+    /// <param name="keyClass">What it opens.</param>
+    /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>
+    /// <param name="expiry">When it should be replaced, seconds since 1970.</param>
+    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry)
+    {
+        var seeds = new Dictionary<Id16, SecretBytes>();
+        var sessions = new Dictionary<Id16, SecretBytes>();
+        var packs = 0L;
+        foreach (var record in State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && (source is null || s.Source == source)))
+        {
+            if (source is not null && record.Object!.Section(keyClass == KeyClass.Tree ? SnapshotSection.Tree : SnapshotSection.Features) is { } section && keyClass != KeyClass.Content)
+                Keep(new SessionSeal(record.Object.Domain, keyClass, record.Object.KeyEpoch, record.Object.Session, section.SealingKeyId, section.Ciphertext));
+        }
+        var names = source is null
+            ? Keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => p.Name)
+            : State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name);
+        foreach (var name in names.Distinct())
+        {
+            using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
+            if (pack.Header.Seal.Class != keyClass)
+                continue;
+            packs++;
+            if (source is not null)
+                Keep(pack.Header.Seal);
+        }
+        if (source is null)
+        {
+            foreach (var key in keys.Keyring.SealingKeys.Where(k => k.Class == keyClass && keys.Seeds.ContainsKey(k.Epoch)))
+                seeds[key.KeyId] = SealingKey.Seed(keys.Seeds[key.Epoch], Id, key.Epoch, key.Domain, key.Class, key.Source);
+        }
+        var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, sessions);
+        Keeper.Record(LeafType.ScopedKey, scoped.Key, Id16.None, (ulong)keyClass, expiry, (ulong)packs);
+        return scoped;
+
+        void Keep(SessionSeal seal) => sessions.TryAdd(ScopedKeys.NameOf(seal), new SecretBytes(keys.SessionKey(seal).Span));
+    }
+
+    static DomainKeys Copy(DomainKeys domain)
+    {
+        var bytes = new Codec.ByteWriter();
+        domain.Write(bytes);
+        var reader = new Codec.ByteReader(bytes.Span);
+        return DomainKeys.TryRead(ref reader, out var copy) ? copy! : throw new InvalidOperationException("Domain keys read what they write.");
+    }
+
     /// <summary>Finds a snapshot by id, by the first letters of its id, or as "latest"; of one source where a name is given.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>.</exception>
     public SnapshotRecord Find(string which, Id16? source = null)
@@ -143,7 +218,7 @@ public sealed class Vault : IDisposable
     static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
 
     /// <summary>All rows of a snapshot in tree order; each batch holds until the next.</summary>
-    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, OpeningKeys keys, CancellationToken ct)
+    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct)
     {
         var tree = Describe(record, keys);
         var domain = keys.Domain(record.Object!.Domain);
@@ -155,7 +230,7 @@ public sealed class Vault : IDisposable
 
     /// <summary>Writes a file's content to a stream.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file.</exception>
-    public void Cat(SnapshotRecord record, OpeningKeys keys, byte[] path, Stream output, CancellationToken ct)
+    public void Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct)
     {
         var tree = Describe(record, keys);
         var domain = keys.Domain(record.Object!.Domain);
@@ -178,14 +253,15 @@ public sealed class Vault : IDisposable
         throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no such file in the snapshot.", "`holdfast ls` and `holdfast find` show what it has; paths are relative to the source's root.");
     }
 
-    public RestoreResult Restore(SnapshotRecord record, OpeningKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
+    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
     {
         var tree = Describe(record, keys);
         target.SetOwnerNames(tree.Users, tree.Groups);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+        // One thread more than processors: writing past the page cache waits for the disk.
+        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct)
             .Run(new TreeReader(chunks, tree.Root, tree.RootLevel), filter);
     }
 

@@ -22,7 +22,7 @@ static class AttestCommand
 
     static int Run(Session session)
     {
-        var (vault, keys) = SnapshotArgument.Open(session);
+        var (vault, keys) = SnapshotArgument.OpenAll(session);
         using (vault)
         using (keys)
         {

@@ -79,7 +79,7 @@ static class LogCommand
     static void Put(Session session, string text, Action<System.Text.Json.Utf8JsonWriter> json)
     {
         if (session.Parsed.GetValue(OutOption) is { } file)
-            File.WriteAllText(file, text);
+            KeyFolder.WriteNew(Path.GetFullPath(file), System.Text.Encoding.UTF8.GetBytes(text));
         else if (!session.IsJson)
             Console.Out.Write(text);
         session.Json(json);

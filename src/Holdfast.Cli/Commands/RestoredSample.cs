@@ -43,7 +43,9 @@ static class RestoredSample
         finally
         {
             if (Directory.Exists(target))
+#pragma warning disable RS0030 // our own temporary folder
                 Directory.Delete(target, recursive: true); // our own, made above
+#pragma warning restore RS0030
         }
     }
 

@@ -14,7 +14,7 @@ static class SnapshotArgument
 
     public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "Id of a snapshot, its first letters, or `latest`." };
 
-    public static SnapshotRecord Find(Session session, Vault vault, OpeningKeys keys, string which)
+    public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which)
     {
         if (session.Parsed.GetValue(NameOption) is not { } name)
             return vault.Find(which);
@@ -23,7 +23,8 @@ static class SnapshotArgument
             ?? throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
     }
 
-    public static (Vault Vault, OpeningKeys Keys) Open(Session session)
+    /// <summary>For commands that need the opening key itself.</summary>
+    public static (Vault Vault, OpeningKeys Keys) OpenAll(Session session)
     {
         var vault = KeyFolder.OpenVault(session);
         try
@@ -31,6 +32,22 @@ static class SnapshotArgument
             var folder = new KeyFolder(session);
             folder.Remember(vault);
             return (vault, folder.Open(vault));
+        }
+        catch
+        {
+            vault.Dispose();
+            throw;
+        }
+    }
+
+    public static (Vault Vault, ReadingKeys Keys) Open(Session session)
+    {
+        var vault = KeyFolder.OpenVault(session);
+        try
+        {
+            var folder = new KeyFolder(session);
+            folder.Remember(vault);
+            return (vault, folder.OpenReading(vault));
         }
         catch
         {

@@ -23,7 +23,7 @@ static class SnapshotsCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         folder.Remember(vault);
-        using var keys = folder.IsGiven ? folder.Open(vault) : null;
+        using var keys = folder.CanRead ? folder.OpenReading(vault) : null;
         var name = session.Parsed.GetValue(NameOption);
         var rows = vault.State.Snapshots.Where(s => !s.IsRemoved).Select(s => (Record: s, Tree: Describe(s, keys)))
             .Where(s => name is null || (s.Tree is not null && Text.Name(s.Tree.SourceName) == name)).ToList();
@@ -80,7 +80,7 @@ static class SnapshotsCommand
         _ => "NEVER TESTED",
     };
 
-    public static TreeSection? Describe(SnapshotRecord record, OpeningKeys? keys)
+    public static TreeSection? Describe(SnapshotRecord record, ReadingKeys? keys)
     {
         if (keys is null || record.Object is null)
             return null;

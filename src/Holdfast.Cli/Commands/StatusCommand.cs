@@ -47,6 +47,18 @@ static class StatusCommand
             w.WriteNumber("unreadPacks", status.NeverRead);
             if (status.OldestRead is { } oldest)
                 w.WriteString("oldestRead", Text.Iso(oldest));
+            w.WriteNumber("keyEpoch", vault.State.KeyEpoch);
+            w.WriteStartArray("scopedKeys");
+            foreach (var key in vault.State.ScopedKeys)
+            {
+                w.WriteStartObject();
+                w.WriteString("id", key.Key.ToString());
+                w.WriteString("class", key.Class.ToString());
+                w.WriteNumber("packs", key.Packs);
+                w.WriteString("cut", Text.Iso(key.Cut));
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
             w.WriteBoolean("recoveryKitPrinted", vault.State.KitPrinted > 0);
         });
         if (status.IsTrial)
@@ -65,6 +77,9 @@ static class StatusCommand
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.State.Refusals > 0 ? $"; {vault.State.Refusals} requests REFUSED" : "")}");
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
+        foreach (var key in vault.State.ScopedKeys)
+            session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {Text.Count((long)key.Packs, "pack")}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
+        session.Line($"             key epoch {vault.State.KeyEpoch}; older seeds open what was sealed up to their own epoch");
         if (Math.Abs(status.ClockOffset) > 3600)
             session.Line($"Clock        IN DOUBT: this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's; backups go on, nothing expires");
         foreach (var folder in vault.Keeper.Store.Folders.Skip(1))

@@ -27,7 +27,7 @@ static class VerifyCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         folder.Remember(vault);
-        using var keys = session.Parsed.GetValue(FullOption) ? folder.Open(vault) : null;
+        using var keys = session.Parsed.GetValue(FullOption) ? folder.OpenReading(vault) : null;
         if (session.Parsed.GetValue(RebuildOption))
             vault.ForgetIndex();
         var progress = new VerifyProgress();

@@ -43,6 +43,12 @@ sealed class KeyFolder
         HelpName = "FILE",
     };
 
+    public static readonly Option<string?> ScopedOption = new("--scoped-key")
+    {
+        Description = "A scoped key file instead of the opening key (holdfast key scope).",
+        HelpName = "FILE",
+    };
+
     readonly Session _session;
     readonly string? _folder;
 
@@ -61,6 +67,7 @@ sealed class KeyFolder
             return;
         command.Options.Add(SecretOption);
         command.Options.Add(PassphraseOption);
+        command.Options.Add(ScopedOption);
     }
 
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
@@ -103,6 +110,20 @@ sealed class KeyFolder
         if (!OperatingSystem.IsWindows() && File.Exists(path) && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.OtherRead)) != 0)
             _session.Warn($"holdfast: {file} can be read by others than its owner; chmod 600 mends that.");
     }
+
+    /// <summary>What a reading command was given: a scoped key, or the opening key.</summary>
+    public ReadingKeys OpenReading(Vault vault)
+    {
+        if (_session.Parsed.GetValue(ScopedOption) is not { } file)
+            return Open(vault);
+        var scoped = ScopedKeys.Parse(File.ReadAllBytes(file));
+        if (scoped.Vault == vault.Id)
+            return scoped;
+        scoped.Dispose();
+        throw new HoldfastException(ErrorCode.WrongVault, $"The scoped key is of another vault; the vault here is {vault.Id}.", "Use a key that was cut for this vault.");
+    }
+
+    public bool CanRead => IsGiven || _session.Parsed.GetValue(ScopedOption) is not null;
 
     /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
     public OpeningKeys Open(Vault vault)
@@ -191,6 +212,22 @@ sealed class KeyFolder
             Directory.CreateDirectory(folder);
         else
             Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    /// <summary>Puts a key file in the place of an older one.</summary>
+    public void ReplaceFile(string file, ReadOnlySpan<byte> bytes) => Disk.Real.Replace(PathOf(file), bytes);
+
+    /// <summary>Wraps a new epoch's seed with the secret that opens the present key file; the old file stays beside it.</summary>
+    public void ReplaceOpening(SecretBytes seed, Id16 vault, uint epoch)
+    {
+        var old = Read(OpeningFile);
+        var opening = OpeningKeyFile.Create(vault, epoch);
+        if (File.Exists(PathOf(SecretFile)))
+            opening = opening.AddRawKey(seed.Span, Convert.FromBase64String(Encoding.ASCII.GetString(Read(SecretFile)).Trim()));
+        else
+            opening = opening.AddPassphrase(seed.Span, Passphrase(_session, confirm: true), Argon2Cost.Default);
+        ReplaceFile($"{OpeningFile}.epoch{OpeningKeyFile.Parse(old).Epoch}", old);
+        ReplaceFile(OpeningFile, opening.ToArray());
     }
 
     public static void WriteNew(string path, ReadOnlySpan<byte> bytes)

@@ -167,9 +167,12 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
     /// <summary>Reads some chunks of a file that looks unchanged. False where one is not what it was.</summary>
     public bool Reread(EntryBatch batch, int row, Func<int, bool> choose)
     {
+        var before = (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row]);
         using var content = archiver.Source.Open(batch, row);
         if (content is null)
             return true; // reported; the row keeps what the last run found
+        if (before != (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row]))
+            return false; // it changed after the walk saw it: what the last run found is not its content any more
         var chunks = batch.Chunks[row]!;
         var data = new DataCursor(batch.Extents[row]);
         Span<byte> hash = stackalloc byte[Hash32.Size];

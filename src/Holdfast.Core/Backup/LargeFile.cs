@@ -177,7 +177,11 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     int ReadNext(Span<byte> destination)
     {
         if (_extents is not { } extents)
-            return Read(destination);
+        {
+            // Not beyond the size it had when it was opened: a file that grows as fast as it is read would have no end.
+            var size = ticket.Batch.Size[row];
+            return Read(size < 0 ? destination : destination[..(int)Math.Clamp(size - _position, 0, destination.Length)]);
+        }
         while (_extent < extents.Length)
         {
             var end = extents[_extent].Offset + extents[_extent].Length;
@@ -196,6 +200,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
 
     int Read(Span<byte> destination)
     {
+        if (destination.IsEmpty)
+            return 0;
         var read = _content!.Read(destination, _position);
         _sha?.AppendData(destination[..read]);
         _position += read;
@@ -233,6 +239,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         }
         if (size < 0 || (changed && _extents is null))
             batch.Size[row] = _read; // what was stored is what the row says
+        else if (changed && _extents is { Length: > 0 } kept)
+            batch.Size[row] = Math.Max(batch.Size[row], kept[^1].Offset + kept[^1].Length);
         batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
         batch.Extents[row] = _extents;
         if (_sha is not null && _extents is { } && _position < batch.Size[row])

@@ -13,7 +13,7 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
 sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, string unclaimedPath, Disk disk)
 {
-    readonly List<(StoreKind Kind, Hash32 Name)> _names = [];
+    readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
     public ExpiryResult Plan()
     {
@@ -55,8 +55,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         void Give(StoredName item)
         {
             bytes += item.Size;
-            if (!_names.Contains((item.Kind, item.Name)))
-                _names.Add((item.Kind, item.Name));
+            _names.Add((item.Kind, item.Name));
         }
     }
 

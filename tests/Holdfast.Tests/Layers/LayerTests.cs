@@ -68,6 +68,29 @@ public sealed partial class LayerTests
     }
 
     [Fact]
+    public void System_calls_that_remove_rename_or_shorten_stand_in_few_places()
+    {
+        var allowed = new Dictionary<string, string[]>
+        {
+            ["Native.Unlink("] = ["LinuxFileTarget.cs"],
+            ["Native.Rename("] = ["LinuxFileTarget.cs"],
+            ["Native.Truncate("] = ["LinuxFileTarget.cs"],
+            ["RenameAt2("] = ["Disk.cs", "Libc.cs"],
+            ["\"unlink\""] = [],
+            ["\"unlinkat\""] = ["Native.cs"],
+            ["EntryPoint = \"rename"] = ["Native.cs", "Libc.cs"],
+            ["\"ftruncate"] = ["Native.cs"],
+            ["\"rmdir\""] = [],
+        };
+        foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories))
+        {
+            var text = File.ReadAllText(file);
+            foreach (var (call, places) in allowed)
+                Assert.True(!text.Contains(call, StringComparison.Ordinal) || places.Contains(Path.GetFileName(file)), $"{Path.GetFileName(file)} has {call}");
+        }
+    }
+
+    [Fact]
     public void Every_error_code_is_documented()
     {
         var document = File.ReadAllText(Path.Combine(Root(), "docs/errors.md"));

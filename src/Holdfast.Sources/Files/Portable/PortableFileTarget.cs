@@ -62,9 +62,13 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
     public IContentWriter Open(int handle)
     {
         var entry = _noted[handle];
+#pragma warning disable RS0030 // a restored file, in the target the user named
         var mode = options.Existing == ExistingFiles.Refuse ? FileMode.CreateNew : FileMode.Create;
+#pragma warning restore RS0030
         var file = File.OpenHandle(entry.Path, mode, FileAccess.Write);
+#pragma warning disable RS0030 // a restored file, in the target the user named
         RandomAccess.SetLength(file, entry.Size);
+#pragma warning restore RS0030
         return new Writer(file, entry.Path, entry.Time, (entry.Mode & 0x80) == 0);
     }
 
@@ -100,7 +104,9 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         {
             _abandoned = true;
             file.Dispose();
+#pragma warning disable RS0030 // a restored file, in the target the user named
             File.Delete(path);
+#pragma warning restore RS0030
         }
 
         public void Dispose()

@@ -1,0 +1,105 @@
+using System.CommandLine;
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Commands;
+
+static class KeyCommand
+{
+    static readonly Option<string> OutFolderOption = new("--out") { Description = "New folder for the key files.", HelpName = "FOLDER", Required = true };
+    static readonly Option<string> OutFileOption = new("--out") { Description = "New key file.", HelpName = "FILE", Required = true };
+    static readonly Option<string> ClassOption = new("--class") { Description = "What it opens: tree (names and digests), features (statistics) or content.", HelpName = "CLASS", Required = true };
+    static readonly Option<string?> SourceOption = new("--name") { Description = "Of this source only, as it is today; otherwise of all.", HelpName = "NAME" };
+    static readonly Option<string> ReplaceOption = new("--replace-after") { Description = "When it should be replaced, for `status`.", HelpName = "TIME", DefaultValueFactory = _ => "3m" };
+
+    public static Command Create()
+    {
+        var key = new Command("key", "Issue, narrow and rotate keys.");
+        key.Subcommands.Add(Session.Command("issue", "Make put and agent keys for another machine, or in place of lost ones.", command =>
+        {
+            command.Options.Add(OutFolderOption);
+            KeyFolder.AddTo(command, reading: true);
+        }, Issue));
+        key.Subcommands.Add(Session.Command("scope", "Cut a key for an unattended job: one class, of all sources or of one.", command =>
+        {
+            foreach (var option in new Option[] { ClassOption, SourceOption, ReplaceOption, OutFileOption })
+                command.Options.Add(option);
+            KeyFolder.AddTo(command, reading: true);
+        }, Scope));
+        key.Subcommands.Add(Session.Command("rotate", "Start a new key epoch: new data is sealed to new keys.", command => KeyFolder.AddTo(command, reading: true), Rotate));
+        return key;
+    }
+
+    static int Issue(Session session)
+    {
+        var (vault, keys) = SnapshotArgument.OpenAll(session);
+        using (vault)
+        using (keys)
+        {
+            var folder = Path.GetFullPath(session.Parsed.GetValue(OutFolderOption)!);
+            InitCommand.RequireApart(vault.Keeper.Folder, folder);
+            KeyFolder.Make(folder);
+            var (put, agent) = vault.IssueKeys(keys);
+            using (put)
+            using (agent)
+            {
+                KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.PutFile), put.ToText());
+                KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.AgentFile), agent.ToText());
+            }
+            session.Json(w => w.WriteString("folder", folder));
+            session.Line($"{KeyFolder.PutFile} and {KeyFolder.AgentFile} are in {folder}. They back up and read nothing.");
+        }
+        return 0;
+    }
+
+    static int Scope(Session session)
+    {
+        if (!Enum.TryParse<KeyClass>(session.Parsed.GetValue(ClassOption), ignoreCase: true, out var keyClass) || !Enum.IsDefined(keyClass))
+            throw new HoldfastException(ErrorCode.Usage, "There is no such class.", "Choose tree, features or content.");
+        var length = Text.Seconds(session.Parsed.GetValue(ReplaceOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 30d, 3m.");
+        var (vault, keys) = SnapshotArgument.OpenAll(session);
+        using (vault)
+        using (keys)
+        {
+            Id16? source = session.Parsed.GetValue(SourceOption) is { } name ? keys.Domains.First().SourceId(Encoding.UTF8.GetBytes(name)) : null;
+            if (source is not null && !vault.State.Snapshots.Exists(s => s.Source == source))
+                throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
+            using var scoped = vault.CutKey(keys, keyClass, source, vault.Keeper.Clock.Now + length);
+            var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
+            KeyFolder.WriteNew(file, scoped.ToText());
+            session.Json(w =>
+            {
+                w.WriteString("key", scoped.Key.ToString());
+                w.WriteString("file", file);
+            });
+            session.Line($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
+            session.Line("`holdfast status` lists it, and what its thief could read.");
+        }
+        return 0;
+    }
+
+    static int Rotate(Session session)
+    {
+        var folder = new KeyFolder(session);
+        var (vault, keys) = SnapshotArgument.OpenAll(session);
+        using (vault)
+        using (keys)
+        {
+            using var put = folder.Put();
+            var (seed, epoch, rotated) = vault.Rotate(keys, put);
+            using (seed)
+            {
+                folder.ReplaceOpening(seed, vault.Id, epoch);
+                folder.ReplaceFile(KeyFolder.PutFile, rotated.ToText());
+            }
+            folder.Remember(vault);
+            session.Json(w => w.WriteNumber("epoch", epoch));
+            session.Line($"Epoch {epoch} has begun. {KeyFolder.OpeningFile} and {KeyFolder.PutFile} are new; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
+            session.Line("Print a new recovery kit: shares of the old epoch open what was sealed up to now, and nothing later.");
+            session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue).");
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+public sealed class KeyTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        cli.Write("notes.txt", Encoding.UTF8.GetBytes("bed 3"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        return cli;
+    }
+
+    [Fact]
+    public void After_a_rotation_the_new_key_opens_everything_and_the_old_one_only_what_was_before()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a keys old-keys");
+        cli.Run("key", "rotate").Expect(0);
+        cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 3", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);
+        Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt").Expect(0).Out);
+        cli.Run("verify", "--full").Expect(0);
+        Assert.Contains("key epoch 2", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        // The old key file does not open the newest keyring.
+        File.Delete(cli["old-keys/checkpoint"]);
+        cli.Run("cat", "latest", "later.txt", "--keys", cli["old-keys"]).Expect(12);
+        // The old put key still backs up, to the old epoch; the new opening key reads that too.
+        cli.Write("third.txt", Encoding.UTF8.GetBytes("bed 5"));
+        cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["old-keys"]).Expect(0);
+        Assert.Equal("bed 5", cli.Run("cat", "latest", "third.txt").Expect(0).Out);
+    }
+
+    [Fact]
+    public void Issued_keys_back_up_and_read_nothing()
+    {
+        using var cli = Sample();
+        cli.Run("key", "issue", "--out", cli["other"]).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "other", "--keys", cli["other"]).Expect(0);
+        cli.Run("snapshots", "--keys", cli["other"]).Expect(17);
+        Assert.Equal("bed 3", cli.Run("cat", "latest", "notes.txt", "--name", "other").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_tree_key_lists_and_reads_no_content()
+    {
+        using var cli = Sample();
+        cli.Run("key", "scope", "--class", "tree", "--out", cli["tree.key"]).Expect(0);
+        Directory.Move(cli["keys"], cli["gone"]);
+        cli.Environment["HOLDFAST_KEYS"] = "";
+        Assert.Contains("notes.txt", cli.Run("ls", "latest", "--scoped-key", cli["tree.key"]).Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("ward", cli.Run("snapshots", "--scoped-key", cli["tree.key"]).Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("cat", "latest", "notes.txt", "--scoped-key", cli["tree.key"]).Expect(19);
+        cli.Run("restore", "latest", cli["r"], "--scoped-key", cli["tree.key"]).Expect(19);
+        Assert.Contains("the tree class", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_key_of_one_source_does_not_open_another()
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir -p private && echo secret > private/p.txt");
+        cli.Run("backup", cli["private"], "--name", "private").Expect(0);
+        cli.Run("key", "scope", "--class", "tree", "--name", "ward", "--out", cli["ward.key"]).Expect(0);
+        var listed = JsonDocument.Parse(cli.Run("snapshots", "--json", "--keys", "", "--scoped-key", cli["ward.key"]).Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().ToList();
+        Assert.True(listed[0].TryGetProperty("name", out _));
+        Assert.False(listed[1].TryGetProperty("name", out _));
+        Assert.Contains("notes.txt", cli.Run("ls", listed[0].GetProperty("id").GetString()!, "--keys", "", "--scoped-key", cli["ward.key"]).Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("ls", listed[1].GetProperty("id").GetString()!, "--keys", "", "--scoped-key", cli["ward.key"]).Expect(19);
+    }
+}

@@ -1,0 +1,161 @@
+using Holdfast.Core.Backup;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>Files that change under the backup: what is stored is whole and readable, and the user is told.</summary>
+public sealed class ChangingFilesTests
+{
+    /// <summary>A source that changes files at chosen moments.</summary>
+    sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead) : ISource
+    {
+        public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
+        public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
+        public bool HasReliableInodes => source.HasReliableInodes;
+        public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
+        public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
+        public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
+        public void Report(SourceProblem problem) => source.Report(problem);
+
+        public IContent? Open(EntryBatch batch, int row)
+        {
+            var path = batch.Path(row).ToArray();
+            onOpen(path);
+            return source.Open(batch, row) is { } content ? new Content(content, () => onRead(path)) : null;
+        }
+
+        public void Dispose() => source.Dispose();
+
+        sealed class Content(IContent content, Action onRead) : IContent
+        {
+            public int Read(Span<byte> destination, long offset)
+            {
+                var read = content.Read(destination, offset);
+                onRead();
+                return read;
+            }
+
+            public Extent[]? DataExtents() => content.DataExtents();
+            public bool HasChanged() => content.HasChanged();
+            public void Refresh(EntryBatch batch, int row) => content.Refresh(batch, row);
+            public void Dispose() => content.Dispose();
+        }
+    }
+
+    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead)
+    {
+        using var vault = test.Open();
+        using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead);
+        return vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
+            test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+    }
+
+    static void Ignore(byte[] path) => _ = path;
+
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(700_000)]
+    [InlineData(20_000_000)]
+    public void A_file_that_grows_each_time_it_is_read_is_stored_and_told(int size)
+    {
+        using var test = new TestVault();
+        test.Write("log", TestVault.Noise(1, size));
+        var result = BackUp(test, Ignore, _ => File.AppendAllText(Path.Combine(test.Source, "log"), "more"));
+        Assert.Equal(1UL, result.Archive.Problems);
+        var restored = new FileInfo(Path.Combine(test.Restore(), "log"));
+        Assert.True(restored.Length >= size);
+        Assert.True(test.Verify(full: true).IsSound);
+        // The next run does not take the unsettled one for unchanged.
+        Assert.Equal(0UL, BackUp(test, Ignore, Ignore).Archive.Problems);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(700_000)]
+    [InlineData(20_000_000)]
+    public void A_file_that_changes_once_is_read_again_and_whole(int size)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, size));
+        var done = false;
+        var result = BackUp(test, Ignore, _ =>
+        {
+            if (!done)
+                test.Write("f", TestVault.Noise(2, size + 5));
+            done = true;
+        });
+        Assert.Equal(0UL, result.Archive.Problems);
+        Assert.Equal(TestVault.Noise(2, size + 5), File.ReadAllBytes(Path.Combine(test.Restore(), "f")));
+    }
+
+    [Fact]
+    public void A_large_file_that_changes_between_walk_and_its_turn_to_be_read_again_is_read_whole()
+    {
+        using var test = new TestVault();
+        test.Write("huge", TestVault.Noise(1, 70_000_000));
+        test.BackUp();
+        BackUp(test, _ => File.AppendAllText(Path.Combine(test.Source, "huge"), "grown"), Ignore);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void A_sparse_file_that_shrinks_while_it_is_read_stays_readable()
+    {
+        using var test = new TestVault();
+        var path = Path.Combine(test.Source, "sparse");
+        var size = 40_000_000L;
+        using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+        {
+            RandomAccess.SetLength(file, size);
+            RandomAccess.Write(file, TestVault.Noise(1, 1_000_000), 30_000_000);
+        }
+        BackUp(test, Ignore, _ =>
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write);
+            RandomAccess.SetLength(file, size -= 1_000_000);
+        });
+        test.Restore();
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
+    [Fact]
+    public void Bytes_that_rot_under_an_unchanged_file_are_found_within_thirty_runs()
+    {
+        using var test = new TestVault();
+        test.Write("huge", TestVault.Noise(1, 70_000_000));
+        test.Write("small", TestVault.Noise(2, 10_000));
+        test.BackUp();
+        foreach (var (name, at) in new[] { ("huge", 33_000_000L), ("small", 5_000L) })
+        {
+            var path = Path.Combine(test.Source, name);
+            var time = File.GetLastWriteTimeUtc(path);
+            using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write))
+                RandomAccess.Write(file, [42], at);
+            File.SetLastWriteTimeUtc(path, time);
+        }
+        // The change times moved, as they would not where a disk rots: the state is told what it would have been told.
+        for (var run = 0; run < 31; run++)
+        {
+            using var vault = test.Open();
+            using var source = new Forgetful(FileSource.Open(test.Source, new FileSourceOptions()));
+            vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+        }
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    /// <summary>A source whose change times cannot be believed: size and modification time decide.</summary>
+    sealed class Forgetful(ISource source) : ISource
+    {
+        public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
+        public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
+        public bool HasReliableInodes => false;
+        public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
+        public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
+        public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
+        public void Report(SourceProblem problem) => source.Report(problem);
+        public IContent? Open(EntryBatch batch, int row) => source.Open(batch, row);
+        public void Dispose() => source.Dispose();
+    }
+}
