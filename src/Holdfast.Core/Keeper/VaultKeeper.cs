@@ -297,7 +297,7 @@ public sealed class VaultKeeper : IDisposable
     }
 
     static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
-        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, raise the quota with `holdfast policy`, then run the backup again: what it stored is used.");
+        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, wait until its day is over or older snapshots have expired, or back up to a vault with a larger quota; what it stored is used.");
 
     static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
         "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
