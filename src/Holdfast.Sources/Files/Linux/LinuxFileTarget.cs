@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
-using Holdfast.Core.Storage;
 
 namespace Holdfast.Sources.Files.Linux;
 
@@ -16,6 +15,8 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly int _root;
     readonly FileTargetOptions _options;
     readonly ThreadLocal<FolderHandle> _folders;
+    readonly WriteBehind _behind = new();
+    readonly ThreadLocal<DirectFile?> _current = new();
     readonly ConcurrentQueue<SourceProblem> _problems = new();
     readonly ConcurrentDictionary<string, long> _refusals = new();
     readonly PathStore _paths = new();
@@ -271,7 +272,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _ = Native.Unlink(Folder(TreePath.Parent(path)), name, 0);
     }
 
-    static void WriteAt(int file, ReadOnlySpan<byte> data, long offset)
+    internal static void WriteAt(int file, ReadOnlySpan<byte> data, long offset)
     {
         fixed (byte* p = data)
         {
@@ -460,70 +461,111 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     sealed class Writer(LinuxFileTarget target, int file, int direct, Noted entry, byte[]? apart) : IContentWriter
     {
-        bool _disposed;
+        readonly Lock _lock = new();
+        readonly DirectFile? _direct = direct < 0 ? null : new DirectFile(target._behind, file, direct);
+        int _writing; // threads in Write: the file is not closed under them
+        bool _abandoned;
+        bool _closed;
 
         public void Write(ReadOnlySpan<byte> data, long offset)
         {
             if (file < 0)
                 return;
-            if (direct < 0)
+            lock (_lock)
             {
-                WriteAt(file, data, offset);
-                return;
+                if (_abandoned)
+                    return;
+                _writing++;
             }
-            // Whole blocks go direct, from memory that is aligned; what is left at either end shares a block with a neighbour and goes through the cache.
-            var head = (int)Math.Min(data.Length, (AlignedBuffer.Alignment - offset % AlignedBuffer.Alignment) % AlignedBuffer.Alignment);
-            WriteAt(file, data[..head], offset);
-            data = data[head..];
-            offset += head;
-            var buffer = _bounce ??= new AlignedBuffer(BounceSize);
-            while (data.Length >= AlignedBuffer.Alignment)
+            try
             {
-                var count = Math.Min(data.Length, BounceSize) & ~(AlignedBuffer.Alignment - 1);
-                data[..count].CopyTo(buffer.Span);
-                WriteAt(direct, buffer.Span[..count], offset);
-                data = data[count..];
-                offset += count;
+                if (_direct is not null)
+                {
+                    target.TurnTo(_direct);
+                    _direct.Write(data, offset);
+                }
+                else
+                {
+                    WriteAt(file, data, offset);
+                }
             }
-            WriteAt(file, data, offset);
-        }
-
-        const int BounceSize = 1 << 20; // bytes
-
-        [ThreadStatic]
-        static AlignedBuffer? _bounce;
-
-        void CloseDirect()
-        {
-            if (direct >= 0)
-                _ = Native.Close(direct);
+            finally
+            {
+                lock (_lock)
+                {
+                    _writing--;
+                    if (_abandoned)
+                        TakeBack();
+                }
+            }
         }
 
         public void Abandon()
         {
-            if (_disposed || file < 0)
+            if (file < 0)
                 return;
-            _disposed = true;
-            CloseDirect();
-            _ = Native.Close(file);
+            lock (_lock)
+            {
+                if (_closed)
+                    return;
+                _abandoned = true;
+                TakeBack();
+            }
+        }
+
+        void TakeBack()
+        {
+            if (_writing > 0 || _closed)
+                return; // who leaves last does it
+            _closed = true;
+            _direct?.Forget();
+            Close();
             target.Remove(entry, apart);
+        }
+
+        void Close()
+        {
+            if (direct >= 0)
+                _ = Native.Close(direct);
+            _ = Native.Close(file);
         }
 
         public void Dispose()
         {
-            if (_disposed || file < 0)
+            if (file < 0)
                 return;
-            _disposed = true;
-            CloseDirect();
-            target.SetAttributes(file, entry);
-            _ = Native.Close(file);
+            lock (_lock)
+            {
+                if (_closed || _abandoned)
+                    return;
+                _closed = true;
+            }
+            try
+            {
+                _direct?.Complete();
+                target.SetAttributes(file, entry);
+            }
+            finally
+            {
+                Close();
+            }
             if (apart is not null)
                 target.Take(entry, apart);
         }
     }
 
+    /// <summary>A thread keeps bytes of one file at a time: what it kept of another is handed over.</summary>
+    void TurnTo(DirectFile file)
+    {
+        if (_current.Value is { } last && last != file)
+            last.Leave();
+        _current.Value = file;
+    }
+
     public void Dispose()
     {
+        _behind.Dispose();
+        _current.Dispose();
         foreach (var folder in _folders.Values)
             folder.Dispose();
         _folders.Dispose();

@@ -1,0 +1,247 @@
+using System.Collections.Concurrent;
+using Holdfast.Core;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Sources.Files.Linux;
+
+/// <summary>Writes large files past the page cache from threads of its own, so that those that decompress do not wait for the disk. Memory is bounded: at most
+/// <see cref="QueueLength"/> full buffers wait, and each writing thread and each calling thread has one more.</summary>
+sealed class WriteBehind : IDisposable
+{
+    /// <summary>Bytes of a buffer; a whole number of blocks.</summary>
+    public const int BufferSize = 2 << 20;
+
+    const int QueueLength = 2;
+    const int Threads = 2;
+
+    readonly BlockingCollection<DirectRun> _queue = new(QueueLength);
+    readonly ConcurrentBag<AlignedBuffer> _idle = [];
+    readonly Lock _starting = new();
+    readonly List<Thread> _threads = [];
+
+    public AlignedBuffer Rent() => _idle.TryTake(out var buffer) ? buffer : new AlignedBuffer(BufferSize);
+
+    public void Return(AlignedBuffer buffer) => _idle.Add(buffer);
+
+    /// <summary>Hands a run over; waits where too many wait already.</summary>
+    public void Submit(DirectRun run)
+    {
+        lock (_starting)
+        {
+            while (_threads.Count < Threads)
+            {
+                var thread = new Thread(Work) { IsBackground = true, Name = "holdfast write" };
+                _threads.Add(thread);
+                thread.Start();
+            }
+        }
+        _queue.Add(run);
+    }
+
+    void Work()
+    {
+        foreach (var run in _queue.GetConsumingEnumerable())
+            run.File.Execute(run);
+    }
+
+    public void Dispose()
+    {
+        _queue.CompleteAdding();
+        _threads.ForEach(t => t.Join());
+        _queue.Dispose();
+        while (_idle.TryTake(out var buffer))
+            buffer.Dispose();
+    }
+}
+
+/// <summary>Bytes of one file, one after the other, that are written together. The buffer begins at a block of the file: bytes lie in it as far from a block's start as
+/// in the file, which is what direct I/O asks for.</summary>
+sealed class DirectRun(DirectFile file, AlignedBuffer buffer, long offset)
+{
+    public DirectFile File => file;
+    public AlignedBuffer Buffer => buffer;
+
+    /// <summary>Where in the buffer its bytes begin, and end.</summary>
+    public int Start { get; } = (int)(offset % AlignedBuffer.Alignment);
+    public int End { get; private set; } = (int)(offset % AlignedBuffer.Alignment);
+
+    /// <summary>Where in the file the next byte goes.</summary>
+    public long Next { get; private set; } = offset;
+
+    public long FileOffset(int at) => Next - End + at;
+
+    /// <summary>Takes over what there is room for.</summary>
+    public int Take(ReadOnlySpan<byte> data)
+    {
+        var count = Math.Min(data.Length, buffer.Size - End);
+        data[..count].CopyTo(buffer.Span[End..]);
+        End += count;
+        Next += count;
+        return count;
+    }
+}
+
+/// <summary>One large file without holes, new and allocated at its full size, that several threads fill.</summary>
+/// <remarks>Whole blocks go direct; what is left at either end of a run shares a block with a neighbour and goes through the cache. Blocks of zeros are not written: the
+/// file's blocks are allocated and read as zeros until they are (fallocate(2)).</remarks>
+sealed class DirectFile(WriteBehind queue, int file, int direct)
+{
+    const int ZeroBlock = 64 << 10; // bytes looked at together
+
+    readonly Lock _lock = new();
+    readonly object _pending = new();
+    readonly Dictionary<int, DirectRun> _open = []; // by calling thread
+    int _waiting;
+    HoldfastException? _fault;
+
+    public void Write(ReadOnlySpan<byte> data, long offset)
+    {
+        while (!data.IsEmpty)
+        {
+            var run = Own(offset, out var other);
+            if (other is not null)
+                Submit(other);
+            var taken = run.Take(data);
+            data = data[taken..];
+            offset += taken;
+            if (run.End == run.Buffer.Size)
+                Submit(run);
+            else
+                Keep(run);
+        }
+        lock (_pending)
+        {
+            if (_fault is not null)
+                throw _fault;
+        }
+    }
+
+    DirectRun Own(long offset, out DirectRun? other)
+    {
+        lock (_lock)
+        {
+            if (_open.Remove(Environment.CurrentManagedThreadId, out other) && other.Next == offset)
+            {
+                var run = other;
+                other = null;
+                return run;
+            }
+        }
+        return new DirectRun(this, queue.Rent(), offset);
+    }
+
+    void Keep(DirectRun run)
+    {
+        lock (_lock)
+            _open[Environment.CurrentManagedThreadId] = run;
+    }
+
+    void Submit(DirectRun run)
+    {
+        lock (_pending)
+            _waiting++;
+        queue.Submit(run);
+    }
+
+    /// <summary>Hands over what this thread has kept of the file: it goes on with another.</summary>
+    public void Leave()
+    {
+        DirectRun? run;
+        lock (_lock)
+            _open.Remove(Environment.CurrentManagedThreadId, out run);
+        if (run is not null)
+            Submit(run);
+    }
+
+    /// <summary>Waits until all is written. Nobody writes any more.</summary>
+    /// <exception cref="HoldfastException">Why something could not be written.</exception>
+    public void Complete()
+    {
+        foreach (var run in Kept())
+            Submit(run);
+        Wait();
+        if (_fault is not null)
+            throw _fault;
+    }
+
+    /// <summary>Forgets what was not handed over and waits for the rest.</summary>
+    public void Forget()
+    {
+        foreach (var run in Kept())
+            queue.Return(run.Buffer);
+        Wait();
+    }
+
+    List<DirectRun> Kept()
+    {
+        lock (_lock)
+        {
+            List<DirectRun> kept = [.. _open.Values];
+            _open.Clear();
+            return kept;
+        }
+    }
+
+    void Wait()
+    {
+        lock (_pending)
+        {
+            while (_waiting > 0)
+                Monitor.Wait(_pending);
+        }
+    }
+
+    internal void Execute(DirectRun run)
+    {
+        HoldfastException? fault = null;
+        try
+        {
+            WriteOut(run);
+        }
+        catch (HoldfastException e)
+        {
+            fault = e;
+        }
+        queue.Return(run.Buffer);
+        lock (_pending)
+        {
+            _fault ??= fault;
+            _waiting--;
+            Monitor.PulseAll(_pending);
+        }
+    }
+
+    void WriteOut(DirectRun run)
+    {
+        const int block = AlignedBuffer.Alignment;
+        var from = (run.Start + block - 1) / block * block;
+        var to = run.End / block * block;
+        if (from > to)
+        {
+            LinuxFileTarget.WriteAt(file, run.Buffer.Span[run.Start..run.End], run.FileOffset(run.Start)); // within one block
+            return;
+        }
+        LinuxFileTarget.WriteAt(file, run.Buffer.Span[run.Start..from], run.FileOffset(run.Start));
+        for (var at = from; at < to;)
+        {
+            var end = SkipZeros(run, ref at, to);
+            if (at < end)
+                LinuxFileTarget.WriteAt(direct, run.Buffer.Span[at..end], run.FileOffset(at));
+            at = end;
+        }
+        LinuxFileTarget.WriteAt(file, run.Buffer.Span[to..run.End], run.FileOffset(to));
+    }
+
+    /// <summary>Moves past blocks of zeros, and returns where the bytes that must be written end.</summary>
+    static int SkipZeros(DirectRun run, ref int at, int to)
+    {
+        while (at < to && IsZero(run, at, to))
+            at = Math.Min(at + ZeroBlock, to);
+        var end = at;
+        while (end < to && !IsZero(run, end, to))
+            end = Math.Min(end + ZeroBlock, to);
+        return end;
+    }
+
+    static bool IsZero(DirectRun run, int at, int to) => run.Buffer.Span[at..Math.Min(at + ZeroBlock, to)].IndexOfAnyExcept((byte)0) < 0;
+}

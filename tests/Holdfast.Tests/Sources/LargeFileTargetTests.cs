@@ -1,0 +1,109 @@
+using System.Text;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Sources;
+
+/// <summary>Large files that several threads fill, in pieces that begin and end anywhere.</summary>
+public class LargeFileTargetTests
+{
+    const int Size = (40 << 20) + 1_234; // bytes
+
+    static byte[] Content()
+    {
+        var content = new byte[Size];
+        new Random(5).NextBytes(content);
+        content.AsSpan(3 << 20, 5 << 20).Clear(); // whole blocks of zeros
+        content.AsSpan((20 << 20) + 77, 300_001).Clear(); // and some that begin and end within a block
+        content.AsSpan(Size - 9_000).Clear();
+        return content;
+    }
+
+    static List<(int Start, int Length)> Pieces(Random random)
+    {
+        var pieces = new List<(int, int)>();
+        for (var at = 0; at < Size;)
+        {
+            var length = Math.Min(Size - at, random.Next(4) switch { 0 => random.Next(1, 100), 1 => random.Next(1, 9_000), 2 => 4_096 * random.Next(1, 50), _ => random.Next(1, 3 << 20) });
+            pieces.Add((at, length));
+            at += length;
+        }
+        return pieces;
+    }
+
+    static IContentWriter Open(ITreeWriter target, string name, int row, EntryBatch rows)
+    {
+        rows.Add(Encoding.UTF8.GetBytes(name));
+        rows.Kind[row] = row == 0 ? EntryKind.Directory : EntryKind.File;
+        rows.Mode[row] = 0x1C0;
+        rows.LinkCount[row] = 1;
+        rows.Size[row] = Size;
+        return row == 0 ? null! : target.Open(target.Add(rows, row));
+    }
+
+    [Theory]
+    [InlineData(1, false)]
+    [InlineData(2, true)]
+    [InlineData(3, true)]
+    public void Pieces_from_several_threads_give_the_file(int seed, bool shuffled)
+    {
+        using var folder = new TempFolder();
+        var content = Content();
+        using (var target = FileTarget.Create(folder["t"], new FileTargetOptions()))
+        {
+            var rows = new EntryBatch();
+            _ = Open(target, "", 0, rows);
+            target.Add(rows, 0);
+            IContentWriter[] writers = [Open(target, "a", 1, rows), Open(target, "b", 2, rows)];
+            var random = new Random(seed);
+            var pieces = Pieces(random).SelectMany(p => new[] { (Writer: 0, p.Start, p.Length), (Writer: 1, p.Start, p.Length) }).ToArray();
+            if (shuffled)
+                random.Shuffle(pieces);
+            else
+                pieces = [.. pieces.OrderBy(p => p.Writer)];
+            Parallel.ForEach(pieces.Chunk(7), new ParallelOptions { MaxDegreeOfParallelism = 4 }, some =>
+            {
+                foreach (var (writer, start, length) in some)
+                    writers[writer].Write(content.AsSpan(start, length), start);
+            });
+            foreach (var writer in writers)
+                writer.Dispose();
+            target.Finish();
+        }
+        Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder["t/a"])), "the first file differs");
+        Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder["t/b"])), "the second file differs");
+    }
+
+    [Fact]
+    public void A_file_taken_back_while_others_write_to_it_leaves_nothing_and_harms_no_other()
+    {
+        using var folder = new TempFolder();
+        var content = Content();
+        using (var target = FileTarget.Create(folder["t"], new FileTargetOptions()))
+        {
+            var rows = new EntryBatch();
+            _ = Open(target, "", 0, rows);
+            target.Add(rows, 0);
+            for (var round = 1; round <= 20; round++)
+            {
+                var bad = Open(target, $"{round:00}bad", 2 * round - 1, rows);
+                IContentWriter? good = null;
+                var pieces = Pieces(new Random(round));
+                Parallel.Invoke(
+                    () => pieces.ForEach(p => bad.Write(Enumerable.Repeat((byte)0xEE, Math.Min(p.Length, 50_000)).ToArray(), p.Start)),
+                    () =>
+                    {
+                        bad.Abandon();
+                        good = Open(target, $"{round:00}good", 2 * round, rows); // may well get the number of the file that was closed
+                        pieces.ForEach(p => good.Write(content.AsSpan(p.Start, p.Length), p.Start));
+                    });
+                bad.Dispose();
+                good!.Dispose();
+                Assert.False(File.Exists(folder[$"t/{round:00}bad"]));
+                Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder[$"t/{round:00}good"])), "the sound file differs");
+                File.Delete(folder[$"t/{round:00}good"]);
+            }
+            target.Finish();
+        }
+    }
+}
