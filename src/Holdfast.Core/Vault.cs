@@ -109,28 +109,42 @@ public sealed class Vault : IDisposable
         return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
     }
 
-    /// <summary>Opens the newest keyring with the opening seed.</summary>
+    /// <summary>Opens the newest keyring that the opening seed opens: an older epoch's seed opens what was sealed up to then.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c>.</exception>
     public OpeningKeys Unlock(SecretBytes seed)
     {
-        if (!Keyring.TryParse(Keeper.Store.ReadObject(State.Keyring), out var keyring))
-            throw new HoldfastException(ErrorCode.ObjectDamaged, "The vault's keyring cannot be read.", "Bring the object it names back from another copy of the vault.");
-        return OpeningKeys.Open(keyring!, seed);
+        HoldfastException? fault = null;
+        foreach (var name in State.Keyrings.Reverse())
+        {
+            try
+            {
+                if (!Keyring.TryParse(Keeper.Store.ReadObject(name), out var keyring))
+                    throw new HoldfastException(ErrorCode.ObjectDamaged, "The vault's keyring cannot be read.", "Bring the object it names back from another copy of the vault.");
+                return OpeningKeys.Open(keyring!, seed);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.WrongKey or ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
+            {
+                fault ??= e;
+            }
+        }
+        throw fault!;
     }
 
     /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
     /// <param name="keys">Of the newest epoch.</param>
     /// <param name="put">A put key, which gets the new public keys.</param>
-    /// <returns>The new opening seed, its epoch, and the put key that goes on with it.</returns>
-    public (SecretBytes Seed, uint Epoch, PutKey Put) Rotate(OpeningKeys keys, PutKey put)
+    /// <param name="keep">Keeps the new seed where it will be found again, before anything is sealed to it: a seed that exists only in memory would lock everybody out.</param>
+    /// <returns>The new epoch, and the put key that goes on with it.</returns>
+    public (uint Epoch, PutKey Put) Rotate(OpeningKeys keys, PutKey put, Action<SecretBytes, uint> keep)
     {
         var epoch = keys.Keyring.Epoch + 1;
-        var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        keep(seed, epoch);
         var fresh = keys.Keyring.SealingKeys.Select(k => (k.Domain, k.Class, k.Source)).Distinct().Select(k => SealingKey.Create(seed, Id, epoch, k.Domain, k.Class, k.Source)).ToList();
         List<SealingKey> all = [.. keys.Keyring.SealingKeys, .. fresh];
         var keyring = Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds);
         Keeper.Record(LeafType.KeyEpoch, Id16.New(), Id16.None, epoch, 0, 0, keyring);
-        return (seed, epoch, put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
+        return (epoch, put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
     }
 
     /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>
@@ -282,7 +296,7 @@ public sealed class Vault : IDisposable
         }
         needed.RemoveWhere(n => State.WasRemoved(n.Item2));
         var result = new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount, ct).Run(needed, choose);
-        ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), result.GoodPacks, result.Defects.Where(d => d.Store == StoreKind.Pack && !d.HasGoodCopy).Select(d => d.Name), Keeper.Clock.Now);
+        ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), result.GoodPacks, result.Defects.Where(d => d.Store == StoreKind.Pack && !d.HasGoodCopy).Select(d => d.Name), opened: keys is not null, Keeper.Clock.Now);
         return result;
     }
 
@@ -294,6 +308,9 @@ public sealed class Vault : IDisposable
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
         var found = new Attestor(Keeper, chunks, keys, ct).Attest(record, full);
         Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
+        var defects = found.Defects.Where(d => d.Kind is 2 or 3).Select(d => d.Name).ToList();
+        if (defects.Count > 0) // dedup does not build on them from now on
+            ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), [], defects, opened: true, Keeper.Clock.Now);
         return found;
     }
 

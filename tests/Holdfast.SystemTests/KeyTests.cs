@@ -25,13 +25,51 @@ public sealed class KeyTests
         Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt").Expect(0).Out);
         cli.Run("verify", "--full").Expect(0);
         Assert.Contains("key epoch 2", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
-        // The old key file does not open the newest keyring.
-        File.Delete(cli["old-keys/checkpoint"]);
-        cli.Run("cat", "latest", "later.txt", "--keys", cli["old-keys"]).Expect(12);
+        // The old opening key opens what was sealed up to the rotation, and nothing after it.
+        var first = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots")[0].GetProperty("id").GetString()!;
+        Assert.Equal("bed 3", cli.Run("cat", first, "notes.txt", "--keys", cli["old-keys"]).Expect(0).Out);
+        var refused = cli.Run("cat", "latest", "later.txt", "--keys", cli["old-keys"]).Expect(19);
+        Assert.Contains("key epoch 2", refused.Error, StringComparison.Ordinal);
+        cli.Run("key", "rotate", "--keys", cli["old-keys"]).Expect(12);
         // The old put key still backs up, to the old epoch; the new opening key reads that too.
         cli.Write("third.txt", Encoding.UTF8.GetBytes("bed 5"));
         cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["old-keys"]).Expect(0);
         Assert.Equal("bed 5", cli.Run("cat", "latest", "third.txt").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_rotation_wraps_the_new_seed_with_the_secret_that_was_given()
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir apart && mv keys/opening.secret apart/");
+        cli.Run("key", "rotate", "--opening-secret", cli["apart/opening.secret"]).Expect(0);
+        cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt", "--opening-secret", cli["apart/opening.secret"]).Expect(0).Out);
+        Assert.False(File.Exists(cli["keys/opening.secret"]));
+    }
+
+    /// <summary>Every state of the key folder that a rotation cut short can leave: the new file written and no leaf; the leaf and no new file in place; the old file kept
+    /// and the new one not yet in place.</summary>
+    [Theory]
+    [InlineData(false, "cp -a keys/opening.key keys/opening.key.epoch2.new")]
+    [InlineData(true, "mv keys/opening.key keys/opening.key.epoch2.new && mv keys/opening.key.epoch1 keys/opening.key && cp before/put.key keys/put.key")]
+    [InlineData(true, "mv keys/opening.key keys/opening.key.epoch2.new && cp -a keys/opening.key.epoch1 keys/opening.key && cp before/put.key keys/put.key")]
+    public void A_rotation_cut_short_locks_nobody_out(bool leaf, string state)
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a keys before");
+        if (leaf)
+            cli.Run("key", "rotate").Expect(0);
+        cli.Shell(state);
+        cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt").Expect(0).Out);
+        cli.Run("key", "rotate").Expect(0);
+        cli.Write("third.txt", Encoding.UTF8.GetBytes("bed 5"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 5", cli.Run("cat", "latest", "third.txt").Expect(0).Out);
+        cli.Run("verify", "--full").Expect(0);
     }
 
     [Fact]

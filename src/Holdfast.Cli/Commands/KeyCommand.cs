@@ -75,6 +75,8 @@ static class KeyCommand
                 w.WriteString("file", file);
             });
             session.Line($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
+            if (source is not null)
+                session.Line("It opens whole writing sessions: what other sources stored in a session that this source shares data with can be read with it too.");
             session.Line("`holdfast status` lists it, and what its thief could read.");
         }
         return 0;
@@ -83,17 +85,16 @@ static class KeyCommand
     static int Rotate(Session session)
     {
         var folder = new KeyFolder(session);
-        var (vault, keys) = SnapshotArgument.OpenAll(session);
-        using (vault)
-        using (keys)
+        using (var vault = KeyFolder.OpenVault(session))
         {
+            folder.Remember(vault);
+            using var keys = folder.Open(vault);
+            if (keys.Keyring.Epoch != vault.State.KeyEpoch)
+                throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {vault.State.KeyEpoch}.", "Rotate with the newest opening key.");
             using var put = folder.Put();
-            var (seed, epoch, rotated) = vault.Rotate(keys, put);
-            using (seed)
-            {
-                folder.ReplaceOpening(seed, vault.Id, epoch);
-                folder.ReplaceFile(KeyFolder.PutFile, rotated.ToText());
-            }
+            var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) => folder.PrepareOpening(seed, vault.Id, next));
+            folder.TakeOpening(epoch);
+            folder.ReplaceFile(KeyFolder.PutFile, rotated.ToText());
             folder.Remember(vault);
             session.Json(w => w.WriteNumber("epoch", epoch));
             session.Line($"Epoch {epoch} has begun. {KeyFolder.OpeningFile} and {KeyFolder.PutFile} are new; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");

@@ -51,6 +51,8 @@ sealed class KeyFolder
 
     readonly Session _session;
     readonly string? _folder;
+    byte[]? _rawKey; // what opened the key file, for wrapping the next epoch's seed
+    string? _passphrase;
 
     public KeyFolder(Session session)
     {
@@ -136,6 +138,13 @@ sealed class KeyFolder
     {
         var file = OpeningKeyFile.Parse(Read(OpeningFile));
         file.RequireVault(vault.Id);
+        // A rotation that was cut short after its leaf has left the new key file beside the old one.
+        var pending = PendingFile((uint)vault.State.KeyEpoch);
+        if (file.Epoch < vault.State.KeyEpoch && File.Exists(PathOf(pending)))
+        {
+            file = OpeningKeyFile.Parse(Read(pending));
+            file.RequireVault(vault.Id);
+        }
         var named = _session.Parsed.GetValue(SecretOption);
         if (named is not null || File.Exists(PathOf(SecretFile)))
         {
@@ -143,9 +152,11 @@ sealed class KeyFolder
             var secret = new byte[OpeningKeyFile.RawKeySize];
             if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
                 throw new HoldfastException(ErrorCode.KeyFileBad, "The opening secret is not a key file's secret.", "It is one line of 44 characters, as `holdfast init` wrote it.");
+            _rawKey = secret;
             return file.OpenWithRawKey(secret);
         }
-        return file.OpenWithPassphrase(Passphrase(_session, confirm: false));
+        _passphrase = Passphrase(_session, confirm: false);
+        return file.OpenWithPassphrase(_passphrase);
     }
 
     /// <summary>The passphrase from the file that was named, or from the terminal.</summary>
@@ -217,17 +228,25 @@ sealed class KeyFolder
     /// <summary>Puts a key file in the place of an older one.</summary>
     public void ReplaceFile(string file, ReadOnlySpan<byte> bytes) => Disk.Real.Replace(PathOf(file), bytes);
 
-    /// <summary>Wraps a new epoch's seed with the secret that opens the present key file; the old file stays beside it.</summary>
-    public void ReplaceOpening(SecretBytes seed, Id16 vault, uint epoch)
+    static string PendingFile(uint epoch) => $"{OpeningFile}.epoch{epoch}.new";
+
+    /// <summary>Wraps a new epoch's seed with the secret that opened the present key file, and keeps it beside that file, durably: called before anything is sealed to
+    /// the new seed.</summary>
+    public void PrepareOpening(SecretBytes seed, Id16 vault, uint epoch)
     {
-        var old = Read(OpeningFile);
         var opening = OpeningKeyFile.Create(vault, epoch);
-        if (File.Exists(PathOf(SecretFile)))
-            opening = opening.AddRawKey(seed.Span, Convert.FromBase64String(Encoding.ASCII.GetString(Read(SecretFile)).Trim()));
-        else
-            opening = opening.AddPassphrase(seed.Span, Passphrase(_session, confirm: true), Argon2Cost.Default);
+        opening = _rawKey is not null ? opening.AddRawKey(seed.Span, _rawKey) : opening.AddPassphrase(seed.Span, _passphrase!, Argon2Cost.Default);
+        ReplaceFile(PendingFile(epoch), opening.ToArray()); // one that is there is of a rotation that was cut short before its leaf: nothing is sealed to it
+    }
+
+    /// <summary>Puts the prepared key file in the place of the old one, which stays beside it.</summary>
+    public void TakeOpening(uint epoch)
+    {
+        var prepared = Read(PendingFile(epoch));
+        var old = Read(OpeningFile);
         ReplaceFile($"{OpeningFile}.epoch{OpeningKeyFile.Parse(old).Epoch}", old);
-        ReplaceFile(OpeningFile, opening.ToArray());
+        ReplaceFile(OpeningFile, prepared);
+        Disk.Real.Discard(PathOf(PendingFile(epoch)));
     }
 
     public static void WriteNew(string path, ReadOnlySpan<byte> bytes)

@@ -14,6 +14,7 @@ public sealed class Projection
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly HashSet<Hash32> _removed = [];
+    readonly List<Hash32> _keyrings = [];
 
     public Projection(IStore store) => _store = store;
 
@@ -27,6 +28,9 @@ public sealed class Projection
 
     /// <summary>Name of the newest keyring object.</summary>
     public Hash32 Keyring { get; private set; }
+
+    /// <summary>Names of all epochs' keyrings, oldest first.</summary>
+    public IReadOnlyList<Hash32> Keyrings => _keyrings;
     public ulong KeyEpoch { get; private set; }
 
     /// <summary>Writers whose packs are not believed: (id, epoch) and the ordinal it holds from.</summary>
@@ -83,6 +87,7 @@ public sealed class Projection
                 break;
             case LeafType.KeyEpoch:
                 (Keyring, KeyEpoch) = (leaf.Payload, leaf.A);
+                _keyrings.Add(leaf.Payload);
                 break;
             case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
                 foreach (var (_, name) in list!.Names)
@@ -186,14 +191,16 @@ public sealed class Projection
         return expiries;
     }
 
-    /// <summary>Until when each snapshot object is needed: its own expiry, or that of a later one whose pack set builds on it.</summary>
+    /// <summary>Until when each snapshot object is needed: until its last pack has been given up, or as long as a later one whose pack set builds on it.</summary>
     public Dictionary<Hash32, ulong> ObjectLocks()
     {
+        var quantum = LockRules.Quantum(Genesis!.Policy.Base);
         var locks = new Dictionary<Hash32, ulong>();
         for (var i = Snapshots.Count - 1; i >= 0; i--)
         {
             var record = Snapshots[i];
-            var needed = Math.Max(locks.GetValueOrDefault(record.Name), record.Expiry);
+            // Pack locks are rounded up by less than the quantum: without its object a pack would look as if no commit had named it.
+            var needed = Math.Max(locks.GetValueOrDefault(record.Name), Math.Min(record.Expiry + quantum, LockRules.LastEnd));
             locks[record.Name] = needed;
             if (record.Object is { Packs.IsWhole: false } child)
                 locks[child.Parent] = Math.Max(locks.GetValueOrDefault(child.Parent), needed);
@@ -212,6 +219,7 @@ public sealed class Projection
             Agent = leaf.Actor,
             Committed = leaf.VaultTime,
             Expiry = Math.Min(leaf.A, LockRules.LastEnd),
+            Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
             Object = parsed,
         };
         Snapshots.Add(record);

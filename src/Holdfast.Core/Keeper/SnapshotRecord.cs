@@ -16,6 +16,9 @@ public sealed class SnapshotRecord
     /// <summary>Vault time of the commit.</summary>
     public required ulong Committed { get; init; }
 
+    /// <summary>Bytes of packs that the commit brought, as the keeper counted them.</summary>
+    public long Added { get; init; }
+
     /// <summary>Seconds since 1970: locked until then at least. Extensions lengthen it.</summary>
     public required ulong Expiry { get; set; }
 

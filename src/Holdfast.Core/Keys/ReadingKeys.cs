@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using Holdfast.Core.Crypto;
 
 namespace Holdfast.Core.Keys;
@@ -26,7 +27,7 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
     public bool Opens(SessionSeal seal) => Find(seal) is not null;
 
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: this key opens other classes or sources only.</exception>
-    public SecretBytes SessionKey(SessionSeal seal) => Find(seal) ?? throw TooNarrow(seal.Class.ToString().ToLowerInvariant() + " class");
+    public SecretBytes SessionKey(SessionSeal seal) => Find(seal) ?? throw TooNarrow(string.Create(CultureInfo.InvariantCulture, $"{seal.Class.ToString().ToLowerInvariant()} class of key epoch {seal.Epoch}"));
 
     SecretBytes? Find(SessionSeal seal) =>
         // A session takes a new secret after at most an hour, so the ciphertext's own bytes are part of the cache key.
@@ -42,8 +43,8 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
         }, (this, seal));
 
     static HoldfastException TooNarrow(string what) => new(ErrorCode.KeyTooNarrow,
-        $"This key does not open the {what} asked for.",
-        "Use the opening key (key file, passphrase or recovery shares), or a scoped key cut for this source and class.");
+        $"This key does not open the {what}, which was asked for.",
+        "Use the opening key of that epoch or a later one (key file, passphrase or recovery shares), or a scoped key cut for this source and class.");
 
     protected virtual void Dispose(bool disposing)
     {

@@ -39,13 +39,19 @@ public sealed class ReadTimes
         return times;
     }
 
-    public static void Update(string path, IEnumerable<Hash32> good, IEnumerable<Hash32> damaged, ulong now)
+    /// <param name="path">Their file.</param>
+    /// <param name="good">Packs that were read and found right.</param>
+    /// <param name="damaged">Packs that were not.</param>
+    /// <param name="opened">True where frames were opened and chunks named anew: a right name alone does not clear a pack whose content was wrong.</param>
+    /// <param name="now">Vault time.</param>
+    public static void Update(string path, IEnumerable<Hash32> good, IEnumerable<Hash32> damaged, bool opened, ulong now)
     {
         var times = Load(path);
         foreach (var name in good)
         {
             times._times[name] = now;
-            times.Damaged.Remove(name);
+            if (opened)
+                times.Damaged.Remove(name);
         }
         times.Damaged.UnionWith(damaged);
         var text = new StringBuilder();
