@@ -35,11 +35,17 @@ static class InitCommand
         RequireApart(folder, keys);
         var length = Text.Seconds(session.Parsed.GetValue(LockOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
         var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption), 0, 0);
-        ConfirmLong(session, Math.Max(length, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy))), folder);
+        if (policy.Weeks > RetentionPolicy.MaxWeeks || policy.Months > RetentionPolicy.MaxMonths || policy.Years > RetentionPolicy.MaxYears)
+            throw new HoldfastException(ErrorCode.Usage, "No vault keeps a snapshot for so long.",
+                $"At most {RetentionPolicy.MaxWeeks} weeks, {RetentionPolicy.MaxMonths} months and {RetentionPolicy.MaxYears} years.");
+        var longest = Math.Max(length, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy)));
+        if (longest > LockRules.LastEnd - (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds())
+            throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
+        ConfirmLong(session, longest, folder);
         var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
 
         KeyFolder.Make(keys);
-        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, length), DefaultReserve));
+        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), DefaultReserve));
         using (vault)
         using (made)
         {

@@ -52,6 +52,7 @@ sealed class Archiver : IDisposable
     readonly HashSet<Hash32> _removedDigests = [];
     readonly List<(Hash32 Digest, ContentKind Kind)> _newDigests = [];
     readonly CancellationToken _ct;
+    ContentWorker? _own; // the walking thread's; made when it must read a file itself
     int _lastRow;
     bool _lastDone;
     bool _seen; // the walk has met the last run's row at hand
@@ -100,6 +101,11 @@ sealed class Archiver : IDisposable
             _work.CompleteAdding();
             threads.ForEach(t => t.Join());
             ThrowIfStopped();
+            if (_own is not null)
+            {
+                _own.Chunks.Packs.Finish();
+                workers.Add(_own);
+            }
             var (root, level) = _tree.Finish();
             return Result(root, level, workers, store, parentPacks);
         }
@@ -111,6 +117,7 @@ sealed class Archiver : IDisposable
             foreach (var thread in threads.Where(t => t.ThreadState != ThreadState.Unstarted))
                 thread.Join();
             workers.ForEach(w => w.Dispose());
+            _own?.Dispose();
         }
     }
 
@@ -243,10 +250,14 @@ sealed class Archiver : IDisposable
     {
         var batch = ticket.Batch;
         var path = batch.Path(row);
-        if (batch.LinkCount[row] > 1 && !_inodes.TryAdd((batch.Device[row], batch.Inode[row]), null))
+        if (batch.LinkCount[row] > 1)
         {
-            ticket.Fates[row] = RowFate.SameInode;
-            return false;
+            var inode = ticket.Linked[row] = (batch.Device[row], batch.Inode[row]);
+            if (!_inodes.TryAdd(inode, null))
+            {
+                ticket.Fates[row] = RowFate.SameInode;
+                return false;
+            }
         }
         if (!known || _last.Kind[_lastRow] != EntryKind.File)
         {
@@ -362,8 +373,8 @@ sealed class Archiver : IDisposable
         var kept = _pool.Rent();
         for (var row = 0; row < batch.Count; row++)
         {
-            if (batch.Kind[row] == EntryKind.File && batch.LinkCount[row] > 1)
-                ShareInode(ticket, row);
+            if (ticket.Linked.TryGetValue(row, out var inode))
+                ShareInode(ticket, row, inode);
             if (batch.State[row] == ContentState.Failed)
             {
                 _left++;
@@ -379,15 +390,28 @@ sealed class Archiver : IDisposable
         _pool.Return(batch);
     }
 
-    /// <summary>The first name of a file gives the others what was found in it.</summary>
-    void ShareInode(BatchTicket ticket, int row)
+    /// <summary>The first name of a file gives the others what was found in it. Where that name was gone or led to another file when it was opened, the next one is
+    /// read itself.</summary>
+    void ShareInode(BatchTicket ticket, int row, (ulong, ulong) inode)
     {
         var batch = ticket.Batch;
-        var key = (batch.Device[row], batch.Inode[row]);
-        if (ticket.Fates[row] != RowFate.SameInode)
-            _inodes[key] = EntryContent.Of(batch, row);
-        else
-            _inodes[key]?.CopyTo(batch, row);
+        if (ticket.Fates[row] == RowFate.SameInode)
+        {
+            if (_inodes[inode] is { } found)
+            {
+                found.CopyTo(batch, row);
+                return;
+            }
+            ticket.Fates[row] = RowFate.New;
+            if (batch.Size[row] != 0)
+            {
+                _own ??= new ContentWorker(this, _options.Level);
+                ticket.Begun();
+                _own.Work(new WorkItem(ticket, [row], null));
+            }
+        }
+        if (batch.State[row] != ContentState.Failed && (batch.Device[row], batch.Inode[row]) == inode)
+            _inodes[inode] = EntryContent.Of(batch, row);
     }
 
     void Count(BatchTicket ticket, int row)

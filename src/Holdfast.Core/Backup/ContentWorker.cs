@@ -22,6 +22,9 @@ sealed class BatchTicket(EntryBatch batch)
     /// <summary>What became of each row, against the last run.</summary>
     public RowFate[] Fates { get; } = new RowFate[batch.Count];
 
+    /// <summary>Rows with further names, by the inode that the walk saw: opening a file may find another in its place.</summary>
+    public Dictionary<int, (ulong Device, ulong Inode)> Linked { get; } = [];
+
     public bool IsComplete => Volatile.Read(ref _pending) == 0;
     public void Begun() => Interlocked.Increment(ref _pending);
 
@@ -167,12 +170,12 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
     /// <summary>Reads some chunks of a file that looks unchanged. False where one is not what it was.</summary>
     public bool Reread(EntryBatch batch, int row, Func<int, bool> choose)
     {
-        var before = (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row]);
+        var before = Identity(batch, row);
         using var content = archiver.Source.Open(batch, row);
         if (content is null)
             return true; // reported; the row keeps what the last run found
-        if (before != (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row]))
-            return false; // it changed after the walk saw it: what the last run found is not its content any more
+        if (before != Identity(batch, row))
+            return false; // it changed, or was replaced, after the walk saw it: what the last run found is not its content any more
         var chunks = batch.Chunks[row]!;
         var data = new DataCursor(batch.Extents[row]);
         Span<byte> hash = stackalloc byte[Hash32.Size];
@@ -198,8 +201,12 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
                 return false;
             Chunks.BytesRead += buffer.Length;
         }
-        return true;
+        return !content.HasChanged();
     }
+
+    /// <summary>What changes with a file's content, whatever its writer does to its times.</summary>
+    static (long, long, uint, long, uint, ulong, ulong) Identity(EntryBatch batch, int row) => (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row],
+        batch.CtimeSeconds[row], batch.CtimeNanoseconds[row], batch.Device[row], batch.Inode[row]);
 
     public void Dispose() => Chunks.Dispose();
 }

@@ -109,21 +109,26 @@ public sealed class ChunkIndex : IDisposable
             place = new ChunkPlace(run.Packs[pack], number);
             if (_gone.Count == 0 || !_gone.Contains(Pack(place.Pack).Name))
                 return true;
+            foreach (var other in PlacesIn(run, prefix))
+            {
+                place = other;
+                if (!_gone.Contains(Pack(place.Pack).Name))
+                    return true;
+            }
         }
         place = default;
         return false;
     }
 
-    /// <summary>All places of a chunk, for when the first is damaged: one of each run.</summary>
-    public List<ChunkPlace> FindAll(Hash32 id)
+    /// <summary>All places of a chunk, for when the first is damaged; those in dropped packs come last.</summary>
+    public List<ChunkPlace> FindAll(Hash32 id) =>
+        [.. _runs.SelectMany(r => PlacesIn(r, id.Prefix)).OrderBy(p => _gone.Count > 0 && _gone.Contains(Pack(p.Pack).Name))];
+
+    static List<ChunkPlace> PlacesIn(LoadedRun run, UInt128 prefix)
     {
-        var places = new List<ChunkPlace>();
-        foreach (var run in _runs)
-        {
-            if (run.Run.TryFind(id.Prefix, out var pack, out var number))
-                places.Add(new ChunkPlace(run.Packs[pack], number));
-        }
-        return places;
+        var found = new List<(uint Pack, uint Number)>();
+        run.Run.FindAll(prefix, found);
+        return [.. found.Select(f => new ChunkPlace(run.Packs[f.Pack], f.Number))];
     }
 
     /// <summary>Writes a run for packs not yet named by any, and merges runs where there are many.</summary>

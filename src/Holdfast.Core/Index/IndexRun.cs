@@ -161,6 +161,25 @@ public sealed class IndexRun : IDisposable
         return false;
     }
 
+    /// <summary>All places of a chunk in this run: two sessions may have stored it at the same time, and what was damaged is stored anew.</summary>
+    public void FindAll(UInt128 id, List<(uint Pack, uint Number)> into)
+    {
+        if (Count == 0 || !BloomFilter.MayContain(_filter, id))
+            return;
+        var key = (ulong)(id >> 64);
+        Span<byte> buffer = stackalloc byte[_blocks is null ? IndexFormat.BlockSize : 0];
+        for (var at = Math.Max(0, LowerBound(key) - 1); at < _fences.Length && _fences[at] <= key; at++)
+        {
+            var block = Block(at, buffer);
+            for (var i = 0; i < EntriesIn(at); i++)
+            {
+                var entry = Entry(block, i);
+                if (entry.Id == id)
+                    into.Add((entry.Pack, entry.Number));
+            }
+        }
+    }
+
     /// <summary>All entries, ascending: for merging.</summary>
     public IEnumerable<IndexEntry> Entries()
     {

@@ -36,8 +36,8 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
     static string ReadBootId()
     {
         const string path = "/proc/sys/kernel/random/boot_id";
-        // Where the system has no such id, each start of this program counts as a start of the machine: the clock then moves slower, never faster.
-        return File.Exists(path) ? File.ReadAllText(path).Trim() : Id16.New().ToString();
+        // Where the system has no such id, what passed between two runs of this program is not known, and does not count.
+        return File.Exists(path) ? File.ReadAllText(path).Trim() : VaultClock.UnknownBoot + Id16.New();
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -58,6 +58,9 @@ public sealed class VaultClock
 {
     const ulong PartsPerMillion = 500;
     const ulong DoubtAfter = 35 * 86_400; // seconds: a wall clock further ahead than this is not believed at all
+
+    /// <summary>Begins a boot id that is none: the system does not tell one start from the next.</summary>
+    public const string UnknownBoot = "unknown-";
 
     readonly string _path;
     readonly Disk _disk;
@@ -132,9 +135,12 @@ public sealed class VaultClock
     void Advance()
     {
         var (wall, sinceBoot) = (_machine.Wall, _machine.SinceBoot);
-        // After a restart only the time since it counts: how long the machine was off, nobody here knows.
-        var ran = _bootId == _machine.BootId ? (sinceBoot > _sinceBoot ? sinceBoot - _sinceBoot : 0) : sinceBoot;
         var said = wall > _wall ? wall - _wall : 0;
+        // After a restart only the time since it counts: how long the machine was off, nobody here knows. A machine that has run for longer than the wall clock says has
+        // passed since the state was taken is another machine, or lies: then nothing counts.
+        var ran = _bootId == _machine.BootId ? (sinceBoot > _sinceBoot ? sinceBoot - _sinceBoot : 0)
+            : _machine.BootId.StartsWith(UnknownBoot, StringComparison.Ordinal) || sinceBoot > said ? 0
+            : sinceBoot;
         var advance = Math.Min(ran, said);
         if (_bootId.Length > 0)
             _milliseconds += advance + advance * PartsPerMillion / 1_000_000;

@@ -132,8 +132,10 @@ public sealed class VaultKeeper : IDisposable
         var set = Check(snapshot);
         var policy = _projection.PolicyFor(snapshot.Source);
         var from = Clock.LockFrom;
+        var size = set.Bytes;
         var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
-        var expiry = Places.Expiry(from, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0)));
+        // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
+        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0 && Size(s) >= size / 2)));
         expiry = Math.Clamp(expiry, from + _projection.Genesis!.ShortestLock, Math.Min(from + _projection.Genesis.LongestLock, LockRules.LastEnd));
         var fresh = NewBytes(snapshot, set);
         CheckQuotas(snapshot.Source, policy, fresh, earlier);
@@ -151,6 +153,9 @@ public sealed class VaultKeeper : IDisposable
     public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
     {
         var record = _projection.Find(snapshot) is { IsRemoved: false } found ? found : throw SnapshotMissing(snapshot.ToString());
+        if (_projection.PacksOf(record) is not { } set || set.ToList().Any(p => _projection.WasRemoved(p.Name)))
+            throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
+                "Lock a later snapshot (`holdfast snapshots` lists them).");
         if (expiry < record.Expiry)
         {
             Append(new Leaf(LeafType.Refusals, Clock.Now, actor, Id16.None, 1, Clock.Now / 3600 * 3600, 1, Hash32.None));
@@ -247,7 +252,7 @@ public sealed class VaultKeeper : IDisposable
             throw Refused("its pack set is told as a difference to nothing");
         var set = (parent is null ? PackSet.Empty : _projection.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
         // Packs of a parent whose lock is far from its end are held by it; all others are looked at.
-        var held = parent is not null && !parent.IsRemoved && parent.Expiry > Clock.LockFrom ? _projection.PacksOf(parent)! : PackSet.Empty;
+        var held = parent is not null && !parent.IsRemoved && parent.Expiry > Clock.LockFrom ? _projection.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
         foreach (var pack in set.Packs)
         {
             if (held.Contains(pack.Name))
@@ -265,6 +270,8 @@ public sealed class VaultKeeper : IDisposable
         return set;
     }
 
+    long Size(SnapshotRecord record) => _projection.PacksOf(record)?.Bytes ?? 0;
+
     static (Id16, uint)? WriterOf(IStoredItem item)
     {
         var header = new byte[PackFormat.HeaderSize];
@@ -281,7 +288,7 @@ public sealed class VaultKeeper : IDisposable
     void CheckQuotas(Id16 source, RetentionPolicy policy, long fresh, List<SnapshotRecord> earlier)
     {
         var day = Clock.Now - Math.Min(Clock.Now, RetentionPolicy.Day);
-        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => (long)(s.Object?.NewBytes ?? 0)) + fresh > (long)policy.DailyQuota)
+        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added) + fresh > (long)policy.DailyQuota)
             throw Quota("it would add more in a day than its quota allows", source);
         if (policy.LockedQuota > 0)
         {

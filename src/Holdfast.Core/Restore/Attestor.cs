@@ -14,7 +14,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
 {
     const int SampleFiles = 64;
     const long SampleBytes = 256 << 20;
-    const byte PackMissing = 1, RootWrong = 4, PackSetWrong = 5, ContentWrong = 6;
+    const byte PackMissing = 1, IdWrong = 3, RootWrong = 4, PackSetWrong = 5, ContentWrong = 6;
 
     readonly HashSet<(byte, Hash32)> _defects = [];
     readonly ByteWriter _late = new();
@@ -91,7 +91,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             foreach (var chunk in many)
                 CheckPlace(chunk.Digest, set);
         }
-        else if (rows.Size[row] > 0 && !rows.Digest[row].IsNone)
+        else if (rows.Size[row] > 0 && rows.Extents[row] is null && !rows.Digest[row].IsNone) // a file that is all hole has no chunk
         {
             CheckPlace(rows.Digest[row], set);
         }
@@ -125,6 +125,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             catch (HoldfastException e) when (e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing)
             {
                 _defects.Add((ContentWrong, Hash32.None));
+                foreach (var pack in chunks.PacksWith(KeyClass.Content, chunk.Digest).Distinct())
+                    _defects.Add((IdWrong, pack)); // none of them gives it
                 return false;
             }
             _sampled += bytes.Length;

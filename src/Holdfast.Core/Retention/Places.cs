@@ -1,7 +1,7 @@
 namespace Holdfast.Core.Retention;
 
 /// <summary>The long places of a source: its weeks, months and years (docs/format.md, section 12.2). A place stays open until a snapshot in it has been
-/// attested, so that junk early in the month cannot take the month's place.</summary>
+/// attested that is not far smaller than what comes now, so that junk early in the month cannot take the month's place.</summary>
 public static class Places
 {
     public enum Kind
@@ -54,5 +54,5 @@ public static class Places
 
 /// <param name="Committed">Vault time of the commit.</param>
 /// <param name="Kept">Seconds from commit to expiry.</param>
-/// <param name="IsAttested">True where its contents were re-opened and found right.</param>
+/// <param name="IsAttested">True where its contents were re-opened and found right, and its packs hold at least half of what the commit at hand needs.</param>
 public readonly record struct PlaceHolder(ulong Committed, ulong Kept, bool IsAttested);

@@ -12,6 +12,9 @@ namespace Holdfast.Core.Retention;
 public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Months, uint Years, ulong DailyQuota, ulong LockedQuota)
 {
     public const ulong Day = 86_400; // seconds
+    public const uint MaxWeeks = 5_300;
+    public const uint MaxMonths = 1_200;
+    public const uint MaxYears = 100;
 
     public void Write(ByteWriter writer)
     {
@@ -24,5 +27,5 @@ public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Month
     }
 
     public static RetentionPolicy Read(ref ByteReader reader) =>
-        new(reader.U64(), (uint)reader.Count(5_300), (uint)reader.Count(1_200), (uint)reader.Count(100), reader.U64(), reader.U64());
+        new(reader.U64(), (uint)reader.Count((int)MaxWeeks), (uint)reader.Count((int)MaxMonths), (uint)reader.Count((int)MaxYears), reader.U64(), reader.U64());
 }

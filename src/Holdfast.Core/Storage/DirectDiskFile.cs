@@ -11,7 +11,6 @@ sealed class DirectDiskFile : DiskFile
 
     static readonly bool Arm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64;
     static readonly int Direct = Arm ? 0x10000 : 0x4000; // O_DIRECT
-    const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
     const int GetFlags = 3; // F_GETFL
     const int SetFlags = 4; // F_SETFL
 
@@ -27,7 +26,7 @@ sealed class DirectDiskFile : DiskFile
     {
         if (!OperatingSystem.IsLinux())
             return null;
-        var file = Libc.Open(path, WriteCreateNew | Direct, 0x180); // rw-------
+        var file = Libc.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
         return file < 0 ? null : new DirectDiskFile(new SafeFileHandle(file, ownsHandle: true));
     }
 

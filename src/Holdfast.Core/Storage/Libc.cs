@@ -16,6 +16,7 @@ static partial class Libc
     public const int NotSupported = 95; // EOPNOTSUPP
     public const int QuotaReached = 122; // EDQUOT
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
+    public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
     public const int WillNeed = 3; // POSIX_FADV_WILLNEED
 
     [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

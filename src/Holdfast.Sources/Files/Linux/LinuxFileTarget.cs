@@ -156,8 +156,15 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
         StatX stat;
-        return Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
-            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row];
+        if (Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) != 0 || stat.Type != Native.TypeFile || (long)stat.Size != batch.Size[row]
+            || stat.Modified.Seconds != batch.MtimeSeconds[row] || stat.Modified.Nanoseconds != batch.MtimeNanoseconds[row])
+            return false;
+        var file = Native.OpenAt(folder, name, Native.ReadOnly | Native.NoFollow | Native.CloseOnExec, 0);
+        if (file < 0)
+            return false;
+        // Size and time are easily put back; after a power failure they may be right before the bytes are.
+        using var content = new LinuxContent(file, stat);
+        return ContentCheck.Matches(content.Read, batch, row);
     }
 
     void MakeFolder(ReadOnlySpan<byte> path)

@@ -47,8 +47,14 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
             return -1;
-        return options.Existing == ExistingFiles.KeepEqual && new FileInfo(path) is { Exists: true } there && there.Length == batch.Size[row] && there.LastWriteTimeUtc == time
+        return options.Existing == ExistingFiles.KeepEqual && new FileInfo(path) is { Exists: true } there && there.Length == batch.Size[row] && there.LastWriteTimeUtc == time && Matches(path, batch, row)
             ? -1 : _noted.Count - 1;
+    }
+
+    static bool Matches(string path, EntryBatch batch, int row)
+    {
+        using var file = File.OpenHandle(path);
+        return ContentCheck.Matches((buffer, offset) => RandomAccess.Read(file, buffer, offset), batch, row);
     }
 
     public ReadOnlySpan<byte> PathOf(int handle) => _noted[handle].Name;

@@ -1,0 +1,362 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What happens between two looks at a file, two runs, two places of one chunk, two clocks.</summary>
+public sealed partial class RaceTests
+{
+    const ulong Day = 86_400; // seconds
+
+    /// <summary>A source in which something happens at a moment a test chooses.</summary>
+    sealed class Interrupted(ISource source, Action<string>? onOpen = null, Action? onWalk = null) : ISource
+    {
+        public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
+        public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
+        public bool HasReliableInodes => source.HasReliableInodes;
+        public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
+
+        public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)
+        {
+            foreach (var batch in source.Walk(pool, ct))
+            {
+                onWalk?.Invoke();
+                yield return batch;
+            }
+        }
+
+        public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
+        public void Report(SourceProblem problem) => source.Report(problem);
+
+        public IContent? Open(EntryBatch batch, int row)
+        {
+            onOpen?.Invoke(Encoding.UTF8.GetString(batch.Path(row)));
+            return source.Open(batch, row);
+        }
+
+        public void Dispose() => source.Dispose();
+    }
+
+    static BackupResult BackUp(TestVault test, Action<string>? onOpen = null, Action? onWalk = null, string name = "source")
+    {
+        using var vault = test.Open();
+        using var source = new Interrupted(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onWalk);
+        return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
+            test.Keys.Put, test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
+    }
+
+    static (RestoreResult Result, string Target) Restore(TestVault test, Id16 snapshot, string? into = null, ExistingFiles existing = ExistingFiles.Refuse)
+    {
+        var target = into ?? test[$"r-{Id16.New()}"];
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var writer = FileTarget.Create(target, new FileTargetOptions { Existing = existing });
+        return (vault.Restore(vault.Find(snapshot.ToString()), keys, writer, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken), target);
+    }
+
+    static void RebuildIndex(TestVault test)
+    {
+        using var vault = test.Open();
+        vault.ForgetIndex();
+    }
+
+    static void AssertSame(TestVault test, string target)
+    {
+        foreach (var path in Directory.EnumerateFiles(test.Source, "*", SearchOption.AllDirectories))
+            Assert.True(File.ReadAllBytes(path).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(target, Path.GetRelativePath(test.Source, path)))), "a file differs");
+    }
+
+    [LibraryImport("libc", EntryPoint = "link", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Link(string from, string to);
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    public void A_locked_chunk_is_found_when_its_twin_has_expired(int seed)
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 20; i++)
+            test.Write($"f{i}", TestVault.Noise((100 * seed) + i, 5_000));
+        BackupResult? inner = null;
+        var outer = BackUp(test, onWalk: () => inner ??= BackUp(test, name: "other")); // both store the same chunks
+        using (var vault = test.Open())
+            vault.Keeper.Extend(outer.Snapshot, outer.Receipt.Expiry + 300 * Day, Id16.None);
+        RebuildIndex(test); // both places in one run
+        Restore(test, outer.Snapshot);
+        for (var day = 0; day < 60; day++)
+            test.Machine.Pass(Day);
+        using (var vault = test.Open())
+            Assert.NotEmpty(vault.Keeper.Expire(false).Names);
+        var (result, target) = Restore(test, outer.Snapshot);
+        Assert.Empty(result.Failed);
+        AssertSame(test, target);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    public void What_was_stored_anew_after_damage_is_found(int seed)
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 20; i++)
+            test.Write($"f{i}", TestVault.Noise((100 * seed) + i, 5_000));
+        var first = test.BackUp();
+        using (var vault = test.Open())
+            Damage(vault.Keeper.Store.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
+        Assert.False(test.Verify(full: true).IsSound);
+        var second = BackUp(test);
+        RebuildIndex(test);
+        var (result, target) = Restore(test, second.Snapshot);
+        Assert.Empty(result.Failed);
+        AssertSame(test, target);
+    }
+
+    static void Damage(string path)
+    {
+        var bytes = File.ReadAllBytes(path);
+        for (var i = 1_300; i < 30_000; i++)
+            bytes[i] ^= 0x55;
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.WriteAllBytes(path, bytes);
+    }
+
+    [Fact]
+    public void A_right_name_does_not_clear_a_pack_whose_content_was_wrong()
+    {
+        using var folder = new TempFolder();
+        var (path, pack) = (folder["reads"], new Hash32(TestVault.Noise(1, Hash32.Size)));
+        ReadTimes.Update(path, [], [pack], opened: true, 1);
+        ReadTimes.Update(path, [pack], [], opened: false, 2);
+        Assert.Contains(pack, ReadTimes.Load(path).Damaged);
+        ReadTimes.Update(path, [pack], [], opened: true, 3);
+        Assert.Empty(ReadTimes.Load(path).Damaged);
+    }
+
+    [Fact]
+    public void A_failed_attestation_keeps_later_backups_off_the_pack()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(9, 60_000));
+        var first = test.BackUp();
+        using (var vault = test.Open())
+        {
+            Damage(vault.Keeper.Store.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
+            using var keys = vault.Unlock(test.Seed);
+            Assert.False(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
+        }
+        var second = BackUp(test);
+        var (result, target) = Restore(test, second.Snapshot);
+        Assert.Empty(result.Failed);
+        AssertSame(test, target);
+    }
+
+    [Fact]
+    public void A_first_name_saved_anew_while_backing_up_leaves_the_others_whole()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links by libc");
+        using var test = new TestVault();
+        var (a, b) = (Path.Combine(test.Source, "a"), Path.Combine(test.Source, "b"));
+        test.Write("a", TestVault.Noise(1, 10_000));
+        Assert.Equal(0, Link(a, b));
+        Assert.Equal(0, Link(a, Path.Combine(test.Source, "c")));
+        var done = false;
+        var result = BackUp(test, onOpen: path =>
+        {
+            if (done || path != "a")
+                return;
+            done = true;
+            File.WriteAllBytes(a + ".tmp", TestVault.Noise(2, 10_000));
+            File.Move(a + ".tmp", a, overwrite: true);
+        });
+        Assert.True(done);
+        var (restored, target) = Restore(test, result.Snapshot);
+        Assert.Empty(restored.Failed);
+        Assert.Equal(TestVault.Noise(1, 10_000), File.ReadAllBytes(Path.Combine(target, "b")));
+        Assert.Equal(TestVault.Noise(1, 10_000), File.ReadAllBytes(Path.Combine(target, "c")));
+        Assert.Equal(TestVault.Noise(2, 10_000), File.ReadAllBytes(Path.Combine(target, "a")));
+    }
+
+    [Fact]
+    public void A_first_name_that_vanishes_does_not_take_the_others_along()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links by libc");
+        using var test = new TestVault();
+        var a = Path.Combine(test.Source, "a");
+        test.Write("a", TestVault.Noise(1, 10_000));
+        Assert.Equal(0, Link(a, Path.Combine(test.Source, "b")));
+        var result = BackUp(test, onOpen: path =>
+        {
+            if (path == "a")
+                File.Delete(a);
+        });
+        var (restored, target) = Restore(test, result.Snapshot);
+        Assert.Empty(restored.Failed);
+        Assert.Equal(TestVault.Noise(1, 10_000), File.ReadAllBytes(Path.Combine(target, "b")));
+    }
+
+    [Fact]
+    public void A_large_file_replaced_under_its_old_times_is_read()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs change times");
+        using var test = new TestVault();
+        var path = Path.Combine(test.Source, "db");
+        var bytes = TestVault.Noise(1, (int)LargeFile.DigestLimit + 1);
+        test.Write("db", bytes);
+        BackUp(test);
+        var done = false;
+        var result = BackUp(test, onOpen: _ =>
+        {
+            if (done)
+                return;
+            done = true;
+            Array.Fill(bytes, (byte)7, 10_000_000, 2_000);
+            File.WriteAllBytes(path + ".new", bytes);
+            File.SetLastWriteTimeUtc(path + ".new", File.GetLastWriteTimeUtc(path));
+            File.Move(path + ".new", path, overwrite: true);
+        });
+        Assert.True(done);
+        var (_, target) = Restore(test, result.Snapshot);
+        AssertSame(test, target);
+    }
+
+    [Fact]
+    public void Resuming_keeps_no_file_that_only_looks_equal()
+    {
+        using var test = new TestVault();
+        test.Write("f", "good data");
+        test.Write("large", TestVault.Noise(3, 3_000_000));
+        test.Write("same", TestVault.Noise(4, 3_000_000));
+        var result = test.BackUp();
+        var (_, target) = Restore(test, result.Snapshot);
+        foreach (var name in new[] { "f", "large" })
+        {
+            var path = Path.Combine(target, name);
+            var time = File.GetLastWriteTimeUtc(path);
+            var bytes = File.ReadAllBytes(path);
+            bytes[^1] ^= 1;
+            File.WriteAllBytes(path, bytes);
+            File.SetLastWriteTimeUtc(path, time);
+        }
+        var (resumed, _) = Restore(test, result.Snapshot, target, ExistingFiles.KeepEqual);
+        Assert.Equal(2, resumed.Files);
+        AssertSame(test, target);
+    }
+
+    [Fact]
+    public void A_missing_ancestor_does_not_stop_backups()
+    {
+        using var test = new TestVault();
+        test.Write("f", "1");
+        var first = test.BackUp();
+        test.Write("f", "22");
+        test.BackUp();
+        test.Write("f", "333");
+        test.BackUp();
+        using (var vault = test.Open())
+            File.Delete(vault.Keeper.Store.Find(StoreKind.Object, vault.Find(first.Snapshot.ToString()).Name, 0)!);
+        test.Write("f", "4444");
+        var (restored, target) = Restore(test, test.BackUp().Snapshot);
+        Assert.Empty(restored.Failed);
+        AssertSame(test, target);
+    }
+
+    [Fact]
+    public void A_file_that_is_all_hole_is_attested()
+    {
+        using var test = new TestVault();
+        using (var file = File.OpenHandle(Path.Combine(test.Source, "hole"), FileMode.Create, FileAccess.Write))
+            RandomAccess.SetLength(file, 5 << 20);
+        test.BackUp();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        Assert.True(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
+    }
+
+    [Fact]
+    public void A_wall_clock_ahead_gives_the_long_place_once_a_day()
+    {
+        using var test = new TestVault(new RetentionPolicy(7 * Day, 0, 12, 7, 0, 0));
+        test.Write("f", "x");
+        test.BackUp();
+        test.Machine.Pass(Day);
+        test.Machine.Wall += 34 * Day * 1_000;
+        var longLocks = 0;
+        for (var i = 0; i < 10; i++)
+        {
+            test.Write("f", $"{i}");
+            test.Machine.Pass(60);
+            var receipt = test.BackUp().Receipt;
+            if (receipt.Expiry - receipt.Committed > 300 * Day)
+                longLocks++;
+            Assert.True(receipt.Expiry >= test.Machine.Wall / 1_000 + 7 * Day, "a lock was born short");
+        }
+        Assert.InRange(longLocks, 0, 1);
+    }
+
+    [Fact]
+    public void Junk_that_was_attested_does_not_take_the_month()
+    {
+        using var test = new TestVault(new RetentionPolicy(7 * Day, 0, 6, 0, 0, 0));
+        var now = DateTimeOffset.FromUnixTimeSeconds((long)(test.Machine.Wall / 1_000));
+        test.Machine.Pass((ulong)(new DateTimeOffset(now.Year, now.Month, 1, 0, 10, 0, TimeSpan.Zero).AddMonths(1) - now).TotalSeconds);
+        test.Write("junk", "x");
+        var junk = test.BackUp();
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+            vault.Attest(vault.Find(junk.Snapshot.ToString()), keys, full: false, Id16.None, TestContext.Current.CancellationToken);
+        test.Machine.Pass(Day);
+        test.Write("real", TestVault.Noise(1, 3_000_000));
+        var receipt = test.BackUp().Receipt;
+        Assert.InRange(receipt.Expiry - receipt.Committed, 186 * Day, ulong.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(VaultClock.UnknownBoot)]
+    [InlineData("another machine ")]
+    public void Uptime_of_who_knows_which_machine_does_not_move_the_clock(string boot)
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.Machine.SinceBoot = 400 * Day * 1_000;
+        test.Machine.BootId = boot + "1";
+        test.Write("f", "x");
+        test.BackUp();
+        for (var i = 2; i < 6; i++)
+        {
+            test.Machine.BootId = $"{boot}{i}";
+            if (i == 2)
+                test.Machine.Wall += 60 * Day * 1_000;
+            test.Machine.Pass(1);
+            using var vault = test.Open();
+            Assert.Empty(vault.Keeper.Expire(false).Names);
+        }
+    }
+
+    [Fact]
+    public void A_lock_is_not_lengthened_where_its_data_is_gone()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 100_000));
+        var first = test.BackUp();
+        test.Machine.Pass(20 * Day);
+        test.Write("f", TestVault.Noise(2, 100_000));
+        test.BackUp(); // its pack set builds on the first's object, which stays
+        for (var day = 0; day < 28; day++)
+            test.Machine.Pass(Day);
+        using var vault = test.Open();
+        Assert.NotEmpty(vault.Keeper.Expire(false).Names);
+        Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(first.Snapshot, vault.Keeper.Clock.Now + 100 * Day, Id16.None)).Code);
+    }
+}
