@@ -168,35 +168,37 @@ public sealed class Vault : IDisposable
     public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry)
     {
         var seeds = new Dictionary<Id16, SecretBytes>();
-        var sessions = new Dictionary<Id16, SecretBytes>();
-        var packs = 0L;
-        foreach (var record in State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && (source is null || s.Source == source)))
-        {
-            if (source is not null && record.Object!.Section(keyClass == KeyClass.Tree ? SnapshotSection.Tree : SnapshotSection.Features) is { } section && keyClass != KeyClass.Content)
-                Keep(new SessionSeal(record.Object.Domain, keyClass, record.Object.KeyEpoch, record.Object.Session, section.SealingKeyId, section.Ciphertext));
-        }
-        var names = source is null
-            ? Keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => p.Name)
-            : State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name);
-        foreach (var name in names.Distinct())
-        {
-            using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
-            if (pack.Header.Seal.Class != keyClass)
-                continue;
-            packs++;
-            if (source is not null)
-                Keep(pack.Header.Seal);
-        }
+        var objects = new Dictionary<Id16, SecretBytes>();
         if (source is null)
         {
             foreach (var key in keys.Keyring.SealingKeys.Where(k => k.Class == keyClass && keys.Seeds.ContainsKey(k.Epoch)))
                 seeds[key.KeyId] = SealingKey.Seed(keys.Seeds[key.Epoch], Id, key.Epoch, key.Domain, key.Class, key.Source);
         }
-        var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, sessions);
-        Keeper.Record(LeafType.ScopedKey, scoped.Key, Id16.None, (ulong)keyClass, expiry, (ulong)packs);
+        else
+        {
+            CutObjects(keys, keyClass, source.Value, objects);
+        }
+        var packs = source is null ? ScopedKeyRecord.AllPacks : (ulong)objects.Keys.Except(State.Snapshots.Select(s => s.Snapshot)).Count();
+        var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, objects);
+        Keeper.Record(LeafType.ScopedKey, scoped.Key, Id16.None, (ulong)keyClass, expiry, packs);
         return scoped;
+    }
 
-        void Keep(SessionSeal seal) => sessions.TryAdd(ScopedKeys.NameOf(seal), new SecretBytes(keys.SessionKey(seal).Span));
+    /// <summary>The keys of the packs and sections that a source's snapshots need today, and of nothing else.</summary>
+    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects)
+    {
+        var records = State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).ToList();
+        foreach (var record in records)
+        {
+            foreach (var section in record.Object?.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass) ?? [])
+                objects[record.Snapshot] = keys.SectionKey(record.Object!.SealOf(section), section.Number, record.Snapshot);
+        }
+        foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
+        {
+            using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
+            if (pack.Header.Seal.Class == keyClass)
+                objects[pack.Header.Salt] = keys.PackKey(pack.Header.Seal, pack.Header.Salt) ?? throw Unreadable();
+        }
     }
 
     static DomainKeys Copy(DomainKeys domain)

@@ -76,7 +76,7 @@ static class KeyCommand
             });
             session.Line($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
             if (source is not null)
-                session.Line("It opens whole writing sessions: what other sources stored in a session that this source shares data with can be read with it too.");
+                session.Line("It opens whole packs: where this source shares a pack with another, it reads the other's part of that pack too.");
             session.Line("`holdfast status` lists it, and what its thief could read.");
         }
         return 0;

@@ -54,7 +54,9 @@ static class StatusCommand
                 w.WriteStartObject();
                 w.WriteString("id", key.Key.ToString());
                 w.WriteString("class", key.Class.ToString());
-                w.WriteNumber("packs", key.Packs);
+                w.WriteBoolean("allPacks", key.Packs == ScopedKeyRecord.AllPacks);
+                if (key.Packs != ScopedKeyRecord.AllPacks)
+                    w.WriteNumber("packs", key.Packs);
                 w.WriteString("cut", Text.Iso(key.Cut));
                 w.WriteEndObject();
             }
@@ -78,7 +80,7 @@ static class StatusCommand
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
-            session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {Text.Count((long)key.Packs, "pack")}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
+            session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
         session.Line($"             key epoch {vault.State.KeyEpoch}; older seeds open what was sealed up to their own epoch");
         if (Math.Abs(status.ClockOffset) > 3600)
             session.Line($"Clock        IN DOUBT: this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's; backups go on, nothing expires");

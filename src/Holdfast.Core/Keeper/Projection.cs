@@ -250,4 +250,8 @@ public sealed class Projection
 /// <param name="Expiry">When it should be replaced, seconds since 1970; 0 for never.</param>
 /// <param name="Packs">Packs it opened when it was cut.</param>
 /// <param name="Cut">Vault time when it was cut.</param>
-public sealed record ScopedKeyRecord(Id16 Key, KeyClass Class, ulong Expiry, ulong Packs, ulong Cut);
+public sealed record ScopedKeyRecord(Id16 Key, KeyClass Class, ulong Expiry, ulong Packs, ulong Cut)
+{
+    /// <summary>What <see cref="Packs"/> says of a key for a whole domain: all of its class, those of later backups too, until the next rotation.</summary>
+    public const ulong AllPacks = ulong.MaxValue;
+}

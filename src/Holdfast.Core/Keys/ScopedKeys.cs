@@ -5,7 +5,8 @@ namespace Holdfast.Core.Keys;
 
 /// <summary>A key cut for one unattended job: one class, of a whole domain or of one source. Its thief reads that much and no more.</summary>
 /// <remarks>For a whole domain it holds the sealing seeds of the class, and so opens what is backed up later too, in the epochs it was cut for. For one source
-/// whose packs are sealed to the domain's keys it holds the session keys of the packs it has today, and is cut anew when there are more.</remarks>
+/// whose packs are sealed to the domain's keys it holds the keys of the packs and sections that source needs today, one by one, and is cut anew when there are
+/// more. A pack that several sources share is opened whole.</remarks>
 public sealed class ScopedKeys : ReadingKeys
 {
     const string FirstLine = "holdfast scoped key v1";
@@ -13,7 +14,7 @@ public sealed class ScopedKeys : ReadingKeys
 
     readonly List<DomainKeys> _domains;
     readonly SortedDictionary<Id16, SecretBytes> _seeds;
-    readonly SortedDictionary<Id16, SecretBytes> _sessions;
+    readonly SortedDictionary<Id16, SecretBytes> _objects;
     readonly Dictionary<Id16, XWingPrivateKey> _private;
 
     /// <param name="vault">Vault id.</param>
@@ -22,16 +23,16 @@ public sealed class ScopedKeys : ReadingKeys
     /// <param name="expiry">When it should be replaced, seconds since 1970; a label, for people.</param>
     /// <param name="domains">Taken over.</param>
     /// <param name="seeds">X-Wing seeds by sealing key id; taken over.</param>
-    /// <param name="sessions">Session keys by the first 16 bytes of the session's ciphertext; taken over.</param>
+    /// <param name="objects">Keys of single packs by their salt, and of single sections by their snapshot's id; taken over.</param>
     public ScopedKeys(Id16 vault, Id16 key, KeyClass keyClass, ulong expiry, IEnumerable<DomainKeys> domains,
-        IReadOnlyDictionary<Id16, SecretBytes> seeds, IReadOnlyDictionary<Id16, SecretBytes> sessions) : base(vault)
+        IReadOnlyDictionary<Id16, SecretBytes> seeds, IReadOnlyDictionary<Id16, SecretBytes> objects) : base(vault)
     {
         Key = key;
         Class = keyClass;
         Expiry = expiry;
         _domains = [.. domains];
         _seeds = new(seeds.ToDictionary());
-        _sessions = new(sessions.ToDictionary());
+        _objects = new(objects.ToDictionary());
         _private = seeds.ToDictionary(s => s.Key, s => new XWingPrivateKey(s.Value.Span));
     }
 
@@ -42,11 +43,8 @@ public sealed class ScopedKeys : ReadingKeys
 
     protected override XWingPrivateKey? PrivateKey(SessionSeal seal) => seal.Class == Class ? _private.GetValueOrDefault(seal.SealingKeyId) : null;
 
-    protected override SecretBytes? KnownSession(SessionSeal seal) =>
-        seal.Class == Class && _sessions.TryGetValue(NameOf(seal), out var key) ? new SecretBytes(key.Span) : null;
-
-    /// <summary>What a session key is filed under.</summary>
-    public static Id16 NameOf(SessionSeal seal) => new(seal.Ciphertext.AsSpan(0, Id16.Size));
+    protected override SecretBytes? KnownKey(Id16 name, KeyClass keyClass) =>
+        keyClass == Class && _objects.TryGetValue(name, out var key) ? new SecretBytes(key.Span) : null;
 
     public byte[] ToText()
     {
@@ -58,7 +56,7 @@ public sealed class ScopedKeys : ReadingKeys
         body.Var((ulong)_domains.Count);
         foreach (var domain in _domains)
             domain.Write(body);
-        foreach (var list in new[] { _seeds, _sessions })
+        foreach (var list in new[] { _seeds, _objects })
         {
             body.Var((ulong)list.Count);
             foreach (var (name, secret) in list)
@@ -86,8 +84,8 @@ public sealed class ScopedKeys : ReadingKeys
                 domains.Add(domain!);
         }
         var seeds = ReadSecrets(ref reader);
-        var sessions = ReadSecrets(ref reader);
-        return reader.IsDone ? new ScopedKeys(vault, key, (KeyClass)keyClass, expiry, domains, seeds, sessions) : throw KeyText.Bad("The scoped key file is of another version, or damaged.");
+        var objects = ReadSecrets(ref reader);
+        return reader.IsDone ? new ScopedKeys(vault, key, (KeyClass)keyClass, expiry, domains, seeds, objects) : throw KeyText.Bad("The scoped key file is of another version, or damaged.");
     }
 
     static Dictionary<Id16, SecretBytes> ReadSecrets(ref ByteReader reader)
@@ -106,7 +104,7 @@ public sealed class ScopedKeys : ReadingKeys
     protected override void Dispose(bool disposing)
     {
         base.Dispose(disposing);
-        foreach (var secret in _seeds.Values.Concat(_sessions.Values))
+        foreach (var secret in _seeds.Values.Concat(_objects.Values))
             secret.Dispose();
         foreach (var key in _private.Values)
             key.Dispose();

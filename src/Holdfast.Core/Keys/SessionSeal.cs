@@ -36,15 +36,17 @@ public sealed record SessionSeal(Id16 Domain, KeyClass Class, uint Epoch, Id16 S
         }
     }
 
-    public static AeadKey PackKey(SecretBytes sessionKey, Id16 packSalt) =>
-        AeadKey.Derive(sessionKey.Span, Labels.Pack, packSalt.ToArray());
+    /// <summary>Opens one pack's frames; 32 bytes.</summary>
+    public static SecretBytes PackKey(SecretBytes sessionKey, Id16 packSalt) =>
+        Kdf.DeriveKey(sessionKey.Span, Labels.Pack, packSalt.ToArray());
 
-    public static AeadKey SectionKey(SecretBytes sessionKey, byte section, Id16 snapshot)
+    /// <summary>Opens one sealed section of one snapshot; 32 bytes.</summary>
+    public static SecretBytes SectionKey(SecretBytes sessionKey, byte section, Id16 snapshot)
     {
         var context = new ByteWriter();
         context.U8(section);
         context.Id(snapshot);
-        return AeadKey.Derive(sessionKey.Span, Labels.Section, context.Span);
+        return Kdf.DeriveKey(sessionKey.Span, Labels.Section, context.Span);
     }
 
     public static AeadKey FooterKey(DomainKeys domain, Id16 packSalt) =>

@@ -33,14 +33,14 @@ public sealed class PackReader : IDisposable
     /// <summary>Opens a pack with all a reader holds.</summary>
     /// <exception cref="HoldfastException"><c>PackMissing</c>, <c>PackDamaged</c>, <c>FormatNewer</c>, <c>WrongVault</c>, <c>KeyTooNarrow</c>.</exception>
     public static PackReader Open(IStore store, Hash32 name, ReadingKeys keys) =>
-        Open(store, name, keys.Vault, keys.Domain, seal => keys.Opens(seal) ? keys.SessionKey(seal) : null);
+        Open(store, name, keys.Vault, keys.Domain, header => keys.PackKey(header.Seal, header.Salt));
 
     /// <summary>Opens a pack's footer alone, with the index key.</summary>
     public static PackReader OpenFooter(IStore store, Hash32 name, Id16 vault, DomainKeys domain) =>
         Open(store, name, vault, id => id == domain.Domain ? domain : throw new HoldfastException(ErrorCode.KeyTooNarrow,
             $"Pack {name} belongs to another trust domain.", "Use the keys of that domain."), _ => null);
 
-    static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<SessionSeal, SecretBytes?> sessionKey)
+    static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<PackHeader, SecretBytes?> packKey)
     {
         var copies = new List<IStoredItem>();
         PackHeader? header = null;
@@ -67,8 +67,8 @@ public sealed class PackReader : IDisposable
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
                     "Add the folder or disk that holds it (holdfast store add), or bring it from another copy of the vault; then run holdfast verify.");
-            var key = sessionKey(header!.Seal) is { } secret ? SessionSeal.PackKey(secret, header.Salt) : null;
-            return new PackReader(name, header, footer, copies, key);
+            using var key = packKey(header!);
+            return new PackReader(name, header!, footer, copies, key is null ? null : new AeadKey(key.Span));
         }
         catch
         {

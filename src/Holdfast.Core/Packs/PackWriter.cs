@@ -114,7 +114,8 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
             return;
         var (seal, sessionKey) = session.Seal(keyClass);
         _salt = Id16.New();
-        _key = SessionSeal.PackKey(sessionKey, _salt);
+        using var key = SessionSeal.PackKey(sessionKey, _salt);
+        _key = new AeadKey(key.Span);
         _generation = session.Put.Domain.Generation;
         var header = new ByteWriter(PackFormat.HeaderSize);
         new PackHeader(session.Vault, seal, session.Put.Writer, session.Put.WriterEpoch, _generation, _salt).Write(header);

@@ -24,7 +24,8 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
     {
         Pad(plaintext);
         var (seal, secret) = session.Seal(ClassOf(number));
-        using var key = SessionSeal.SectionKey(secret, number, snapshot);
+        using var derived = SessionSeal.SectionKey(secret, number, snapshot);
+        using var key = new AeadKey(derived.Span);
         return new SnapshotSection(number, seal.SealingKeyId, seal.Ciphertext, SealWith(key, Labels.Section, number, snapshot, plaintext.Span));
     }
 
@@ -150,13 +151,15 @@ public sealed record SnapshotObject
     {
         var section = Section(number) ?? throw Damaged();
         var references = number == SnapshotSection.References;
-        using var key = references
-            ? SessionSeal.ReferencesKey(keys.Domain(Domain), Snapshot)
-            : SessionSeal.SectionKey(keys.SessionKey(new SessionSeal(Domain, SnapshotSection.ClassOf(number), KeyEpoch, Session, section.SealingKeyId, section.Ciphertext)), number, Snapshot);
+        using var derived = references ? null : keys.SectionKey(SealOf(section), number, Snapshot);
+        using var key = derived is null ? SessionSeal.ReferencesKey(keys.Domain(Domain), Snapshot) : new AeadKey(derived.Span);
         var plaintext = new byte[Math.Max(0, section.Sealed.Length - Aead.TagSize)];
         return key.TryOpen(stackalloc byte[Aead.NonceSize], section.Sealed, plaintext, SnapshotSection.Aad(references ? Labels.References : Labels.Section, number, Snapshot))
             ? plaintext : throw Damaged();
     }
+
+    /// <summary>How a section other than the references is sealed.</summary>
+    public SessionSeal SealOf(SnapshotSection section) => new(Domain, SnapshotSection.ClassOf(section.Number), KeyEpoch, Session, section.SealingKeyId, section.Ciphertext);
 
     HoldfastException Damaged() => new(ErrorCode.ObjectDamaged, $"Snapshot {Snapshot} does not open.",
         "Its object in the vault is damaged, or was not written by Holdfast. Choose another snapshot, and run `holdfast verify`.");
