@@ -1,4 +1,3 @@
-using System.Globalization;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -33,6 +32,8 @@ public sealed record NewVaultKeys(PutKey Put, AgentKey Agent, SecretBytes Openin
 /// <summary>A vault: the front door to everything the engine does. For one thread at a time; several processes may have one vault open.</summary>
 public sealed class Vault : IDisposable
 {
+    DirectoryInfo? _temporary;
+
     Vault(VaultKeeper keeper) => Keeper = keeper;
 
     public VaultKeeper Keeper { get; }
@@ -340,7 +341,7 @@ public sealed class Vault : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Read-only media, or a folder this user may not write: the index is a cache and may lie anywhere.
-            return Fill(Path.Combine(Path.GetTempPath(), string.Create(CultureInfo.InvariantCulture, $"holdfast-index-{Environment.UserName}"), Id.ToString(), domain.Domain.ToString()));
+            return Fill(PrivateCache(Path.Combine("index", Id.ToString(), domain.Domain.ToString())));
         }
 
         ChunkIndex Fill(string at)
@@ -360,5 +361,34 @@ public sealed class Vault : IDisposable
         }
     }
 
-    public void Dispose() => Keeper.Dispose();
+    /// <summary>A folder of this user's own: never one with a name that another user of the machine could have taken first.</summary>
+    string PrivateCache(string name)
+    {
+        try
+        {
+            var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+            return Directory.CreateDirectory(Path.Combine(Path.GetFullPath(root), "holdfast", name)).FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No home either: for as long as this vault is open.
+            _temporary ??= Directory.CreateTempSubdirectory("holdfast-");
+            return Directory.CreateDirectory(Path.Combine(_temporary.FullName, name)).FullName;
+        }
+    }
+
+    public void Dispose()
+    {
+        Keeper.Dispose();
+        try
+        {
+#pragma warning disable RS0030 // our own temporary folder, with a cache
+            _temporary?.Delete(recursive: true);
+#pragma warning restore RS0030
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A cache that nobody can read but its owner stays behind.
+        }
+    }
 }

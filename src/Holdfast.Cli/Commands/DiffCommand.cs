@@ -64,13 +64,14 @@ static class DiffCommand
     static char? Differs(Cursor l, Cursor r)
     {
         var (a, i, b, j) = (l.Rows, l.Row, r.Rows, r.Row);
-        if (a.Kind[i] != b.Kind[j] || a.Size[i] != b.Size[j] || a.Digest[i] != b.Digest[j] || !Same(a.Chunks[i], b.Chunks[j]) || !(a.LinkTarget[i] ?? []).AsSpan().SequenceEqual(b.LinkTarget[j]))
+        if (a.Kind[i] != b.Kind[j] || a.Size[i] != b.Size[j] || a.Digest[i] != b.Digest[j] || !SameContent(a, i, b, j) || !(a.LinkTarget[i] ?? []).AsSpan().SequenceEqual(b.LinkTarget[j]))
             return 'M';
         return a.Mode[i] != b.Mode[j] || a.Uid[i] != b.Uid[j] || a.Gid[i] != b.Gid[j] || !(a.Xattrs[i] ?? []).AsSpan().SequenceEqual(b.Xattrs[j])
             || (a.Kind[i] != EntryKind.Directory && (a.MtimeSeconds[i] != b.MtimeSeconds[j] || a.MtimeNanoseconds[i] != b.MtimeNanoseconds[j])) ? 'A' : null;
     }
 
-    static bool Same(ChunkRef[]? l, ChunkRef[]? r) => l.AsSpan().SequenceEqual(r);
+    static bool SameContent(EntryBatch a, int i, EntryBatch b, int j) => !a.Digest[i].IsNone
+        || (a.ChunkLists[i] is { } l && b.ChunkLists[j] is { } r && l.AsSpan().SequenceEqual(r)) || a.ChunksOf(i).SequenceEqual(b.ChunksOf(j));
 
     sealed class Cursor(IEnumerable<EntryBatch> batches)
     {

@@ -15,20 +15,28 @@ static class RestoredSample
     const int Files = 100;
     const long Bytes = 256 << 20;
 
+    /// <param name="vault">Holds the snapshot.</param>
+    /// <param name="record">The snapshot.</param>
+    /// <param name="keys">Open it.</param>
+    /// <param name="original">What it was taken from.</param>
+    /// <param name="target">Folder of this command alone: made for its owner's eyes only, and removed, at the start too where an earlier run was cut short.</param>
+    /// <param name="ct">Stops it.</param>
     /// <exception cref="HoldfastException"><c>RestoreMismatch</c>.</exception>
-    public static (long Same, long Moved) Compare(Vault vault, SnapshotRecord record, OpeningKeys keys, string original, CancellationToken ct)
+    public static (long Same, long Moved) Compare(Vault vault, SnapshotRecord record, OpeningKeys keys, string original, string target, CancellationToken ct)
     {
         var chosen = Choose(vault, record, keys, ct);
-        var target = Path.Combine(Path.GetTempPath(), $"holdfast-proof-{Id16.New()}");
         try
         {
-            using (var writer = FileTarget.Create(target, new FileTargetOptions()))
+            Remove(target);
+            MakePrivate(target);
+            var restored = Path.Combine(target, "restored");
+            using (var writer = FileTarget.Create(restored, new FileTargetOptions()))
                 vault.Restore(record, keys, writer, new PathFilter(path => chosen.ContainsKey(Convert.ToHexString(path))), new RestoreProgress(), 0, ct);
             long same = 0, moved = 0;
             foreach (var (path, time) in chosen.Values)
             {
                 var name = Encoding.UTF8.GetString(path);
-                var (before, after) = (new FileInfo(Path.Combine(original, name)), new FileInfo(Path.Combine(target, name)));
+                var (before, after) = (new FileInfo(Path.Combine(original, name)), new FileInfo(Path.Combine(restored, name)));
                 if (!after.Exists)
                     throw Mismatch();
                 if (!before.Exists || new DateTimeOffset(before.LastWriteTimeUtc).ToUnixTimeSeconds() != time)
@@ -42,11 +50,24 @@ static class RestoredSample
         }
         finally
         {
-            if (Directory.Exists(target))
-#pragma warning disable RS0030 // our own temporary folder
-                Directory.Delete(target, recursive: true); // our own, made above
-#pragma warning restore RS0030
+            Remove(target);
         }
+    }
+
+    static void MakePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(folder);
+        else
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    static void Remove(string folder)
+    {
+        if (Directory.Exists(folder))
+#pragma warning disable RS0030 // our own temporary folder
+            Directory.Delete(folder, recursive: true);
+#pragma warning restore RS0030
     }
 
     static byte[] Digest(FileInfo file)

@@ -15,7 +15,7 @@ using Holdfast.Sources.Files;
 namespace Holdfast.Cli.Commands;
 
 /// <summary>Where the trial of a folder lives: vault and keys apart from each other, found again by the folder's path.</summary>
-sealed record TrialPlaces(string Source, string Vault, string Keys)
+sealed record TrialPlaces(string Source, string Vault, string Keys, string Proof)
 {
     public static TrialPlaces Of(string source, string? baseFolder)
     {
@@ -25,7 +25,7 @@ sealed record TrialPlaces(string Source, string Vault, string Keys)
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..12];
         var home = baseFolder is not null ? Path.GetFullPath(baseFolder) : Path.Combine(
             Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } data ? data : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share"), "holdfast");
-        return new TrialPlaces(source, Path.Combine(home, "trial-vaults", name), Path.Combine(home, "trial-keys", name));
+        return new TrialPlaces(source, Path.Combine(home, "trial-vaults", name), Path.Combine(home, "trial-keys", name), Path.Combine(home, "trial-proofs", name));
     }
 }
 
@@ -156,7 +156,7 @@ static class UpCommand
         session.Line($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
         var record = vault.Find(result.Snapshot.ToString());
         vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
-        var compared = RestoredSample.Compare(vault, record, keys, places.Source, session.Stop);
+        var compared = RestoredSample.Compare(vault, record, keys, places.Source, places.Proof, session.Stop);
         session.Line($"  restored          {Text.Count(compared.Same, "file")} into a folder of their own and compared byte for byte with the originals{(compared.Moved > 0 ? $"; {compared.Moved} had changed meanwhile" : "")}");
         var checkpoint = vault.Keeper.Log.Checkpoint!;
         session.Line(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));

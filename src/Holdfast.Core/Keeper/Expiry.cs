@@ -15,7 +15,8 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
 {
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
-    public ExpiryResult Plan()
+    /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
+    public ExpiryResult Plan(bool note)
     {
         _names.Clear();
         var bytes = 0L;
@@ -49,7 +50,8 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
             if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(item.Name))
                 Give(item);
         }
-        WriteUnclaimed(seen);
+        if (note)
+            WriteUnclaimed(seen);
         return new ExpiryResult([.. _names], bytes, inDoubt);
 
         void Give(StoredName item)

@@ -90,12 +90,7 @@ public sealed class Projection
                 _keyrings.Add(leaf.Payload);
                 break;
             case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
-                foreach (var (_, name) in list!.Names)
-                {
-                    _removed.Add(name);
-                    if (_byName.TryGetValue(name, out var gone))
-                        gone.IsRemoved = true;
-                }
+                GiveUp(list!, leaf.A);
                 break;
             case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
                 attested.Defects = leaf.C;
@@ -225,6 +220,24 @@ public sealed class Projection
         Snapshots.Add(record);
         _byName[record.Name] = record;
         _byId[record.Snapshot] = record;
+    }
+
+    /// <summary>A snapshot is gone when its object is, or any of its packs: the object stays longer, for what builds on it.</summary>
+    void GiveUp(ExpiryList list, ulong judged)
+    {
+        var packs = false;
+        foreach (var (kind, name) in list.Names)
+        {
+            packs |= kind == StoreKind.Pack;
+            _removed.Add(name);
+            if (_byName.TryGetValue(name, out var gone))
+                gone.IsRemoved = true;
+        }
+        foreach (var record in packs ? Snapshots.Where(s => !s.IsRemoved && s.Expiry <= judged) : [])
+        {
+            if (PacksOf(record) is { } set && set.ToList().Any(p => _removed.Contains(p.Name)))
+                record.IsRemoved = true;
+        }
     }
 
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);

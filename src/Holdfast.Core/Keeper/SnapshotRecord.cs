@@ -25,7 +25,7 @@ public sealed class SnapshotRecord
     /// <summary>The parsed object; null where it is missing or damaged, or was removed after its lock had ended.</summary>
     public SnapshotObject? Object { get; init; }
 
-    /// <summary>True once an expiry leaf named its object.</summary>
+    /// <summary>True once an expiry leaf named its object or one of its packs.</summary>
     public bool IsRemoved { get; set; }
 
     /// <summary>Vault time of the newest attestation without defects, or 0; whether it covered everything.</summary>

@@ -152,8 +152,8 @@ public sealed class VaultKeeper : IDisposable
     /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
     public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
     {
-        var record = _projection.Find(snapshot) is { IsRemoved: false } found ? found : throw SnapshotMissing(snapshot.ToString());
-        if (_projection.PacksOf(record) is not { } set || set.ToList().Any(p => _projection.WasRemoved(p.Name)))
+        var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
+        if (record.IsRemoved || _projection.PacksOf(record) is null)
             throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
                 "Lock a later snapshot (`holdfast snapshots` lists them).");
         if (expiry < record.Expiry)
@@ -197,11 +197,11 @@ public sealed class VaultKeeper : IDisposable
     public ExpiryResult Expire(bool dryRun)
     {
         if (dryRun)
-            return new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Plan();
+            return new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Plan(note: false);
         return Changing(() =>
         {
             var expiry = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
-            var plan = expiry.Plan();
+            var plan = expiry.Plan(note: true);
             if (plan.Names.Count > 0)
             {
                 // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.

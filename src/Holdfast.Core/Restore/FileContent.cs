@@ -8,10 +8,9 @@ static class FileContent
     /// <summary>Writes a file from beginning to end, holes as zeros.</summary>
     public static void CopyTo(EntryBatch rows, int row, ChunkReader chunks, Stream output, CancellationToken ct)
     {
-        var list = rows.Chunks[row] ?? (rows.Size[row] == 0 || rows.Extents[row] is not null ? [] : [new ChunkRef(rows.Digest[row], (int)rows.Size[row])]);
         var data = new DataCursor(rows.Extents[row]);
         long position = 0;
-        foreach (var chunk in list)
+        foreach (var chunk in rows.ChunksOf(row))
         {
             ct.ThrowIfCancellationRequested();
             var bytes = chunks.Read(KeyClass.Content, chunk);

@@ -90,14 +90,19 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         var handle = target.Add(rows, row);
         if (handle < 0)
             return;
-        if (rows.Chunks[row] is { } many)
+        if (rows.Chunks[row] is not null || rows.ChunkLists[row] is not null)
         {
-            _files[handle] = new OpenFile(handle, rows.Extents[row], many.Length);
+            var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row));
             long position = 0;
-            foreach (var chunk in many)
+            foreach (var chunk in rows.ChunksOf(row))
             {
                 Place(chunk, handle, isPart: true, position);
                 position += chunk.Length;
+                if (_items.Count + _unplaced.Count >= Window)
+                {
+                    Execute();
+                    _files[handle] = file; // not whole yet
+                }
             }
         }
         else if (rows.Size[row] == 0 || rows.Extents[row] is { Length: 0 })

@@ -16,7 +16,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level)
     /// <exception cref="HoldfastException"><c>ObjectDamaged</c>, <c>ChunkMissing</c>, <c>PackDamaged</c>.</exception>
     public IEnumerable<EntryBatch> Rows()
     {
-        var batch = new EntryBatch();
+        var batch = new EntryBatch { ListReader = ReadLists };
         foreach (var leaf in Leaves(root, level))
         {
             Read(leaf, batch);
@@ -65,30 +65,38 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level)
             throw Damaged();
         _any = true;
         _last = batch.Path(batch.Count - 1).ToArray();
-        for (var row = 0; row < batch.Count; row++)
-        {
-            if (batch.ChunkLists[row] is { } lists)
-                batch.Chunks[row] = ReadLists(lists, batch.Extents[row]?.Sum(e => e.Length) ?? batch.Size[row]);
-        }
     }
 
-    ChunkRef[] ReadLists(ChunkRef[] lists, long data)
+    /// <summary>One list at a time, whatever their number: what they name together must be what the node says.</summary>
+    IEnumerable<ChunkRef> ReadLists(EntryBatch rows, int row)
     {
-        var all = new List<ChunkRef>();
-        foreach (var list in lists)
+        var bytes = rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row];
+        var left = rows.ListedChunks[row];
+        foreach (var list in rows.ChunkLists[row]!)
         {
-            var reader = new ByteReader(chunks.Read(KeyClass.Tree, list));
-            while (!reader.Failed && reader.Remaining > 0)
+            foreach (var chunk in ReadList(list))
             {
-                var length = reader.Count(PackFormat.MaxChunk);
-                all.Add(new ChunkRef(reader.Hash(), length));
-                data -= length;
-                reader.Require(length > 0 && data >= 0);
+                bytes -= chunk.Length;
+                if (--left < 0 || bytes < 0)
+                    throw Damaged();
+                yield return chunk;
             }
-            if (reader.Failed)
-                throw Damaged();
         }
-        return data == 0 ? [.. all] : throw Damaged();
+        if (left != 0 || bytes != 0)
+            throw Damaged();
+    }
+
+    List<ChunkRef> ReadList(ChunkRef list)
+    {
+        var reader = new ByteReader(chunks.Read(KeyClass.Tree, list));
+        var items = new List<ChunkRef>(reader.Remaining / (Hash32.Size + 1));
+        while (!reader.Failed && reader.Remaining > 0)
+        {
+            var length = reader.Count(PackFormat.MaxChunk);
+            items.Add(new ChunkRef(reader.Hash(), length));
+            reader.Require(length > 0);
+        }
+        return reader.Failed ? throw Damaged() : items;
     }
 
     static HoldfastException Damaged() => new(ErrorCode.ObjectDamaged, "A node of the snapshot's tree makes no sense.",

@@ -11,7 +11,7 @@ public static class LockRules
     /// <summary>Expiry takes only what was unlocked for this long.</summary>
     public const ulong Margin = 14 * RetentionPolicy.Day;
 
-    /// <summary>A session lives at most this long; what no commit names is left alone for it and <see cref="Margin"/>.</summary>
+    /// <summary>What no commit names is left alone for this long and <see cref="Margin"/>: a session that takes longer may have to store data anew.</summary>
     public const ulong SessionLife = 10 * RetentionPolicy.Day;
 
     /// <summary>A lock longer than this asks for a typed confirmation.</summary>

@@ -59,11 +59,18 @@ public sealed class EntryBatch(int capacity)
     /// <summary>SHA-256 of the whole file; <see cref="Hash32.None"/> where it is still to come (a file over 64 MiB) or there is no content.</summary>
     public Hash32[] Digest { get; } = new Hash32[capacity];
 
-    /// <summary>Chunks in file order; null where the file is one chunk (then <see cref="Digest"/> names it and its length is the size) or empty.</summary>
+    /// <summary>Chunks in file order; null where the file is one chunk (then <see cref="Digest"/> names it and its length is the size), is empty, or was read from a
+    /// tree that keeps its list apart. <see cref="ChunksOf"/> gives them in every case.</summary>
     public ChunkRef[]?[] Chunks { get; } = new ChunkRef[capacity][];
 
     /// <summary>Where the list of chunks is too long for a node: the chunks that hold the list. Null otherwise.</summary>
     public ChunkRef[]?[] ChunkLists { get; } = new ChunkRef[capacity][];
+
+    /// <summary>How many chunks the lists of <see cref="ChunkLists"/> name together, as the node says.</summary>
+    public int[] ListedChunks { get; } = new int[capacity];
+
+    /// <summary>Reads a row's lists, piece by piece: they may name more chunks than fit memory. Set by who reads a tree.</summary>
+    public Func<EntryBatch, int, IEnumerable<ChunkRef>>? ListReader { get; set; }
 
     /// <summary>Data ranges of a sparse file, ascending, not touching; null where there are no holes. Chunks then hold the ranges' bytes, joined.</summary>
     public Extent[]?[] Extents { get; } = new Extent[capacity][];
@@ -106,6 +113,7 @@ public sealed class EntryBatch(int capacity)
         Digest[row] = Hash32.None;
         Chunks[row] = null;
         ChunkLists[row] = null;
+        ListedChunks[row] = 0;
         Extents[row] = null;
         State[row] = ContentState.None;
         ChunkId[row] = 0;
@@ -139,7 +147,23 @@ public sealed class EntryBatch(int capacity)
     }
 
     /// <summary>Takes over what is known of another row's content.</summary>
-    public void CopyContent(EntryBatch from, int row, int to) => EntryContent.Of(from, row).CopyTo(this, to);
+    public void CopyContent(EntryBatch from, int row, int to)
+    {
+        EntryContent.Of(from, row).CopyTo(this, to);
+        ListReader ??= from.ListReader;
+    }
+
+    /// <summary>The chunks of a file in file order, without holes.</summary>
+    /// <exception cref="HoldfastException"><c>ObjectDamaged</c>, <c>ChunkMissing</c>, <c>PackDamaged</c> while it is enumerated: a list kept apart cannot be read.</exception>
+    public IEnumerable<ChunkRef> ChunksOf(int row) => Chunks[row] switch
+    {
+        { } chunks => chunks,
+        null when ChunkLists[row] is not null => ListReader?.Invoke(this, row) ?? throw new InvalidOperationException("Only who reads a tree can read lists kept apart."),
+        _ => Size[row] == 0 || Extents[row] is not null ? [] : [new ChunkRef(Digest[row], (int)Size[row])],
+    };
+
+    /// <summary>How many <see cref="ChunksOf"/> gives.</summary>
+    public int ChunkCount(int row) => Chunks[row]?.Length ?? (ChunkLists[row] is not null ? ListedChunks[row] : Size[row] == 0 || Extents[row] is not null ? 0 : 1);
 
     public void Clear() => Count = 0;
 
@@ -148,10 +172,10 @@ public sealed class EntryBatch(int capacity)
 }
 
 /// <summary>What is known of one file's content.</summary>
-readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks, ChunkRef[]? ChunkLists, Extent[]? Extents, ContentState State,
+readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks, ChunkRef[]? ChunkLists, int ListedChunks, Extent[]? Extents, ContentState State,
     UInt128 ChunkId, UInt128[]? ChunkIds, ContentKind Kind)
 {
-    public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.Extents[row],
+    public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.ListedChunks[row], rows.Extents[row],
         rows.State[row], rows.ChunkId[row], rows.ChunkIds[row], rows.ContentKind[row]);
 
     public void CopyTo(EntryBatch rows, int row)
@@ -160,6 +184,7 @@ readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks
         rows.Digest[row] = Digest;
         rows.Chunks[row] = Chunks;
         rows.ChunkLists[row] = ChunkLists;
+        rows.ListedChunks[row] = ListedChunks;
         rows.Extents[row] = Extents;
         rows.State[row] = State;
         rows.ChunkId[row] = ChunkId;

@@ -11,6 +11,7 @@ public static class TreeNode
     const int MaxTarget = 65_535; // bytes of a symlink
     const int MaxXattrs = 2 << 20; // bytes of an entry
     const int MaxLists = 65_536;
+    const int MaxListed = 67_108_864; // chunks of a file
 
     [Flags]
     enum RowFlags : byte
@@ -61,8 +62,10 @@ public static class TreeNode
         }
         for (var i = 0; i < n; i++)
         {
-            if (rows.Chunks[i] is { } chunks)
-                WriteChunks(chunks, rows.ChunkLists[i], writer);
+            if (rows.ChunkLists[i] is { } lists)
+                WriteLists(rows.Chunks[i]?.Length ?? rows.ListedChunks[i], lists, writer);
+            else if (rows.Chunks[i] is { } chunks)
+                WriteChunks(chunks, writer);
         }
         for (var i = 0; i < n; i++)
         {
@@ -140,7 +143,7 @@ public static class TreeNode
         for (var i = 0; i < n && !reader.Failed; i++)
         {
             if (((RowFlags)flags[i]).HasFlag(RowFlags.Chunks))
-                rows.Chunks[i] = ReadChunks(ref reader, out rows.ChunkLists[i]);
+                ReadChunks(ref reader, rows, i);
         }
         for (var i = 0; i < n && !reader.Failed; i++)
         {
@@ -181,7 +184,7 @@ public static class TreeNode
 
     static RowFlags FlagsOf(EntryBatch rows, int i) =>
         (rows.Digest[i].IsNone ? RowFlags.None : RowFlags.Digest)
-        | (rows.Chunks[i] is null ? RowFlags.None : RowFlags.Chunks)
+        | (rows.Chunks[i] is null && rows.ChunkLists[i] is null ? RowFlags.None : RowFlags.Chunks)
         | (rows.Extents[i] is null ? RowFlags.None : RowFlags.Sparse)
         | (IsHardLink(rows, i) ? RowFlags.HardLink : RowFlags.None)
         | (rows.Xattrs[i] is null ? RowFlags.None : RowFlags.Xattrs)
@@ -257,20 +260,20 @@ public static class TreeNode
         return true;
     }
 
-    static void WriteChunks(ChunkRef[] chunks, ChunkRef[]? lists, ByteWriter writer)
+    static void WriteLists(int total, ChunkRef[] lists, ByteWriter writer)
     {
-        if (lists is not null)
+        writer.Var(0);
+        writer.Var((ulong)total);
+        writer.Var((ulong)lists.Length);
+        foreach (var list in lists)
         {
-            writer.Var(0);
-            writer.Var((ulong)chunks.Length);
-            writer.Var((ulong)lists.Length);
-            foreach (var list in lists)
-            {
-                writer.Hash(list.Digest);
-                writer.Var((ulong)list.Length);
-            }
-            return;
+            writer.Hash(list.Digest);
+            writer.Var((ulong)list.Length);
         }
+    }
+
+    static void WriteChunks(ChunkRef[] chunks, ByteWriter writer)
+    {
         writer.Var((ulong)chunks.Length);
         foreach (var chunk in chunks)
         {
@@ -279,20 +282,23 @@ public static class TreeNode
         }
     }
 
-    static ChunkRef[] ReadChunks(ref ByteReader reader, out ChunkRef[]? lists)
+    static void ReadChunks(ref ByteReader reader, EntryBatch rows, int row)
     {
-        lists = null;
         var count = reader.Count(Math.Min(MaxInlineChunks, reader.Remaining / Hash32.Size));
         if (count == 0 && !reader.Failed)
         {
-            // The list lies in chunks of its own; the array stays empty until they are read.
-            var total = reader.Var();
-            reader.Require(total is > MaxInlineChunks and <= 67_108_864);
+            rows.ListedChunks[row] = reader.Count(MaxListed);
+            reader.Require(rows.ListedChunks[row] > MaxInlineChunks && rows.ListedChunks[row] <= rows.Size[row]);
             var parts = reader.Count(Math.Min(MaxLists, reader.Remaining / Hash32.Size));
-            lists = new ChunkRef[parts];
+            reader.Require(parts > 0);
+            var lists = new ChunkRef[parts];
             for (var i = 0; i < parts && !reader.Failed; i++)
+            {
                 lists[i] = new ChunkRef(reader.Hash(), reader.Count(Packs.PackFormat.MaxChunk));
-            return [];
+                reader.Require(lists[i].Length > 0);
+            }
+            rows.ChunkLists[row] = lists;
+            return;
         }
         var chunks = new ChunkRef[count];
         for (var i = 0; i < count && !reader.Failed; i++)
@@ -301,7 +307,7 @@ public static class TreeNode
             chunks[i] = new ChunkRef(reader.Hash(), length);
             reader.Require(length > 0);
         }
-        return chunks;
+        rows.Chunks[row] = chunks;
     }
 
     static void WriteExtents(Extent[] extents, ByteWriter writer)

@@ -22,7 +22,7 @@ static class ContentCheck
         {
             var buffer = new byte[(int)Math.Min(BufferSize, batch.Size[row])];
             long at = 0;
-            foreach (var (digest, length) in batch.Chunks[row] is { } chunks ? chunks.Select(c => (c.Digest, (long)c.Length)) : [(batch.Digest[row], batch.Size[row])])
+            foreach (var (digest, length) in batch.ChunksOf(row))
             {
                 if (Digest(read, buffer, at, length) != digest)
                     return false;

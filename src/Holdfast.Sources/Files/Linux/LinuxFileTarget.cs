@@ -60,6 +60,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         public byte[]? Target { get; init; }
         public byte[]? Xattrs { get; init; }
         public bool HasHoles { get; init; }
+
+        /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
+        public bool IsThere { get; set; }
     }
 
     public IReadOnlyCollection<SourceProblem> Problems =>
@@ -126,7 +129,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             return -1;
         }
         var handle = Note(batch, row);
-        return _options.Existing == ExistingFiles.KeepEqual && IsThere(batch, row) ? -1 : handle;
+        if (_options.Existing != ExistingFiles.KeepEqual || !IsThere(batch, row))
+            return handle;
+        _noted[handle].IsThere = true;
+        return -1;
     }
 
     int Note(EntryBatch batch, int row)
@@ -206,8 +212,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         {
             _ = Native.Close(file);
         }
-        if (apart is not null)
-            Take(entry, apart);
+        entry.IsThere = apart is null || Take(entry, apart);
     }
 
     public IContentWriter Open(int handle)
@@ -216,9 +221,13 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var file = OpenNew(entry, out var apart);
         if (file >= 0 && Native.Truncate(file, entry.Size) != 0)
         {
-            var fault = Fault("A file cannot be made at its size");
+            var error = Native.Error;
             _ = Native.Close(file);
-            throw fault;
+            Remove(entry, apart);
+            if (IsOfTheDisk(error))
+                throw Fault("A file cannot be made at its size", error);
+            Problem(entry, error); // larger than this file system holds, for one
+            file = -1;
         }
         return new Writer(this, file, file >= 0 ? OpenDirect(file, entry) : -1, entry, apart);
     }
@@ -257,7 +266,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         return file;
     }
 
-    void Take(Noted entry, byte[] apart)
+    bool Take(Noted entry, byte[] apart)
     {
         var path = _paths[entry.Path];
         var folder = Folder(TreePath.Parent(path));
@@ -266,9 +275,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         FolderHandle.Terminate(apart, from);
         FolderHandle.Terminate(TreePath.Name(path), to);
         if (Native.Rename(folder, from, folder, to) == 0)
-            return;
+            return true;
         Problem(entry, Native.Error);
         _ = Native.Unlink(folder, from, 0);
+        return false;
     }
 
     void Remove(Noted entry, byte[]? apart)
@@ -368,8 +378,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var folderCopy = folder;
         var nameCopy = (nint)name;
         SetOwner(entry, (uid, gid) => Native.ChangeOwner(folderCopy, (byte*)nameCopy, uid, gid, Native.AtNoFollow));
-        if (entry.Kind != EntryKind.Symlink && Native.ChangeMode(folder, name, entry.Mode, 0) != 0)
-            Refusal("permissions", Native.Error);
+        entry.IsThere = true;
+        if (entry.Kind != EntryKind.Symlink)
+            SetMode(entry, folder, name);
         if (entry.Xattrs is { } xattrs)
         {
             fixed (byte* p = ProcPath(folder, TreePath.Name(path)))
@@ -382,6 +393,25 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         FillTimes(times, entry);
         if (Native.SetTimes(folder, name, times, Native.AtNoFollow) != 0)
             Refusal("times", Native.Error);
+    }
+
+    /// <summary>Of a special file, through a handle: by its name it could be a symlink that someone has put there since.</summary>
+    void SetMode(Noted entry, int folder, byte* name)
+    {
+        var file = Native.OpenAt(folder, name, Native.PathOnly | Native.NoFollow | Native.CloseOnExec, 0);
+        if (file < 0)
+        {
+            Refusal("permissions", Native.Error);
+            return;
+        }
+        StatX stat;
+        byte nul = 0;
+        fixed (byte* path = ProcPath(file))
+        {
+            if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type == Native.TypeSymlink || Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
+                Refusal("permissions", Native.Error);
+        }
+        _ = Native.Close(file);
     }
 
     static byte[] ProcPath(int folder, ReadOnlySpan<byte> name) =>
@@ -405,6 +435,11 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     void MakeHardLink(Noted entry, Noted first)
     {
+        if (!first.IsThere)
+        {
+            _problems.Enqueue(new SourceProblem(ProblemKind.ReadFailed, _paths[entry.Path].ToArray(), "another name of a file that was not restored"));
+            return;
+        }
         var from = _paths[first.Path];
         using var source = new FolderHandle(_root); // two folders at once: the thread's own handle holds one
         var fromFolder = source.Open(TreePath.Parent(from));
@@ -451,9 +486,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     static HoldfastException Unsafe(string why) => new(ErrorCode.TargetUnsafe, $"The snapshot was refused: {why}. Nothing was written outside the target.",
         "This tree was not written by a sound Holdfast. Treat its writer as suspect and restore from an earlier snapshot.");
 
-    static HoldfastException Fault(string what)
+    static HoldfastException Fault(string what) => Fault(what, Native.Error);
+
+    static HoldfastException Fault(string what, int error)
     {
-        var error = Native.Error;
         return error switch
         {
             Native.ENoSpc or Native.EDQuot => new(ErrorCode.DiskFull, "The target's disk is full: the restore is not complete.",
@@ -556,8 +592,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             {
                 Close();
             }
-            if (apart is not null)
-                target.Take(entry, apart);
+            entry.IsThere = apart is null || target.Take(entry, apart);
         }
     }
 
