@@ -8,7 +8,7 @@ namespace Holdfast.Core.Keys;
 /// <param name="Vault">Vault id.</param>
 /// <param name="LogKey">Verifier key of the vault's log: the holder refuses a log signed by another.</param>
 /// <param name="Domain">Dedup, index and cutter keys.</param>
-/// <param name="SealingKeys">Public keys to seal to.</param>
+/// <param name="SealingKeys">Public keys to seal to; ascending as in a keyring, in whatever order they are given.</param>
 /// <param name="Writer">Writer id that its packs carry.</param>
 /// <param name="WriterEpoch">Writer epoch.</param>
 public sealed record PutKey(Id16 Vault, string LogKey, DomainKeys Domain, IReadOnlyList<SealingKey> SealingKeys, Id16 Writer, uint WriterEpoch)
@@ -16,6 +16,10 @@ public sealed record PutKey(Id16 Vault, string LogKey, DomainKeys Domain, IReadO
 {
     const string FirstLine = "holdfast put key v1";
     const int MaxKeys = 65_536;
+
+    public IReadOnlyList<SealingKey> SealingKeys { get; init => field = Ascending(value); } = Ascending(SealingKeys);
+
+    static List<SealingKey> Ascending(IEnumerable<SealingKey> keys) => [.. keys.Order(Comparer<SealingKey>.Create(SealingKey.Compare))];
 
     /// <summary>The newest key of a class for a source: its own where it has one, else the domain's.</summary>
     public SealingKey SealingKeyFor(KeyClass keyClass, Id16 source) =>
