@@ -98,8 +98,9 @@ static class KeyCommand
             folder.Remember(vault);
             session.Json(w => w.WriteNumber("epoch", epoch));
             session.Line($"Epoch {epoch} has begun. {KeyFolder.OpeningFile} and {KeyFolder.PutFile} are new; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
-            session.Line("Print a new recovery kit: shares of the old epoch open what was sealed up to now, and nothing later.");
-            session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue).");
+            session.Line("Print a new recovery kit: shares of the old epoch open what was sealed up to now; of later backups they may lack parts, or all.");
+            session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
+            session.Line("data of the new epoch, so only the new opening key restores it for certain.");
         }
         return 0;
     }

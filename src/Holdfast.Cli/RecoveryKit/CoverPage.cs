@@ -31,6 +31,7 @@ static class CoverPage
             (share.Threshold < share.Total
                 ? $"So up to {share.Total - share.Threshold} may be lost or away. "
                 : "So no share may be lost. ") +
+            "When the vault begins a new key epoch, print a new kit at once: this one is then sure only of backups made before. " +
             "This cover page holds no secret.", size);
 
         sheet.Heading("Today");
