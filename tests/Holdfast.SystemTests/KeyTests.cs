@@ -38,6 +38,21 @@ public sealed class KeyTests
     }
 
     [Fact]
+    public void A_kit_from_before_a_rotation_is_called_old_until_a_new_one_is_printed()
+    {
+        const string old = "RECOVERY KIT IS OLD";
+        using var cli = Sample();
+        Assert.Contains("NEVER PRINTED", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("recovery-kit", "--out", cli["kit1.pdf"]).Expect(0);
+        Assert.DoesNotContain(old, cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("key", "rotate").Expect(0);
+        Assert.Contains(old, cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Equal(1, JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("recoveryKitEpoch").GetInt32());
+        cli.Run("recovery-kit", "--out", cli["kit2.pdf"]).Expect(0);
+        Assert.DoesNotContain(old, cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_rotation_wraps_the_new_seed_with_the_secret_that_was_given()
     {
         using var cli = Sample();

@@ -62,6 +62,7 @@ static class StatusCommand
             }
             w.WriteEndArray();
             w.WriteBoolean("recoveryKitPrinted", vault.State.KitPrinted > 0);
+            w.WriteNumber("recoveryKitEpoch", vault.State.KitEpoch);
         });
         if (status.IsTrial)
             session.Line("TRIAL - NOT PROTECTION. This vault is for trying out; its locks last a day.\n");
@@ -78,6 +79,8 @@ static class StatusCommand
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.State.Refusals > 0 ? $"; {vault.State.Refusals} requests REFUSED" : "")}");
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
+        if (vault.State.IsKitOld)
+            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");

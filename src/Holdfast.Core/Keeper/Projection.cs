@@ -33,11 +33,20 @@ public sealed class Projection
     public IReadOnlyList<Hash32> Keyrings => _keyrings;
     public ulong KeyEpoch { get; private set; }
 
+    /// <summary>Vault time when the newest key epoch began.</summary>
+    public ulong KeyEpochBegan { get; private set; }
+
     /// <summary>Writers whose packs are not believed: (id, epoch) and the ordinal it holds from.</summary>
     public Dictionary<(Id16 Writer, uint Epoch), ulong> BadWriters { get; } = [];
 
-    /// <summary>Vault time of the newest recovery kit, or 0.</summary>
+    /// <summary>Vault time of the newest recovery kit of the newest epoch that has one, or 0.</summary>
     public ulong KitPrinted { get; private set; }
+
+    /// <summary>The key epoch whose seed that kit gives, or 0.</summary>
+    public ulong KitEpoch { get; private set; }
+
+    /// <summary>A kit was printed, but the keys were rotated since: what is sealed to the newest epoch it does not open.</summary>
+    public bool IsKitOld => KitPrinted > 0 && KitEpoch < KeyEpoch;
 
     /// <summary>Newest runs of verify by names and by contents: vault time, defects.</summary>
     public (ulong Time, ulong Defects) VerifiedNames { get; private set; }
@@ -86,7 +95,7 @@ public sealed class Projection
                     BadWriters.Remove((leaf.Subject, (uint)leaf.A));
                 break;
             case LeafType.KeyEpoch:
-                (Keyring, KeyEpoch) = (leaf.Payload, leaf.A);
+                (Keyring, KeyEpoch, KeyEpochBegan) = (leaf.Payload, leaf.A, leaf.VaultTime);
                 _keyrings.Add(leaf.Payload);
                 break;
             case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
@@ -108,8 +117,8 @@ public sealed class Projection
             case LeafType.Verify:
                 VerifiedContents = (leaf.VaultTime, leaf.C);
                 break;
-            case LeafType.RecoveryKit:
-                KitPrinted = leaf.VaultTime;
+            case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
+                (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);
                 break;
             case LeafType.Refusals:
                 Refusals += leaf.C;
