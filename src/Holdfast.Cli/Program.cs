@@ -9,6 +9,15 @@ static class Program
 {
     static int Main(string[] arguments)
     {
+        Output.Open();
+        using var interrupt = Interrupt.Listen();
+        var status = Run(arguments);
+        // Whatever else went wrong, and was told, counts more than a report that did not get out.
+        return Output.Close() is { } fault && status == 0 ? Session.Tell(fault.Code, fault.Message, fault.Guidance) : status;
+    }
+
+    static int Run(string[] arguments)
+    {
         var root = new RootCommand("""
             Holdfast keeps copies of data that no stolen password can alter or remove before their date, and proves it.
 
@@ -21,7 +30,6 @@ static class Program
             ExpireCommand.Create(), LogCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), RecoveryKitCommand.Create(), RecoverKeyCommand.Create(), CompletionCommand.Create(),
         })
             root.Subcommands.Add(command);
-        using var interrupt = Interrupt.Listen();
         var parsed = root.Parse(arguments);
         return parsed.Errors.Count > 0 && parsed.Action is System.CommandLine.Invocation.ParseErrorAction
             ? Usage(parsed)

@@ -51,6 +51,7 @@ public enum ErrorCode
 
     DiskFull = 60,
     StoreUnavailable = 61,
+    OutputFailed = 62,
 
     SharesTooFew = 70,
     ShareBad = 71,

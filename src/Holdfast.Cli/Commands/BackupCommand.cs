@@ -59,7 +59,7 @@ static class BackupCommand
         var path = Path.GetFullPath(named);
         var excludes = new Excludes().AddLines(session.Parsed.GetValue(ExcludeOption)!);
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
-            excludes.AddLines(File.ReadLines(file));
+            excludes.AddLines(UserFile.Lines(file, "The file with patterns (--exclude-from)"));
         using var source = FileSource.Open(path, new FileSourceOptions
         {
             Excludes = excludes,

@@ -24,8 +24,7 @@ static class CatCommand
         using (vault)
         using (keys)
         {
-            using var output = Console.OpenStandardOutput();
-            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, Encoding.UTF8.GetBytes(session.Parsed.GetValue(PathArgument)!.Trim('/')), output, session.Stop);
+            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, Encoding.UTF8.GetBytes(session.Parsed.GetValue(PathArgument)!.Trim('/')), Output.Raw, session.Stop);
             return 0;
         }
     }

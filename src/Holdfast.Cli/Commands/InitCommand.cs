@@ -89,7 +89,7 @@ static class InitCommand
         while (!Directory.Exists(root))
             root = Path.GetDirectoryName(root)!;
         session.Warn($"What is backed up today stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
-        if (!Session.Confirm($"Lock until {until}?", until))
+        if (!Prompt.Confirm($"Lock until {until}?", until, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, "A lock over 30 days was not confirmed; nothing was made.", $"Type the date when asked, or add --confirm-locked-until {until}.");
     }
 }

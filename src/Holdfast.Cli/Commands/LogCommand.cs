@@ -81,7 +81,7 @@ static class LogCommand
         if (session.Parsed.GetValue(OutOption) is { } file)
             KeyFolder.WriteNew(Path.GetFullPath(file), System.Text.Encoding.UTF8.GetBytes(text));
         else if (!session.IsJson)
-            Console.Out.Write(text);
+            Output.Write(text);
         session.Json(json);
     }
 
@@ -93,7 +93,7 @@ static class LogCommand
         new KeyFolder(session).Remember(vault);
         if (session.Parsed.GetValue(SinceOption) is { } since)
         {
-            if (!Core.Log.Checkpoint.TryParse(File.ReadAllText(since), out var earlier))
+            if (!Core.Log.Checkpoint.TryParse(UserFile.Text(since, "The earlier checkpoint"), out var earlier))
                 throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
             vault.Keeper.Log.RequireExtends(earlier);
             session.Line($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
@@ -108,7 +108,7 @@ static class LogCommand
         var named = session.Parsed.GetValue(KeyOption) ?? throw new HoldfastException(ErrorCode.Usage, "A proof is checked against a log key.", "Add --log-key KEY; take the key from someone you trust, not from where the proof came from.");
         if (!VerifierKey.TryParse(named, out var key))
             throw new HoldfastException(ErrorCode.ProofInvalid, "That is no verifier key.", "It looks like holdfast/HEX+HEX8+BASE64.");
-        if (new FileInfo(file).Length > 1 << 20 || !LogProof.TryParse(File.ReadAllText(file), out var proof) || !proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
+        if (!LogProof.TryParse(UserFile.Text(file, "The proof file"), out var proof) || !proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
             throw new HoldfastException(ErrorCode.ProofInvalid, "The proof does not hold.", "It was altered, or is of another log. Ask for a new one: holdfast log prove SNAPSHOT.");
         session.Json(w =>
         {

@@ -50,7 +50,6 @@ static class LsCommand
                         list.Add(rows, row);
                 }
             }
-            list.Complete();
             return found ? 0 : session.Fail(Core.ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", "Paths are relative to the source's root: `holdfast ls SNAPSHOT` shows the first level.");
         }
     }
@@ -62,73 +61,36 @@ static class LsCommand
 /// <summary>Prints entries as they come, so that a listing of millions needs no memory.</summary>
 sealed class EntryList(Session session, bool isLong) : IDisposable
 {
-    readonly StreamWriter _out = new(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 16);
-    System.Text.Json.Utf8JsonWriter? _json;
+    readonly JsonList _json = session.JsonList("entries");
 
     public void Add(EntryBatch rows, int row)
     {
-        if (session.IsJson)
+        session.Row(session.IsJson ? "" : Describe(rows, row));
+        _json.Add(w =>
         {
-            AddJson(rows, row);
-            return;
-        }
-        if (isLong)
-        {
-            var time = DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(rows.MtimeSeconds[row], -62_135_596_800, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
-            _out.Write(string.Create(CultureInfo.InvariantCulture, $"{Letter(rows.Kind[row])}{Mode(rows.Mode[row])} {rows.Uid[row],6} {rows.Gid[row],6} {rows.Size[row],14:#,0} {time} "));
-        }
-        _out.Write(Text.Name(rows.Path(row)));
-        if (rows.Kind[row] == EntryKind.Directory)
-            _out.Write('/');
-        if (isLong && rows.LinkTarget[row] is { } target)
-            _out.Write($" -> {Text.Name(target)}");
-        _out.Write('\n');
+            w.WriteName("path", rows.Path(row));
+            w.WriteString("kind", rows.Kind[row].ToString());
+            w.WriteString("mode", Convert.ToString(rows.Mode[row], 8));
+            w.WriteNumber("uid", rows.Uid[row]);
+            w.WriteNumber("gid", rows.Gid[row]);
+            w.WriteNumber("size", rows.Size[row]);
+            w.WriteNumber("mtime", rows.MtimeSeconds[row]);
+            w.WriteNumber("mtimeNanoseconds", rows.MtimeNanoseconds[row]);
+            if (!rows.Digest[row].IsNone)
+                w.WriteString("sha256", rows.Digest[row].ToString());
+            if (rows.LinkTarget[row] is { } target)
+                w.WriteName("target", target);
+        });
     }
 
-    void AddJson(EntryBatch rows, int row)
+    string Describe(EntryBatch rows, int row)
     {
-        if (_json is null)
-        {
-            _json = new System.Text.Json.Utf8JsonWriter(_out.BaseStream, new System.Text.Json.JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-            _json.WriteStartObject();
-            _json.WriteStartArray("entries");
-        }
-        _json.WriteStartObject();
-        _json.WriteName("path", rows.Path(row));
-        _json.WriteString("kind", rows.Kind[row].ToString());
-        _json.WriteString("mode", Convert.ToString(rows.Mode[row], 8));
-        _json.WriteNumber("uid", rows.Uid[row]);
-        _json.WriteNumber("gid", rows.Gid[row]);
-        _json.WriteNumber("size", rows.Size[row]);
-        _json.WriteNumber("mtime", rows.MtimeSeconds[row]);
-        _json.WriteNumber("mtimeNanoseconds", rows.MtimeNanoseconds[row]);
-        if (!rows.Digest[row].IsNone)
-            _json.WriteString("sha256", rows.Digest[row].ToString());
-        if (rows.LinkTarget[row] is { } target)
-            _json.WriteName("target", target);
-        _json.WriteEndObject();
-        if (_json.BytesPending > 1 << 16)
-            _json.Flush();
-    }
-
-    public void Complete()
-    {
-        if (session.IsJson && _json is null)
-        {
-            session.Json(w =>
-            {
-                w.WriteStartArray("entries");
-                w.WriteEndArray();
-            });
-        }
-        if (_json is not null)
-        {
-            _json.WriteEndArray();
-            _json.WriteEndObject();
-            _json.Flush();
-            _out.BaseStream.WriteByte((byte)'\n');
-        }
-        _out.Flush();
+        var name = Text.Name(rows.Path(row)) + (rows.Kind[row] == EntryKind.Directory ? "/" : "");
+        if (!isLong)
+            return name;
+        var time = DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(rows.MtimeSeconds[row], -62_135_596_800, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{Letter(rows.Kind[row])}{Mode(rows.Mode[row])} {rows.Uid[row],6} {rows.Gid[row],6} {rows.Size[row],14:#,0} {time} {name}{(rows.LinkTarget[row] is { } target ? $" -> {Text.Name(target)}" : "")}");
     }
 
     static char Letter(EntryKind kind) => kind switch
@@ -153,9 +115,5 @@ sealed class EntryList(Session session, bool isLong) : IDisposable
             text[8] = text[8] == 'x' ? 't' : 'T';
     });
 
-    public void Dispose()
-    {
-        _json?.Dispose();
-        _out.Dispose();
-    }
+    public void Dispose() => _json.Dispose();
 }

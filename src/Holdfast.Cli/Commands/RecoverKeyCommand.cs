@@ -22,7 +22,7 @@ static class RecoverKeyCommand
 
     static int Run(Session session)
     {
-        var texts = session.Parsed.GetValue(ShareArgument)!.Select((file, i) => (Name: $"share file {i + 1}", Text: File.ReadAllText(file))).ToList();
+        var texts = session.Parsed.GetValue(ShareArgument)!.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}"))).ToList();
         if (texts.Count == 0)
             texts = Console.In.ReadToEnd().Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text)).ToList();
         var shares = texts.Select(t => RecoveryShare.Parse(t.Text, t.Name)).ToList();

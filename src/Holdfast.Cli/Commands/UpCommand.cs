@@ -60,8 +60,8 @@ static class UpCommand
                 KeyFolder.Write(places.Keys, newKeys, null);
         }
         using var vault = Vault.Open(places.Vault);
-        using var put = Core.Keys.PutKey.Parse(File.ReadAllBytes(Path.Combine(places.Keys, KeyFolder.PutFile)));
-        using var agent = Core.Keys.AgentKey.Parse(File.ReadAllBytes(Path.Combine(places.Keys, KeyFolder.AgentFile)));
+        using var put = Core.Keys.PutKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.PutFile), "The trial's put key", ErrorCode.KeyFileBad, UserFile.KeyLimit));
+        using var agent = Core.Keys.AgentKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.AgentFile), "The trial's agent key", ErrorCode.KeyFileBad));
         using var keys = OpenKeys(vault, places);
 
         if (!exists && size > FirstProof)
@@ -138,9 +138,9 @@ static class UpCommand
 
     static Core.Keys.OpeningKeys OpenKeys(Vault vault, TrialPlaces places)
     {
-        var file = Core.Crypto.OpeningKeyFile.Parse(File.ReadAllBytes(Path.Combine(places.Keys, KeyFolder.OpeningFile)));
+        var file = Core.Crypto.OpeningKeyFile.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.OpeningFile), "The trial's opening key", ErrorCode.KeyFileBad));
         file.RequireVault(vault.Id);
-        using var seed = file.OpenWithRawKey(Convert.FromBase64String(File.ReadAllText(Path.Combine(places.Keys, KeyFolder.SecretFile))));
+        using var seed = file.OpenWithRawKey(Convert.FromBase64String(UserFile.Text(Path.Combine(places.Keys, KeyFolder.SecretFile), "The trial's opening secret", ErrorCode.KeyFileBad)));
         return vault.Unlock(seed);
     }
 

@@ -89,22 +89,8 @@ sealed class KeyFolder
     byte[] Read(string file)
     {
         var path = PathOf(file);
-        try
-        {
-            var info = new FileInfo(path);
-            if (info is { Exists: true, Length: > 16 << 20 })
-                throw new HoldfastException(ErrorCode.KeyFileBad, $"{file} is too large to be a key file.", "Name the folder that `holdfast init` wrote the keys to.");
-            WarnIfOpen(path, file);
-            return File.ReadAllBytes(path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new HoldfastException(ErrorCode.KeyFileBad, $"The key folder has no {file}.", "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new HoldfastException(ErrorCode.NoPermission, $"{file} cannot be read.", "Run as the user who owns the key folder.", e);
-        }
+        WarnIfOpen(path, file);
+        return UserFile.Bytes(path, $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.");
     }
 
     void WarnIfOpen(string path, string file)
@@ -118,7 +104,7 @@ sealed class KeyFolder
     {
         if (_session.Parsed.GetValue(ScopedOption) is not { } file)
             return Open(vault);
-        var scoped = ScopedKeys.Parse(File.ReadAllBytes(file));
+        var scoped = ScopedKeys.Parse(UserFile.Bytes(file, "The scoped key file", ErrorCode.KeyFileBad, UserFile.KeyLimit));
         if (scoped.Vault == vault.Id)
             return scoped;
         scoped.Dispose();
@@ -148,7 +134,7 @@ sealed class KeyFolder
         var named = _session.Parsed.GetValue(SecretOption);
         if (named is not null || File.Exists(PathOf(SecretFile)))
         {
-            var text = Encoding.ASCII.GetString(named is null ? Read(SecretFile) : File.ReadAllBytes(named)).Trim();
+            var text = Encoding.ASCII.GetString(named is null ? Read(SecretFile) : UserFile.Bytes(named, "The opening secret's file", ErrorCode.KeyFileBad)).Trim();
             var secret = new byte[OpeningKeyFile.RawKeySize];
             if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
                 throw new HoldfastException(ErrorCode.KeyFileBad, "The opening secret is not a key file's secret.", "It is one line of 44 characters, as `holdfast init` wrote it.");
@@ -163,28 +149,13 @@ sealed class KeyFolder
     public static string Passphrase(Session session, bool confirm)
     {
         if (session.Parsed.GetValue(PassphraseOption) is { } named)
-            return File.ReadLines(named).FirstOrDefault() ?? "";
-        if (Console.IsInputRedirected)
+            return UserFile.FirstLine(named, "The passphrase file", ErrorCode.KeyFileBad);
+        if (!Prompt.IsPossible)
             throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE or --opening-secret FILE.");
-        var first = Hidden("Passphrase of the opening key: ");
-        if (confirm && first != Hidden("The same again: "))
+        var first = Prompt.Hidden("Passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given.", "Run the command again.");
+        if (confirm && first != Prompt.Hidden("The same again: ", session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, "The two passphrases differ; nothing was made.", "Run the command again.");
         return first;
-    }
-
-    static string Hidden(string prompt)
-    {
-        Console.Error.Write(prompt);
-        var text = new StringBuilder();
-        while (Console.ReadKey(intercept: true) is { Key: not ConsoleKey.Enter } key)
-        {
-            if (key.Key == ConsoleKey.Backspace)
-                text.Length = Math.Max(0, text.Length - 1);
-            else if (key.KeyChar >= ' ')
-                text.Append(key.KeyChar);
-        }
-        Console.Error.WriteLine();
-        return text.ToString();
     }
 
     /// <summary>Writes a new vault's keys, each readable by its owner alone; nothing that is there is overwritten.</summary>
@@ -262,7 +233,7 @@ sealed class KeyFolder
         if (!IsGiven || !Directory.Exists(Folder))
             return;
         var path = PathOf(CheckpointFile);
-        if (File.Exists(path) && Core.Log.Checkpoint.TryParse(File.ReadAllText(path), out var earlier))
+        if (File.Exists(path) && Core.Log.Checkpoint.TryParse(UserFile.Text(path, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var earlier))
         {
             if (earlier.Origin != vault.Keeper.Log.Key.Name)
                 throw new HoldfastException(ErrorCode.WrongVault, $"The key folder is of another vault; the vault here is {vault.Id}.", "Name the key folder that was made with this vault (--keys FOLDER).");

@@ -12,6 +12,7 @@ sealed class Session
     public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Nothing but results and errors." };
 
     readonly bool _json;
+    readonly JsonReport _report = new();
     readonly TextWriter _error = Console.Error;
 
     public Session(ParseResult parsed)
@@ -36,34 +37,48 @@ sealed class Session
         command.SetAction(parsed =>
         {
             var session = new Session(parsed);
-            try
-            {
-                return run(session);
-            }
-            catch (HoldfastException e)
-            {
-                return session.Fail(e.Code, e.Message, e.Guidance);
-            }
-            catch (OperationCanceledException)
-            {
-                return session.Fail(ErrorCode.Interrupted, "Interrupted. Nothing half-done counts; what was stored already is used by the next run.", "Run the same command again when it suits.");
-            }
-            catch (IOException e) when (e.HResult == 32 || e.InnerException is System.Net.Sockets.SocketException)
-            {
-                return 0; // the reader of our output has gone: as with head(1)
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                var fault = Core.Storage.DiskFault.Of(e);
-                return session.Fail(fault.Code, fault.Message, fault.Guidance);
-            }
-            catch (Exception e)
-            {
-                return session.Fail(ErrorCode.Internal, $"A defect in Holdfast: {e.GetType().Name} at {Where(e)}.",
-                    "Please report it with these words and the version (holdfast --version); they hold no names or contents. Nothing half-done counts.");
-            }
+            var status = session.Run(run);
+            session.Complete();
+            return status;
         });
         return command;
+    }
+
+    int Run(Func<Session, int> run)
+    {
+        try
+        {
+            return run(this);
+        }
+        catch (HoldfastException e)
+        {
+            return Fail(e.Code, e.Message, e.Guidance);
+        }
+        catch (OperationCanceledException)
+        {
+            return Fail(ErrorCode.Interrupted, "Interrupted. Nothing half-done counts; what was stored already is used by the next run.", "Run the same command again when it suits.");
+        }
+        catch (ReaderGoneException)
+        {
+            return 0; // as with head(1)
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var fault = Core.Storage.DiskFault.Of(e);
+            return Fail(fault.Code, fault.Message, fault.Guidance);
+        }
+        catch (Exception e)
+        {
+            return Fail(ErrorCode.Internal, $"A defect in Holdfast: {e.GetType().Name} at {Where(e)}.",
+                "Please report it with these words and the version (holdfast --version); they hold no names or contents. Nothing half-done counts.");
+        }
+    }
+
+    /// <summary>Ends the JSON document of the run, the only one there is.</summary>
+    void Complete()
+    {
+        if (_json)
+            _report.Complete();
     }
 
     /// <summary>The innermost places of our own code: methods, never values.</summary>
@@ -74,17 +89,14 @@ sealed class Session
     public int Fail(ErrorCode code, string message, string guidance)
     {
         if (_json)
-        {
-            Json(w =>
-            {
-                w.WriteStartObject("error");
-                w.WriteString("code", code.ToString());
-                w.WriteNumber("status", (int)code);
-                w.WriteString("message", message);
-                w.WriteString("guidance", guidance);
-                w.WriteEndObject();
-            });
-        }
+            _report.Error(code, message, guidance);
+        return Tell(code, message, guidance);
+    }
+
+    /// <summary>A failure in words, on standard error; the status is its code.</summary>
+    public static int Tell(ErrorCode code, string message, string guidance)
+    {
+        Output.Flush();
         Console.Error.WriteLine($"holdfast: {message}");
         Console.Error.WriteLine($"  what to do: {guidance}");
         Console.Error.WriteLine($"  code: {code} ({(int)code})");
@@ -94,42 +106,46 @@ sealed class Session
     /// <summary>A line of result.</summary>
     public void Line(string text = "")
     {
-        if (!_json)
-            Console.Out.WriteLine(text);
+        if (_json)
+            return;
+        Output.Write(text + "\n");
+        Output.Flush();
+    }
+
+    /// <summary>A line of a long list: lines are written many at a time, and the list ends where nobody reads it any more.</summary>
+    public void Row(string text)
+    {
+        if (_json)
+            return;
+        Output.Write(text + "\n");
+        if (Output.IsOver)
+            Output.Require();
     }
 
     /// <summary>A line for the person at the terminal, not a result.</summary>
     public void Note(string text)
     {
         if (!IsQuiet)
-            Console.Error.WriteLine(text);
+            Warn(text);
     }
 
-    public void Warn(string text) => _error.WriteLine(text);
+    /// <summary>A line on standard error that --quiet leaves.</summary>
+    public void Warn(string text)
+    {
+        Output.Flush();
+        _error.WriteLine(text);
+    }
 
-    /// <summary>The one JSON document of a run; called where text is not wanted.</summary>
+    /// <summary>Members of the one JSON document of a run; may be called several times.</summary>
     public void Json(Action<Utf8JsonWriter> write)
     {
-        if (!_json)
-            return;
-        using var stream = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            writer.WriteStartObject();
-            write(writer);
-            writer.WriteEndObject();
-        }
-        Console.Out.WriteLine(Encoding.UTF8.GetString(stream.ToArray()));
+        if (_json)
+            _report.Add(write);
     }
 
-    /// <summary>Asks for an exact answer; without a terminal there is none.</summary>
-    public static bool Confirm(string question, string answer)
-    {
-        if (Console.IsInputRedirected)
-            return false;
-        Console.Error.Write($"{question} Type \"{answer}\" to go on: ");
-        return Console.ReadLine()?.Trim() == answer;
-    }
+    /// <summary>A member of the JSON document that is a list, written as it grows: for lists that may be too long for memory.</summary>
+    /// <remarks>Until it is disposed of, nothing else goes into the document but the failure that ends it.</remarks>
+    public JsonList JsonList(string name) => new(_json ? _report : null, name);
 }
 
 static class JsonExtensions

@@ -1,0 +1,94 @@
+using System.Runtime.InteropServices;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Terminal;
+
+/// <summary>Descriptor 1, written as it is. .NET's own console stream takes a closed pipe for success, and so a listing would go on for hours for nobody.</summary>
+/// <remarks>Throws <see cref="ReaderGoneException"/> where nobody reads any more, else <see cref="HoldfastException"/> with <c>OutputFailed</c>.</remarks>
+sealed partial class StandardOutput : Stream
+{
+    const int Descriptor = 1;
+    const int GetFlags = 1; // F_GETFD
+    const int CloseOnExec = 1; // FD_CLOEXEC
+    const int Interrupted = 4; // EINTR
+    const int TryAgain = 11; // EAGAIN
+    const int BadDescriptor = 9; // EBADF
+    const int BrokenPipe = 32; // EPIPE
+
+    readonly Stream? _console = OperatingSystem.IsLinux() ? null : Console.OpenStandardOutput();
+    readonly bool _isOpen;
+
+    /// <summary>Made before anything else is opened.</summary>
+    public StandardOutput()
+    {
+        // What a program inherits has no close-on-exec flag, or it would not have inherited it: what has the flag was opened by the runtime, in the place of a closed output.
+        _isOpen = _console is not null || Control(Descriptor, GetFlags, 0) is >= 0 and var flags && (flags & CloseOnExec) == 0;
+    }
+
+    public override bool CanRead => false;
+    public override bool CanSeek => false;
+    public override bool CanWrite => true;
+    public override long Length => throw new NotSupportedException();
+    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+    public override void SetLength(long value) => throw new NotSupportedException();
+    public override void Flush() { }
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        if (_console is not null)
+        {
+            WriteConsole(_console, buffer);
+            return;
+        }
+        while (!buffer.IsEmpty)
+        {
+            var written = _isOpen ? Put(Descriptor, buffer, buffer.Length) : -1;
+            if (written >= 0)
+            {
+                buffer = buffer[(int)written..];
+                continue;
+            }
+            switch (_isOpen ? Marshal.GetLastPInvokeError() : BadDescriptor)
+            {
+                case Interrupted:
+                    break;
+                case TryAgain: // someone who shares the terminal has made it non-blocking
+                    Thread.Sleep(5);
+                    break;
+                case BrokenPipe:
+                    throw new ReaderGoneException();
+                case var error:
+                    throw Failed(error);
+            }
+        }
+    }
+
+    static void WriteConsole(Stream console, ReadOnlySpan<byte> buffer)
+    {
+        try
+        {
+            console.Write(buffer);
+        }
+        catch (IOException e)
+        {
+            throw Failed(e.HResult & 0xFFFF);
+        }
+    }
+
+    static HoldfastException Failed(int error) => new(ErrorCode.OutputFailed,
+        $"The results could not be written to standard output: {error switch { 28 or 122 => "there is no space left where it leads", BadDescriptor => "it is closed", 5 => "the device does not take them", _ => $"the system reports error {error}" }}.",
+        "Send them elsewhere. Only the report is incomplete, what the command did is done: look with `holdfast snapshots` before running a backup again.");
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    private static partial nint Put(int descriptor, ReadOnlySpan<byte> bytes, nint count);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int Control(int descriptor, int command, int argument);
+}
+
+/// <summary>Nobody reads our output any more, as after head(1): a listing ends, quietly.</summary>
+sealed class ReaderGoneException() : Exception("Nobody reads standard output any more.");

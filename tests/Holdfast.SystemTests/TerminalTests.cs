@@ -1,0 +1,144 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>The program among others: pipes that close, disks that are full, people who press Ctrl+C, programs that read its JSON.</summary>
+public sealed class TerminalTests
+{
+    static readonly string Program = Path.Combine(Cli.Root, "holdfast");
+
+    static Cli Sample(int files = 3)
+    {
+        var cli = new Cli().Init();
+        for (var i = 0; i < files; i++)
+            cli.Write($"notes/{i}.txt", Encoding.UTF8.GetBytes($"bed {i}\n"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        return cli;
+    }
+
+    static Result Bash(Cli cli, string script) => Cli.Finish(cli.StartProgram("bash", null, "-c", script));
+
+    [Theory]
+    [InlineData("snapshots")]
+    [InlineData("snapshots --json")]
+    [InlineData("ls latest")]
+    [InlineData("ls latest --json")]
+    [InlineData("cat latest notes/1.txt")]
+    [InlineData("log checkpoint")]
+    [InlineData("--help")]
+    public void Output_that_cannot_be_written_is_told_once_with_its_own_code(string call)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "needs /dev/full");
+        using var cli = Sample();
+        foreach (var where in new[] { ">/dev/full", ">&-" })
+        {
+            var result = Bash(cli, $"'{Program}' {call} {where}").Expect(62);
+            Assert.Equal(2, result.Error.Split("OutputFailed").Length);
+            Assert.DoesNotContain("DiskFull", result.Error, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_backup_whose_report_is_lost_is_in_the_vault_and_the_vault_is_sound()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "needs /dev/full");
+        using var cli = Sample();
+        Bash(cli, $"'{Program}' backup '{cli["source"]}' --name ward >/dev/full").Expect(62);
+        // With all three closed, none of the vault's files may take the place of one.
+        Bash(cli, $"'{Program}' backup '{cli["source"]}' --name ward >&- 2>&- <&-").Expect(62);
+        Assert.Equal(3, JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").GetArrayLength());
+        cli.Run("verify", "--full").Expect(0);
+    }
+
+    [Fact]
+    public void A_reader_who_leaves_ends_a_listing_quietly()
+    {
+        using var cli = Sample(3000);
+        foreach (var call in new[] { "ls latest -r", "ls latest -r --json", "find '*.txt'", "find '*.txt' --json", "snapshots", "cat latest notes/1.txt" })
+        {
+            var result = Bash(cli, $"'{Program}' {call} | true; exit ${{PIPESTATUS[0]}}").Expect(0);
+            Assert.Equal("", result.Error);
+        }
+    }
+
+    [Fact]
+    public void What_a_command_finds_counts_even_where_nobody_reads_it()
+    {
+        using var cli = Sample();
+        var pack = Directory.GetFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).First();
+        var bytes = File.ReadAllBytes(pack);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(pack, bytes);
+        Bash(cli, $"'{Program}' verify | true; exit ${{PIPESTATUS[0]}}").Expect(21);
+    }
+
+    [Theory]
+    [InlineData("snapshots", "--passphrase-file")]
+    [InlineData("snapshots", "--opening-secret")]
+    [InlineData("snapshots", "--scoped-key")]
+    [InlineData("log", "verify", "--since")]
+    [InlineData("log", "verify", "--log-key", "KEY", "--proof")]
+    [InlineData("recover-key", "--out", "new")]
+    [InlineData("backup", "source", "--exclude-from")]
+    public void A_file_that_is_named_and_not_there_is_no_defect_and_no_fault_of_the_disk(params string[] call)
+    {
+        using var cli = new Cli();
+        cli.Write("a", [1]);
+        File.WriteAllText(cli["pass"], "correct horse\n");
+        cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0);
+        var key = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("log ", StringComparison.Ordinal))[4..];
+        call = [.. call.Select(w => w switch { "KEY" => key, "source" or "new" => cli[w], _ => w })];
+        foreach (var (file, words) in new[] { (cli["nothing-here"], "does not exist"), (cli.Folder, "is a folder") })
+        {
+            var result = cli.Run([.. call, file]);
+            Assert.True(result.Status is 2 or 17, result.Error);
+            Assert.Contains(words, result.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("Exception", result.Error, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_passphrase_that_is_asked_for_is_not_shown_and_ctrl_c_gives_the_terminal_back()
+    {
+        Assert.SkipUnless(Cli.Has("python3"), "needs python3 to act as a terminal");
+        using var cli = new Cli();
+        File.WriteAllText(cli["pass"], "correct horse\n");
+        cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0);
+        File.WriteAllText(cli["terminal.py"], """
+            import os, pty, sys, termios
+            answer, program = sys.argv[1].encode(), sys.argv[2:]
+            master, slave = pty.openpty()
+            pid = os.fork()
+            if pid == 0:
+                os.setsid()
+                import fcntl
+                fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+                for fd in 0, 1, 2:
+                    os.dup2(slave, fd)
+                os.execv(program[0], program)
+            seen = b""
+            while b"Passphrase of the opening key: " not in seen:
+                seen += os.read(master, 4096)
+            while termios.tcgetattr(slave)[3] & termios.ECHO:
+                pass
+            os.write(master, answer)
+            os.set_blocking(master, False)
+            ended, status = 0, 0
+            while not ended:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                try:
+                    seen += os.read(master, 4096)
+                except BlockingIOError:
+                    pass
+            echo = bool(termios.tcgetattr(slave)[3] & termios.ECHO) and bool(termios.tcgetattr(slave)[3] & termios.ICANON)
+            print(os.waitstatus_to_exitcode(status), "echo" if echo else "no echo", "SHOWN" if b"correct horse" in seen else "hidden")
+            """);
+        string Answered(string answer) => Cli.Finish(cli.StartProgram("python3", null, cli["terminal.py"], answer, Program, "snapshots")).Expect(0).Out.Trim();
+        Assert.Equal("130 echo hidden", Answered("correct horse\x03"));
+        Assert.Equal("0 echo hidden", Answered("correct horse\r"));
+        Assert.Equal("0 echo hidden", Answered("correct hx\x7forse\r"));
+        Assert.Equal("12 echo hidden", Answered("wrong\r"));
+        Assert.Equal("36 echo hidden", Answered("\x04"));
+    }
+}
