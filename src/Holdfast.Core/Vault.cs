@@ -105,6 +105,7 @@ public sealed class Vault : IDisposable
         if (agent.Vault != Id)
             throw WrongVault();
         Keeper.Refresh();
+        Keeper.Store.SweepStaging(); // before anything is written: a run that was killed for want of room gives it back
         using var index = OpenIndex(put.Domain, ct);
         index.Drop(DamagedPacks());
         return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);

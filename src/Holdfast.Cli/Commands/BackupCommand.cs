@@ -112,8 +112,11 @@ static class BackupCommand
         var progress = new BackupProgress();
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
-        return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder()) { Options = options },
+        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder()) { Options = options },
             put, agent, progress, session.Stop);
+        if (!result.IsRemembered)
+            session.Warn($"holdfast: what was seen could not be remembered in {StateFolder()}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
+        return result;
     }
 
     static int Tell(Session session, ISource source, BackupResult result, Core.Keeper.SnapshotRecord? attested)

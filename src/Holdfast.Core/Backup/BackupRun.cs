@@ -18,7 +18,8 @@ public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] Ro
 }
 
 /// <summary>A snapshot that was committed.</summary>
-public sealed record BackupResult(Id16 Snapshot, CommitReceipt Receipt, SnapshotRecord? Parent, Archive Archive);
+/// <param name="IsRemembered">False where the state folder took no state: the snapshot counts, and the next run reads everything.</param>
+public sealed record BackupResult(Id16 Snapshot, CommitReceipt Receipt, SnapshotRecord? Parent, Archive Archive, bool IsRemembered);
 
 /// <summary>One backup from walk to receipt.</summary>
 static class BackupRun
@@ -50,8 +51,8 @@ static class BackupRun
 
         // From here on the snapshot counts; what follows are caches.
         index.Add([.. archive.Written.Select(p => (p.Name, p.Class, p.Ids))]);
-        next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times));
-        return new BackupResult(snapshot.Snapshot, receipt, parent, archive);
+        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times)) ?? true;
+        return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered);
     }
 
     static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent)

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Backup;
 
@@ -22,38 +23,53 @@ static class SourceState
     /// <param name="Times">Vault times of the last runs, newest last, at most 30.</param>
     public sealed record Head(Hash32 Parent, uint Run, ulong[] Times);
 
+    /// <remarks>A state that cannot be written costs the next run its reading, never this one its snapshot: the first fault of the medium ends the writing, and
+    /// <see cref="Complete"/> says so.</remarks>
     public sealed class Writer : IDisposable
     {
         readonly string _path;
-        readonly string _apart;
-        readonly FileStream _file;
+        readonly string _apart; // a name of this run's own: another one of the same source may be under way
         readonly IncrementalHash _mac;
         readonly ByteWriter _bytes = new(256 << 10);
+        FileStream? _file; // null once the medium has failed
 
         /// <summary>Begins a new state apart; <see cref="Complete"/> gives it its name.</summary>
         public Writer(string path, DomainKeys domain)
         {
             _path = path;
-            _apart = path + ".new";
-            var folder = Path.GetDirectoryName(path)!;
+            _apart = $"{path}.{Id16.New()}.new";
+            using var key = domain.LocalKey(Label);
+            _mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
+            try
+            {
+                Leftovers.Sweep(Disk.Real, Path.GetDirectoryName(path)!, $"{Path.GetFileName(path)}.*.new");
+                _file = Begin(_apart);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return;
+            }
+            Write(Magic);
+        }
+
+        static FileStream Begin(string apart)
+        {
+            var folder = Path.GetDirectoryName(apart)!;
             if (OperatingSystem.IsWindows())
                 Directory.CreateDirectory(folder);
             else
                 Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-#pragma warning disable RS0030 // a cache file apart, given its name when whole
-            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
-#pragma warning restore RS0030
+            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            _file = new FileStream(_apart, options);
-            using var key = domain.LocalKey(Label);
-            _mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
-            Write(Magic);
+            var file = new FileStream(apart, options);
+            Leftovers.Hold(file.SafeFileHandle);
+            return file;
         }
 
         public void Add(EntryBatch rows)
         {
-            if (rows.Count == 0)
+            if (rows.Count == 0 || _file is null)
                 return;
             _bytes.Clear();
             _bytes.U32(0);
@@ -95,7 +111,8 @@ static class SourceState
         }
 
         /// <summary>Ends the file with its head and gives it its name.</summary>
-        public void Complete(Head head)
+        /// <returns>False where the medium has failed: then the next run reads everything.</returns>
+        public bool Complete(Head head)
         {
             _bytes.Clear();
             _bytes.U32(0);
@@ -109,11 +126,19 @@ static class SourceState
             Span<byte> end = stackalloc byte[4];
             BinaryPrimitives.WriteInt32LittleEndian(end, _bytes.Length - 4); // the head is found from the end
             Write(end);
-            _file.Write(_mac.GetHashAndReset());
-            _file.Dispose();
-#pragma warning disable RS0030 // a cache file, replaced by its next version
-            File.Move(_apart, _path, overwrite: true);
-#pragma warning restore RS0030
+            try
+            {
+                _file?.Write(_mac.GetHashAndReset());
+                _file?.Dispose();
+                if (_file is null || !Disk.Real.Rename(_apart, _path, replace: true))
+                    return false;
+                _file = null;
+                return true;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException)
+            {
+                return false;
+            }
         }
 
         void WriteBlock()
@@ -125,12 +150,34 @@ static class SourceState
         void Write(ReadOnlySpan<byte> bytes)
         {
             _mac.AppendData(bytes);
-            _file.Write(bytes);
+            try
+            {
+                _file?.Write(bytes);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Forget();
+            }
+        }
+
+        void Forget()
+        {
+            try
+            {
+                _file?.Dispose();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // What it still held in memory did not fit either.
+            }
+            if (_file is not null)
+                Disk.Real.Discard(_apart);
+            _file = null;
         }
 
         public void Dispose()
         {
-            _file.Dispose();
+            Forget();
             _mac.Dispose();
         }
     }

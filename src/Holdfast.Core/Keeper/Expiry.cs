@@ -70,7 +70,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
             foreach (var item in store.List(kind).Where(i => gone.Contains(i.Name)).ToList())
                 Remover.Remove(store, disk, kind, item.Name);
         }
-        Remover.SweepStaging(store, disk, DateTimeOffset.FromUnixTimeSeconds((long)(clock.Now - Math.Min(clock.Now, LockRules.SessionLife))));
+        store.SweepStaging();
     }
 
     bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);

@@ -381,6 +381,7 @@ public sealed class VaultKeeper : IDisposable
         var path = KeeperPath(folder, "reserve");
         if (size == 0 || System.IO.File.Exists(path))
             return;
+        Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";
         try
         {

@@ -27,7 +27,7 @@ sealed class DirectDiskFile : DiskFile
         if (!OperatingSystem.IsLinux())
             return null;
         var file = Libc.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
-        return file < 0 ? null : new DirectDiskFile(new SafeFileHandle(file, ownsHandle: true));
+        return file < 0 ? null : new DirectDiskFile(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)));
     }
 
     public override long Length => _written + _filled;

@@ -41,6 +41,13 @@ public sealed class FolderStore : IStore
         return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder);
     }
 
+    /// <summary>Discards what killed processes left in staging; what a running one writes stays.</summary>
+    public void SweepStaging()
+    {
+        foreach (var folder in _folders)
+            Leftovers.Sweep(_disk, Path.Combine(folder, "staging"), "*");
+    }
+
     public bool Enter(IStaged staged, StoreKind kind, Hash32 name)
     {
         if (Find(kind, name, 0) is not null)
@@ -65,7 +72,7 @@ public sealed class FolderStore : IStore
         staged.Seal();
         if (!_disk.Rename(staged.Path, path, replace: false))
             return false;
-        staged.IsEntered = true;
+        staged.Entered();
         _disk.SyncFolder(Path.GetDirectoryName(path)!);
         return true;
     }
@@ -132,10 +139,10 @@ public sealed class FolderStore : IStore
     sealed class Staged(Disk disk, DiskFile file, string path, string folder) : IStaged
     {
         bool _sealed;
+        bool _isDone;
 
         public string Path => path;
         public string Folder => folder;
-        public bool IsEntered { get; set; }
         public long Length => file.Length;
 
         public void Append(ReadOnlySpan<byte> bytes) => file.Append(bytes);
@@ -145,16 +152,23 @@ public sealed class FolderStore : IStore
             if (_sealed)
                 return;
             file.Sync();
-            file.Dispose();
             _sealed = true;
+            if (!OperatingSystem.IsLinux())
+                file.Dispose(); // elsewhere what is open has no new name; here it is held until it has one
+        }
+
+        public void Entered()
+        {
+            _isDone = true;
+            file.Dispose();
         }
 
         public void Dispose()
         {
             file.Dispose();
-            if (!IsEntered)
+            if (!_isDone)
                 disk.Discard(path);
-            IsEntered = true;
+            _isDone = true;
         }
     }
 

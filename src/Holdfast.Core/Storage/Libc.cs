@@ -18,6 +18,9 @@ static partial class Libc
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
     public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
     public const int WillNeed = 3; // POSIX_FADV_WILLNEED
+    public const int LockShared = 1 | 4; // LOCK_SH | LOCK_NB
+    public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB
+    public const int WouldBlock = 11; // EWOULDBLOCK
 
     [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int RenameAt2(int fromFolder, string from, int toFolder, string to, uint flags);
@@ -33,6 +36,9 @@ static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int Fcntl(SafeHandle file, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    public static partial int FileLock(SafeHandle file, int operation);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     public static partial int Fsync(int file);

@@ -15,14 +15,4 @@ static class Remover
         }
         return freed;
     }
-
-    /// <summary>Removes files that never got a name and have not been touched for a session's life.</summary>
-    public static void SweepStaging(FolderStore store, Disk disk, DateTimeOffset before)
-    {
-        foreach (var file in store.Folders.Select(f => new DirectoryInfo(Path.Combine(f, "staging"))).Where(d => d.Exists).SelectMany(d => d.EnumerateFiles()))
-        {
-            if (file.LastWriteTimeUtc < before.UtcDateTime)
-                disk.Discard(file.FullName);
-        }
-    }
 }

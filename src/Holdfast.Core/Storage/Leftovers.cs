@@ -1,0 +1,67 @@
+using System.Runtime.InteropServices;
+using Holdfast.Core.Retention;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Core.Storage;
+
+/// <summary>Nameless files whose writer was killed. A writer holds a lock on its file for as long as it lives, whatever ends it: a file that nobody holds is nobody's.</summary>
+static class Leftovers
+{
+    /// <summary>Between making a file and locking it lies a moment; on a disk of this machine no more than that.</summary>
+    static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
+
+    /// <summary>Where locks of other machines may not show, a session's life has to be over.</summary>
+    static readonly TimeSpan Forgotten = TimeSpan.FromSeconds(LockRules.SessionLife);
+
+    /// <summary>Marks a file as being written by this process; gives it back.</summary>
+    public static SafeFileHandle Hold(SafeFileHandle file)
+    {
+        // Where the file system has no locks, age alone decides.
+        if (OperatingSystem.IsLinux())
+            _ = Libc.FileLock(file, Libc.LockShared);
+        return file;
+    }
+
+    /// <summary>Discards files that match and that no running process is writing.</summary>
+    public static void Sweep(Disk disk, string folder, string pattern)
+    {
+        try
+        {
+            var all = new DirectoryInfo(folder);
+            if (!all.Exists)
+                return;
+            var age = IsLocal(folder) ? Settled : Forgotten;
+            foreach (var file in all.EnumerateFiles(pattern))
+            {
+                if (TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > age && !IsHeld(file.FullName, out var isSure)
+                    && (isSure || TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > Forgotten))
+                    disk.Discard(file.FullName);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Another time, or by someone who may.
+        }
+    }
+
+    static bool IsLocal(string folder) => new DriveInfo(folder).DriveType is DriveType.Fixed or DriveType.Ram or DriveType.Removable;
+
+    /// <param name="path">The file.</param>
+    /// <param name="isSure">False where the file system does not tell.</param>
+    static bool IsHeld(string path, out bool isSure)
+    {
+        isSure = true;
+        try
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, OperatingSystem.IsLinux() ? FileShare.ReadWrite | FileShare.Delete : FileShare.None);
+            if (!OperatingSystem.IsLinux() || Libc.FileLock(file, Libc.LockAlone) == 0)
+                return false;
+            isSure = Marshal.GetLastPInvokeError() == Libc.WouldBlock;
+            return isSure;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return true; // or gone, or another user's
+        }
+    }
+}
