@@ -44,8 +44,13 @@ public sealed class Vault : IDisposable
     public long IndexCeiling { get; init; } = ChunkIndex.DefaultCeiling;
 
     /// <summary>Makes a vault and its keys.</summary>
-    /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>NoPermission</c>, <c>DiskFull</c>.</exception>
-    public static (Vault Vault, NewVaultKeys Keys) Create(string folder, NewVault settings, Disk? disk = null, IMachineTime? machine = null)
+    /// <param name="folder">Empty or absent; what a making that was cut short has left may be in it.</param>
+    /// <param name="settings">What it is bound to.</param>
+    /// <param name="keep">Keeps the keys, durably: called before the folder becomes a vault. Killed between the two, there are keys that open nothing, never a vault that nobody opens.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>TargetNotEmpty</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>DiskFull</c>; whatever <paramref name="keep"/> throws, and then there is no vault.</exception>
+    public static (Vault Vault, NewVaultKeys Keys) Create(string folder, NewVault settings, Action<NewVaultKeys> keep, Disk? disk = null, IMachineTime? machine = null)
     {
         machine ??= MachineTime.System;
         var id = Id16.New();
@@ -72,13 +77,24 @@ public sealed class Vault : IDisposable
             Witnesses = [],
             TimeSources = [],
         };
-        var keeper = VaultKeeper.Create(folder, genesis, keyring,
-            [
-                new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain),
-                new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain),
-            ],
-            FormatDocument.Text, disk ?? Disk.Real, machine);
-        return (new Vault(keeper), new NewVaultKeys(new PutKey(id, keeper.File.LogKey, domain, sealing, writer, 1), agent, seed));
+        NewVaultKeys? keys = null;
+        try
+        {
+            var keeper = VaultKeeper.Create(folder, genesis, keyring,
+                [
+                    new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain),
+                    new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain),
+                ],
+                FormatDocument.Text, logKey => keep(keys = new NewVaultKeys(new PutKey(id, logKey, domain, sealing, writer, 1), agent, seed)), disk ?? Disk.Real, machine);
+            return (new Vault(keeper), keys!);
+        }
+        catch
+        {
+            domain.Dispose();
+            agent.Dispose();
+            seed.Dispose();
+            throw;
+        }
     }
 
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>FormatNewer</c>.</exception>
@@ -150,19 +166,23 @@ public sealed class Vault : IDisposable
     }
 
     /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>
-    public (PutKey Put, AgentKey Agent) IssueKeys(OpeningKeys keys)
+    /// <param name="keys">Opening keys.</param>
+    /// <param name="keep">Keeps the new keys, durably, before the log has them: an enrolment whose key was lost on the way would stand there for good.</param>
+    public (PutKey Put, AgentKey Agent) IssueKeys(OpeningKeys keys, Action<PutKey, AgentKey> keep)
     {
         var domain = keys.Domains.First();
         var agent = AgentKey.Create(Id);
         var writer = Id16.New();
+        var put = new PutKey(Id, Keeper.File.LogKey, Copy(domain), [.. keys.Keyring.SealingKeys.Where(k => k.Domain == domain.Domain)], writer, 1);
+        keep(put, agent);
         Keeper.Record(LeafType.AgentEnrolled, agent.Agent, Id16.None, 1, 0, 0,
             new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain).ToArray());
         Keeper.Record(LeafType.WriterEnrolled, writer, Id16.None, 1, 0, 1,
             new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain).ToArray());
-        return (new PutKey(Id, Keeper.File.LogKey, Copy(domain), [.. keys.Keyring.SealingKeys.Where(k => k.Domain == domain.Domain)], writer, 1), agent);
+        return (put, agent);
     }
 
-    /// <summary>Cuts a key for an unattended job and logs that it is out.</summary>
+    /// <summary>Logs that a key for an unattended job is out, then gives it. In this order: should its file not get written, `status` lists one key too many, never one too few.</summary>
     /// <param name="keys">What it is cut from.</param>
     /// <param name="keyClass">What it opens.</param>
     /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>

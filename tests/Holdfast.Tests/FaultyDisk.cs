@@ -63,11 +63,11 @@ sealed class FaultyDisk(int failAt, Fault fault) : Disk
         base.SyncFolder(path);
     }
 
-    public override void MakeFolder(string path)
+    public override void MakeFolder(string path, bool ownerOnly = false)
     {
         if (Fails(writes: true))
             throw Error();
-        base.MakeFolder(path);
+        base.MakeFolder(path, ownerOnly);
     }
 
     public override void Discard(string path)

@@ -35,7 +35,7 @@ sealed class TestVault : IDisposable
     public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0)
     {
         Directory.CreateDirectory(Source);
-        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), disk, Machine);
+        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine);
         vault.Dispose();
     }
 

@@ -41,15 +41,20 @@ static class InitCommand
         var longest = Math.Max(length, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy)));
         if (longest > LockRules.LastEnd - (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
+        var unfinished = VaultKeeper.Unfinished(folder);
+        var files = new KeyFiles(keys);
+        VaultKeeper.RequireFree(folder);
+        files.RequireFree(unfinished);
         ConfirmLong(session, longest, folder);
         var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
 
-        KeyFolder.Make(keys);
-        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), DefaultReserve));
+        if (files.PutAside(unfinished))
+            session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
+        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), DefaultReserve),
+            keys => files.Write(keys, passphrase));
         using (vault)
         using (made)
         {
-            KeyFolder.Write(keys, made, passphrase);
             session.Json(w =>
             {
                 w.WriteString("vault", vault.Id.ToString());

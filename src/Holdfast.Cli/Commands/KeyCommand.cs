@@ -34,20 +34,18 @@ static class KeyCommand
 
     static int Issue(Session session)
     {
-        var (vault, keys) = SnapshotArgument.OpenAll(session);
+        var folder = Path.GetFullPath(session.Parsed.GetValue(OutFolderOption)!);
+        var files = new KeyFiles(folder);
+        files.RequireFree();
+        var (vault, keys) = KeyFolder.OpenToChange(session);
         using (vault)
         using (keys)
         {
-            var folder = Path.GetFullPath(session.Parsed.GetValue(OutFolderOption)!);
             InitCommand.RequireApart(vault.Keeper.Folder, folder);
-            KeyFolder.Make(folder);
-            var (put, agent) = vault.IssueKeys(keys);
-            using (put)
-            using (agent)
-            {
-                KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.PutFile), put.ToText());
-                KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.AgentFile), agent.ToText());
-            }
+            var (put, agent) = vault.IssueKeys(keys, files.Prepare);
+            put.Dispose();
+            agent.Dispose();
+            files.TakePrepared();
             session.Json(w => w.WriteString("folder", folder));
             session.Line($"{KeyFolder.PutFile} and {KeyFolder.AgentFile} are in {folder}. They back up and read nothing.");
         }
@@ -59,7 +57,9 @@ static class KeyCommand
         if (!Enum.TryParse<KeyClass>(session.Parsed.GetValue(ClassOption), ignoreCase: true, out var keyClass) || !Enum.IsDefined(keyClass))
             throw new HoldfastException(ErrorCode.Usage, "There is no such class.", "Choose tree, features or content.");
         var length = Text.Seconds(session.Parsed.GetValue(ReplaceOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 30d, 3m.");
-        var (vault, keys) = SnapshotArgument.OpenAll(session);
+        var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
+        KeyFolder.RequireNew(file);
+        var (vault, keys) = KeyFolder.OpenToChange(session);
         using (vault)
         using (keys)
         {
@@ -67,8 +67,14 @@ static class KeyCommand
             if (source is not null && !vault.State.Snapshots.Exists(s => s.Source == source))
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
             using var scoped = vault.CutKey(keys, keyClass, source, vault.Keeper.Clock.Now + length);
-            var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
-            KeyFolder.WriteNew(file, scoped.ToText());
+            try
+            {
+                KeyFolder.WriteNew(file, scoped.ToText());
+            }
+            catch (HoldfastException e)
+            {
+                throw new HoldfastException(e.Code, $"Scoped key {Text.Id(scoped.Key)} was logged, but its file was not written: {e.Message}", $"Nobody has that key; `holdfast status` lists it all the same. {e.Guidance}", e);
+            }
             session.Json(w =>
             {
                 w.WriteString("key", scoped.Key.ToString());

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core.Crypto;
@@ -22,6 +21,8 @@ static class RecoverKeyCommand
 
     static int Run(Session session)
     {
+        var folder = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
+        new KeyFiles(folder).RequireFree();
         var texts = session.Parsed.GetValue(ShareArgument)!.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}"))).ToList();
         if (texts.Count == 0)
             texts = Console.In.ReadToEnd().Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text)).ToList();
@@ -29,21 +30,8 @@ static class RecoverKeyCommand
         using var seed = RecoveryShares.Combine(shares, out var unfit);
         foreach (var share in unfit)
             session.Warn($"holdfast: {share} does not fit the others and was left aside.");
-        var folder = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
         var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
-        KeyFolder.Make(folder);
-        var opening = OpeningKeyFile.Create(shares[0].VaultId, shares[0].Epoch);
-        if (passphrase is null)
-        {
-            using var secret = SecretBytes.Random(OpeningKeyFile.RawKeySize);
-            opening = opening.AddRawKey(seed.Span, secret.Span);
-            KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.SecretFile), Encoding.ASCII.GetBytes(Convert.ToBase64String(secret.Span) + "\n"));
-        }
-        else
-        {
-            opening = opening.AddPassphrase(seed.Span, passphrase, Argon2Cost.Default);
-        }
-        KeyFolder.WriteNew(Path.Combine(folder, KeyFolder.OpeningFile), opening.ToArray());
+        new KeyFiles(folder).WriteOpening(seed, shares[0].VaultId, shares[0].Epoch, passphrase);
         var (vaultId, epoch) = (shares[0].VaultId, shares[0].Epoch);
         foreach (var share in shares)
             share.Dispose();

@@ -53,11 +53,13 @@ static class UpCommand
         {
             Directory.CreateDirectory(Path.GetDirectoryName(places.Vault)!);
             var policy = new RetentionPolicy(RetentionPolicy.Day, 0, 0, 0, 0, 0);
-            KeyFolder.Make(places.Keys);
-            var (made, newKeys) = Vault.Create(places.Vault, new NewVault(VaultKind.Trial, policy, RetentionPolicy.Day, RetentionPolicy.Day, TrialReserve));
-            using (made)
-            using (newKeys)
-                KeyFolder.Write(places.Keys, newKeys, null);
+            var files = new KeyFiles(places.Keys);
+            var unfinished = VaultKeeper.Unfinished(places.Vault);
+            files.RequireFree(unfinished);
+            files.PutAside(unfinished);
+            var (made, newKeys) = Vault.Create(places.Vault, new NewVault(VaultKind.Trial, policy, RetentionPolicy.Day, RetentionPolicy.Day, TrialReserve), keys => files.Write(keys, null));
+            made.Dispose();
+            newKeys.Dispose();
         }
         using var vault = Vault.Open(places.Vault);
         using var put = Core.Keys.PutKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.PutFile), "The trial's put key", ErrorCode.KeyFileBad, UserFile.KeyLimit));

@@ -77,6 +77,24 @@ sealed class KeyFolder
 
     public static Vault OpenVault(Session session) => Vault.Open(VaultFolder(session));
 
+    /// <summary>The vault and its opening keys, for a command that makes key material: a vault that cannot be written to is refused before anybody is asked for anything.</summary>
+    public static (Vault Vault, OpeningKeys Keys) OpenToChange(Session session)
+    {
+        var vault = OpenVault(session);
+        try
+        {
+            vault.Keeper.RequireWritable();
+            var folder = new KeyFolder(session);
+            folder.Remember(vault);
+            return (vault, folder.Open(vault));
+        }
+        catch
+        {
+            vault.Dispose();
+            throw;
+        }
+    }
+
     public bool IsGiven => !string.IsNullOrEmpty(_folder);
 
     public string Folder => IsGiven ? _folder! : throw new HoldfastException(ErrorCode.Usage, "No key folder was named.", "Add --keys FOLDER (the folder that holds put.key and opening.key), or set HOLDFAST_KEYS.");
@@ -158,44 +176,6 @@ sealed class KeyFolder
         return first;
     }
 
-    /// <summary>Writes a new vault's keys, each readable by its owner alone; nothing that is there is overwritten.</summary>
-    /// <param name="folder">Made where it is missing.</param>
-    /// <param name="keys">The new keys.</param>
-    /// <param name="passphrase">Null: a key-file slot, with its secret beside it.</param>
-    public static void Write(string folder, NewVaultKeys keys, string? passphrase)
-    {
-        Make(folder);
-        var opening = OpeningKeyFile.Create(keys.Put.Vault, 1);
-        if (passphrase is null)
-        {
-            using var secret = SecretBytes.Random(OpeningKeyFile.RawKeySize);
-            opening = opening.AddRawKey(keys.OpeningSeed.Span, secret.Span);
-            WriteNew(Path.Combine(folder, SecretFile), Encoding.ASCII.GetBytes(Convert.ToBase64String(secret.Span) + "\n"));
-        }
-        else
-        {
-            opening = opening.AddPassphrase(keys.OpeningSeed.Span, passphrase, Argon2Cost.Default);
-        }
-        WriteNew(Path.Combine(folder, OpeningFile), opening.ToArray());
-        WriteNew(Path.Combine(folder, PutFile), keys.Put.ToText());
-        WriteNew(Path.Combine(folder, AgentFile), keys.Agent.ToText());
-        Disk.Real.SyncFolder(folder);
-    }
-
-    public static void Make(string folder)
-    {
-        if (Directory.Exists(folder))
-        {
-            if (new[] { PutFile, AgentFile, OpeningFile, SecretFile }.Any(f => File.Exists(Path.Combine(folder, f))))
-                throw new HoldfastException(ErrorCode.VaultExists, "The key folder holds the keys of a vault already.", "Name another folder with --keys; keys are never overwritten.");
-            return;
-        }
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(folder);
-        else
-            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-    }
-
     /// <summary>Puts a key file in the place of an older one.</summary>
     public void ReplaceFile(string file, ReadOnlySpan<byte> bytes) => Disk.Real.Replace(PathOf(file), bytes);
 
@@ -220,12 +200,32 @@ sealed class KeyFolder
         Disk.Real.Discard(PathOf(PendingFile(epoch)));
     }
 
+    /// <summary>Writes a new file whole and durably, readable by its owner alone.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c> where there is one of that name; what the disk reports.</exception>
     public static void WriteNew(string path, ReadOnlySpan<byte> bytes)
     {
-        using var file = Disk.Real.Create(path);
-        file.Append(bytes);
-        file.Sync();
+        if (!Disk.Real.WriteNew(path, bytes))
+            throw NameTaken();
     }
+
+    /// <summary>Refuses a name for a new file before any work is done for it: one that is taken, or in a folder that cannot be written to.</summary>
+    public static void RequireNew(string path)
+    {
+        if (Path.Exists(path))
+            throw NameTaken();
+        if (Path.GetDirectoryName(path) is not { } folder || !Directory.Exists(folder))
+            throw new HoldfastException(ErrorCode.Usage, "The folder for the new file is not there.", "Make it first, or name a file in a folder that is there.");
+        try
+        {
+            Disk.RequireWritable(folder);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.ReadOnlyMedia)
+        {
+            throw new HoldfastException(e.Code, "The new file cannot be written in that folder.", "Nothing was made. Name a file in a folder that you may write to.", e);
+        }
+    }
+
+    static HoldfastException NameTaken() => new(ErrorCode.Usage, "There is a file of that name already.", "Choose another name: nothing is written over it.");
 
     /// <summary>Compares the log with the checkpoint seen last, and remembers the present one: a log that was put back shows at the next command.</summary>
     public void Remember(Vault vault)

@@ -17,6 +17,10 @@ static class LogKeyFile
         return KeyText.Write(FirstLine, body.Span);
     }
 
+    /// <summary>The vault that a log key is of.</summary>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>.</exception>
+    public static Id16 VaultOf(ReadOnlySpan<byte> text) => new ByteReader(KeyText.Read(FirstLine, text)).Id();
+
     /// <exception cref="HoldfastException"><c>KeyFileBad</c>, <c>WrongVault</c>, <c>NoPermission</c>.</exception>
     public static Ed25519Signer Read(string path, Id16 vault)
     {

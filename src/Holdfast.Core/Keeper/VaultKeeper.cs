@@ -51,20 +51,31 @@ public sealed class VaultKeeper : IDisposable
 
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
+    /// <summary>Refuses a folder that a vault cannot be made in: one that holds a vault or anything else, or cannot be written to. Changes nothing.</summary>
+    /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>TargetNotEmpty</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>Usage</c>.</exception>
+    public static void RequireFree(string folder)
+    {
+        FreePlace.Require(folder);
+        Disk.RequireWritable(folder);
+    }
+
+    /// <summary>The id that a making which was cut short in this folder has given its vault, or none: keys of that id open nothing, and never will.</summary>
+    public static Id16 Unfinished(string folder) => FreePlace.Unfinished(folder);
+
     /// <summary>Makes a vault: folders, log with its genesis, keyring and enrolments. All there or, without the file <c>vault</c>, not a vault.</summary>
-    /// <param name="folder">Empty or absent.</param>
+    /// <param name="folder">Empty or absent; what a making that was cut short has left may be in it.</param>
     /// <param name="genesis">Its log key and salt are filled in here.</param>
     /// <param name="keyring">The keyring object of epoch 1.</param>
     /// <param name="enrolments">The first agent and writer.</param>
     /// <param name="formatText">docs/format.md, for the vault's own copy.</param>
+    /// <param name="keep">Gets the log's verifier key when all but the file <c>vault</c> is durable, and keeps the vault's keys durably: a vault whose keys nobody has must not be.</param>
     /// <param name="disk">Where changes go.</param>
     /// <param name="machine">The machine's clocks.</param>
-    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Disk disk, IMachineTime machine)
+    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Action<string> keep, Disk disk, IMachineTime machine)
     {
         folder = Path.GetFullPath(folder);
-        if (System.IO.File.Exists(Path.Combine(folder, VaultFile.Name)))
-            throw new HoldfastException(ErrorCode.VaultExists, "There is a vault in this folder already.", "Use it as it is, or choose another folder: a vault is never overwritten.");
-        disk.MakeFolder(folder);
+        RequireFree(folder);
+        disk.MakeDurable(folder);
         FolderStore.Create(folder, disk);
         foreach (var part in new[] { "keeper", "cache" })
             disk.MakeFolder(Path.Combine(folder, part));
@@ -93,6 +104,7 @@ public sealed class VaultKeeper : IDisposable
         log.Append(leaves, signer);
         disk.Replace(Path.Combine(folder, "format.md"), formatText);
         MakeReserve(folder, disk, genesis.Reserve);
+        keep(key.ToString());
         disk.Replace(Path.Combine(folder, VaultFile.Name), new VaultFile(genesis.Vault, key.ToString(), name).ToArray());
         return Open(folder, disk, machine);
     }
@@ -167,6 +179,15 @@ public sealed class VaultKeeper : IDisposable
                 $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
         return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
     });
+
+    /// <summary>Refuses a vault that this process cannot change: asked before work whose end is a leaf, such as making key material.</summary>
+    /// <exception cref="HoldfastException"><c>ReadOnlyMedia</c>, <c>NoPermission</c>, <c>KeyFileBad</c>, <c>VaultBusy</c>.</exception>
+    public void RequireWritable()
+    {
+        Disk.RequireWritable(Path.Combine(_folder, "log"));
+        using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
+        _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
+    }
 
     /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
     public long Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null) => Changing(() =>

@@ -10,7 +10,8 @@ public class Disk
     public static readonly Disk Real = new();
 
     const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    const UnixFileMode PrivateFolder = PrivateFile | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
+    const UnixFileMode OwnerFolder = PrivateFile | UnixFileMode.UserExecute;
+    const UnixFileMode PrivateFolder = OwnerFolder | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 
     /// <summary>A new file, readable by its owner alone; fails where there is one.</summary>
     public virtual DiskFile Create(string path)
@@ -86,12 +87,51 @@ public class Disk
     }
 
     /// <summary>Makes a folder and those above it where they are missing.</summary>
-    public virtual void MakeFolder(string path) => DiskFault.Translated(() =>
+    /// <param name="path">One that is there stays as it is.</param>
+    /// <param name="ownerOnly">For keys: nobody but the owner looks in.</param>
+    public virtual void MakeFolder(string path, bool ownerOnly = false) => DiskFault.Translated(() =>
     {
         if (OperatingSystem.IsWindows())
             return Directory.CreateDirectory(path);
-        return Directory.CreateDirectory(path, PrivateFolder);
+        return Directory.CreateDirectory(path, ownerOnly ? OwnerFolder : PrivateFolder);
     });
+
+    /// <summary>Makes a folder and those above it where they are missing, and their names durable.</summary>
+    public void MakeDurable(string path, bool ownerOnly = false)
+    {
+        path = Path.GetFullPath(path);
+        var above = new List<string>();
+        for (var at = path; !Directory.Exists(at) && Path.GetDirectoryName(at) is { } parent; at = parent)
+            above.Add(parent);
+        MakeFolder(path, ownerOnly);
+        foreach (var parent in above)
+        {
+            try
+            {
+                SyncFolder(parent);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.NoPermission)
+            {
+                // A folder may be writable and not readable, and then it cannot be opened to be synced.
+            }
+        }
+    }
+
+    /// <summary>Refuses a folder that can be neither made nor written to. Writes nothing; a read-only disk is found out even by root.</summary>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>, <c>ReadOnlyMedia</c>; <c>Usage</c> where a file stands in the way.</exception>
+    public static void RequireWritable(string folder)
+    {
+        for (var at = Path.GetFullPath(folder); ; at = Path.GetDirectoryName(at) ?? throw DiskFault.OfErrno(2))
+        {
+            if (File.Exists(at))
+                throw new HoldfastException(ErrorCode.Usage, "There is a file where a folder should be.", "Name another folder, or one below a folder that is there.");
+            if (!Directory.Exists(at))
+                continue;
+            if (OperatingSystem.IsLinux() && Libc.Access(at, Libc.MayWriteAndEnter) != 0)
+                throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+            return;
+        }
+    }
 
     /// <summary>Forgets a nameless file: one that was never entered. Nothing with a name is ever given to this.</summary>
     public virtual void Discard(string path)
@@ -109,7 +149,13 @@ public class Disk
     }
 
     /// <summary>Writes a small file apart and puts it in the place of the old one, durably.</summary>
-    public void Replace(string path, ReadOnlySpan<byte> bytes)
+    public void Replace(string path, ReadOnlySpan<byte> bytes) => Put(path, bytes, replace: true);
+
+    /// <summary>Writes a new small file whole and durably, or nothing.</summary>
+    /// <returns>False where the name is taken; what is there stays.</returns>
+    public bool WriteNew(string path, ReadOnlySpan<byte> bytes) => Put(path, bytes, replace: false);
+
+    bool Put(string path, ReadOnlySpan<byte> bytes, bool replace)
     {
         var apart = $"{path}.{Id16.New()}.new";
         try
@@ -119,7 +165,11 @@ public class Disk
                 file.Append(bytes);
                 file.Sync();
             }
-            Rename(apart, path, replace: true);
+            if (!Rename(apart, path, replace))
+            {
+                Discard(apart);
+                return false;
+            }
         }
         catch
         {
@@ -127,6 +177,7 @@ public class Disk
             throw;
         }
         SyncFolder(Path.GetDirectoryName(path)!);
+        return true;
     }
 }
 

@@ -21,6 +21,7 @@ static partial class Libc
     public const int LockShared = 1 | 4; // LOCK_SH | LOCK_NB
     public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB
     public const int WouldBlock = 11; // EWOULDBLOCK
+    public const int MayWriteAndEnter = 2 | 1; // W_OK | X_OK
 
     [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int RenameAt2(int fromFolder, string from, int toFolder, string to, uint flags);
@@ -48,6 +49,9 @@ static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
     public static partial int SyncFileRange(SafeHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Access(string path, int mode);
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     public static partial int Advise(SafeHandle file, long offset, long count, int advice);

@@ -1,4 +1,6 @@
+using Holdfast.Cli.Keys;
 using Holdfast.Core;
+using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
@@ -147,38 +149,72 @@ public sealed class CrashTests
         using var folder = new TempFolder();
         var machine = new FakeMachine();
         var settings = new NewVault(VaultKind.Real, new RetentionPolicy(TestVault.Day, 0, 0, 0, 0, 0), TestVault.Day, 10 * TestVault.Day, 1 << 20);
+        var (keysBefore, putAside) = (0, 0);
         var calls = 500; // before that, only the store's 512 folders are made
         for (; calls < MostCalls; calls++)
         {
             var path = folder[$"v{calls}"];
+            var keys = folder[$"k{calls}"];
             var disk = new FaultyDisk(calls, Fault.Stop);
-            try
-            {
-                var (vault, keys) = Vault.Create(path, settings, disk, machine);
-                vault.Dispose();
-                keys.Dispose();
-            }
-            catch (HoldfastException)
-            {
-                // As a crash.
-            }
+            Dies(() => Make(path, keys, disk));
             if (File.Exists(Path.Combine(path, VaultFile.Name)))
             {
-                using var whole = Vault.Open(path, null, machine);
-                Assert.NotNull(whole.State.Genesis);
+                AssertOpens(path, keys);
             }
             else
             {
                 Assert.Equal(ErrorCode.VaultMissing, Assert.Throws<HoldfastException>(() => Vault.Open(path, null, machine)).Code);
-                var (vault, keys) = Vault.Create(path, settings, null, machine);
-                vault.Dispose();
-                keys.Dispose();
+                keysBefore += File.Exists(Path.Combine(keys, KeyFolder.PutFile)) ? 1 : 0;
+                Make(path, keys, Disk.Real);
+                putAside += Directory.EnumerateFiles(keys, "*.unused-*").Any() ? 1 : 0;
+                AssertOpens(path, keys);
             }
             Directory.Delete(path, recursive: true);
+            Directory.Delete(keys, recursive: true);
             if (!disk.HasFailed)
                 break;
         }
         Assert.InRange(calls, 520, MostCalls - 1);
+        Assert.True(keysBefore > 0, "keys were written before the folder became a vault");
+        Assert.Equal(keysBefore, putAside);
+
+        // As `init` does it, with the same disk for vault and keys.
+        void Make(string path, string keys, Disk disk)
+        {
+            var files = new KeyFiles(keys, disk);
+            var unfinished = VaultKeeper.Unfinished(path);
+            files.RequireFree(unfinished);
+            files.PutAside(unfinished);
+            var (vault, made) = Vault.Create(path, settings, k => files.Write(k, null), disk, machine);
+            vault.Dispose();
+            made.Dispose();
+        }
+
+        void AssertOpens(string path, string keys)
+        {
+            using var vault = Vault.Open(path, null, machine);
+            using var put = Holdfast.Core.Keys.PutKey.Parse(File.ReadAllBytes(Path.Combine(keys, KeyFolder.PutFile)));
+            using var agent = Holdfast.Core.Keys.AgentKey.Parse(File.ReadAllBytes(Path.Combine(keys, KeyFolder.AgentFile)));
+            vault.Require(put);
+            Assert.Equal(vault.Id, agent.Vault);
+            var secret = Convert.FromBase64String(File.ReadAllText(Path.Combine(keys, KeyFolder.SecretFile)));
+            using var seed = OpeningKeyFile.Parse(File.ReadAllBytes(Path.Combine(keys, KeyFolder.OpeningFile))).OpenWithRawKey(secret);
+            vault.Unlock(seed).Dispose();
+        }
+    }
+
+    /// <summary>True where it ends with a fault, as a crash does.</summary>
+    static bool Dies(Action action)
+    {
+        try
+        {
+            action();
+            return false;
+        }
+        catch (HoldfastException)
+        {
+            return true;
+        }
     }
 
     [Fact]

@@ -17,7 +17,7 @@ public sealed class PutKeyTests
         AssertAscending(rotated);
         using var seed = new Holdfast.Core.Crypto.SecretBytes(next);
         using var newest = vault.Unlock(seed);
-        var (issued, agent) = vault.IssueKeys(newest);
+        var (issued, agent) = vault.IssueKeys(newest, (_, _) => { });
         using (issued)
         using (agent)
             AssertAscending(issued);
