@@ -33,7 +33,7 @@ sealed class KeyFiles(string folder, Disk? disk = null)
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.ReadOnlyMedia)
         {
-            throw new HoldfastException(e.Code, e.Code == ErrorCode.NoPermission ? "The system refuses to let keys be written to that folder." : "The disk of the folder for the keys is mounted read-only.",
+            throw new HoldfastException(e.Code, e.Code == ErrorCode.NoPermission ? "This user may not write keys to that folder." : "The disk of the folder for the keys is mounted read-only.",
                 "Nothing was made. Name a folder for the keys that you may write to, on a disk that takes writes.", e);
         }
     }

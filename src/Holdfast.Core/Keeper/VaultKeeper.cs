@@ -56,7 +56,15 @@ public sealed class VaultKeeper : IDisposable
     public static void RequireFree(string folder)
     {
         FreePlace.Require(folder);
-        Disk.RequireWritable(folder);
+        try
+        {
+            Disk.RequireWritable(folder);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.ReadOnlyMedia)
+        {
+            throw new HoldfastException(e.Code, e.Code == ErrorCode.NoPermission ? "This user may not make a vault in that place." : "The disk for the new vault is mounted read-only.",
+                "Nothing was made, no keys either. Name a folder that you may write to, on a disk that takes writes; or have access to this one granted (chown, chmod).", e);
+        }
     }
 
     /// <summary>The id that a making which was cut short in this folder has given its vault, or none: keys of that id open nothing, and never will.</summary>

@@ -1,0 +1,141 @@
+using System.Text;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>Where a vault and its keys may be made, and what is there after a refusal: nothing.</summary>
+public sealed class InitTests
+{
+    const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    static string Program => Path.Combine(Cli.Root, "artifacts/holdfast/holdfast");
+
+    static UnixFileMode Mode(string path) => OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(path);
+
+    static void AssertNoKeys(Cli cli) => Assert.False(Directory.Exists(cli["keys"]));
+
+    [Fact]
+    public void A_folder_that_holds_something_else_is_refused_and_left_as_it_is()
+    {
+        using var cli = new Cli();
+        foreach (var name in new[] { "report.doc", "log/app.log", "packs/x", "objects/00/mine", "keeper/notes", "cache/x" })
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(cli[$"vault/{name}"])!);
+            File.WriteAllText(cli[$"vault/{name}"], "mine");
+            cli.Run("init", cli["vault"]).Expect(name == "packs/x" ? 11 : 53);
+            Assert.Equal([Path.GetFullPath(cli[$"vault/{name}"])], Directory.GetFiles(cli["vault"], "*", SearchOption.AllDirectories));
+            AssertNoKeys(cli);
+            Directory.Delete(cli["vault"], recursive: true);
+        }
+        Directory.CreateDirectory(cli["vault/lost+found"]); // the root of a new disk
+        cli.Run("init", cli["vault"]).Expect(0);
+    }
+
+    [Fact]
+    public void A_vault_that_lost_its_small_file_is_not_made_anew()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a", [1]);
+        cli.Run("backup", cli["source"]).Expect(0);
+        File.Move(cli["vault/vault"], cli["aside"]);
+        Assert.Contains("`vault` is missing", cli.Run("init", cli["vault"], "--keys", cli["other"]).Expect(11).Error, StringComparison.Ordinal);
+        File.Move(cli["aside"], cli["vault/vault"]);
+        cli.Run("verify", "--full").Expect(0);
+    }
+
+    [Fact]
+    public void A_file_in_the_place_of_a_folder_is_refused()
+    {
+        using var cli = new Cli();
+        File.WriteAllText(cli["file"], "mine");
+        cli.Run("init", cli["file"]).Expect(2);
+        cli.Run("init", cli["file/vault"]).Expect(2);
+        AssertNoKeys(cli);
+        cli.Run("init", cli["vault"], "--keys", cli["file"]).Expect(2);
+        cli.Run("init", cli["vault"], "--keys", cli["file/keys"]).Expect(2);
+        Assert.False(Directory.Exists(cli["vault"]));
+        Assert.Equal("mine", File.ReadAllText(cli["file"]));
+    }
+
+    [Fact]
+    public void Keys_of_a_making_that_was_cut_short_are_put_aside_and_those_of_another_vault_are_not()
+    {
+        using var cli = new Cli().Init();
+        var key = File.ReadAllBytes(cli["keys/put.key"]);
+        File.Delete(cli["vault/vault"]); // as if killed before the last step
+        Assert.Contains("put aside", cli.Run("init", cli["vault"], "--lock", "1d").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal(key, File.ReadAllBytes(Directory.GetFiles(cli["keys"], "put.key.unused-*").Single()));
+        cli.Write("a", Encoding.UTF8.GetBytes("bed 3"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 3", cli.Run("cat", "latest", "a").Expect(0).Out);
+        key = File.ReadAllBytes(cli["keys/put.key"]);
+        cli.Run("init", cli["second"]).Expect(11);
+        Assert.False(Directory.Exists(cli["second"]));
+        Assert.Equal(key, File.ReadAllBytes(cli["keys/put.key"]));
+    }
+
+    [Theory]
+    [InlineData("vault")]
+    [InlineData("keys")]
+    public void Where_this_user_may_not_write_nothing_is_made(string refused)
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = new Cli();
+        cli.Run("--version").Expect(0);
+        cli.Shell("chmod 755 .; mkdir -m 777 open; mkdir -m 755 closed");
+        var result = Cli.Finish(cli.StartProgram("setpriv", "/", "--reuid=65534", "--regid=65534", "--clear-groups", Program, "init",
+            cli[refused == "vault" ? "closed/vault" : "open/vault"], "--keys", cli[refused == "keys" ? "closed/keys" : "open/keys"]));
+        Assert.SkipWhen(result.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        Assert.Contains("may", result.Expect(15).Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(cli["open"]));
+    }
+
+    [Theory]
+    [InlineData("vault")]
+    [InlineData("keys")]
+    public void On_read_only_media_nothing_is_made(string refused)
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount read-only");
+        using var cli = new Cli();
+        Directory.CreateDirectory(cli["ro"]);
+        var mounted = Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", cli["ro"]));
+        Assert.SkipUnless(mounted.Status == 0, "mounting is not allowed here");
+        try
+        {
+            cli.Run("init", cli[refused == "vault" ? "ro/vault" : "vault"], "--keys", cli[refused == "keys" ? "ro/keys" : "keys"]).Expect(16);
+            AssertNoKeys(cli);
+            Assert.False(Directory.Exists(cli["vault"]));
+        }
+        finally
+        {
+            cli.Shell("umount ro");
+        }
+    }
+
+    /// <summary>Every command that writes key material, under the widest and the narrowest umask.</summary>
+    [Theory]
+    [InlineData("000")]
+    [InlineData("077")]
+    public void All_key_files_are_for_their_owner_alone_whatever_the_umask(string umask)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "modes of Linux");
+        using var cli = new Cli();
+        cli.Run("--version").Expect(0);
+        cli.Write("a", [1]);
+        cli.Shell($"""
+            umask {umask}
+            h='{Program}'
+            $h init vault --lock 1d
+            $h backup source --name ward
+            $h key issue --out issued
+            $h key scope --class tree --out scoped.key
+            $h recovery-kit --threshold 1 --shares 1 --out kit.pdf
+            $h key rotate
+            """);
+        foreach (var folder in new[] { "keys", "issued" })
+            Assert.Equal(OwnerFile | UnixFileMode.UserExecute, Mode(cli[folder]));
+        var files = new[] { "keys", "issued" }.SelectMany(f => Directory.GetFiles(cli[f])).Append(cli["scoped.key"]).Append(cli["kit.pdf"]).Append(cli["vault/keeper/log.key"]).ToList();
+        foreach (var name in new[] { "put.key", "agent.key", "opening.key", "opening.secret", "opening.key.epoch1", "checkpoint" })
+            Assert.Contains(cli[$"keys/{name}"], files);
+        Assert.All(files, f => Assert.True(Mode(f) == OwnerFile, f));
+    }
+}
