@@ -43,7 +43,7 @@ public static class FuzzTargets
         new("genesis", () => [GenesisObject()], b => Genesis.TryParse(b, out _)),
         new("policy", () => [new PolicyObject(Vault, Hash, Vault, Vault, new RetentionPolicy(1, 2, 3, 4, 5, 6)).ToArray()], b => PolicyObject.TryParse(b, out _)),
         new("expiry-list", () => [new ExpiryList(Vault, Hash, [(StoreKind.Pack, Hash), (StoreKind.Object, Hash)]).ToArray()], b => ExpiryList.TryParse(b, out _)),
-        new("attestation", () => [new AttestationObject(Vault, Vault, Hash, Vault, true, 1, 2, 3, true, true, false, [(1, Hash)], [1, 2]).ToArray()], b => AttestationObject.TryParse(b, out _)),
+        new("attestation", () => [new AttestationObject(Vault, Vault, Hash, Vault, true, 1, 2, 3, true, true, false, [(AttestationDefect.PackMissing, Hash)], [1, 2]).ToArray()], b => AttestationObject.TryParse(b, out _)),
         new("enrolment", () => [new Enrolment(Vault, Hash, EnrolmentKind.Agent, Vault, 1, new byte[32], Vault).ToArray()], b => Enrolment.TryParse(b, out _)),
         new("keyring", () => [KeyringObject()], b => Keyring.TryParse(b, out _)),
         new("opening-key-file", () => [OpeningKeyFile.Create(Vault, 1).AddRawKey(new byte[32], new byte[32]).ToArray()], b => OpeningKeyFile.TryParse(b, out _)),

@@ -29,6 +29,7 @@ public enum ErrorCode
     ChunkMissing = 26,
     SnapshotMissing = 27,
     IndexDamaged = 28,
+    SnapshotDefective = 29,
 
     LockRefused = 30,
     QuorumMissing = 31,

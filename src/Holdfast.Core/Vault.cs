@@ -311,18 +311,13 @@ public sealed class Vault : IDisposable
     /// <param name="ct">Stops it.</param>
     public VerifyResult Verify(ReadingKeys? keys, Func<Hash32, bool>? choose, VerifyProgress progress, int threads, CancellationToken ct)
     {
-        var needed = new HashSet<(StoreKind, Hash32)> { (StoreKind.Object, State.Keyring), (StoreKind.Object, Keeper.File.Genesis) };
-        foreach (var record in State.Snapshots.Where(s => !s.IsRemoved))
-        {
-            needed.Add((StoreKind.Object, record.Name));
-            foreach (var pack in State.PacksOf(record)?.ToList() ?? [])
-                needed.Add((StoreKind.Pack, pack.Name));
-        }
-        needed.RemoveWhere(n => State.WasRemoved(n.Item2));
-        var result = new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount, ct).Run(needed, choose);
-        ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), result.GoodPacks, result.Defects.Where(d => d.Store == StoreKind.Pack && !d.HasGoodCopy).Select(d => d.Name), opened: keys is not null, Keeper.Clock.Now);
-        return result;
+        var needed = VaultHealth.Needed(Keeper);
+        return new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
     }
+
+    void Note(ReadFindings found) => ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now);
+
+    string ReadsPath => Path.Combine(Keeper.Folder, "keeper", "reads");
 
     /// <summary>Re-opens a snapshot and logs what it found.</summary>
     public AttestationObject Attest(SnapshotRecord record, OpeningKeys keys, bool full, Id16 actor, CancellationToken ct)
@@ -330,18 +325,36 @@ public sealed class Vault : IDisposable
         var domain = keys.Domain(Whole(record).Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        var found = new Attestor(Keeper, chunks, keys, ct).Attest(record, full);
+        var attestor = new Attestor(Keeper, chunks, keys, LastReads(), ct);
+        var found = attestor.Attest(record, full);
+        Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
         Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
-        var defects = found.Defects.Where(d => d.Kind is 2 or 3).Select(d => d.Name).ToList();
-        if (defects.Count > 0) // dedup does not build on them from now on
-            ReadTimes.Update(Path.Combine(Keeper.Folder, "keeper", "reads"), [], defects, opened: true, Keeper.Clock.Now);
         return found;
     }
 
     /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>
-    public ReadTimes LastReads() => ReadTimes.Load(Path.Combine(Keeper.Folder, "keeper", "reads"));
+    public ReadTimes LastReads() => ReadTimes.Load(ReadsPath);
 
-    HashSet<Hash32> DamagedPacks() => LastReads().Damaged;
+    /// <summary>What is known to be wrong, without reading a pack.</summary>
+    public VaultHealth Health() => VaultHealth.Of(Keeper, LastReads());
+
+    /// <summary>Who wrote a pack, as its header says; null where that cannot be read.</summary>
+    public (Id16 Writer, uint Epoch)? WriterOf(Hash32 pack)
+    {
+        try
+        {
+            using var item = Keeper.Store.Open(StoreKind.Pack, pack);
+            var header = new byte[Packs.PackFormat.HeaderSize];
+            item?.Read(0, header);
+            return Packs.PackHeader.TryParse(header, out var parsed) ? (parsed!.Writer, parsed.WriterEpoch) : null;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+        {
+            return null;
+        }
+    }
+
+    HashSet<Hash32> DamagedPacks() => [.. LastReads().Damaged.Keys];
 
     /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
     public void ForgetIndex()

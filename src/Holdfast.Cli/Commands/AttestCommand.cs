@@ -9,58 +9,156 @@ namespace Holdfast.Cli.Commands;
 
 static class AttestCommand
 {
-    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters, or `latest`; without it, every snapshot not attested yet.", Arity = ArgumentArity.ZeroOrOne };
+    const int Shown = 10; // names a kind; --json has them all
+
+    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters, or `latest`; without it, every snapshot not attested yet, and those with defects.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> FullOption = new("--full") { Description = "All contents, not a sample; very large files get their SHA-256." };
+    static readonly Option<string?> OlderOption = new("--older-than") { Description = "Also those attested longer ago than this, such as 30d.", HelpName = "TIME" };
 
     public static Command Create() => Session.Command("attest", "Re-open snapshots from the vault and log whether they are what was signed.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Options.Add(FullOption);
+        command.Options.Add(OlderOption);
         command.Options.Add(SnapshotArgument.NameOption);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
     static int Run(Session session)
     {
+        var older = Older(session);
         var (vault, keys) = SnapshotArgument.OpenAll(session);
         using (vault)
         using (keys)
         {
             var full = session.Parsed.GetValue(FullOption);
-            var records = session.Parsed.GetValue(Snapshot) is { } which
-                ? [SnapshotArgument.Find(session, vault, keys, which)]
-                : vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && (full ? !s.IsFullyAttested : s.Attested == 0)).ToList();
-            var found = new List<(SnapshotRecord Record, AttestationObject Attestation)>();
-            foreach (var record in records)
+            var records = session.Parsed.GetValue(Snapshot) is { } which ? [SnapshotArgument.Find(session, vault, keys, which)] : Due(vault, full, older);
+            var closed = records.Where(r => r.Object is null).ToList();
+            var found = new List<Finding>();
+            foreach (var record in records.Where(r => r.Object is not null))
             {
-                var attestation = vault.Attest(record, keys, full, Id16.None, session.Stop);
-                found.Add((record, attestation));
-                session.Line(string.Create(CultureInfo.InvariantCulture,
-                    $"{Text.Id(record.Snapshot)}  {(attestation.IsGood ? "intact" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(full ? "all" : "a sample")}), root {(attestation.RootMatches ? "as signed" : "NOT AS SIGNED")}"));
+                // Only a look at everything clears defects: the next sample may miss what the last one hit.
+                var whole = full || record.Defects > 0;
+                var finding = new Finding(record, vault.Attest(record, keys, whole, Id16.None, session.Stop));
+                found.Add(finding);
+                Tell(session, vault, finding);
             }
+            foreach (var record in closed)
+                session.Line($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged; holdfast status names it");
             session.Json(w =>
             {
                 w.WriteStartArray("attestations");
-                foreach (var (record, attestation) in found)
-                {
-                    w.WriteStartObject();
-                    w.WriteString("snapshot", record.Snapshot.ToString());
-                    w.WriteBoolean("good", attestation.IsGood);
-                    w.WriteBoolean("full", attestation.IsFull);
-                    w.WriteBoolean("rootMatches", attestation.RootMatches);
-                    w.WriteBoolean("packSetMatches", attestation.PackSetMatches);
-                    w.WriteBoolean("sampleMatches", attestation.SampleMatches);
-                    w.WriteNumber("chunks", attestation.Chunks);
-                    w.WriteNumber("bytesRead", attestation.BytesRead);
-                    w.WriteNumber("defects", attestation.Defects.Count);
-                    w.WriteEndObject();
-                }
+                foreach (var finding in found)
+                    Write(w, vault, finding);
+                w.WriteEndArray();
+                w.WriteStartArray("notAttested");
+                foreach (var record in closed)
+                    w.WriteStringValue(record.Snapshot.ToString());
                 w.WriteEndArray();
             });
+            if (records.Count == 0 && vault.Health().Problems is { Count: > 0 } problems)
+                return session.Fail(problems[0].Code, $"There is nothing to attest, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (records.Count == 0)
-                session.Line("Every snapshot is attested already.");
-            return found.TrueForAll(f => f.Attestation.IsGood) ? 0 : session.Fail(ErrorCode.RestoreMismatch, "A snapshot is not what was signed, or not all of it is there.",
-                "The log has a record of it. Take another snapshot for restores, run `holdfast verify --full`, and find out which writer made this one.");
+                session.Line("Every snapshot is attested already, and none has defects.");
+            var bad = found.Where(f => !f.Attestation.IsGood).ToList();
+            if (bad.Count == 0 && closed.Count == 0)
+                return 0;
+            var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
+            return session.Fail(code, $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
+                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Advice).Distinct()));
+        }
+    }
+
+    static ulong? Older(Session session)
+    {
+        if (session.Parsed.GetValue(OlderOption) is not { } text)
+            return null;
+        if (session.Parsed.GetValue(Snapshot) is not null)
+            throw new HoldfastException(ErrorCode.Usage, "One snapshot was named, and --older-than chooses among all.", "Leave out one of the two.");
+        return Text.Seconds(text) ?? throw new HoldfastException(ErrorCode.Usage, "The time after --older-than is none.", "Give a number and a unit: 12h, 30d, 8w, 6m or 1y.");
+    }
+
+    /// <summary>What was never attested (in full, where that is asked for), what has defects, and what was attested too long ago.</summary>
+    static List<SnapshotRecord> Due(Vault vault, bool full, ulong? older)
+    {
+        var before = older is { } age ? vault.Keeper.Clock.Now - Math.Min(vault.Keeper.Clock.Now, age) : 0;
+        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && (s.Object is null || s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before)))];
+    }
+
+    static void Tell(Session session, Vault vault, Finding finding)
+    {
+        var attestation = finding.Attestation;
+        session.Line(string.Create(CultureInfo.InvariantCulture,
+            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
+        foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
+        {
+            foreach (var (_, name) in kind.Take(Shown))
+                session.Line($"          {Describe(vault, finding.Record, kind.Key, name)}");
+            if (kind.Count() > Shown)
+                session.Line($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
+        }
+    }
+
+    static string Describe(Vault vault, SnapshotRecord record, AttestationDefect kind, Hash32 name) => kind switch
+    {
+        AttestationDefect.PackMissing when name.IsNone => "a piece of data that a file names is in no pack",
+        AttestationDefect.PackMissing => $"missing pack {name}",
+        AttestationDefect.PackDamaged => $"damaged pack {name}",
+        AttestationDefect.ContentWrong => $"wrong content in pack {name}, written by {Writer(vault, name)}",
+        AttestationDefect.RootWrong => $"content root wrong: the tree is not what agent {record.Agent} signed",
+        AttestationDefect.PackSetWrong => $"pack set wrong: it leaves out pack {name}, which the snapshot needs; signed by agent {record.Agent}",
+        AttestationDefect.SampleWrong => $"wrong content: a file is not what its SHA-256 in the tree says; signed by agent {record.Agent}",
+        _ => $"a defect of a kind that this version does not know ({(byte)kind})",
+    };
+
+    static string Writer(Vault vault, Hash32 pack) => vault.WriterOf(pack) is var (writer, epoch) ? string.Create(CultureInfo.InvariantCulture, $"writer {writer} (epoch {epoch})") : "an unknown writer";
+
+    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, Finding finding)
+    {
+        var (record, attestation) = finding;
+        w.WriteStartObject();
+        w.WriteString("snapshot", record.Snapshot.ToString());
+        w.WriteBoolean("good", attestation.IsGood);
+        w.WriteBoolean("full", attestation.IsFull);
+        w.WriteBoolean("rootMatches", attestation.RootMatches);
+        w.WriteBoolean("packSetMatches", attestation.PackSetMatches);
+        w.WriteBoolean("sampleMatches", attestation.SampleMatches);
+        w.WriteNumber("chunks", attestation.Chunks);
+        w.WriteNumber("bytesRead", attestation.BytesRead);
+        w.WriteNumber("defects", attestation.Defects.Count);
+        w.WriteStartArray("found");
+        foreach (var (kind, name) in attestation.Defects)
+        {
+            w.WriteStartObject();
+            w.WriteString("kind", kind.ToString());
+            if (!name.IsNone)
+                w.WriteString("name", name.ToString());
+            w.WriteString("message", Describe(vault, record, kind, name));
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteEndObject();
+    }
+
+    sealed record Finding(SnapshotRecord Record, AttestationObject Attestation)
+    {
+        bool Has(AttestationDefect kind) => Attestation.Defects.Any(d => d.Kind == kind);
+        bool HasLoss => Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged);
+
+        public ErrorCode Code => Has(AttestationDefect.PackMissing) ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged : ErrorCode.SnapshotDefective;
+
+        public string Root => Attestation.RootMatches ? "as signed" : HasLoss && !Has(AttestationDefect.RootWrong) ? "NOT READABLE" : "NOT AS SIGNED";
+
+        /// <summary>What is lost can be brought back; what was made wrong cannot, and whoever made it is the question.</summary>
+        public IEnumerable<string> Advice
+        {
+            get
+            {
+                if (HasLoss)
+                    yield return "Bring the missing and damaged packs (packs/XX/NAME, XX the first two letters of the name) back from another copy of the vault, then run `holdfast attest` again: it re-checks what has defects.";
+                if (!HasLoss || Attestation.Defects.Any(d => d.Kind > AttestationDefect.PackDamaged))
+                    yield return "What was written wrong no other copy mends: take another snapshot for restores, and look into the writer or agent that is named (its machine and its key files) as you would after a break-in.";
+            }
         }
     }
 }

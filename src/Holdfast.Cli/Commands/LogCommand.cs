@@ -60,20 +60,54 @@ static class LogCommand
         using var vault = KeyFolder.OpenVault(session);
         var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
         var proof = vault.Keeper.Log.Prove((long)record.Ordinal);
+        var state = BytesState.Of(vault, record);
         Put(session, proof.ToString(), w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteNumber("leaf", record.Ordinal);
             w.WriteString("proof", proof.ToString());
+            w.WriteString("statement", state.Statement);
+            w.WriteNumber("packs", state.Packs);
+            w.WriteNumber("packsMissing", state.Missing);
+            w.WriteNumber("packsDamaged", state.Damaged);
+            w.WriteNumber("packsNeverRead", state.NeverRead);
+            if (state.LastRead is { } read)
+                w.WriteString("allBytesLastRead", Text.Iso(read));
         });
-        var reads = vault.LastReads().Times;
-        var packs = vault.State.PacksOf(record)?.ToList() ?? [];
-        var times = packs.Select(p => reads.GetValueOrDefault(p.Name)).ToList();
         session.Note($"Record unaltered since {Text.Time(record.Committed)}: the proof shows it to anyone who has the log key {vault.Keeper.File.LogKey}");
-        session.Note(times.Count > 0 && times.TrueForAll(t => t > 0)
-            ? $"All its bytes were last read and found right on {Text.Time(times.Min())}."
-            : $"Its bytes: {times.Count(t => t == 0)} of {times.Count} packs were NEVER READ BACK since they were written (holdfast verify).");
-        return 0;
+        if (state.Code == ErrorCode.None)
+            session.Note(state.Statement);
+        return state.Code == ErrorCode.None ? 0 : session.Fail(state.Code, state.Statement + " The proof holds for the record, not for the data.", ProblemReport.Advice(state.Code));
+    }
+
+    /// <summary>What may be said of the bytes of a snapshot whose record is proven: what is known of its packs now, not only when they were last read.</summary>
+    /// <param name="LastRead">Since when all of them have been read and found right; null where that may not be said.</param>
+    sealed record BytesState(ErrorCode Code, int Packs, int Missing, int Damaged, int NeverRead, ulong? LastRead, string Statement)
+    {
+        public static BytesState Of(Vault vault, SnapshotRecord record)
+        {
+            var health = vault.Health();
+            var (reads, marks) = (vault.LastReads().Times, vault.LastReads().Damaged);
+            var packs = vault.State.PacksOf(record)?.ToList();
+            // Whatever their locks say: a statement on the bytes holds for bytes that are there.
+            var names = health.Stored.Select(p => p.Name).ToHashSet();
+            var whole = health.Stored.Select(p => (p.Name, p.Size)).ToHashSet();
+            var missing = packs?.Count(p => !names.Contains(p.Name)) ?? 0;
+            var damaged = packs?.Count(p => names.Contains(p.Name) && (marks.ContainsKey(p.Name) || !whole.Contains((p.Name, p.Size)))) ?? 0;
+            var code = missing > 0 ? ErrorCode.PackMissing : damaged > 0 ? ErrorCode.PackDamaged : health.Of(record).Keys.DefaultIfEmpty(ErrorCode.None).Min();
+            var never = packs?.Count(p => !reads.ContainsKey(p.Name)) ?? 0;
+            var last = code == ErrorCode.None && packs is { Count: > 0 } && never == 0 ? packs.Min(p => reads[p.Name]) : (ulong?)null;
+            var statement = code switch
+            {
+                ErrorCode.PackMissing or ErrorCode.PackDamaged => $"Its bytes are NOT ALL THERE: of the {Text.Count(packs!.Count, "pack")} it needs, {missing} missing, {damaged} damaged.",
+                ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Its snapshot object, or one it builds on, is missing or damaged: which packs it needs cannot be told.",
+                ErrorCode.SnapshotDefective => $"Attestation found DEFECTS in it on {Text.Time(record.DefectsFound)}.",
+                _ when last is { } read => $"All its bytes were last read and found right on {Text.Time(read)}.",
+                _ when packs is { Count: 0 } => "It needs no pack.",
+                _ => $"Its bytes: {never} of {packs?.Count ?? 0} packs were NEVER READ BACK since they were written (holdfast verify).",
+            };
+            return new BytesState(code, packs?.Count ?? 0, missing, damaged, never, last, statement);
+        }
     }
 
     static void Put(Session session, string text, Action<System.Text.Json.Utf8JsonWriter> json)

@@ -4,8 +4,8 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
-using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -16,54 +16,13 @@ static class StatusCommand
     static int Run(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
-        new KeyFolder(session).Remember(vault);
-        var status = VaultStatus.Of(vault);
-        session.Json(w =>
-        {
-            w.WriteString("vault", vault.Id.ToString());
-            w.WriteString("kind", status.IsTrial ? "TRIAL - NOT PROTECTION" : "real");
-            w.WriteNumber("protectionLevel", 1);
-            w.WriteString("vaultTime", Text.Iso(status.Now));
-            w.WriteNumber("wallClockOffsetSeconds", status.ClockOffset);
-            w.WriteNumber("snapshots", status.Snapshots);
-            w.WriteNumber("neverTested", status.NeverTested);
-            w.WriteNumber("packs", status.Packs);
-            w.WriteNumber("packBytes", status.PackBytes);
-            w.WriteNumber("lockedBytes", status.LockedBytes);
-            w.WriteNumber("freeBytes", status.Free);
-            if (status.FullOn is { } full)
-                w.WriteString("spaceRunsOut", Text.Iso(full));
-            w.WriteStartArray("freedByDay");
-            foreach (var (day, bytes) in status.Freed)
-            {
-                w.WriteStartObject();
-                w.WriteString("day", Text.Iso(day)[..10]);
-                w.WriteNumber("bytes", bytes);
-                w.WriteEndObject();
-            }
-            w.WriteEndArray();
-            w.WriteNumber("logSize", vault.Keeper.Log.Size);
-            w.WriteNumber("refusals", vault.State.Refusals);
-            w.WriteNumber("unreadPacks", status.NeverRead);
-            if (status.OldestRead is { } oldest)
-                w.WriteString("oldestRead", Text.Iso(oldest));
-            w.WriteNumber("keyEpoch", vault.State.KeyEpoch);
-            w.WriteStartArray("scopedKeys");
-            foreach (var key in vault.State.ScopedKeys)
-            {
-                w.WriteStartObject();
-                w.WriteString("id", key.Key.ToString());
-                w.WriteString("class", key.Class.ToString());
-                w.WriteBoolean("allPacks", key.Packs == ScopedKeyRecord.AllPacks);
-                if (key.Packs != ScopedKeyRecord.AllPacks)
-                    w.WriteNumber("packs", key.Packs);
-                w.WriteString("cut", Text.Iso(key.Cut));
-                w.WriteEndObject();
-            }
-            w.WriteEndArray();
-            w.WriteBoolean("recoveryKitPrinted", vault.State.KitPrinted > 0);
-            w.WriteNumber("recoveryKitEpoch", vault.State.KitEpoch);
-        });
+        var warning = Remember(session, vault);
+        var health = vault.Health();
+        var status = VaultStatus.Of(vault, health);
+        session.Json(w => Write(w, vault, health, status, warning));
+        ProblemReport.Print(session, health);
+        if (warning is not null)
+            session.Warn($"holdfast: {warning}");
         if (status.IsTrial)
             session.Line("TRIAL - NOT PROTECTION. This vault is for trying out; its locks last a day.\n");
         session.Line($"Vault {vault.Id}, made {Text.Time(vault.State.Genesis!.Created)}");
@@ -71,10 +30,12 @@ static class StatusCommand
         session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
         session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
-        session.Line(status.NeverTested > 0 ? $"Proof        {status.NeverTested} NEVER TESTED: run holdfast attest --keys FOLDER" : status.Snapshots > 0 ? "Proof        every snapshot was re-opened or restored" : "Proof        NOTHING TO TEST YET");
-        session.Line($"Last read    {(status.NeverRead > 0 ? string.Create(CultureInfo.InvariantCulture, $"{status.NeverRead:#,0} of {status.Packs:#,0} packs NEVER READ BACK: run holdfast verify") : status.OldestRead is { } read ? "every pack since " + Text.Time(read) : "no pack yet")}");
+        session.Line($"Proof        {Proof(status, health)}");
+        session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}");
-        session.Line($"Space        {Text.Bytes(status.Free)} free{(status.FullOn is { } date ? $"; at the pace of the last weeks it lasts until {Text.Time(date)[..10]}" : "")}");
+        session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
+        if (status.Reserve.Wanted > 0)
+            session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
         foreach (var (day, bytes) in status.Freed.Take(5))
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.State.Refusals > 0 ? $"; {vault.State.Refusals} requests REFUSED" : "")}");
@@ -85,11 +46,132 @@ static class StatusCommand
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
         session.Line($"             key epoch {vault.State.KeyEpoch}; older seeds open what was sealed up to their own epoch");
-        if (Math.Abs(status.ClockOffset) > 3600)
-            session.Line($"Clock        IN DOUBT: this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's; backups go on, nothing expires");
+        if (status.IsClockInDoubt)
+        {
+            session.Line($"Clock        IN DOUBT: {ClockOffset(status)}");
+            session.Line($"             it stops expiry: nothing is removed that either clock still protects. Backups go on; locks come out longer, never shorter");
+            session.Line($"             what to do: {ClockAdvice(status)}");
+        }
         foreach (var folder in vault.Keeper.Store.Folders.Skip(1))
             session.Line($"Also in      {folder}{(Directory.Exists(folder) ? "" : "  NOT THERE")}");
-        return 0;
+        if (health.Foreign > 0)
+            session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
+        return health.Problems.Count == 0 ? 0 : session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems), ProblemReport.Advice(health.Problems[0].Code));
+    }
+
+    /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>
+    static string? Remember(Session session, Vault vault)
+    {
+        try
+        {
+            new KeyFolder(session).Remember(vault);
+            return null;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && session.Parsed.GetResult(KeyFolder.KeysOption) is { Implicit: true })
+        {
+            return "HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.";
+        }
+    }
+
+    static string Proof(VaultStatus status, VaultHealth health)
+    {
+        if (status.Snapshots == 0)
+            return "NOTHING TO TEST YET";
+        var parts = new List<string>();
+        if (status.Defective > 0)
+            parts.Add($"{status.Defective} with DEFECTS");
+        if (status.Hit > 0)
+            parts.Add($"{status.Hit} NOT WHOLE (see PROBLEMS)");
+        if (status.NeverTested > 0)
+            parts.Add($"{status.NeverTested} NEVER TESTED: run holdfast attest --keys FOLDER");
+        return parts.Count == 0 && health.Problems.Count == 0 ? "every snapshot was re-opened or restored" : parts.Count == 0 ? "see PROBLEMS" : string.Join("; ", parts);
+    }
+
+    static string LastRead(VaultStatus status) => status switch
+    {
+        { NeverRead: > 0 } => string.Create(CultureInfo.InvariantCulture, $"{status.NeverRead:#,0} of {status.Packs:#,0} packs NEVER READ BACK: run holdfast verify"),
+        { OldestRead: { } read } => "every pack that is there since " + Text.Time(read),
+        _ => "no pack yet",
+    } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
+
+    static string Forecast(VaultStatus status) => status.Forecast switch
+    {
+        { FullOn: { } date } => $"at the pace of the last {status.Forecast.Days} days it lasts until {Text.Time(date)[..10]}",
+        { Days: >= SpaceForecast.MinDays } => $"at the pace of the last {status.Forecast.Days} days it lasts for ten years and more",
+        _ => $"no forecast yet: that takes {SpaceForecast.MinDays} days of backups, and there are {status.Forecast.Days}",
+    };
+
+    static string ClockOffset(VaultStatus status) =>
+        $"this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's ({Text.Time(status.Now)})";
+
+    static string ClockAdvice(VaultStatus status) => "set this machine's clock right (timedatectl status, chronyc tracking)"
+        + (status.ClockOffset > 0 ? ". Where it is right, the machine was off for that long: the vault's clock does not count such time, and nothing has to be mended" : "");
+
+    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, VaultStatus status, string? warning)
+    {
+        ProblemReport.Write(w, health);
+        w.WriteString("vault", vault.Id.ToString());
+        if (warning is not null)
+            w.WriteString("warning", warning);
+        w.WriteString("kind", status.IsTrial ? "TRIAL - NOT PROTECTION" : "real");
+        w.WriteNumber("protectionLevel", 1);
+        w.WriteString("vaultTime", Text.Iso(status.Now));
+        w.WriteNumber("wallClockOffsetSeconds", status.ClockOffset);
+        w.WriteStartObject("clock");
+        w.WriteBoolean("inDoubt", status.IsClockInDoubt);
+        w.WriteNumber("offsetSeconds", status.ClockOffset);
+        if (status.IsClockInDoubt)
+        {
+            w.WriteString("stops", "expiry");
+            w.WriteString("advice", ClockAdvice(status));
+        }
+        w.WriteEndObject();
+        w.WriteNumber("snapshots", status.Snapshots);
+        w.WriteNumber("neverTested", status.NeverTested);
+        w.WriteNumber("defective", status.Defective);
+        w.WriteNumber("notWhole", status.Hit);
+        w.WriteNumber("packs", status.Packs);
+        w.WriteNumber("packBytes", status.PackBytes);
+        w.WriteNumber("lockedBytes", status.LockedBytes);
+        w.WriteNumber("freeBytes", status.Free);
+        w.WriteStartObject("reserve");
+        w.WriteNumber("bytes", status.Reserve.Wanted);
+        w.WriteBoolean("intact", status.IsReserveWhole);
+        w.WriteEndObject();
+        w.WriteNumber("forecastDaysOfHistory", status.Forecast.Days);
+        if (status.Forecast.FullOn is { } full)
+            w.WriteString("spaceRunsOut", Text.Iso(full));
+        w.WriteStartArray("freedByDay");
+        foreach (var (day, bytes) in status.Freed)
+        {
+            w.WriteStartObject();
+            w.WriteString("day", Text.Iso(day)[..10]);
+            w.WriteNumber("bytes", bytes);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteNumber("logSize", vault.Keeper.Log.Size);
+        w.WriteNumber("refusals", vault.State.Refusals);
+        w.WriteNumber("unreadPacks", status.NeverRead);
+        w.WriteNumber("foreignFiles", health.Foreign);
+        if (status.OldestRead is { } oldest)
+            w.WriteString("oldestRead", Text.Iso(oldest));
+        w.WriteNumber("keyEpoch", vault.State.KeyEpoch);
+        w.WriteStartArray("scopedKeys");
+        foreach (var key in vault.State.ScopedKeys)
+        {
+            w.WriteStartObject();
+            w.WriteString("id", key.Key.ToString());
+            w.WriteString("class", key.Class.ToString());
+            w.WriteBoolean("allPacks", key.Packs == ScopedKeyRecord.AllPacks);
+            if (key.Packs != ScopedKeyRecord.AllPacks)
+                w.WriteNumber("packs", key.Packs);
+            w.WriteString("cut", Text.Iso(key.Cut));
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteBoolean("recoveryKitPrinted", vault.State.KitPrinted > 0);
+        w.WriteNumber("recoveryKitEpoch", vault.State.KitEpoch);
     }
 
     public static string Policy(RetentionPolicy policy) =>
@@ -97,49 +179,65 @@ static class StatusCommand
 }
 
 /// <summary>The numbers behind `status`.</summary>
-sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, int Snapshots, int NeverTested, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
-    ulong? FullOn, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, ulong? OldestRead)
+/// <param name="NeverTested">Snapshots that were neither attested nor restored; those with defects are worse, and not among them.</param>
+/// <param name="Hit">Snapshots that miss a pack or an object, or need a damaged one, and are not among those with defects.</param>
+sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
+    (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
-    const ulong Pace = 28 * RetentionPolicy.Day;
+    const long Doubt = 3_600; // seconds
 
-    public static VaultStatus Of(Vault vault)
+    public bool IsClockInDoubt => Math.Abs(ClockOffset) > Doubt;
+    public bool IsReserveWhole => Reserve.Kept >= Reserve.Wanted;
+
+    public static VaultStatus Of(Vault vault, VaultHealth health)
     {
         var state = vault.State;
         var now = vault.Keeper.Clock.Now;
-        var locks = state.PackLocks();
-        var packs = vault.Keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).ToList();
+        var packs = health.Stored;
         var there = state.Snapshots.Where(s => !s.IsRemoved).ToList();
         var (free, _) = vault.Keeper.Store.Space();
-        var freed = packs.Where(p => locks.ContainsKey(p.Name)).GroupBy(p => (locks[p.Name] + LockRules.Margin) / RetentionPolicy.Day * RetentionPolicy.Day)
+        var freed = packs.Where(p => health.Named.ContainsKey(p.Name)).GroupBy(p => (health.Named[p.Name].LockEnd + LockRules.Margin) / RetentionPolicy.Day * RetentionPolicy.Day)
             .Select(g => (Day: g.Key, Bytes: g.Sum(p => p.Size))).OrderBy(g => g.Day).ToList();
-        var reads = vault.LastReads().Times;
-        var read = packs.Where(p => reads.ContainsKey(p.Name)).Select(p => reads[p.Name]).ToList();
-        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, there.Count, there.Count(s => s is { Attested: 0, Restored: 0 }),
-            there.Count > 0 ? there.Max(s => s.Committed) : null, packs.Count, packs.Sum(p => p.Size), packs.Where(p => locks.GetValueOrDefault(p.Name) > now).Sum(p => p.Size),
-            free, Full(there, now, free, freed), freed, packs.Count - read.Count, read.Count > 0 ? read.Min() : null);
+        var reads = vault.LastReads();
+        var names = packs.Select(p => p.Name).ToHashSet();
+        var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
+        var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
+        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
+            there.Count(s => s.Defects > 0), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, packs.Sum(p => p.Size),
+            packs.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > now).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
+            names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);
     }
+}
 
-    /// <summary>When the disk is full if new packs come at the pace of the last four weeks and old ones go as their locks allow; null where there is no pace yet.</summary>
-    static ulong? Full(List<SnapshotRecord> snapshots, ulong now, long free, List<(ulong Day, long Bytes)> freed)
+/// <summary>When the disk is full if new packs come at the pace of the last weeks and old ones go as their locks allow.</summary>
+/// <param name="Days">Whole days of backups the pace is taken from.</param>
+/// <param name="FullOn">Seconds since 1970; null where that is not in sight, or there are too few days to say.</param>
+sealed record SpaceForecast(int Days, ulong? FullOn)
+{
+    /// <summary>A pace taken from fewer days says nothing.</summary>
+    public const int MinDays = 7;
+
+    const ulong Pace = 28 * RetentionPolicy.Day;
+    const ulong Sight = 3_660; // days
+
+    public static SpaceForecast Of(IReadOnlyList<SnapshotRecord> snapshots, ulong now, long free, IReadOnlyList<(ulong Day, long Bytes)> freed)
     {
         var recent = snapshots.Where(s => s.Committed + Pace > now).ToList();
-        if (recent.Count < 2)
-            return null;
-        var days = Math.Max(1.0, (now - recent.Min(s => s.Committed)) / (double)RetentionPolicy.Day);
-        var daily = recent.Skip(1).Sum(s => (double)(s.Object?.NewBytes ?? 0)) / days; // the first one brought the bulk
-        if (daily < 1)
-            return null;
+        var days = recent.Count == 0 ? 0 : (now - Math.Min(now, recent.Min(s => s.Committed))) / (double)RetentionPolicy.Day;
+        if (days < MinDays)
+            return new SpaceForecast((int)days, null);
+        var daily = recent.Where(s => s.Object is { Parent.IsNone: false }).Sum(s => (double)s.Object!.NewBytes) / days; // a source's first one brings its bulk, once
         double room = free;
         var next = 0;
-        for (ulong day = 1; day < 3660; day++)
+        for (ulong day = 1; day < Sight && daily >= 1; day++)
         {
             var at = now + day * RetentionPolicy.Day;
             room -= daily;
             for (; next < freed.Count && freed[next].Day <= at; next++)
                 room += freed[next].Bytes;
             if (room < 0)
-                return at;
+                return new SpaceForecast((int)days, at);
         }
-        return null;
+        return new SpaceForecast((int)days, null);
     }
 }

@@ -5,6 +5,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -39,19 +40,24 @@ static class VerifyCommand
             result = vault.Verify(keys, Sample(session, vault, reads), progress, session.Parsed.GetValue(ThreadsOption), session.Stop);
             elapsed = line.Elapsed;
         }
-        var bad = result.Defects.Count(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy);
+        var bad = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();
+        var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, keys is null ? 1u : 2u, (ulong)result.Bytes, (ulong)bad);
+            vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)bad.Count);
         }
         catch (HoldfastException e)
         {
             session.Note($"The verify could not be noted in the log: {e.Message}");
         }
+        var share = result.AllPacks == 0 ? 100 : 100.0 * result.Packs / result.AllPacks;
         session.Json(w =>
         {
-            w.WriteString("level", keys is null ? "names" : "contents");
+            w.WriteString("level", level switch { VerifyLevel.Names => "names", VerifyLevel.Contents => "contents", _ => "part" });
             w.WriteNumber("packs", result.Packs);
+            w.WriteNumber("packsOpened", result.OpenedPacks);
+            w.WriteNumber("packsInVault", result.AllPacks);
+            w.WriteNumber("packsReadPercent", Math.Round(share, 2));
             w.WriteNumber("objects", result.Objects);
             w.WriteNumber("chunks", result.Chunks);
             w.WriteNumber("bytes", result.Bytes);
@@ -69,36 +75,52 @@ static class VerifyCommand
             }
             w.WriteEndArray();
         });
+        var isSample = result.Packs < result.AllPacks;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"Read {Text.Count(result.Packs, "pack")} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
+            $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
         foreach (var defect in result.Defects)
             session.Line($"  {Describe(defect)}");
-        if (bad == 0)
+        if (bad.Count == 0)
         {
-            session.Line(keys is null ? "Intact: all bytes read give the names they are stored under." : "Intact: all bytes read open, and are what the index says.");
+            session.Line(Verdict(level, result) + (isSample ? " The rest of the packs are there; they were not read." : ""));
             return 0;
         }
-        var missing = result.Defects.Any(d => d.Kind == DefectKind.Missing && !d.HasGoodCopy);
-        return session.Fail(missing ? ErrorCode.PackMissing : ErrorCode.PackDamaged, $"{Text.Count(bad, "defect")} without a good copy.",
-            "Bring the files named from another copy of the vault into place (same names). Until then the next backup stores again what it can still read, and restores use every place a chunk lies in.");
+        var code = bad.Min(Code);
+        return session.Fail(code, $"{Text.Count(bad.Count, "defect")} without a good copy.",
+            "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit.");
     }
+
+    static string Verdict(VerifyLevel level, VerifyResult result) => level switch
+    {
+        VerifyLevel.Names => "Intact: all bytes read give the names they are stored under.",
+        VerifyLevel.Contents => "Intact: all bytes read open, and are what the index says.",
+        _ => string.Create(CultureInfo.InvariantCulture, $"Intact in part: this key opens {result.OpenedPacks:#,0} of the {Text.Count(result.Packs, "pack")} read; what it opens is what the index says. The bytes of the others give their names; whether they open was NOT looked at."),
+    };
+
+    static ErrorCode Code(Defect defect) => (defect.Store, defect.Kind) switch
+    {
+        (StoreKind.Pack, DefectKind.Missing) => ErrorCode.PackMissing,
+        (StoreKind.Pack, _) => ErrorCode.PackDamaged,
+        (_, DefectKind.Missing) => ErrorCode.ObjectMissing,
+        _ => ErrorCode.ObjectDamaged,
+    };
 
     /// <summary>The packs read longest ago, so that samples come round to all.</summary>
     static Func<Hash32, bool>? Sample(Session session, Vault vault, ReadTimes reads)
     {
         var percent = session.Parsed.GetValue(SampleOption);
-        if (percent >= 100)
-            return null;
-        if (percent <= 0)
+        if (!(percent is > 0 and <= 100))
             throw new HoldfastException(ErrorCode.Usage, "The sample is out of range.", "Give a percentage above 0 and up to 100.");
-        var all = vault.Keeper.Store.List(Core.Storage.StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => p.Name).Distinct().ToList();
+        if (percent == 100)
+            return null;
+        var all = vault.Keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => p.Name).Distinct().ToList();
         var chosen = all.OrderBy(n => reads.Times.GetValueOrDefault(n)).ThenBy(n => n).Take((int)Math.Ceiling(all.Count * percent / 100)).ToHashSet();
         return chosen.Contains;
     }
 
     static string Describe(Defect defect) => defect.Kind switch
     {
-        DefectKind.Foreign => $"a file in {(defect.Store == Core.Storage.StoreKind.Pack ? "packs" : "objects")}/ does not belong to the vault; it is left alone",
+        DefectKind.Foreign => $"{(defect.Name.IsNone ? "a file" : $"the file {defect.Name}")} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/ does not belong to the vault; it is left alone",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
         _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
     };

@@ -107,11 +107,33 @@ public sealed record ExpiryList(Id16 Vault, Hash32 Salt, IReadOnlyList<(StoreKin
     }
 }
 
+/// <summary>What an attestation may find (docs/format.md, section 11.4), and what it names.</summary>
+public enum AttestationDefect : byte
+{
+    /// <summary>A pack of the set is not in the vault (the pack), or no pack has a chunk (nothing).</summary>
+    PackMissing = 1,
+
+    /// <summary>A pack's bytes are not those that were written (the pack).</summary>
+    PackDamaged = 2,
+
+    /// <summary>A pack is as it was written, and what it holds is not what it says (the pack).</summary>
+    ContentWrong = 3,
+
+    /// <summary>The tree is not what the agent signed (the snapshot object).</summary>
+    RootWrong = 4,
+
+    /// <summary>A pack that the snapshot needs is not in its pack set (the pack).</summary>
+    PackSetWrong = 5,
+
+    /// <summary>A file's content is not what its row says (nothing).</summary>
+    SampleWrong = 6,
+}
+
 /// <summary>What the clean room found when it re-opened a snapshot (docs/format.md, section 11.4).</summary>
-/// <param name="Defects">Kind (1 pack missing, 2 pack damaged, 3 id wrong, 4 root wrong, 5 pack set wrong, 6 sample wrong) and the name of the pack or object.</param>
+/// <param name="Defects">Kind, and the name of the pack or object.</param>
 /// <param name="LateDigests">Sealed digests of files over 64 MiB; empty where there are none.</param>
 public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Snapshot, bool IsFull, ulong Packs, ulong Chunks, ulong BytesRead,
-    bool RootMatches, bool PackSetMatches, bool SampleMatches, IReadOnlyList<(byte Kind, Hash32 Name)> Defects, byte[] LateDigests)
+    bool RootMatches, bool PackSetMatches, bool SampleMatches, IReadOnlyList<(AttestationDefect Kind, Hash32 Name)> Defects, byte[] LateDigests)
 {
     const int MaxBox = 64 << 20; // bytes
 
@@ -132,7 +154,7 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
         body.Var((ulong)Defects.Count);
         foreach (var (kind, name) in Defects)
         {
-            body.U8(kind);
+            body.U8((byte)kind);
             body.Hash(name);
         }
         body.Bytes(LateDigests);
@@ -154,9 +176,9 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
         var (root, set, sample) = (reader.U8(), reader.U8(), reader.U8());
         reader.Require(kind is 1 or 2 && root <= 1 && set <= 1 && sample <= 1);
         var count = reader.Count(reader.Remaining / 33);
-        var defects = new List<(byte, Hash32)>(count);
+        var defects = new List<(AttestationDefect, Hash32)>(count);
         for (var i = 0; i < count && !reader.Failed; i++)
-            defects.Add((reader.U8(), reader.Hash()));
+            defects.Add(((AttestationDefect)reader.U8(), reader.Hash()));
         var box = reader.Bytes(MaxBox).ToArray();
         if (!reader.IsDone)
             return false;

@@ -28,6 +28,19 @@ public enum LeafType : byte
     SourceEnrolled = 21,
 }
 
+/// <summary>What a verify looked at.</summary>
+public enum VerifyLevel : byte
+{
+    /// <summary>Bytes against names.</summary>
+    Names = 1,
+
+    /// <summary>Every frame and chunk of what was read.</summary>
+    Contents = 2,
+
+    /// <summary>Frames and chunks of what its key opens, bytes against names of the rest.</summary>
+    Part = 3,
+}
+
 /// <summary>One entry of the log: random ids, times and sizes, and the name of an object. No text, no names of anything real.</summary>
 /// <param name="Type">What happened; types this version does not know are kept and ignored.</param>
 /// <param name="VaultTime">Seconds since 1970, by the vault clock.</param>

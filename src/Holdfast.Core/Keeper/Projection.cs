@@ -15,6 +15,8 @@ public sealed class Projection
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly HashSet<Hash32> _removed = [];
     readonly List<Hash32> _keyrings = [];
+    readonly HashSet<Hash32> _objects = [];
+    readonly HashSet<Hash32> _unreadable = [];
 
     public Projection(IStore store) => _store = store;
 
@@ -48,10 +50,6 @@ public sealed class Projection
     /// <summary>A kit was printed, but the keys were rotated since: what is sealed to the newest epoch it does not open.</summary>
     public bool IsKitOld => KitPrinted > 0 && KitEpoch < KeyEpoch;
 
-    /// <summary>Newest runs of verify by names and by contents: vault time, defects.</summary>
-    public (ulong Time, ulong Defects) VerifiedNames { get; private set; }
-    public (ulong Time, ulong Defects) VerifiedContents { get; private set; }
-
     public ulong Refusals { get; private set; }
 
     public List<ScopedKeyRecord> ScopedKeys { get; } = [];
@@ -63,6 +61,8 @@ public sealed class Projection
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
+        if (leaf.Type != LeafType.Commit && !leaf.Payload.IsNone)
+            _objects.Add(leaf.Payload);
         if (ordinal == 0)
         {
             if (leaf.Type != LeafType.Genesis || !Genesis.TryParse(_store.ReadObject(leaf.Payload), out var genesis) || genesis!.Vault != leaf.Subject)
@@ -102,20 +102,10 @@ public sealed class Projection
                 GiveUp(list!, leaf.A);
                 break;
             case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
-                attested.Defects = leaf.C;
-                if (leaf.C == 0)
-                    (attested.Attested, attested.IsFullyAttested) = (leaf.VaultTime, attested.IsFullyAttested || leaf.A == 2);
-                else
-                    attested.Attested = 0;
+                Attest(attested, leaf);
                 break;
             case LeafType.Restore when _byId.TryGetValue(leaf.Subject, out var restored):
                 restored.Restored = leaf.VaultTime;
-                break;
-            case LeafType.Verify when leaf.A == 1:
-                VerifiedNames = (leaf.VaultTime, leaf.C);
-                break;
-            case LeafType.Verify:
-                VerifiedContents = (leaf.VaultTime, leaf.C);
                 break;
             case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);
@@ -138,6 +128,12 @@ public sealed class Projection
 
     /// <summary>Names of packs and objects that an expiry leaf gave up.</summary>
     public IReadOnlyCollection<Hash32> Removed => _removed;
+
+    /// <summary>Names of the objects, other than snapshots, that leaves name: these stay for as long as the vault.</summary>
+    public IReadOnlyCollection<Hash32> Objects => _objects;
+
+    /// <summary>Objects that were needed to tell the state, and could not be read: what they say does not count.</summary>
+    public IReadOnlySet<Hash32> Unreadable => _unreadable;
 
     /// <summary>The policy in force for a source.</summary>
     public RetentionPolicy PolicyFor(Id16 source) =>
@@ -175,24 +171,40 @@ public sealed class Projection
         return _sets[record.Name] = set!;
     }
 
+    /// <summary>The snapshot objects that tell which packs a snapshot needs: its own, and those its pack set is told as a difference to.</summary>
+    public IEnumerable<Hash32> ObjectsOf(SnapshotRecord record)
+    {
+        var at = record;
+        for (var length = 0; length <= 64; length++)
+        {
+            yield return at.Name;
+            if (at.Object is null or { Packs.IsWhole: true } || Find(at.Object.Parent) is not { } parent)
+                yield break;
+            at = parent;
+        }
+    }
+
     /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
-    public Dictionary<Hash32, ulong> PackLocks()
+    public Dictionary<Hash32, ulong> PackLocks() => NamedPacks().ToDictionary(p => p.Key, p => p.Value.LockEnd);
+
+    /// <summary>Every pack that a commit named.</summary>
+    public Dictionary<Hash32, NamedPack> NamedPacks()
     {
         var quantum = LockRules.Quantum(Genesis!.Policy.Base);
-        var expiries = new Dictionary<Hash32, ulong>();
+        var packs = new Dictionary<Hash32, NamedPack>();
         foreach (var record in Snapshots)
         {
             if (PacksOf(record) is not { } set)
                 continue;
             foreach (var pack in set.Packs)
             {
-                ref var expiry = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(expiries, pack.Name, out _);
-                expiry = Math.Max(expiry, record.Expiry);
+                ref var known = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(packs, pack.Name, out _);
+                known = new NamedPack(Math.Max(known.LockEnd, record.Expiry), pack.Size, known.IsNeeded || !record.IsRemoved);
             }
         }
-        foreach (var name in expiries.Keys)
-            expiries[name] = LockRules.PackEnd(name, expiries[name], quantum);
-        return expiries;
+        foreach (var (name, pack) in packs)
+            packs[name] = pack with { LockEnd = LockRules.PackEnd(name, pack.LockEnd, quantum) };
+        return packs;
     }
 
     /// <summary>Until when each snapshot object is needed: until its last pack has been given up, or as long as a later one whose pack set builds on it.</summary>
@@ -225,10 +237,23 @@ public sealed class Projection
             Expiry = Math.Min(leaf.A, LockRules.LastEnd),
             Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
             Object = parsed,
+            Signer = Agent(leaf.Actor),
         };
         Snapshots.Add(record);
         _byName[record.Name] = record;
         _byId[record.Snapshot] = record;
+    }
+
+    /// <summary>What found nothing clears what found something only where it looked at everything: a later sample may have missed it.</summary>
+    static void Attest(SnapshotRecord record, Leaf leaf)
+    {
+        var isFull = leaf.A == 2;
+        if (leaf.C > 0)
+            (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (leaf.C, leaf.VaultTime, 0, 0);
+        else if (isFull)
+            (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);
+        else if (record.Defects == 0)
+            record.Attested = leaf.VaultTime;
     }
 
     /// <summary>A snapshot is gone when its object is, or any of its packs: the object stays longer, for what builds on it.</summary>
@@ -257,14 +282,23 @@ public sealed class Projection
         value = null;
         try
         {
-            return parse(_store.ReadObject(name), out value);
+            if (parse(_store.ReadObject(name), out value))
+                return true;
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
         {
-            return false;
+            // Told by Unreadable.
         }
+        _unreadable.Add(name);
+        return false;
     }
 }
+
+/// <summary>A pack as commits named it.</summary>
+/// <param name="LockEnd">Seconds since 1970.</param>
+/// <param name="Size">Bytes.</param>
+/// <param name="IsNeeded">True where a snapshot that has not been given up has it in its set.</param>
+public readonly record struct NamedPack(ulong LockEnd, long Size, bool IsNeeded);
 
 /// <summary>A key cut for an unattended job: what its thief could read.</summary>
 /// <param name="Key">Key id.</param>

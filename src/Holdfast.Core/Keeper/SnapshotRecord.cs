@@ -28,12 +28,19 @@ public sealed class SnapshotRecord
     /// <summary>True once an expiry leaf named its object or one of its packs.</summary>
     public bool IsRemoved { get; set; }
 
-    /// <summary>Vault time of the newest attestation without defects, or 0; whether it covered everything.</summary>
-    public ulong Attested { get; set; }
-    public bool IsFullyAttested { get; set; }
+    /// <summary>The enrolment of its agent as it stood at the commit: what was signed before an agent was revoked stays signed. Null where there was none, or its object cannot be read.</summary>
+    public Enrolment? Signer { get; init; }
 
-    /// <summary>Defects the newest attestation found.</summary>
+    /// <summary>Vault time of the newest attestation without defects, or 0; 0 also while there are defects.</summary>
+    public ulong Attested { get; set; }
+
+    /// <summary>Vault time of the newest attestation of everything without defects, or 0.</summary>
+    public ulong FullyAttested { get; set; }
+    public bool IsFullyAttested => FullyAttested > 0;
+
+    /// <summary>Defects an attestation found, until one of everything finds none; and its vault time.</summary>
     public ulong Defects { get; set; }
+    public ulong DefectsFound { get; set; }
 
     /// <summary>Vault time of the newest restore that the log has, or 0.</summary>
     public ulong Restored { get; set; }

@@ -49,6 +49,16 @@ public sealed class VaultKeeper : IDisposable
     public Projection State => _projection;
     public string Folder => _folder;
 
+    /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
+    public (ulong Wanted, ulong Kept) Reserve
+    {
+        get
+        {
+            var file = new FileInfo(KeeperPath(_folder, "reserve"));
+            return (_projection.Genesis!.Reserve, file.Exists ? (ulong)file.Length : 0);
+        }
+    }
+
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
     /// <summary>Refuses a folder that a vault cannot be made in: one that holds a vault or anything else, or cannot be written to. Changes nothing.</summary>

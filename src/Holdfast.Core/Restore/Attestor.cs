@@ -4,36 +4,52 @@ using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
 
-/// <summary>Re-opens a snapshot from what lies in the vault and says whether it is what its agent signed: every node of its tree, every chunk's place against
-/// its pack set, and the contents of a sample of files or of all.</summary>
-sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, CancellationToken ct)
+/// <summary>Re-opens a snapshot from what lies in the vault and says whether it is what its agent signed: the presence of every pack of its set, every node of its
+/// tree, every chunk's place against its pack set, and the contents of a sample of files or of all.</summary>
+sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, ReadTimes known, CancellationToken ct)
 {
     const int SampleFiles = 64;
     const long SampleBytes = 256 << 20;
     const long MaxHoles = 1L << 40; // bytes of zeros that are hashed for a file's digest: a row may claim holes that take years
-    const byte PackMissing = 1, IdWrong = 3, RootWrong = 4, PackSetWrong = 5, ContentWrong = 6;
 
-    readonly HashSet<(byte, Hash32)> _defects = [];
+    readonly HashSet<(AttestationDefect, Hash32)> _defects = [];
+    readonly Dictionary<Hash32, AttestationDefect?> _judged = []; // null: its bytes give its name
     readonly ByteWriter _late = new();
     ulong _lateCount;
     ulong _chunkCount;
     long _sampled;
+    bool _isWhole; // no pack of the set is missing or damaged
+
+    /// <summary>What was found of packs on the way.</summary>
+    public ReadFindings Found(bool full)
+    {
+        // All frames opened counts as read; but only hashing the file shows that a damage was mended.
+        var sound = _judged.Where(j => j.Value is null).Select(j => j.Key).ToHashSet();
+        if (full)
+            sound.UnionWith(chunks.PacksReadWhole.Where(p => !known.Damaged.ContainsKey(p)));
+        return new ReadFindings { Sound = [.. sound.Except(Named(AttestationDefect.ContentWrong))], Damaged = Named(AttestationDefect.PackDamaged), ContentWrong = Named(AttestationDefect.ContentWrong), Missing = Named(AttestationDefect.PackMissing) };
+
+        HashSet<Hash32> Named(AttestationDefect kind) => [.. _defects.Where(d => d.Item1 == kind && !d.Item2.IsNone).Select(d => d.Item2)];
+    }
 
     public AttestationObject Attest(SnapshotRecord record, bool full)
     {
         var snapshot = record.Object!;
         var set = keeper.State.PacksOf(record);
+        CheckPresence(set);
         TreeSection? tree = null;
-        var rootMatches = keeper.State.Agent(snapshot.Agent) is { } agent && snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey)
+        var rootMatches = record.Signer is { } signer && signer.Id == snapshot.Agent && snapshot.IsSignedBy(snapshot.Agent, signer.PublicKey)
             && TreeSection.TryParse(snapshot.Open(SnapshotSection.Tree, keys), out tree)
             && SnapshotObject.ContentRootOf(tree!.RootSalt, snapshot.Vault, snapshot.Domain, snapshot.Source, snapshot.Session, snapshot.Snapshot,
                 snapshot.ParentContentRoot, tree.Root.Digest) == snapshot.ContentRoot;
         if (!rootMatches)
-            _defects.Add((RootWrong, record.Name));
+            _defects.Add((AttestationDefect.RootWrong, record.Name));
         var sampleMatches = true;
         if (tree is not null)
         {
@@ -54,21 +70,123 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                         file++;
                     }
                 }
-                rootMatches &= file == snapshot.Files;
+                if (file != snapshot.Files)
+                {
+                    _defects.Add((AttestationDefect.RootWrong, record.Name));
+                    rootMatches = false;
+                }
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.ObjectDamaged)
+            catch (HoldfastException e) when (IsOfPack(e) || e.Code == ErrorCode.ObjectDamaged)
             {
-                _defects.Add((RootWrong, record.Name));
+                JudgeTree(set);
+                if (_isWhole)
+                    _defects.Add((AttestationDefect.RootWrong, record.Name));
                 rootMatches = false;
             }
         }
-        foreach (var pack in chunks.PacksRead)
+        foreach (var pack in _isWhole ? chunks.PacksRead : [])
         {
             if (set is null || !set.Contains(pack))
-                _defects.Add((PackSetWrong, pack));
+                _defects.Add((AttestationDefect.PackSetWrong, pack));
         }
         return new AttestationObject(keeper.Vault, snapshot.Domain, VaultKeeper.Salt(), snapshot.Snapshot, full, (ulong)(set?.Count ?? 0), _chunkCount, (ulong)chunks.BytesRead,
-            rootMatches, set is not null && !_defects.Any(d => d.Item1 is PackSetWrong or PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
+            rootMatches, set is not null && !_defects.Any(d => d.Item1 is AttestationDefect.PackSetWrong or AttestationDefect.PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
+    }
+
+    static bool IsOfPack(HoldfastException e) =>
+        e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.WrongVault;
+
+    /// <summary>Every pack of the set lies in the vault with its size: a sample of the contents may not come to one that is gone. Those that were damaged when they
+    /// were last read, and those whose footer could not be taken in, are read.</summary>
+    void CheckPresence(PackSet? set)
+    {
+        _isWhole = true;
+        var there = keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => (p.Name, p.Size)).ToHashSet();
+        var names = there.Select(p => p.Name).ToHashSet();
+        foreach (var pack in set?.ToList() ?? [])
+        {
+            var isMarked = known.Damaged.TryGetValue(pack.Name, out var damage);
+            if (!names.Contains(pack.Name))
+                Add(AttestationDefect.PackMissing, pack.Name);
+            else if (!there.Contains((pack.Name, pack.Size)))
+                Add(AttestationDefect.PackDamaged, pack.Name);
+            else if (isMarked || !chunks.Index.Knows(pack.Name))
+                Judge(pack.Name, contentWrong: isMarked && damage.IsContent);
+        }
+    }
+
+    /// <summary>Why a pack does not give what it should: it is gone, its bytes are not those that were written, or it was written so.</summary>
+    void Judge(Hash32 pack, bool contentWrong)
+    {
+        if (!_judged.TryGetValue(pack, out var defect))
+            _judged[pack] = defect = Read(pack);
+        if (defect is { } found)
+            Add(found, pack);
+        else if (contentWrong)
+            Add(AttestationDefect.ContentWrong, pack);
+    }
+
+    AttestationDefect? Read(Hash32 pack)
+    {
+        var buffer = new byte[4 << 20];
+        var copies = 0;
+        for (; keeper.Store.Open(StoreKind.Pack, pack, copies) is { } copy; copies++)
+        {
+            using (copy)
+            {
+                try
+                {
+                    using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+                    for (long at = 0; at < copy.Size;)
+                    {
+                        ct.ThrowIfCancellationRequested();
+                        var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, copy.Size - at));
+                        copy.Read(at, part);
+                        sha.AppendData(part);
+                        at += part.Length;
+                    }
+                    if (new Hash32(sha.GetHashAndReset()) == pack)
+                        return null;
+                }
+                catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+                {
+                    // The next copy may be sound.
+                }
+            }
+        }
+        return copies == 0 ? AttestationDefect.PackMissing : AttestationDefect.PackDamaged;
+    }
+
+    /// <summary>Reads the packs that hold trees, to tell damage from a tree that was made wrong.</summary>
+    void JudgeTree(PackSet? set)
+    {
+        foreach (var pack in set?.ToList() ?? [])
+        {
+            if (ClassOf(pack.Name) is KeyClass.Tree or null)
+                Judge(pack.Name, contentWrong: false);
+        }
+    }
+
+    /// <summary>Null where the header cannot be read.</summary>
+    KeyClass? ClassOf(Hash32 pack)
+    {
+        try
+        {
+            using var item = keeper.Store.Open(StoreKind.Pack, pack);
+            var header = new byte[PackFormat.HeaderSize];
+            item?.Read(0, header);
+            return PackHeader.TryParse(header, out var parsed) ? parsed!.Seal.Class : null;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+        {
+            return null;
+        }
+    }
+
+    void Add(AttestationDefect kind, Hash32 name)
+    {
+        _isWhole &= kind is not (AttestationDefect.PackMissing or AttestationDefect.PackDamaged);
+        _defects.Add((kind, name));
     }
 
     /// <summary>Numbers of the files to read, drawn evenly over the whole tree: nobody can know which.</summary>
@@ -99,8 +217,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         if (chunks.TryFind(KeyClass.Content, digest, out var place) && set.Contains(chunks.Index.Pack(place.Pack).Name))
             return;
         var places = chunks.PacksWith(KeyClass.Content, digest).ToList();
-        if (!places.Exists(set.Contains))
-            _defects.Add(places.Count == 0 ? (PackMissing, Hash32.None) : (PackSetWrong, places[0]));
+        if (!places.Exists(set.Contains) && _isWhole) // else it lies in the pack that is gone: that is what is wrong
+            _defects.Add(places.Count == 0 ? (AttestationDefect.PackMissing, Hash32.None) : (AttestationDefect.PackSetWrong, places[0]));
     }
 
     bool CheckContent(EntryBatch rows, int row)
@@ -116,11 +234,12 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             {
                 bytes = chunks.Read(KeyClass.Content, chunk);
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing)
+            catch (HoldfastException e) when (IsOfPack(e))
             {
-                _defects.Add((ContentWrong, Hash32.None));
-                foreach (var pack in chunks.PacksWith(KeyClass.Content, chunk.Digest).Distinct())
-                    _defects.Add((IdWrong, pack)); // none of them gives it
+                foreach (var pack in chunks.PacksWith(KeyClass.Content, chunk.Digest).Distinct().ToList())
+                    Judge(pack, contentWrong: true); // none of them gives it
+                if (_isWhole)
+                    _defects.Add((AttestationDefect.SampleWrong, Hash32.None));
                 return false;
             }
             _sampled += bytes.Length;
@@ -150,7 +269,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         }
         if (digest == rows.Digest[row])
             return true;
-        _defects.Add((ContentWrong, Hash32.None));
+        _defects.Add((AttestationDefect.SampleWrong, Hash32.None));
         return false;
     }
 

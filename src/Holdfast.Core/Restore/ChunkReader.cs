@@ -13,6 +13,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     readonly PackCache _packs = new(store, keys);
     readonly FrameBuffer _buffer = new();
     readonly (Hash32 Pack, int Frame, byte[] Payload)[] _frames = new (Hash32, int, byte[])[4]; // several writers' packs lie side by side in tree order
+    readonly Dictionary<Hash32, System.Collections.BitArray> _framesRead = [];
     int _oldest;
 
     public ChunkIndex Index => index;
@@ -20,6 +21,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
 
     /// <summary>Packs that gave something.</summary>
     public HashSet<Hash32> PacksRead { get; } = [];
+
+    /// <summary>Packs of which every frame was read and opened.</summary>
+    public HashSet<Hash32> PacksReadWhole { get; } = [];
 
     /// <summary>The first place of a chunk, by the newest generation that knows it.</summary>
     public bool TryFind(KeyClass keyClass, Hash32 digest, out ChunkPlace place)
@@ -79,11 +83,26 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             BytesRead += payload.Length;
             _frames[at] = (name, frame, payload.ToArray());
             PacksRead.Add(name);
+            Mark(name, frame, pack.Footer.Frames);
         }
         var bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
         Span<byte> hash = stackalloc byte[Hash32.Size];
         SHA256.HashData(bytes, hash);
         return new Hash32(hash) == chunk.Digest ? bytes : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+    }
+
+    void Mark(Hash32 name, int frame, int frames)
+    {
+        if (PacksReadWhole.Contains(name))
+            return;
+        if (!_framesRead.TryGetValue(name, out var read))
+            _framesRead[name] = read = new System.Collections.BitArray(frames);
+        read[frame] = true;
+        if (read.HasAllSet())
+        {
+            PacksReadWhole.Add(name);
+            _framesRead.Remove(name);
+        }
     }
 
     /// <summary>One chunk out of a frame's payload.</summary>

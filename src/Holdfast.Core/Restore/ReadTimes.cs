@@ -1,19 +1,47 @@
 using System.Globalization;
 using System.Text;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
 
-/// <summary>When each pack was last read whole and found right, and which packs were found damaged. A note of the keeper's; losing it makes packs count as never read.</summary>
+/// <summary>What a run found of the packs and objects that it looked at.</summary>
+public sealed record ReadFindings
+{
+    /// <summary>Read whole: the bytes give the name.</summary>
+    public IReadOnlyCollection<Hash32> Sound { get; init; } = [];
+
+    /// <summary>Those of them whose frames were all opened and whose chunks were all named anew.</summary>
+    public IReadOnlyCollection<Hash32> Opened { get; init; } = [];
+
+    /// <summary>No copy's bytes give the name.</summary>
+    public IReadOnlyCollection<Hash32> Damaged { get; init; } = [];
+
+    /// <summary>The bytes are those that were written, but what they hold is not what they say.</summary>
+    public IReadOnlyCollection<Hash32> ContentWrong { get; init; } = [];
+
+    /// <summary>Nowhere in the vault.</summary>
+    public IReadOnlyCollection<Hash32> Missing { get; init; } = [];
+}
+
+/// <param name="IsContent">True where the content was wrong: bytes that give the name do not clear that.</param>
+/// <param name="Since">Vault time when it was found; 0 where that was not kept.</param>
+public readonly record struct KnownDamage(bool IsContent, ulong Since);
+
+/// <summary>When each pack was last read whole and found right, and what was found damaged. A note of the keeper's; losing it makes packs count as never read.</summary>
+/// <remarks>A line is a name and a vault time; or a name, <c>!bytes</c> or <c>!content</c>, and a vault time. A name has one line: what is damaged or has vanished has not been read.</remarks>
 public sealed class ReadTimes
 {
-    readonly Dictionary<Hash32, ulong> _times = [];
+    const int NameLength = 2 * Hash32.Size;
 
-    /// <summary>Vault time of the last good read, by pack.</summary>
+    readonly Dictionary<Hash32, ulong> _times = [];
+    readonly Dictionary<Hash32, KnownDamage> _damaged = [];
+
+    /// <summary>Vault time of the last good read, by name.</summary>
     public IReadOnlyDictionary<Hash32, ulong> Times => _times;
 
-    /// <summary>Packs whose last read found damage and no good copy: dedup does not build on them.</summary>
-    public HashSet<Hash32> Damaged { get; } = [];
+    /// <summary>What was damaged when it was last read, and had no good copy: dedup does not build on it.</summary>
+    public IReadOnlyDictionary<Hash32, KnownDamage> Damaged => _damaged;
 
     public static ReadTimes Load(string path)
     {
@@ -24,11 +52,12 @@ public sealed class ReadTimes
                 return times;
             foreach (var line in File.ReadLines(path))
             {
-                if (line.Length < 66 || !Hash32.TryParse(line.AsSpan(0, 64), out var name))
+                if (line.Length < NameLength + 2 || !Hash32.TryParse(line.AsSpan(0, NameLength), out var name))
                     continue;
-                if (line[65] == '!')
-                    times.Damaged.Add(name);
-                else if (ulong.TryParse(line.AsSpan(65), NumberStyles.None, CultureInfo.InvariantCulture, out var time))
+                var rest = line.AsSpan(NameLength + 1);
+                if (rest[0] == '!')
+                    times._damaged[name] = Damage(rest);
+                else if (TryParse(rest, out var time))
                     times._times[name] = time;
             }
         }
@@ -39,33 +68,63 @@ public sealed class ReadTimes
         return times;
     }
 
-    /// <param name="path">Their file.</param>
-    /// <param name="good">Packs that were read and found right.</param>
-    /// <param name="damaged">Packs that were not.</param>
-    /// <param name="opened">True where frames were opened and chunks named anew: a right name alone does not clear a pack whose content was wrong.</param>
-    /// <param name="now">Vault time.</param>
-    public static void Update(string path, IEnumerable<Hash32> good, IEnumerable<Hash32> damaged, bool opened, ulong now)
+    static KnownDamage Damage(ReadOnlySpan<char> text)
     {
-        var times = Load(path);
-        foreach (var name in good)
-        {
-            times._times[name] = now;
-            if (opened)
-                times.Damaged.Remove(name);
-        }
-        times.Damaged.UnionWith(damaged);
-        var text = new StringBuilder();
-        foreach (var (name, time) in times._times)
-            text.Append(CultureInfo.InvariantCulture, $"{name} {time}\n");
-        foreach (var name in times.Damaged)
-            text.Append(CultureInfo.InvariantCulture, $"{name} !\n");
+        var space = text.IndexOf(' ');
+        return new KnownDamage(!text.StartsWith("!bytes", StringComparison.Ordinal), // what is not told apart counts as the worse
+            space >= 0 && TryParse(text[(space + 1)..], out var since) ? since : 0);
+    }
+
+    static bool TryParse(ReadOnlySpan<char> text, out ulong time) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out time);
+
+    /// <summary>Takes in what a run found, under the vault's lock: two runs that end at once both count.</summary>
+    /// <param name="path">The note, in the folder of the vault's lock.</param>
+    /// <param name="found">By this run.</param>
+    /// <param name="now">Vault time.</param>
+    public static void Update(string path, ReadFindings found, ulong now)
+    {
         try
         {
-            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(text.ToString()));
+            using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"));
+            var times = Load(path);
+            times.Take(found, now);
+            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
         }
         catch (HoldfastException)
         {
             // Read-only media: the result stands, the note is not kept.
         }
+    }
+
+    void Take(ReadFindings found, ulong now)
+    {
+        foreach (var name in found.Sound)
+        {
+            if (_damaged.TryGetValue(name, out var known) && known.IsContent)
+                continue;
+            _damaged.Remove(name);
+            _times[name] = now;
+        }
+        foreach (var name in found.Opened)
+        {
+            _damaged.Remove(name);
+            _times[name] = now;
+        }
+        foreach (var name in found.Damaged.Concat(found.ContentWrong).Concat(found.Missing))
+            _times.Remove(name);
+        foreach (var name in found.Damaged)
+            _damaged.TryAdd(name, new KnownDamage(IsContent: false, now));
+        foreach (var name in found.ContentWrong)
+            _damaged[name] = new KnownDamage(IsContent: true, _damaged.TryGetValue(name, out var known) ? known.Since : now);
+    }
+
+    string Write()
+    {
+        var text = new StringBuilder();
+        foreach (var (name, time) in _times)
+            text.Append(CultureInfo.InvariantCulture, $"{name} {time}\n");
+        foreach (var (name, damage) in _damaged)
+            text.Append(CultureInfo.InvariantCulture, $"{name} {(damage.IsContent ? "!content" : "!bytes")} {damage.Since}\n");
+        return text.ToString();
     }
 }

@@ -24,13 +24,22 @@ public enum DefectKind : byte
 
 /// <param name="Kind">What is wrong.</param>
 /// <param name="Store">Pack or object.</param>
-/// <param name="Name">Which; none for a foreign file.</param>
+/// <param name="Name">Which; for a foreign file the name it bears, none where that is no name.</param>
 /// <param name="Copy">Number of the copy, 0 first.</param>
 /// <param name="HasGoodCopy">True where another copy of the same name is sound.</param>
 public sealed record Defect(DefectKind Kind, StoreKind Store, Hash32 Name, int Copy, bool HasGoodCopy);
 
 /// <summary>What a verify read and found.</summary>
-public sealed record VerifyResult(long Packs, long Objects, long Bytes, long Chunks, IReadOnlyList<Defect> Defects, IReadOnlyList<Hash32> GoodPacks)
+/// <param name="Packs">Copies of packs read.</param>
+/// <param name="OpenedPacks">Copies of packs of which every frame was opened and every chunk compared.</param>
+/// <param name="ClosedPacks">Copies of packs that the key does not open: their bytes were compared with their names.</param>
+/// <param name="AllPacks">Copies of packs there are.</param>
+/// <param name="Objects">Copies of objects read.</param>
+/// <param name="Bytes">Bytes read.</param>
+/// <param name="Chunks">Chunks compared.</param>
+/// <param name="Defects">What is wrong.</param>
+/// <param name="Found">The same, by name, with what was sound.</param>
+public sealed record VerifyResult(long Packs, long OpenedPacks, long ClosedPacks, long AllPacks, long Objects, long Bytes, long Chunks, IReadOnlyList<Defect> Defects, ReadFindings Found)
 {
     /// <summary>True where everything that was read can be restored.</summary>
     public bool IsSound => Defects.All(d => d.Kind == DefectKind.Foreign || d.HasGoodCopy);
@@ -54,35 +63,53 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
 
     readonly ConcurrentBag<Defect> _defects = [];
     readonly ConcurrentBag<Hash32> _good = [];
+    readonly ConcurrentBag<Hash32> _opened = [];
     ExceptionDispatchInfo? _fault;
     long _bytes;
     long _packs;
+    long _closed;
+    long _allPacks;
     long _objects;
     long _chunks;
 
     /// <param name="needed">Packs and objects that the log says must be there.</param>
     /// <param name="choose">Which packs to read; null for all.</param>
-    public VerifyResult Run(IReadOnlyCollection<(StoreKind Kind, Hash32 Name)> needed, Func<Hash32, bool>? choose)
+    /// <param name="note">Gets what was found, also where the run was interrupted or failed: what has been seen is not lost with it.</param>
+    public VerifyResult Run(IReadOnlyCollection<(StoreKind Kind, Hash32 Name)> needed, Func<Hash32, bool>? choose, Action<ReadFindings> note)
     {
         var all = store.List(StoreKind.Pack).Concat(store.List(StoreKind.Object)).ToList();
+        _allPacks = all.Count(a => a is { Kind: StoreKind.Pack, Name.IsNone: false });
         foreach (var foreign in all.Where(a => a.Name.IsNone))
             _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false));
         var present = all.Where(a => !a.Name.IsNone).Select(a => (a.Kind, a.Name)).ToHashSet();
         foreach (var (kind, name) in needed.Where(n => !present.Contains(n)))
             _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
 
-        var queue = new ConcurrentQueue<StoredName>(all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
-            .OrderByDescending(a => a.Kind == StoreKind.Pack).ThenBy(a => a.Name));
+        // The store numbers the copies of a name as they come, over all folders, whatever number their files bear.
+        var chosen = all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
+            .GroupBy(a => (a.Kind, a.Name)).OrderByDescending(g => g.Key.Kind == StoreKind.Pack).ThenBy(g => g.Key.Name).ToList();
+        var queue = new ConcurrentQueue<StoredName>(chosen.SelectMany(g => g.OrderBy(a => a.Copy).Select((a, number) => a with { Copy = number })));
         progress.All = queue.Sum(q => q.Size);
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
         workers.ForEach(w => w.Start());
         workers.ForEach(w => w.Join());
+        var result = Result();
+        var isWhole = _fault is null && !ct.IsCancellationRequested;
+        var several = isWhole ? [] : chosen.Where(g => g.Skip(1).Any()).Select(g => g.Key.Name).ToHashSet(); // whose other copies may not have been read
+        note(isWhole ? result.Found : result.Found with { Damaged = [.. result.Found.Damaged.Where(n => !several.Contains(n))], ContentWrong = [.. result.Found.ContentWrong.Where(n => !several.Contains(n))] });
         _fault?.Throw();
         ct.ThrowIfCancellationRequested();
+        return result;
+    }
 
+    VerifyResult Result()
+    {
         var good = _good.ToHashSet();
         var defects = _defects.Select(d => d with { HasGoodCopy = good.Contains(d.Name) }).OrderBy(d => d.Name).ToList();
-        return new VerifyResult(_packs, _objects, _bytes, _chunks, defects, [.. good]);
+        return new VerifyResult(_packs, _opened.Count, _closed, _allPacks, _objects, _bytes, _chunks, defects,
+            new ReadFindings { Sound = good, Opened = _opened.ToHashSet(), Damaged = Names(DefectKind.Damaged), ContentWrong = Names(DefectKind.ContentWrong), Missing = Names(DefectKind.Missing) });
+
+        HashSet<Hash32> Names(DefectKind kind) => [.. defects.Where(d => d.Kind == kind && !d.HasGoodCopy).Select(d => d.Name)];
     }
 
     void Work(ConcurrentQueue<StoredName> queue)
@@ -93,16 +120,8 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
             using var frames = new FrameBuffer();
             while (_fault is null && !ct.IsCancellationRequested && queue.TryDequeue(out var item))
             {
-                // Copies of one name are told apart by their order in the store.
-                using var copy = store.Open(item.Kind, item.Name, item.Copy);
-                if (copy is null)
-                    continue; // expired meanwhile
-                Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
-                var fault = Check(item, copy, buffer, frames);
-                if (fault is { } kind)
+                if (Check(item, buffer, frames) is { } kind)
                     _defects.Add(new Defect(kind, item.Kind, item.Name, item.Copy, false));
-                else
-                    _good.Add(item.Name);
             }
         }
         catch (Exception e)
@@ -111,31 +130,48 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
         }
     }
 
-    DefectKind? Check(StoredName item, IStoredItem copy, byte[] buffer, FrameBuffer frames)
+    DefectKind? Check(StoredName item, byte[] buffer, FrameBuffer frames)
     {
         try
         {
-            if (item.Kind == StoreKind.Pack && keys is not null)
-            {
-                using var one = new SingleCopy(copy);
-                try
-                {
-                    using var pack = PackReader.Open(one, item.Name, keys);
-                    if (pack.IsReadable)
-                        return CheckContent(pack, copy, buffer, frames);
-                }
-                catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
-                {
-                    // Of a domain or class this key does not open: its name is checked all the same.
-                }
-            }
-            return NameIsRight(item.Name, copy, buffer) ? null : DefectKind.Damaged;
+            // Copies of one name are told apart by their order in the store.
+            using var copy = store.Open(item.Kind, item.Name, item.Copy);
+            if (copy is null)
+                return null; // expired meanwhile
+            Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
+            var fault = item.Kind == StoreKind.Pack && keys is not null ? CheckPack(item.Name, copy, buffer, frames) : CheckName(item.Name, copy, buffer);
+            if (fault is null)
+                _good.Add(item.Name);
+            return fault;
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.WrongVault or ErrorCode.FormatNewer)
+        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.FormatNewer)
         {
             return DefectKind.Damaged;
         }
     }
+
+    DefectKind? CheckPack(Hash32 name, IStoredItem copy, byte[] buffer, FrameBuffer frames)
+    {
+        using var one = new SingleCopy(copy);
+        try
+        {
+            using var pack = PackReader.Open(one, name, keys!);
+            if (pack.IsReadable)
+                return CheckContent(pack, copy, buffer, frames);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
+        {
+            // Of a domain or class this key does not open: its name is checked all the same.
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault)
+        {
+            return CheckName(name, copy, buffer) ?? DefectKind.Foreign; // a sound pack, in the wrong vault
+        }
+        Interlocked.Increment(ref _closed);
+        return CheckName(name, copy, buffer);
+    }
+
+    DefectKind? CheckName(Hash32 name, IStoredItem copy, byte[] buffer) => NameIsRight(name, copy, buffer) ? null : DefectKind.Damaged;
 
     bool NameIsRight(Hash32 name, IStoredItem copy, byte[] buffer)
     {
@@ -191,7 +227,10 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
         Hash(sha, copy, footer.FrameStarts[footer.Frames], copy.Size, buffer);
         if (new Hash32(sha.GetHashAndReset()) != pack.Name)
             return DefectKind.Damaged;
-        return wrong ? DefectKind.ContentWrong : null;
+        if (wrong)
+            return DefectKind.ContentWrong;
+        _opened.Add(pack.Name);
+        return null;
     }
 
     void Count(long bytes)

@@ -138,11 +138,39 @@ public sealed partial class RaceTests
     {
         using var folder = new TempFolder();
         var (path, pack) = (folder["reads"], new Hash32(TestVault.Noise(1, Hash32.Size)));
-        ReadTimes.Update(path, [], [pack], opened: true, 1);
-        ReadTimes.Update(path, [pack], [], opened: false, 2);
-        Assert.Contains(pack, ReadTimes.Load(path).Damaged);
-        ReadTimes.Update(path, [pack], [], opened: true, 3);
+        ReadTimes.Update(path, new ReadFindings { ContentWrong = [pack] }, 1);
+        ReadTimes.Update(path, new ReadFindings { Sound = [pack] }, 2);
+        Assert.Equal(new KnownDamage(IsContent: true, 1), ReadTimes.Load(path).Damaged[pack]);
+        Assert.Empty(ReadTimes.Load(path).Times); // it does not count as read either
+        ReadTimes.Update(path, new ReadFindings { Sound = [pack], Opened = [pack] }, 3);
         Assert.Empty(ReadTimes.Load(path).Damaged);
+        Assert.Equal(3u, ReadTimes.Load(path).Times[pack]);
+    }
+
+    [Fact]
+    public void What_is_damaged_or_has_vanished_does_not_count_as_read_any_more()
+    {
+        using var folder = new TempFolder();
+        var path = folder["reads"];
+        Hash32 damaged = new(TestVault.Noise(1, Hash32.Size)), gone = new(TestVault.Noise(2, Hash32.Size)), sound = new(TestVault.Noise(3, Hash32.Size));
+        ReadTimes.Update(path, new ReadFindings { Sound = [damaged, gone, sound] }, 1);
+        ReadTimes.Update(path, new ReadFindings { Damaged = [damaged], Missing = [gone] }, 2);
+        ReadTimes.Update(path, new ReadFindings { Damaged = [damaged] }, 3);
+        Assert.Equal([sound], ReadTimes.Load(path).Times.Keys);
+        Assert.Equal(new KnownDamage(IsContent: false, 2), Assert.Single(ReadTimes.Load(path).Damaged).Value); // since when it is known
+        ReadTimes.Update(path, new ReadFindings { Sound = [damaged] }, 4);
+        Assert.Empty(ReadTimes.Load(path).Damaged);
+        Assert.Equal(4u, ReadTimes.Load(path).Times[damaged]);
+    }
+
+    [Fact]
+    public void A_note_of_an_earlier_version_is_read()
+    {
+        using var folder = new TempFolder();
+        Hash32 damaged = new(TestVault.Noise(1, Hash32.Size)), read = new(TestVault.Noise(2, Hash32.Size));
+        File.WriteAllText(folder["reads"], $"{read} 77\n{damaged} !\nnonsense\n");
+        Assert.Equal(77u, ReadTimes.Load(folder["reads"]).Times[read]);
+        Assert.True(ReadTimes.Load(folder["reads"]).Damaged[damaged].IsContent);
     }
 
     [Fact]

@@ -1,0 +1,175 @@
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Restore;
+
+/// <summary>One kind of thing that is known to be wrong.</summary>
+/// <param name="Code"><c>PackMissing</c>, <c>PackDamaged</c>, <c>ObjectMissing</c>, <c>ObjectDamaged</c> or <c>SnapshotDefective</c>.</param>
+/// <param name="Names">The packs or objects, ascending; the snapshots' objects for a defect.</param>
+/// <param name="Snapshots">The snapshots it hits, oldest first; none where it takes no data with it.</param>
+public sealed record VaultProblem(ErrorCode Code, IReadOnlyList<Hash32> Names, IReadOnlyList<SnapshotRecord> Snapshots);
+
+/// <summary>What is known to be wrong with a vault, without reading a pack: what the log says must be there against a listing of what is, with what earlier reads and
+/// attestations found. One listing of packs and one of objects, whatever the number of snapshots.</summary>
+public sealed class VaultHealth
+{
+    static readonly IReadOnlyDictionary<ErrorCode, int> Nothing = new Dictionary<ErrorCode, int>();
+
+    readonly Dictionary<SnapshotRecord, Dictionary<ErrorCode, int>> _hits = [];
+
+    VaultHealth(List<StoredName> stored, Dictionary<Hash32, NamedPack> named)
+    {
+        Stored = stored;
+        Named = named;
+    }
+
+    /// <summary>The worst first; empty where nothing is known to be wrong.</summary>
+    public List<VaultProblem> Problems { get; } = [];
+
+    /// <summary>The packs that lie in the vault's folders, each copy.</summary>
+    public IReadOnlyList<StoredName> Stored { get; }
+
+    /// <summary>The packs that commits named.</summary>
+    public IReadOnlyDictionary<Hash32, NamedPack> Named { get; }
+
+    /// <summary>Packs that a snapshot needs and that are nowhere.</summary>
+    public HashSet<Hash32> Missing { get; } = [];
+
+    /// <summary>Packs that a snapshot needs and that do not hold what was written.</summary>
+    public HashSet<Hash32> Damaged { get; } = [];
+
+    /// <summary>Files among the packs that do not belong there.</summary>
+    public int Foreign { get; private init; }
+
+    /// <summary>How many things of each kind hit a snapshot.</summary>
+    public IReadOnlyDictionary<ErrorCode, int> Of(SnapshotRecord record) => _hits.TryGetValue(record, out var found) ? found : Nothing;
+
+    /// <summary>What the log says must be there: packs by name, and objects.</summary>
+    internal static (Dictionary<Hash32, NamedPack> Packs, HashSet<Hash32> Objects) Needed(VaultKeeper keeper)
+    {
+        var packs = keeper.State.NamedPacks();
+        return (packs.Where(p => IsNeeded(keeper, p.Key, p.Value)).ToDictionary(), NeededObjects(keeper));
+    }
+
+    /// <summary>Until expiry may take it, a pack is to be there.</summary>
+    static bool IsNeeded(VaultKeeper keeper, Hash32 name, NamedPack pack) =>
+        pack.IsNeeded && pack.LockEnd + LockRules.Margin > keeper.Clock.Now && !keeper.State.WasRemoved(name);
+
+    static HashSet<Hash32> NeededObjects(VaultKeeper keeper)
+    {
+        var state = keeper.State;
+        var needed = new HashSet<Hash32>(state.Objects) { keeper.File.Genesis };
+        var locks = state.ObjectLocks();
+        foreach (var record in state.Snapshots.Where(s => !s.IsRemoved))
+        {
+            foreach (var name in state.ObjectsOf(record))
+            {
+                if (locks.GetValueOrDefault(name) + LockRules.Margin > keeper.Clock.Now && !state.WasRemoved(name))
+                    needed.Add(name);
+            }
+        }
+        return needed;
+    }
+
+    public static VaultHealth Of(VaultKeeper keeper, ReadTimes reads)
+    {
+        var all = keeper.Store.List(StoreKind.Pack).ToList();
+        var health = new VaultHealth([.. all.Where(p => !p.Name.IsNone)], keeper.State.NamedPacks()) { Foreign = all.Count(p => p.Name.IsNone) };
+        health.LookAtPacks(keeper, reads);
+        health.LookAtObjects(keeper, reads);
+        var defective = keeper.State.Snapshots.Where(s => s is { IsRemoved: false, Defects: > 0 }).ToList();
+        foreach (var record in defective)
+            health.Hit(record, ErrorCode.SnapshotDefective, (int)Math.Min(record.Defects, int.MaxValue));
+        health.Add(ErrorCode.SnapshotDefective, [.. defective.Select(s => s.Name)]);
+        health.Problems.Sort((l, r) => l.Code.CompareTo(r.Code));
+        return health;
+    }
+
+    void LookAtPacks(VaultKeeper keeper, ReadTimes reads)
+    {
+        var names = new HashSet<Hash32>(Stored.Count);
+        var whole = new HashSet<Hash32>(Stored.Count);
+        foreach (var pack in Stored)
+        {
+            names.Add(pack.Name);
+            if (Named.TryGetValue(pack.Name, out var named) && named.Size == pack.Size)
+                whole.Add(pack.Name);
+        }
+        foreach (var (name, pack) in Named)
+        {
+            if (whole.Contains(name) && !reads.Damaged.ContainsKey(name))
+                continue;
+            if (IsNeeded(keeper, name, pack))
+                (names.Contains(name) ? Damaged : Missing).Add(name);
+        }
+        if (Missing.Count + Damaged.Count > 0)
+        {
+            foreach (var record in keeper.State.Snapshots.Where(s => !s.IsRemoved))
+            {
+                if (keeper.State.PacksOf(record) is not { } set)
+                    continue;
+                Hit(record, ErrorCode.PackMissing, Common(set, Missing));
+                Hit(record, ErrorCode.PackDamaged, Common(set, Damaged));
+            }
+        }
+        Add(ErrorCode.PackMissing, Missing);
+        Add(ErrorCode.PackDamaged, Damaged);
+    }
+
+    static int Common(Snapshots.PackSet set, HashSet<Hash32> names) => names.Count < set.Count ? names.Count(set.Contains) : set.ToList().Count(p => names.Contains(p.Name));
+
+    void LookAtObjects(VaultKeeper keeper, ReadTimes reads)
+    {
+        var state = keeper.State;
+        var there = keeper.Store.List(StoreKind.Object).Where(o => !o.Name.IsNone).Select(o => o.Name).ToHashSet();
+        var needed = NeededObjects(keeper);
+        HashSet<Hash32> missing = [.. needed.Where(n => !there.Contains(n))], damaged = [];
+        foreach (var name in needed.Where(there.Contains))
+        {
+            if (state.Unreadable.Contains(name) || reads.Damaged.ContainsKey(name) || (name == state.Keyring && !IsSound(keeper.Store, name)))
+                damaged.Add(name);
+        }
+        foreach (var record in state.Snapshots.Where(s => !s.IsRemoved))
+        {
+            var objects = state.ObjectsOf(record).Append(state.Keyring).Append(keeper.File.Genesis).ToList();
+            Hit(record, ErrorCode.ObjectMissing, objects.Count(missing.Contains));
+            Hit(record, ErrorCode.ObjectDamaged, objects.Count(damaged.Contains));
+            if (state.PacksOf(record) is null && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name))
+            {
+                damaged.Add(record.Name); // it is what was committed, and does not add up
+                Hit(record, ErrorCode.ObjectDamaged, 1);
+            }
+        }
+        Add(ErrorCode.ObjectMissing, missing);
+        Add(ErrorCode.ObjectDamaged, damaged);
+    }
+
+    static bool IsSound(FolderStore store, Hash32 name)
+    {
+        try
+        {
+            store.ReadObject(name);
+            return true;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
+        {
+            return false;
+        }
+    }
+
+    void Hit(SnapshotRecord record, ErrorCode code, int count)
+    {
+        if (count == 0)
+            return;
+        if (!_hits.TryGetValue(record, out var found))
+            _hits[record] = found = [];
+        found[code] = found.GetValueOrDefault(code) + count;
+    }
+
+    void Add(ErrorCode code, HashSet<Hash32> names)
+    {
+        if (names.Count > 0)
+            Problems.Add(new VaultProblem(code, [.. names.Order()], [.. _hits.Where(h => h.Value.ContainsKey(code)).Select(h => h.Key).OrderBy(s => s.Ordinal)]));
+    }
+}
