@@ -42,6 +42,7 @@ public enum ErrorCode
     LogForked = 40,
     LogDamaged = 41,
     ProofInvalid = 42,
+    SnapshotRefused = 43,
 
     SourceMissing = 50,
     SourceUnreadable = 51,
@@ -49,6 +50,7 @@ public enum ErrorCode
     TargetNotEmpty = 53,
     TargetUnsafe = 54,
     RestoreMismatch = 55,
+    TargetMissing = 56,
 
     DiskFull = 60,
     StoreUnavailable = 61,

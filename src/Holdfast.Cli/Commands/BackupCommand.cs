@@ -24,7 +24,6 @@ static class BackupCommand
     static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
     static readonly Option<bool> CachesOption = new("--with-caches") { Description = "Take folders marked by CACHEDIR.TAG too." };
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
-    static readonly Option<int> ThreadsOption = new("--threads") { Description = "Threads; 0 for one a processor.", HelpName = "N" };
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
@@ -32,7 +31,7 @@ static class BackupCommand
     {
         command.Arguments.Add(SourceArgument);
         command.Arguments.Add(CommandArgument);
-        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsOption, ReadAllOption, AttestOption })
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
@@ -49,7 +48,7 @@ static class BackupCommand
         var level = session.Parsed.GetValue(LevelOption);
         if (level is < 1 or > 19)
             throw new HoldfastException(ErrorCode.Usage, "The level is out of range.", "Choose 1 (fast) to 19 (small).");
-        var options = new ArchiveOptions { Level = level, Threads = session.Parsed.GetValue(ThreadsOption), UseState = !session.Parsed.GetValue(ReadAllOption) };
+        var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption) };
         return session.Parsed.GetValue(StdinOption) ? Stream(session, vault, keys, options) : Folder(session, vault, keys, options);
     }
 

@@ -5,77 +5,91 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
 
 static class RestoreCommand
 {
+    const string GoOn = "To go on, run the same command with --resume: what is whole stays, the rest is brought.";
+
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
     static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
-    static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files of equal size and time stay as they are." };
+    static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others are written." };
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners by their names on this machine, where it has them." };
-    static readonly Option<int> ThreadsOption = new("--threads") { Description = "Threads; 0 for one a processor.", HelpName = "N" };
 
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsOption, SnapshotArgument.NameOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
     static int Run(Session session)
     {
+        var threads = ThreadsArgument.Get(session);
+        var (resume, overwrite) = (session.Parsed.GetValue(ResumeOption), session.Parsed.GetValue(OverwriteOption));
+        if (resume && overwrite)
+            throw new HoldfastException(ErrorCode.Usage, "--resume and --overwrite contradict each other.", "With --resume equal files stay and all others are replaced; with --overwrite every file is written anew.");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
         using (keys)
         {
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
-            var existing = session.Parsed.GetValue(OverwriteOption) ? ExistingFiles.Replace : session.Parsed.GetValue(ResumeOption) ? ExistingFiles.KeepEqual : ExistingFiles.Refuse;
-            using var target = FileTarget.Create(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!), new FileTargetOptions { Existing = existing, MapOwnersByName = session.Parsed.GetValue(ByNameOption) });
+            var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
+            using var target = FileTarget.Create(path, new FileTargetOptions
+            {
+                Existing = overwrite ? ExistingFiles.Replace : resume ? ExistingFiles.KeepEqual : ExistingFiles.Refuse,
+                MapOwnersByName = session.Parsed.GetValue(ByNameOption),
+                Forbidden = [.. vault.Keeper.Store.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
+            });
             var patterns = session.Parsed.GetValue(IncludeOption)!.Select(Pattern).ToList();
+            if (patterns.Count == 0 && !resume && !overwrite)
+                WarnIfTight(session, path, record);
             var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, path));
             var progress = new RestoreProgress();
             RestoreResult result;
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => string.Create(CultureInfo.InvariantCulture, $"{progress.Files:#,0} files, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}")))
             {
-                result = vault.Restore(record, keys, target, filter, progress, session.Parsed.GetValue(ThreadsOption), session.Stop);
+                result = Restore(() => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
-            Record(session, vault, record, result);
-            session.Json(w =>
-            {
-                w.WriteString("snapshot", record.Snapshot.ToString());
-                w.WriteNumber("entries", result.Entries);
-                w.WriteNumber("files", result.Files);
-                w.WriteNumber("bytes", result.Bytes);
-                w.WriteNumber("seconds", elapsed.TotalSeconds);
-                w.WriteStartArray("failed");
-                foreach (var path in result.Failed)
-                {
-                    w.WriteStartObject();
-                    w.WriteName("path", path);
-                    w.WriteEndObject();
-                }
-                w.WriteEndArray();
-                BackupCommand.WriteProblems(w, target.Problems);
-            });
-            session.Line($"Restored {Text.Count(result.Files, "file")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}; every piece matched its digest.");
-            foreach (var path in result.Failed)
-                session.Warn($"holdfast: not restored, no copy in the vault gives it whole: {Text.Name(path)}");
-            foreach (var problem in target.Problems)
-                session.Warn($"holdfast: {(problem.Path.Length > 0 ? Text.Name(problem.Path) + ": " : "")}{problem.Detail}");
-            if (result.Failed.Count > 0)
-                return session.Fail(ErrorCode.RestoreMismatch, $"{Text.Count(result.Failed.Count, "file")} could not be restored.", "Take them from another snapshot (holdfast find), and run `holdfast verify --full`.");
-            return target.Problems.Count > 0 ? (int)ErrorCode.Incomplete : 0;
+            var isLogged = result.IsWhole && patterns.Count == 0 && Record(session, vault, record, result);
+            return Report.Tell(session, record, result, target, elapsed, isLogged);
         }
+    }
+
+    /// <summary>What is cut short says how to go on.</summary>
+    static RestoreResult Restore(Func<RestoreResult> restore, RestoreProgress progress)
+    {
+        try
+        {
+            return restore();
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole; what was being written was taken back.", GoOn, e);
+        }
+        catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
+        {
+            throw new HoldfastException(e.Code, $"{e.Message} {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole.", $"{e.Guidance} {GoOn}", e);
+        }
+    }
+
+    /// <summary>No refusal: holes and further names of one file take no room, and nobody knows before how many there are.</summary>
+    static void WarnIfTight(Session session, string path, SnapshotRecord record)
+    {
+        var free = new DriveInfo(path).AvailableFreeSpace;
+        if (record.Object is { } snapshot && snapshot.LogicalBytes > (ulong)free)
+            session.Warn($"holdfast: the snapshot's files have {Text.Bytes(snapshot.LogicalBytes)}, the target's disk has {Text.Bytes(free)} free. Unless much of it is holes or hard links, it will not fit.");
     }
 
     static Excludes Pattern(string text) => new Excludes().AddLines([text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text]);
@@ -90,18 +104,133 @@ static class RestoreCommand
         return false;
     }
 
-    /// <summary>A restore is a fact of the log: it shows that the snapshot came back. Where the log cannot be written, the restore counts all the same.</summary>
-    static void Record(Session session, Vault vault, SnapshotRecord record, RestoreResult result)
+    /// <summary>A restore is a fact of the log: it says that the whole snapshot came back. Where the log cannot be written, the restore counts all the same.</summary>
+    static bool Record(Session session, Vault vault, SnapshotRecord record, RestoreResult result)
     {
-        if (result.Failed.Count > 0 || result.Matched > 0)
-            return;
         try
         {
-            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 0, (ulong)result.Bytes, (ulong)result.Files);
+            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 0, (ulong)(result.Bytes + result.Written.KeptBytes), (ulong)(result.Files + result.Written.Names + result.Written.Kept));
+            return true;
         }
         catch (HoldfastException e)
         {
             session.Note($"The restore could not be noted in the log: {e.Message}");
+            return false;
         }
+    }
+
+    /// <summary>What came back, what did not, and what to do about it.</summary>
+    static class Report
+    {
+        const int Shown = 20;
+
+        public static int Tell(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged)
+        {
+            var missed = result.Failed.Count + target.Problems.Sum(p => p.Entries);
+            var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole ? ErrorCode.None : ErrorCode.Incomplete;
+            WriteJson(session, record, result, target, elapsed, isLogged, missed, code);
+            var written = result.Written;
+            session.Line($"Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001))}/s; every piece matched its digest.");
+            if (written.Others + written.Names > 0)
+                session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}, {Text.Count(written.Names, "further name of hard-linked files", "further names of hard-linked files")}");
+            if (written.Kept > 0)
+                session.Line($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
+            if (isLogged)
+                session.Line("  logged             the log has a record that the whole snapshot came back");
+            Group(session, result.Failed.Count, "did not come back: no copy in the vault gives them whole", result.Failed.Select(p => (p, "")),
+                "`holdfast find NAME` shows the other snapshots that have them; `holdfast verify --full` shows what is damaged. Bring the packs it names from another copy of the vault, then run this again with --resume.");
+            foreach (var group in target.Problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
+            {
+                var (what, mend) = Describe(group.Key);
+                Group(session, group.Sum(p => p.Entries), what, group.Select(p => (p.Path, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}")), mend);
+            }
+            foreach (var refusal in target.Refusals)
+                session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
+            if (target.Refusals.Count > 0)
+                session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them");
+            if (code == ErrorCode.None)
+            {
+                session.Line("Next: let somebody who knows the data look at it, and start what uses it from there.");
+                return 0;
+            }
+            session.Warn(missed == 0 ? "holdfast: all contents came back; some attributes did not." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be; the log has no record of this restore.");
+            session.Warn($"  code: {code} ({(int)code})");
+            return (int)code;
+        }
+
+        static void Group(Session session, long count, string what, IEnumerable<(byte[] Path, string Detail)> entries, string mend)
+        {
+            if (count == 0)
+                return;
+            var list = entries.ToList();
+            session.Warn($"holdfast: {Text.Count(count, "entry", "entries")} {what}");
+            foreach (var (path, detail) in list.OrderBy(e => e.Path, Comparer<byte[]>.Create((l, r) => TreePath.Compare(l, r))).Take(Shown))
+                session.Warn($"    {Text.Name(path)}{(detail.Length > 0 ? $"  ({detail})" : "")}");
+            if (list.Count > Shown)
+                session.Warn($"    and {Text.Count(list.Count - Shown, "more", "more")}; --json lists them all");
+            session.Warn($"  what to do: {mend}");
+        }
+
+        static (string What, string Mend) Describe(TargetFault fault) => fault switch
+        {
+            TargetFault.NotPermitted => ("may not be written by this user", "run this again with --resume as a user who may (root), or after access was granted: setfacl -m u:USER:rwx FOLDER."),
+            TargetFault.InTheWay => ("could not be written: something else stands in their place, or took their folder away", "move it out of the way, then run this again with --resume."),
+            TargetFault.NotHeld => ("cannot be held by the target's file system as they are", "restore them into a folder on a file system like that of the source (--include PATH)."),
+            TargetFault.FirstNameMissing => ("are further names of files that did not come back", "they come back with those files."),
+            _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
+        };
+
+        static void WriteJson(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+        {
+            w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteNumber("entries", result.Entries);
+            w.WriteNumber("files", result.Files);
+            w.WriteNumber("bytes", result.Bytes);
+            w.WriteNumber("folders", result.Written.Folders);
+            w.WriteNumber("furtherNames", result.Written.Names);
+            w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
+            w.WriteNumber("keptFiles", result.Written.Kept);
+            w.WriteNumber("keptBytes", result.Written.KeptBytes);
+            w.WriteNumber("seconds", elapsed.TotalSeconds);
+            w.WriteBoolean("logged", isLogged);
+            w.WriteNumber("missed", missed);
+            w.WriteStartArray("failed");
+            foreach (var path in result.Failed)
+            {
+                w.WriteStartObject();
+                w.WriteName("path", path);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+            w.WriteStartArray("problems");
+            foreach (var problem in target.Problems)
+            {
+                w.WriteStartObject();
+                w.WriteString("kind", problem.Fault.ToString());
+                w.WriteName("path", problem.Path);
+                w.WriteString("detail", problem.Detail);
+                w.WriteNumber("entries", problem.Entries);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+            w.WriteStartArray("notSet");
+            foreach (var refusal in target.Refusals)
+            {
+                w.WriteStartObject();
+                w.WriteString("what", refusal.What);
+                w.WriteString("detail", refusal.Detail);
+                w.WriteNumber("entries", refusal.Entries);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+            if (code == ErrorCode.None)
+                return;
+            w.WriteStartObject("error");
+            w.WriteString("code", code.ToString());
+            w.WriteNumber("status", (int)code);
+            w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : "Some attributes were not set.");
+            w.WriteString("guidance", "`failed`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
+            w.WriteEndObject();
+        });
     }
 }

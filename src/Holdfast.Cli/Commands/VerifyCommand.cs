@@ -14,17 +14,17 @@ static class VerifyCommand
     static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key. Otherwise bytes are checked against names, without any key." };
     static readonly Option<double> SampleOption = new("--sample") { Description = "Only so many percent of the packs, those read longest ago first.", HelpName = "PERCENT", DefaultValueFactory = _ => 100 };
     static readonly Option<bool> RebuildOption = new("--rebuild-index") { Description = "Throw the chunk index away first; it is rebuilt from the packs." };
-    static readonly Option<int> ThreadsOption = new("--threads") { Description = "Threads; 0 for one a processor.", HelpName = "N" };
 
     public static Command Create() => Session.Command("verify", "Read what is stored and check it.", command =>
     {
-        foreach (var option in new Option[] { FullOption, SampleOption, RebuildOption, ThreadsOption })
+        foreach (var option in new Option[] { FullOption, SampleOption, RebuildOption, ThreadsArgument.Option })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
     static int Run(Session session)
     {
+        var threads = ThreadsArgument.Get(session);
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         folder.Remember(vault);
@@ -37,7 +37,7 @@ static class VerifyCommand
         var reads = vault.LastReads();
         using (var line = new ProgressLine(session, time => ProgressLine.Rate(progress.Bytes, progress.All, time)))
         {
-            result = vault.Verify(keys, Sample(session, vault, reads), progress, session.Parsed.GetValue(ThreadsOption), session.Stop);
+            result = vault.Verify(keys, Sample(session, vault, reads), progress, threads, session.Stop);
             elapsed = line.Elapsed;
         }
         var bad = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();

@@ -10,12 +10,14 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Restore;
 
 /// <summary>What a restore brought back.</summary>
-/// <param name="Entries">Entries of all kinds.</param>
-/// <param name="Files">Files whose content was written.</param>
-/// <param name="Bytes">Bytes of content written.</param>
+/// <param name="Entries">Entries of all kinds that were asked for.</param>
+/// <param name="Files">Files that stand in the target with their content, written by this run: not one that failed in any way.</param>
+/// <param name="Bytes">Bytes of their content, holes left out.</param>
+/// <param name="Written">Folders, links, and files that were there already.</param>
 /// <param name="Failed">Paths of files that no copy in the vault gives whole; for the user's eyes only.</param>
-/// <param name="Matched">Entries that were asked for; 0 where everything was.</param>
-public sealed record RestoreResult(long Entries, long Files, long Bytes, IReadOnlyList<byte[]> Failed, long Matched);
+/// <param name="Matched">Entries that matched a pattern; 0 where everything was asked for.</param>
+/// <param name="IsWhole">True where every entry stands in the target as the snapshot has it.</param>
+public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWritten Written, IReadOnlyList<byte[]> Failed, long Matched, bool IsWhole);
 
 /// <summary>How far a restore is; read from any thread while it runs.</summary>
 public sealed class RestoreProgress
@@ -58,10 +60,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         public int CompareTo(Item other) => Pack != other.Pack ? Pack.CompareTo(other.Pack) : Number != other.Number ? Number.CompareTo(other.Number) : Position.CompareTo(other.Position);
     }
 
-    sealed class OpenFile(int handle, Extent[]? extents, int chunks)
+    sealed class OpenFile(int handle, Extent[]? extents, int chunks, long bytes)
     {
         public int Handle => handle;
         public Extent[]? Extents => extents;
+        public long Bytes => bytes;
         public int Left = chunks;
         public IContentWriter? Writer;
         public bool Broken;
@@ -69,19 +72,27 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 
     public RestoreResult Run(TreeReader tree, PathFilter filter)
     {
-        foreach (var batch in tree.Rows())
+        try
         {
-            foreach (var (rows, row) in filter.Choose(batch))
+            foreach (var batch in tree.Rows())
             {
-                ct.ThrowIfCancellationRequested();
-                Plan(rows, row);
-                if (_items.Count >= Window)
-                    Execute();
+                foreach (var (rows, row) in filter.Choose(batch))
+                {
+                    ct.ThrowIfCancellationRequested();
+                    Plan(rows, row);
+                    if (_items.Count >= Window)
+                        Execute();
+                }
             }
+            Execute();
         }
-        Execute();
-        target.Finish();
-        return new RestoreResult(_entries, progress.Files, _written, [.. _failed], filter.Matched);
+        finally
+        {
+            foreach (var file in _files.Values)
+                file.Writer?.Dispose(); // cut short: nothing half-written stays
+        }
+        var written = target.Finish();
+        return new RestoreResult(_entries, progress.Files, _written, written, [.. _failed], filter.Matched, _failed.IsEmpty && target.Problems.Count == 0 && target.Refusals.Count == 0);
     }
 
     void Plan(EntryBatch rows, int row)
@@ -92,7 +103,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             return;
         if (rows.Chunks[row] is not null || rows.ChunkLists[row] is not null)
         {
-            var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row));
+            var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row), rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
             long position = 0;
             foreach (var chunk in rows.ChunksOf(row))
             {
@@ -108,7 +119,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         else if (rows.Size[row] == 0 || rows.Extents[row] is { Length: 0 })
         {
             if (rows.Size[row] > 0)
-                _files[handle] = new OpenFile(handle, rows.Extents[row], 0);
+                _files[handle] = new OpenFile(handle, rows.Extents[row], 0, 0);
             _empty.Add(handle);
         }
         else
@@ -170,14 +181,21 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 
     void MakeEmpty(int handle)
     {
-        if (_files.TryGetValue(handle, out var file))
+        if (!_files.TryGetValue(handle, out var file))
         {
-            using var writer = target.Open(file.Handle); // all hole
+            Stands(target.WriteWhole(handle, []), 0);
+            return;
         }
-        else
-        {
-            target.WriteWhole(handle, []);
-        }
+        using var writer = target.Open(file.Handle); // all hole
+        Stands(writer is not null && writer.Complete(), 0);
+    }
+
+    /// <summary>Counts a file where it stands in the target, and nowhere else.</summary>
+    void Stands(bool isThere, long bytes)
+    {
+        if (!isThere)
+            return;
+        Interlocked.Add(ref _written, bytes);
         progress.Finished();
     }
 
@@ -282,7 +300,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             if (!file.Broken)
                 _failed.Add(target.PathOf(file.Handle).ToArray());
             file.Broken = true;
-            file.Writer?.Abandon();
+            file.Writer?.Dispose();
             file.Left--;
         }
     }
@@ -290,11 +308,9 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     void Write(Item item, ReadOnlySpan<byte> chunk)
     {
         progress.Wrote(chunk.Length);
-        Interlocked.Add(ref _written, chunk.Length);
         if (!item.IsPart)
         {
-            target.WriteWhole(item.Handle, chunk);
-            progress.Finished();
+            Stands(target.WriteWhole(item.Handle, chunk), chunk.Length);
             return;
         }
         var file = _files[item.Handle];
@@ -303,6 +319,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             if (file.Broken)
                 return;
             file.Writer ??= target.Open(file.Handle);
+            if (file.Writer is null)
+            {
+                file.Broken = true; // the target says why
+                return;
+            }
         }
         if (file.Extents is null)
         {
@@ -323,8 +344,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         {
             if (--file.Left > 0 || file.Broken)
                 return;
-            file.Writer.Dispose();
-            progress.Finished();
         }
+        Stands(file.Writer.Complete(), file.Bytes);
     }
 }

@@ -4,38 +4,83 @@ namespace Holdfast.Core.Snapshots;
 /// <remarks>Order of calls: <see cref="Add"/> for every row in tree order (a folder comes before what it holds) from one thread; from then on, for
 /// each handle, once and from any thread, <see cref="WriteWhole"/> or <see cref="Open"/>; <see cref="Finish"/> once at the end. Making files is
 /// what a restore spends its time on, so a file is made by the thread that brings its content, not by <see cref="Add"/>.
+/// A file gets its name when it is whole: what is cut short leaves nothing half-written under a name of the snapshot.
 /// Hard links: rows with one (device, inode) and a link count over 1 form a group; the first row gets the content.</remarks>
 public interface ITreeWriter : IDisposable
 {
     /// <summary>Makes folders; notes everything else. Returns a handle number for a file that waits for content (an empty file too),
-    /// -1 otherwise (no content, a further name of a hard link, or a file that policy leaves as it is).</summary>
-    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>, <c>TargetNotEmpty</c>, <c>DiskFull</c>.</exception>
+    /// -1 otherwise (no content, a further name of a hard link, a file that policy leaves as it is, or one that nothing can be made of here).</summary>
+    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>, <c>DiskFull</c>, <c>ReadOnlyMedia</c>, <c>StoreUnavailable</c>.</exception>
     int Add(EntryBatch batch, int row);
 
     /// <summary>The path a handle stands for.</summary>
     ReadOnlySpan<byte> PathOf(int handle);
 
-    /// <summary>Makes a file, writes all of its content, sets its attributes and closes it.</summary>
-    void WriteWhole(int handle, ReadOnlySpan<byte> content);
+    /// <summary>Makes a file, writes all of its content, sets its attributes and gives it its name. False where it does not stand there as the snapshot has it;
+    /// then <see cref="Problems"/> says why.</summary>
+    /// <exception cref="HoldfastException">Nothing more can be written: <c>DiskFull</c>, <c>ReadOnlyMedia</c>, <c>StoreUnavailable</c>, <c>TargetUnsafe</c>.</exception>
+    bool WriteWhole(int handle, ReadOnlySpan<byte> content);
 
-    /// <summary>Makes a file at its full length, holes as in its extents, for several threads to fill. Disposing the writer sets its attributes and closes it.</summary>
-    IContentWriter Open(int handle);
+    /// <summary>Makes a file at its full length, holes as in its extents, for several threads to fill. Null where it cannot be made; then <see cref="Problems"/> says why.</summary>
+    IContentWriter? Open(int handle);
 
     /// <summary>Makes symlinks, further names of hard links and special files, then sets folders' attributes, deepest first.</summary>
-    void Finish();
+    TreeWritten Finish();
 
-    /// <summary>What could not be set or written; paths are for the user's eyes only.</summary>
-    IReadOnlyCollection<SourceProblem> Problems { get; }
+    /// <summary>Entries that do not stand in the target as the snapshot has them; paths are for the user's eyes only.</summary>
+    IReadOnlyCollection<TargetProblem> Problems { get; }
+
+    /// <summary>Attributes that this user or this file system may not have, each kind once. What they belong to is there all the same.</summary>
+    IReadOnlyCollection<AttributeRefusal> Refusals { get; }
 
     /// <summary>Names for the ids in the rows; a target may map owners by name.</summary>
     void SetOwnerNames(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups);
 }
 
+/// <summary>A file that is being written. Disposing it takes back what was written, unless it is complete; safe while other threads write.</summary>
 public interface IContentWriter : IDisposable
 {
     /// <summary>Writes at <paramref name="offset"/> (bytes of the file). Safe from many threads for ranges that do not overlap.</summary>
     void Write(ReadOnlySpan<byte> data, long offset);
 
-    /// <summary>Takes back what was written: the file's content could not be read whole. Disposing it then does nothing more.</summary>
-    void Abandon();
+    /// <summary>All is written: sets the file's attributes and gives it its name. False where it does not stand there as the snapshot has it.</summary>
+    bool Complete();
 }
+
+/// <summary>What a target made besides the content of files.</summary>
+/// <param name="Folders">Folders below the root, made or found there.</param>
+/// <param name="Names">Further names of hard-linked files.</param>
+/// <param name="Others">Symlinks and special files.</param>
+/// <param name="Kept">Files that stood there already, equal byte for byte, and stayed.</param>
+/// <param name="KeptBytes">Their sizes.</param>
+public sealed record TreeWritten(long Folders, long Names, long Others, long Kept, long KeptBytes);
+
+/// <summary>Why an entry does not stand in the target as the snapshot has it.</summary>
+public enum TargetFault
+{
+    /// <summary>The system refuses this user.</summary>
+    NotPermitted = 1,
+
+    /// <summary>Something else stands in its place.</summary>
+    InTheWay = 2,
+
+    /// <summary>The target's file system cannot hold it: its name, its size, its kind or its attributes.</summary>
+    NotHeld = 3,
+
+    /// <summary>A further name of a file that did not come back.</summary>
+    FirstNameMissing = 4,
+
+    /// <summary>The system failed in another way.</summary>
+    Failed = 5,
+}
+
+/// <param name="Fault">What went wrong.</param>
+/// <param name="Path">Path within the snapshot; of a folder into which nothing can be written, once for all that lies in it.</param>
+/// <param name="Detail">The system's own word for it, without names.</param>
+/// <param name="Entries">How many entries it costs.</param>
+public sealed record TargetProblem(TargetFault Fault, byte[] Path, string Detail, long Entries);
+
+/// <param name="What">"owners", "permissions", "extended attributes", "times".</param>
+/// <param name="Detail">The system's own word for it.</param>
+/// <param name="Entries">Of how many entries.</param>
+public sealed record AttributeRefusal(string What, string Detail, long Entries);

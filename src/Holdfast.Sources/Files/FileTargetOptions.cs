@@ -6,7 +6,7 @@ public enum ExistingFiles
     /// <summary>The target must be empty or absent.</summary>
     Refuse = 0,
 
-    /// <summary>Files of equal size and modification time stay as they are, others are replaced: goes on with an interrupted restore.</summary>
+    /// <summary>Files of equal size, modification time and content stay, others are replaced: goes on with an interrupted restore.</summary>
     KeepEqual = 1,
 
     /// <summary>Every file of the snapshot is written anew; files that the snapshot does not have stay.</summary>
@@ -17,6 +17,9 @@ public enum ExistingFiles
 public sealed record FileTargetOptions
 {
     public ExistingFiles Existing { get; init; }
+
+    /// <summary>Folders in which nothing may be restored: the vault's own, and that of the keys.</summary>
+    public IReadOnlyList<string> Forbidden { get; init; } = [];
 
     /// <summary>Owners by their names on this machine, where it has them, instead of by number.</summary>
     public bool MapOwnersByName { get; init; }

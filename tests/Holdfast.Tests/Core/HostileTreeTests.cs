@@ -119,7 +119,7 @@ public sealed class HostileTreeTests
         rows.ListedChunks[row] = declared;
     }
 
-    static (RestoreResult Result, IReadOnlyCollection<SourceProblem> Problems) Restore(TestVault test, Id16 snapshot, string target, ExistingFiles existing = ExistingFiles.Refuse)
+    static (RestoreResult Result, IReadOnlyCollection<TargetProblem> Problems) Restore(TestVault test, Id16 snapshot, string target, ExistingFiles existing = ExistingFiles.Refuse)
     {
         using var vault = test.Open();
         using var keys = vault.Unlock(test.Seed);

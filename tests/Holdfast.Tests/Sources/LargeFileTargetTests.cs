@@ -38,7 +38,7 @@ public class LargeFileTargetTests
         rows.Mode[row] = 0x1C0;
         rows.LinkCount[row] = 1;
         rows.Size[row] = Size;
-        return row == 0 ? null! : target.Open(target.Add(rows, row));
+        return row == 0 ? null! : target.Open(target.Add(rows, row))!;
     }
 
     [Theory]
@@ -67,7 +67,7 @@ public class LargeFileTargetTests
                     writers[writer].Write(content.AsSpan(start, length), start);
             });
             foreach (var writer in writers)
-                writer.Dispose();
+                Assert.True(writer.Complete());
             target.Finish();
         }
         Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder["t/a"])), "the first file differs");
@@ -93,12 +93,12 @@ public class LargeFileTargetTests
                     () => pieces.ForEach(p => bad.Write(Enumerable.Repeat((byte)0xEE, Math.Min(p.Length, 50_000)).ToArray(), p.Start)),
                     () =>
                     {
-                        bad.Abandon();
+                        bad.Dispose();
                         good = Open(target, $"{round:00}good", 2 * round, rows); // may well get the number of the file that was closed
                         pieces.ForEach(p => good.Write(content.AsSpan(p.Start, p.Length), p.Start));
                     });
-                bad.Dispose();
-                good!.Dispose();
+                Assert.False(bad.Complete());
+                Assert.True(good!.Complete());
                 Assert.False(File.Exists(folder[$"t/{round:00}bad"]));
                 Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder[$"t/{round:00}good"])), "the sound file differs");
                 File.Delete(folder[$"t/{round:00}good"]);

@@ -50,7 +50,7 @@ sealed unsafe class FolderHandle(int root) : IDisposable
             }
             var next = Step(at, piece);
             if (at != root)
-                _ = Native.Close(at);
+                CloseQuietly(at);
             if (next < 0 || piece.Length == path.Length)
                 return next;
             at = next;
@@ -85,12 +85,20 @@ sealed unsafe class FolderHandle(int root) : IDisposable
             Terminate(end < 0 ? piece : piece[..end], name);
             var next = Native.OpenAt(at, name, flags, 0);
             if (at != folder)
-                _ = Native.Close(at);
+                CloseQuietly(at);
             if (next < 0 || end < 0)
                 return next;
             at = next;
             piece = piece[(end + 1)..];
         }
+    }
+
+    /// <summary>Leaves the error of the call before as it is.</summary>
+    static void CloseQuietly(int handle)
+    {
+        var error = Native.Error;
+        _ = Native.Close(handle);
+        System.Runtime.InteropServices.Marshal.SetLastPInvokeError(error);
     }
 
     /// <summary>Copies a name and ends it with NUL, as the system wants it.</summary>

@@ -55,13 +55,15 @@ static unsafe partial class Native
     public static readonly int NoFollow = Arm ? 0x8000 : 0x20000;
 
     public const int AtEmptyPath = 0x1000, AtNoFollow = 0x100, AtNoAutomount = 0x800, AtCurrent = -100;
+    public const int WriteAccess = 2, ExecuteAccess = 1, AtEffective = 0x200;
+    public const uint NoReplace = 1;
     public const uint BasicStats = 0x7FF;
     public const ulong BeneathNoLinks = 0x08 | 0x04; // RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
     public const int SeekData = 3, SeekHole = 4;
     public const int Sequential = 2; // POSIX_FADV_SEQUENTIAL
 
     public const int EPerm = 1, ENoEnt = 2, EIntr = 4, EIo = 5, ENxio = 6, EAcces = 13, EExist = 17, EXDev = 18, ENotDir = 20, EIsDir = 21, EInval = 22,
-        ENoSpc = 28, ERofs = 30, ERange = 34, ENameTooLong = 36, ENoSys = 38, ENotEmpty = 39, ELoop = 40, ENoData = 61, EOpNotSupp = 95, EStale = 116, EDQuot = 122;
+        EFBig = 27, ENoSpc = 28, ERofs = 30, EMLink = 31, ERange = 34, ENameTooLong = 36, ENoSys = 38, ENotEmpty = 39, ELoop = 40, ENoData = 61, EOverflow = 75, EIlSeq = 84, EOpNotSupp = 95, EStale = 116, EDQuot = 122;
 
     public static int Error => Marshal.GetLastPInvokeError();
 
@@ -136,6 +138,12 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "renameat", SetLastError = true)]
     public static partial int Rename(int fromFolder, byte* from, int toFolder, byte* to);
+
+    [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true)]
+    public static partial int RenameNew(int fromFolder, byte* from, int toFolder, byte* to, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "faccessat", SetLastError = true)]
+    public static partial int Access(int folder, byte* path, int mode, int flags);
 
     [LibraryImport("libc", EntryPoint = "unlinkat", SetLastError = true)]
     public static partial int Unlink(int folder, byte* path, int flags);

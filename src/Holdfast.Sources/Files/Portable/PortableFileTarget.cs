@@ -11,11 +11,17 @@ namespace Holdfast.Sources.Files.Portable;
 sealed class PortableFileTarget(string target, FileTargetOptions options) : ITreeWriter
 {
     readonly string _root = Path.GetFullPath(target);
-    readonly ConcurrentQueue<SourceProblem> _problems = new();
+    readonly ConcurrentQueue<TargetProblem> _problems = new();
     readonly List<(string Path, byte[] Name, uint Mode, long Size, DateTime Time, byte[]? Link, bool IsFolder)> _noted = [];
     byte[]? _last;
+    long _kept;
+    long _keptBytes;
+    readonly bool _replace = options.Existing != ExistingFiles.Refuse;
 
-    public IReadOnlyCollection<SourceProblem> Problems => _problems;
+    public IReadOnlyCollection<TargetProblem> Problems => _problems;
+
+    /// <summary>Owners, permissions and extended attributes are not written here at all (docs/manual/support.md).</summary>
+    public IReadOnlyCollection<AttributeRefusal> Refusals => [];
 
     public void SetOwnerNames(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups)
     {
@@ -32,14 +38,14 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         var path = Path.GetFullPath(Path.Combine(_root, text.Replace('/', Path.DirectorySeparatorChar)));
         if (path != _root && !path.StartsWith(_root + Path.DirectorySeparatorChar, StringComparison.Ordinal) || text.Split('/').Any(n => n.IndexOfAny(Path.GetInvalidFileNameChars()) >= 0 && n.Length > 0))
         {
-            _problems.Enqueue(new SourceProblem(ProblemKind.PathTooLong, _last, "not a name on this system"));
+            _problems.Enqueue(new TargetProblem(TargetFault.NotHeld, _last, "not a name on this system", 1));
             return -1;
         }
         var time = DateTime.UnixEpoch.AddTicks(batch.MtimeSeconds[row] * TimeSpan.TicksPerSecond + batch.MtimeNanoseconds[row] / 100);
         var kind = batch.Kind[row];
         if (kind is not (EntryKind.File or EntryKind.Directory or EntryKind.Symlink))
         {
-            _problems.Enqueue(new SourceProblem(ProblemKind.Skipped, _last, "special file"));
+            _problems.Enqueue(new TargetProblem(TargetFault.NotHeld, _last, "special file", 1));
             return -1;
         }
         _noted.Add((path, _last, batch.Mode[row], batch.Size[row], time, batch.LinkTarget[row], kind == EntryKind.Directory));
@@ -47,8 +53,11 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
             return -1;
-        return options.Existing == ExistingFiles.KeepEqual && new FileInfo(path) is { Exists: true } there && there.Length == batch.Size[row] && there.LastWriteTimeUtc == time && Matches(path, batch, row)
-            ? -1 : _noted.Count - 1;
+        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || there.LastWriteTimeUtc != time || !Matches(path, batch, row))
+            return _noted.Count - 1;
+        _kept++;
+        _keptBytes += batch.Size[row];
+        return -1;
     }
 
     static bool Matches(string path, EntryBatch batch, int row)
@@ -59,40 +68,73 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
 
     public ReadOnlySpan<byte> PathOf(int handle) => _noted[handle].Name;
 
-    public void WriteWhole(int handle, ReadOnlySpan<byte> content)
+    public bool WriteWhole(int handle, ReadOnlySpan<byte> content)
     {
         using var writer = Open(handle);
-        writer.Write(content, 0);
+        writer?.Write(content, 0);
+        return writer is not null && writer.Complete();
     }
 
-    public IContentWriter Open(int handle)
+    public IContentWriter? Open(int handle)
     {
         var entry = _noted[handle];
-#pragma warning disable RS0030 // a restored file, in the target the user named
-        var mode = options.Existing == ExistingFiles.Refuse ? FileMode.CreateNew : FileMode.Create;
-#pragma warning restore RS0030
-        var file = File.OpenHandle(entry.Path, mode, FileAccess.Write);
-#pragma warning disable RS0030 // a restored file, in the target the user named
-        RandomAccess.SetLength(file, entry.Size);
-#pragma warning restore RS0030
-        return new Writer(file, entry.Path, entry.Time, (entry.Mode & 0x80) == 0);
-    }
-
-    public void Finish()
-    {
-        foreach (var entry in _noted.Where(e => e.Link is not null))
+        var apart = Path.Combine(Path.GetDirectoryName(entry.Path)!, $".holdfast-restoring-{Guid.NewGuid():n}");
+        return Tried(entry.Name, () =>
         {
+            var file = File.OpenHandle(apart, FileMode.CreateNew, FileAccess.Write);
             try
             {
-                File.CreateSymbolicLink(entry.Path, Encoding.UTF8.GetString(entry.Link!));
+#pragma warning disable RS0030 // a restored file, in the target the user named
+                RandomAccess.SetLength(file, entry.Size);
+#pragma warning restore RS0030
+                return new Writer(this, file, apart, handle);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch
             {
-                _problems.Enqueue(new SourceProblem(ProblemKind.PermissionDenied, entry.Name, "symlink"));
+                file.Dispose();
+                Discard(apart);
+                throw;
             }
+        });
+    }
+
+    /// <summary>Null where it fails for this entry alone.</summary>
+    T? Tried<T>(byte[] name, Func<T> action) where T : class
+    {
+        try
+        {
+            return action();
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            if (Core.Storage.DiskFault.Of(e).Code is ErrorCode.DiskFull)
+            {
+                throw new HoldfastException(ErrorCode.DiskFull, "The target's disk is full: the restore is not complete.",
+                    "Free space, or restore into a folder on another disk; with --resume it goes on where it stopped.", e);
+            }
+            _problems.Enqueue(new TargetProblem(e is UnauthorizedAccessException ? TargetFault.NotPermitted : TargetFault.Failed, name, e is UnauthorizedAccessException ? "access denied" : "the system failed", 1));
+            return null;
+        }
+    }
+
+    static void Discard(string path)
+    {
+#pragma warning disable RS0030 // a restored file, in the target the user named
+        File.Delete(path);
+#pragma warning restore RS0030
+    }
+
+    public TreeWritten Finish()
+    {
+        long folders = 0, links = 0;
+        foreach (var entry in _noted.Where(e => e.Link is not null))
+            links += Tried(entry.Name, () => File.CreateSymbolicLink(entry.Path, Encoding.UTF8.GetString(entry.Link!))) is null ? 0 : 1;
         foreach (var entry in Enumerable.Reverse(_noted).Where(e => e.IsFolder))
+        {
             Directory.SetLastWriteTimeUtc(entry.Path, entry.Time);
+            folders += entry.Name.Length > 0 ? 1 : 0;
+        }
+        return new TreeWritten(folders, 0, links, _kept, _keptBytes);
     }
 
     public void Dispose()
@@ -100,29 +142,56 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         // Nothing is held open between calls.
     }
 
-    sealed class Writer(SafeFileHandle file, string path, DateTime time, bool readOnly) : IContentWriter
+    sealed class Writer(PortableFileTarget target, SafeFileHandle file, string apart, int handle) : IContentWriter
     {
-        public void Write(ReadOnlySpan<byte> data, long offset) => RandomAccess.Write(file, data, offset);
+        bool _ended;
 
-        bool _abandoned;
-
-        public void Abandon()
+        public void Write(ReadOnlySpan<byte> data, long offset)
         {
-            _abandoned = true;
-            file.Dispose();
+            try
+            {
+                RandomAccess.Write(file, data, offset);
+            }
+            catch (ObjectDisposedException)
+            {
+                // Taken back meanwhile by another thread.
+            }
+            catch (IOException e)
+            {
+                var fault = Core.Storage.DiskFault.Of(e);
+                throw new HoldfastException(fault.Code, "A file of the target cannot be written: the restore is not complete.", "Look at the target's disk, then go on with --resume.", e);
+            }
+        }
+
+        public bool Complete()
+        {
+            if (_ended)
+                return false;
+            var entry = target._noted[handle];
+            var done = target.Tried(entry.Name, () =>
+            {
+                file.Dispose();
+                File.SetLastWriteTimeUtc(apart, entry.Time);
+                if ((entry.Mode & 0x80) == 0)
+                    File.SetAttributes(apart, FileAttributes.ReadOnly);
 #pragma warning disable RS0030 // a restored file, in the target the user named
-            File.Delete(path);
+                File.Move(apart, entry.Path, target._replace);
 #pragma warning restore RS0030
+                return entry.Path;
+            });
+            if (done is null)
+                return false; // disposing takes it back
+            _ended = true;
+            return true;
         }
 
         public void Dispose()
         {
-            if (_abandoned)
+            if (_ended)
                 return;
+            _ended = true;
             file.Dispose();
-            File.SetLastWriteTimeUtc(path, time);
-            if (readOnly)
-                File.SetAttributes(path, FileAttributes.ReadOnly);
+            Discard(apart);
         }
     }
 }

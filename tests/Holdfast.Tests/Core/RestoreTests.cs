@@ -1,0 +1,214 @@
+using System.Globalization;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What a restore says came back is what stands in the target.</summary>
+public sealed class RestoreTests
+{
+    static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    static RestoreResult Restore(TestVault test, ITreeWriter target, CancellationToken? ct = null)
+    {
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        return vault.Restore(vault.Find("latest"), keys, target, new PathFilter(null), new RestoreProgress(), 2, ct ?? Ct);
+    }
+
+    static ITreeWriter Target(TestVault test, ExistingFiles existing = ExistingFiles.Refuse) => FileTarget.Create(test["r"], new FileTargetOptions { Existing = existing });
+
+    static List<string> Leftovers(TestVault test) => [.. Directory.EnumerateFileSystemEntries(test["r"], ".holdfast-*", SearchOption.AllDirectories)];
+
+    [Fact]
+    public void What_stands_in_the_target_is_counted_and_nothing_else()
+    {
+        using var test = new TestVault();
+        test.Write("empty", "");
+        test.Write("small", "12345");
+        test.Write("large", TestVault.Noise(1, 9_000_000));
+        test.Write("d/other", "123");
+        test.BackUp();
+        foreach (var name in new[] { "empty", "small", "large" })
+            Directory.CreateDirectory(test[$"r/{name}/in the way"]);
+        using var target = Target(test, ExistingFiles.Replace);
+        var result = Restore(test, target);
+        Assert.Equal((1, 3, 1), (result.Files, result.Bytes, result.Written.Folders));
+        Assert.False(result.IsWhole);
+        Assert.Empty(result.Failed);
+        Assert.Equal(["empty", "large", "small"], target.Problems.Select(p => Encoding.UTF8.GetString(p.Path)).Order(StringComparer.Ordinal));
+        Assert.All(target.Problems, p => Assert.Equal((TargetFault.InTheWay, 1), (p.Fault, p.Entries)));
+        Assert.Empty(Leftovers(test));
+    }
+
+    [Fact]
+    public void A_whole_restore_says_so_and_counts_what_there_is()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        File.CreateSymbolicLink(Path.Combine(test.Source, "link"), "empty");
+        test.BackUp();
+        using (var target = Target(test))
+        {
+            var result = Restore(test, target);
+            Assert.True(result.IsWhole);
+            Assert.Equal((44, 3, 1, 0), (result.Files, result.Written.Folders, result.Written.Others, result.Written.Kept));
+            Assert.Equal(Directory.EnumerateFiles(test.Source, "*", SearchOption.AllDirectories).Where(f => new FileInfo(f).LinkTarget is null).Sum(f => new FileInfo(f).Length), result.Bytes);
+        }
+        using var again = Target(test, ExistingFiles.KeepEqual);
+        var kept = Restore(test, again);
+        Assert.Equal((0, 44), (kept.Files, kept.Written.Kept));
+        Assert.True(kept.IsWhole);
+    }
+
+    /// <summary>A target whose disk gives up at the n-th write.</summary>
+    sealed class GivesUp(ITreeWriter target, int at, Action giveUp) : ITreeWriter
+    {
+        int _writes;
+
+        void Count()
+        {
+            if (Interlocked.Increment(ref _writes) == at)
+                giveUp();
+        }
+
+        public int Add(EntryBatch batch, int row) => target.Add(batch, row);
+        public ReadOnlySpan<byte> PathOf(int handle) => target.PathOf(handle);
+        public IReadOnlyCollection<TargetProblem> Problems => target.Problems;
+        public IReadOnlyCollection<AttributeRefusal> Refusals => target.Refusals;
+        public TreeWritten Finish() => target.Finish();
+        public void SetOwnerNames(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups) => target.SetOwnerNames(users, groups);
+        public void Dispose() => target.Dispose();
+
+        public bool WriteWhole(int handle, ReadOnlySpan<byte> content)
+        {
+            Count();
+            return target.WriteWhole(handle, content);
+        }
+
+        public IContentWriter? Open(int handle) => target.Open(handle) is { } writer ? new Writer(this, writer) : null;
+
+        sealed class Writer(GivesUp target, IContentWriter writer) : IContentWriter
+        {
+            public bool Complete() => writer.Complete();
+            public void Dispose() => writer.Dispose();
+
+            public void Write(ReadOnlySpan<byte> data, long offset)
+            {
+                writer.Write(data, offset);
+                target.Count();
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Cut_short_nothing_half_written_stays_and_resume_brings_the_rest(bool byThePerson)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.Write("larger.bin", TestVault.Noise(9, 30_000_000));
+        using (var file = File.OpenHandle(Path.Combine(test.Source, "sparse"), FileMode.CreateNew, FileAccess.Write))
+            RandomAccess.Write(file, TestVault.Noise(4, 2_000_000), 20_000_000);
+        test.BackUp();
+        foreach (var at in new[] { 1, 2, 7, 20, 45, 60 })
+        {
+            using var stop = new CancellationTokenSource();
+            using (var target = new GivesUp(Target(test, Directory.Exists(test["r"]) ? ExistingFiles.KeepEqual : ExistingFiles.Refuse), at,
+                byThePerson ? stop.Cancel : () => throw new HoldfastException(ErrorCode.DiskFull, "full", "more")))
+            {
+                var fault = Record.Exception(() => Restore(test, target, stop.Token));
+                Assert.True(fault is OperationCanceledException or HoldfastException { Code: ErrorCode.DiskFull } or null, fault?.ToString());
+            }
+            Assert.Empty(Leftovers(test));
+            foreach (var file in Directory.EnumerateFiles(test["r"], "*", SearchOption.AllDirectories))
+                Assert.True(File.ReadAllBytes(file).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(test.Source, Path.GetRelativePath(test["r"], file)))), string.Create(CultureInfo.InvariantCulture, $"half-written at {at}"));
+        }
+        using (var target = Target(test, ExistingFiles.KeepEqual))
+            Assert.True(Restore(test, target).IsWhole);
+        TestVault.AssertSame(test.Source, test["r"]);
+    }
+
+    [Fact]
+    public void What_a_killed_run_left_over_goes_at_the_next_and_nothing_else_does()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var target = Target(test))
+            Restore(test, target);
+        const string left = ".holdfast-restoring-0123456789abcdef00000000001a";
+        string[] mine = [".holdfast-restoring-notes", $"{left}b", "a/.holdfast-restoring-0123456789ABCDEF00000000001a"];
+        foreach (var name in mine.Append(left).Append($"a/b/{left}"))
+            File.WriteAllText(Path.Combine(test["r"], name), "x");
+        using (var target = Target(test, ExistingFiles.KeepEqual))
+            Assert.True(Restore(test, target).IsWhole);
+        Assert.Equal(mine.Order(StringComparer.Ordinal), Leftovers(test).Select(f => Path.GetRelativePath(test["r"], f)).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void A_target_that_cannot_be_is_refused_before_anything_is_made()
+    {
+        using var test = new TestVault();
+        Directory.CreateDirectory(test["more"]);
+        Directory.CreateSymbolicLink(test["way"], test.Folder);
+        File.WriteAllText(test["file"], "mine");
+        File.CreateSymbolicLink(test["dangling"], test["nowhere"]);
+        var options = new FileTargetOptions { Existing = ExistingFiles.KeepEqual, Forbidden = [test.Folder, test["more"]] };
+        foreach (var (name, code) in new[]
+        {
+            ("vault", ErrorCode.TargetUnsafe), ("vault/packs/r", ErrorCode.TargetUnsafe), ("more/r", ErrorCode.TargetUnsafe), ("way/r", ErrorCode.TargetUnsafe), ("more/../vault/r", ErrorCode.TargetUnsafe),
+            ("no/such/r", ErrorCode.TargetMissing), ("file", ErrorCode.TargetNotEmpty), ("dangling", ErrorCode.TargetNotEmpty), ("file/r", ErrorCode.TargetMissing),
+        })
+        {
+            Assert.Equal((name, code), (name, Assert.Throws<HoldfastException>(() => FileTarget.Create(test[name], options)).Code));
+        }
+        Assert.False(Directory.Exists(test["vault/r"]) || Directory.Exists(test["no"]) || Directory.Exists(test["more/r"]));
+        FileTarget.Create(test["vault-beside"], options).Dispose(); // a name that begins alike is another folder
+    }
+
+    static EntryBatch Rows(params (string Path, EntryKind Kind)[] entries)
+    {
+        var rows = new EntryBatch();
+        foreach (var (path, kind) in entries)
+        {
+            var row = rows.Add(Encoding.UTF8.GetBytes(path));
+            (rows.Kind[row], rows.Mode[row], rows.LinkCount[row]) = (kind, 0x1C0, 1);
+        }
+        return rows;
+    }
+
+    [Fact]
+    public void A_folder_that_the_file_system_cannot_hold_costs_what_lies_in_it()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "names longer than this file system's");
+        using var test = new TestVault();
+        var name = new string('n', 300);
+        var rows = Rows(("", EntryKind.Directory), ("a", EntryKind.File), (name, EntryKind.Directory), ($"{name}/b", EntryKind.File), ($"{name}/d", EntryKind.Directory), ($"{name}/d/c", EntryKind.File), ("z", EntryKind.File));
+        using var target = Target(test);
+        var handles = Enumerable.Range(0, rows.Count).Select(row => target.Add(rows, row)).ToList();
+        Assert.Equal([false, true, false, false, false, false, true], handles.Select(h => h >= 0));
+        Assert.All(handles.Where(h => h >= 0), h => Assert.True(target.WriteWhole(h, [])));
+        Assert.Equal(0, target.Finish().Folders);
+        var problem = Assert.Single(target.Problems);
+        Assert.Equal((TargetFault.NotHeld, 4), (problem.Fault, problem.Entries));
+    }
+
+    [Fact]
+    public void Nothing_that_came_into_an_empty_target_meanwhile_is_replaced()
+    {
+        using var test = new TestVault();
+        var rows = Rows(("", EntryKind.Directory), ("a", EntryKind.File));
+        using var target = Target(test);
+        target.Add(rows, 0);
+        var handle = target.Add(rows, 1);
+        File.WriteAllText(test["r/a"], "mine");
+        Assert.False(target.WriteWhole(handle, "theirs"u8));
+        Assert.Equal("mine", File.ReadAllText(test["r/a"]));
+        Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
+    }
+}
