@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
@@ -17,7 +17,7 @@ sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet 
     public ChunkIndex Index => index;
     public PackSession Session => session;
     public DomainKeys Domain => session.Put.Domain;
-    public Chunking.Cutter Cutter { get; } = new(session.Put.Domain.Cutter.Span);
+    public Cutter Cutter { get; } = new(session.Put.Domain.Cutter.Span);
 
     /// <summary>True for the one caller that must store the chunk. A chunk that lies in the vault marks its pack as used.</summary>
     public bool MustStore(Hash32 id, PackUse use)
@@ -65,6 +65,8 @@ sealed class PackUse
 /// <summary>What one thread needs to turn bytes into stored chunks: a pack writer per class, its statistics, its buffers.</summary>
 sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDisposable
 {
+    readonly ChunkNamer _namer = new(sink.Domain, keyClass);
+
     public ChunkSink Sink => sink;
     public PackWriter Packs { get; } = new(sink.Session, keyClass, level);
     public PackUse Use { get; } = new();
@@ -77,10 +79,7 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     /// <summary>Names a chunk, stores it where it is not known yet, and returns its digest and id.</summary>
     public Hash32 Store(ReadOnlySpan<byte> chunk, Snapshots.ContentKind kind, out UInt128 id)
     {
-        Span<byte> hash = stackalloc byte[Hash32.Size];
-        SHA256.HashData(chunk, hash);
-        var digest = new Hash32(hash);
-        var whole = sink.Domain.ChunkId(keyClass, digest);
+        var (digest, whole) = _namer.Name(chunk);
         id = whole.Prefix;
         if (sink.MustStore(whole, Use))
         {
@@ -95,10 +94,7 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     public Hash32 StoreFree(int length, Snapshots.ContentKind kind, out UInt128 id)
     {
         var chunk = Packs.Free()[..length];
-        Span<byte> hash = stackalloc byte[Hash32.Size];
-        SHA256.HashData(chunk, hash);
-        var digest = new Hash32(hash);
-        var whole = sink.Domain.ChunkId(keyClass, digest);
+        var (digest, whole) = _namer.Name(chunk);
         id = whole.Prefix;
         if (sink.MustStore(whole, Use))
         {
@@ -109,5 +105,9 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
         return digest;
     }
 
-    public void Dispose() => Packs.Dispose();
+    public void Dispose()
+    {
+        Packs.Dispose();
+        _namer.Dispose();
+    }
 }

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Holdfast.Core.Chunking;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Backup;
@@ -59,6 +58,9 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
 {
     const int Tries = 3;
 
+    /// <summary>A file up to this many bytes is read straight into the frame that it shares.</summary>
+    const int SmallLimit = 512 << 10;
+
     byte[]? _segment;
 
     public ChunkWorker Chunks { get; } = new(archiver.Sink, KeyClass.Content, level);
@@ -83,7 +85,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         {
             if (archiver.Stopped)
                 return;
-            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] > Cutter.WholeLimit || !ReadSmall(ticket, row))
+            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] > SmallLimit || !ReadSmall(ticket, row))
                 new LargeFile(archiver, ticket, row).Work(this);
         }
     }
@@ -102,10 +104,11 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         for (var attempt = 1; ; attempt++)
         {
             var size = batch.Size[row];
-            if (size > Cutter.WholeLimit)
+            if (size > SmallLimit)
                 return false;
-            var free = Chunks.Packs.Free()[..(Cutter.WholeLimit + 1)];
+            var free = Chunks.Packs.Free()[..(SmallLimit + 1)];
             var length = 0;
+            bool changed;
             try
             {
                 while (length < free.Length)
@@ -115,6 +118,9 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
                     if (read == 0 || length == size) // a file longer than its size shows in its times
                         break;
                 }
+                changed = length != size || content.HasChanged();
+                if (changed)
+                    content.Refresh(batch, row);
             }
             catch (IOException)
             {
@@ -123,13 +129,11 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
                 Done(ticket);
                 return true;
             }
-            var changed = length != size || content.HasChanged();
             if (changed)
             {
-                content.Refresh(batch, row);
                 if (attempt < Tries)
                     continue;
-                if (length > Cutter.WholeLimit)
+                if (length > SmallLimit)
                     return false;
                 archiver.Source.Report(new SourceProblem(ProblemKind.Changed, batch.Path(row).ToArray(), ""));
                 batch.Size[row] = length;

@@ -87,8 +87,16 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             lock (_lock)
             {
                 _inFlight--;
-                if (_exhausted && _inFlight == 0 && !_done && Complete())
+                try
+                {
+                    if (_exhausted && _inFlight == 0 && !_done && Complete())
+                        return;
+                }
+                catch (IOException)
+                {
+                    Fail(ProblemKind.ReadFailed);
                     return;
+                }
             }
         }
     }
@@ -118,7 +126,9 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         if (_extents is { Length: > TreeNode.MaxExtents })
             _extents = null; // shredded beyond use: stored with its zeros
         _sha?.Dispose();
-        _sha = ticket.Batch.Size[row] is >= 0 and <= DigestLimit ? IncrementalHash.CreateHash(HashAlgorithmName.SHA256) : null;
+        var size = ticket.Batch.Size[row];
+        var isOneChunk = _extents is null && size <= Cutter.WholeLimit; // whose digest is the file's
+        _sha = size >= 0 && size <= DigestLimit && !isOneChunk ? IncrementalHash.CreateHash(HashAlgorithmName.SHA256) : null;
         if (_extents is { Length: > 0 } extents)
             Skip(extents[0].Offset);
     }

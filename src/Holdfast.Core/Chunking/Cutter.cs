@@ -13,8 +13,8 @@ public sealed class Cutter : IDisposable
     public const int Average = 1 << 20;
     public const int Max = 4 << 20;
 
-    /// <summary>A file up to this many bytes is one chunk.</summary>
-    public const int WholeLimit = 512 << 10;
+    /// <summary>A file up to this many bytes is one chunk: it is hashed once, for its chunk and for itself.</summary>
+    public const int WholeLimit = 2 << 20;
 
     const uint Multiplier = 0x9E3779B1;
     const uint Offset = 0x27D4EB2F; // keeps runs of one byte from being candidates

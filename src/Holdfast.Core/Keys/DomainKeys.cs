@@ -50,6 +50,9 @@ public sealed class DomainKeys : IDisposable
         return new Hash32(id);
     }
 
+    /// <summary>HMAC under the newest dedup key, for naming many chunks; the caller disposes of it.</summary>
+    internal IncrementalHash ChunkIdHash() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _dedup[Generation].Span);
+
     /// <summary>A source's id: a keyed derivation, so that neither log nor snapshot tells its name (docs/format.md, section 10.1).</summary>
     public Id16 SourceId(ReadOnlySpan<byte> name)
     {

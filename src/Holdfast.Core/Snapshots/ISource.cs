@@ -39,10 +39,11 @@ public interface IContent : IDisposable
     /// <summary>Ranges that hold data, or null where the file has no holes.</summary>
     Extent[]? DataExtents();
 
-    /// <summary>True where size or times differ from those at opening (or at the last <see cref="Refresh"/>).</summary>
+    /// <summary>True where size or times differ from those in the row at opening (or at the last <see cref="Refresh"/>).</summary>
     bool HasChanged();
 
     /// <summary>Takes the present size and times into the row, before another try.</summary>
+    /// <exception cref="IOException">It is no file any more.</exception>
     void Refresh(EntryBatch batch, int row);
 }
 

@@ -4,17 +4,21 @@ namespace Holdfast.Sources.Files.Linux;
 
 sealed unsafe class LinuxContent : IContent
 {
-    const ulong LargeFrom = 4 << 20; // bytes: from here on the system is told to read ahead
+    /// <summary>Bytes: from here on the system is told to read ahead, and a file is looked at once more when it is opened.</summary>
+    public const long LargeFrom = 4 << 20;
 
     readonly int _file;
-    StatX _stat;
+    (long Size, long, uint, long, uint) _seen; // size and times
     bool _disposed;
 
-    public LinuxContent(int file, StatX stat)
+    /// <param name="file">Open for reading; closed with this.</param>
+    /// <param name="batch">Where the row lies.</param>
+    /// <param name="row">With the size and the times that the walk saw.</param>
+    public LinuxContent(int file, EntryBatch batch, int row)
     {
         _file = file;
-        _stat = stat;
-        if (stat.Size >= LargeFrom)
+        _seen = (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]);
+        if (_seen.Size >= LargeFrom)
             _ = Native.Advise(file, 0, 0, Native.Sequential);
     }
 
@@ -36,7 +40,7 @@ sealed unsafe class LinuxContent : IContent
     public Extent[]? DataExtents()
     {
         var extents = new List<Extent>();
-        var size = (long)_stat.Size;
+        var size = _seen.Size;
         for (long at = 0; at < size;)
         {
             var data = Native.Seek(_file, at, Native.SeekData);
@@ -62,24 +66,28 @@ sealed unsafe class LinuxContent : IContent
         return extents.Count == 1 && extents[0].Offset == 0 && extents[0].Length == size ? null : [.. extents];
     }
 
-    public bool HasChanged()
-    {
-        StatX now;
-        byte nul = 0;
-        return Native.StatX(_file, &nul, Native.AtEmptyPath, Native.BasicStats, &now) != 0 || now.Size != _stat.Size
-            || now.Modified.Seconds != _stat.Modified.Seconds || now.Modified.Nanoseconds != _stat.Modified.Nanoseconds
-            || now.Changed.Seconds != _stat.Changed.Seconds || now.Changed.Nanoseconds != _stat.Changed.Nanoseconds;
-    }
+    public bool HasChanged() => !TryLook(out var now) || Seen(now) != _seen;
 
     public void Refresh(EntryBatch batch, int row)
     {
-        StatX now;
-        byte nul = 0;
-        if (Native.StatX(_file, &nul, Native.AtEmptyPath, Native.BasicStats, &now) != 0)
-            return;
-        _stat = now;
+        if (!TryLook(out var now))
+            throw new IOException("no longer a file");
+        _seen = Seen(now);
         LinuxFileSource.FillContent(batch, row, now);
+        batch.Inode[row] = now.Inode;
+        batch.Device[row] = now.Device;
     }
+
+    /// <summary>False where it cannot be asked, or is no file: another kind may have taken the name since the walk.</summary>
+    bool TryLook(out StatX now)
+    {
+        byte nul = 0;
+        fixed (StatX* p = &now)
+            return Native.StatX(_file, &nul, Native.AtEmptyPath, Native.BasicStats, p) == 0 && now.Type == Native.TypeFile;
+    }
+
+    static (long, long, uint, long, uint) Seen(in StatX stat) =>
+        ((long)stat.Size, stat.Modified.Seconds, stat.Modified.Nanoseconds, stat.Changed.Seconds, stat.Changed.Nanoseconds);
 
     public void Dispose()
     {

@@ -341,19 +341,21 @@ sealed unsafe class LinuxFileSource : ISource
             Problem(path);
             return null;
         }
-        StatX stat;
-        byte nul = 0;
-        if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type != Native.TypeFile)
+        // What the walk saw of a small file is compared with what it is after the reading: asking at its opening too would say nothing more.
+        var content = new LinuxContent(file, batch, row);
+        try
+        {
+            if ((batch.Size[row] >= LinuxContent.LargeFrom || batch.MayBeSparse[row]) && content.HasChanged())
+                content.Refresh(batch, row);
+        }
+        catch (IOException)
         {
             Report(new SourceProblem(ProblemKind.Vanished, path.ToArray(), "no longer a file"));
-            _ = Native.Close(file);
+            content.Dispose();
             return null;
         }
-        FillContent(batch, row, stat);
-        batch.Inode[row] = stat.Inode;
-        batch.Device[row] = stat.Device;
         batch.Xattrs[row] = Xattrs.Of(file);
-        return new LinuxContent(file, stat);
+        return content;
     }
 
     public void Dispose()

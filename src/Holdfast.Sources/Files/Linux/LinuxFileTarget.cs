@@ -307,7 +307,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             return false;
         there = stat;
         // Size and time are easily put back; after a power failure they may be right before the bytes are.
-        using var content = new LinuxContent(file, stat);
+        using var content = new LinuxContent(file, batch, row);
         return ContentCheck.Matches(content.Read, batch, row);
     }
 
