@@ -15,10 +15,21 @@ sealed unsafe class LinuxContent : IContent
     /// <param name="batch">Where the row lies.</param>
     /// <param name="row">With the size and the times that the walk saw.</param>
     public LinuxContent(int file, EntryBatch batch, int row)
+        : this(file, (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]))
+    {
+    }
+
+    /// <param name="file">Open for reading; closed with this.</param>
+    /// <param name="stat">What it is now.</param>
+    public LinuxContent(int file, in StatX stat) : this(file, Seen(stat))
+    {
+    }
+
+    LinuxContent(int file, (long Size, long, uint, long, uint) seen)
     {
         _file = file;
-        _seen = (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]);
-        if (_seen.Size >= LargeFrom)
+        _seen = seen;
+        if (seen.Size >= LargeFrom)
             _ = Native.Advise(file, 0, 0, Native.Sequential);
     }
 
