@@ -150,19 +150,22 @@ public sealed class Vault : IDisposable
 
     /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
     /// <param name="keys">Of the newest epoch.</param>
-    /// <param name="put">A put key, which gets the new public keys.</param>
+    /// <param name="put">A put key, which gets the new public keys; null where it lies elsewhere, and goes on sealing to the old epoch.</param>
     /// <param name="keep">Keeps the new seed where it will be found again, before anything is sealed to it: a seed that exists only in memory would lock everybody out.</param>
     /// <returns>The new epoch, and the put key that goes on with it.</returns>
-    public (uint Epoch, PutKey Put) Rotate(OpeningKeys keys, PutKey put, Action<SecretBytes, uint> keep)
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch, or another rotation was first.</exception>
+    public (uint Epoch, PutKey? Put) Rotate(OpeningKeys keys, PutKey? put, Action<SecretBytes, uint> keep)
     {
+        Keeper.Refresh();
+        if (keys.Keyring.Epoch != State.KeyEpoch)
+            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Rotate with the newest opening key.");
         var epoch = keys.Keyring.Epoch + 1;
         using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
         keep(seed, epoch);
         var fresh = keys.Keyring.SealingKeys.Select(k => (k.Domain, k.Class, k.Source)).Distinct().Select(k => SealingKey.Create(seed, Id, epoch, k.Domain, k.Class, k.Source)).ToList();
         List<SealingKey> all = [.. keys.Keyring.SealingKeys, .. fresh];
-        var keyring = Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds);
-        Keeper.Record(LeafType.KeyEpoch, Id16.New(), Id16.None, epoch, 0, 0, keyring);
-        return (epoch, put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
+        Keeper.BeginEpoch(epoch, Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds));
+        return (epoch, put is null ? null : put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
     }
 
     /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>

@@ -46,7 +46,7 @@ static class InitCommand
         VaultKeeper.RequireFree(folder);
         files.RequireFree(unfinished);
         ConfirmLong(session, longest, folder);
-        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
+        var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");

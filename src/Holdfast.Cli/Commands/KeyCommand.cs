@@ -91,23 +91,30 @@ static class KeyCommand
     static int Rotate(Session session)
     {
         var folder = new KeyFolder(session);
-        using (var vault = KeyFolder.OpenVault(session))
+        using var vault = KeyFolder.OpenVault(session);
+        vault.Keeper.RequireWritable();
+        using var alone = folder.Files.Alone();
+        vault.Keeper.Refresh(); // what another rotation did while this one waited
+        folder.Remember(vault);
+        using var keys = folder.Open(vault);
+        var (kit, hadKit) = (vault.State.KitPrinted, vault.State.KitEpoch == vault.State.KeyEpoch);
+        var epoch = folder.Rotate(vault, keys);
+        folder.Remember(vault);
+        session.Json(w =>
         {
-            folder.Remember(vault);
-            using var keys = folder.Open(vault);
-            if (keys.Keyring.Epoch != vault.State.KeyEpoch)
-                throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {vault.State.KeyEpoch}.", "Rotate with the newest opening key.");
-            using var put = folder.Put();
-            var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) => folder.PrepareOpening(seed, vault.Id, next));
-            folder.TakeOpening(epoch);
-            folder.ReplaceFile(KeyFolder.PutFile, rotated.ToText());
-            folder.Remember(vault);
-            session.Json(w => w.WriteNumber("epoch", epoch));
-            session.Line($"Epoch {epoch} has begun. {KeyFolder.OpeningFile} and {KeyFolder.PutFile} are new; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
-            session.Line("Print a new recovery kit: shares of the old epoch open what was sealed up to now; of later backups they may lack parts, or all.");
-            session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
-            session.Line("data of the new epoch, so only the new opening key restores it for certain.");
-        }
+            w.WriteNumber("epoch", epoch);
+            w.WriteBoolean("recoveryKitIsOld", kit > 0);
+        });
+        session.Line($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything, {KeyFolder.PutFile} seals to the new epoch; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
+        session.Line();
+        session.Line(kit > 0 && hadKit
+            ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."
+            : "NO RECOVERY KIT OPENS THIS EPOCH.");
+        session.Line("Next: print a new one, and hand its shares out before the next backup counts on it.");
+        session.Line($"  holdfast recovery-kit --vault {KeyFolder.VaultFolder(session)} --keys {folder.Folder} --out kit.pdf");
+        session.Line();
+        session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
+        session.Line("data of the new epoch, so only the new opening key restores it for certain.");
         return 0;
     }
 }

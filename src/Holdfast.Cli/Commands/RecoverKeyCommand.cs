@@ -30,7 +30,7 @@ static class RecoverKeyCommand
         using var seed = RecoveryShares.Combine(shares, out var unfit);
         foreach (var share in unfit)
             session.Warn($"holdfast: {share} does not fit the others and was left aside.");
-        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? KeyFolder.Passphrase(session, confirm: true) : null;
+        var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
         new KeyFiles(folder).WriteOpening(seed, shares[0].VaultId, shares[0].Epoch, passphrase);
         var (vaultId, epoch) = (shares[0].VaultId, shares[0].Epoch);
         foreach (var share in shares)

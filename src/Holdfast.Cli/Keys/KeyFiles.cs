@@ -1,4 +1,5 @@
 using System.Text;
+using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
@@ -9,8 +10,12 @@ namespace Holdfast.Cli.Keys;
 /// <summary>The files of a key folder. Each is written whole and durably or not at all, readable by its owner alone whatever the umask, and never over one that is in use.</summary>
 /// <param name="folder">Full path; it need not be there yet.</param>
 /// <param name="disk">Where changes go.</param>
-sealed class KeyFiles(string folder, Disk? disk = null)
+/// <param name="warn">Gets what a person should know of the files.</param>
+sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = null)
 {
+    const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     static readonly string[] Names = [KeyFolder.AgentFile, KeyFolder.OpeningFile, KeyFolder.SecretFile, KeyFolder.PutFile]; // put.key last: by it a folder is told to be put aside
 
     const string Prepared = ".new";
@@ -18,6 +23,51 @@ sealed class KeyFiles(string folder, Disk? disk = null)
     readonly Disk _disk = disk ?? Disk.Real;
 
     string PathOf(string file) => Path.Combine(folder, file);
+
+    public bool Has(string file) => File.Exists(PathOf(file));
+
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>, <c>NoPermission</c>.</exception>
+    public byte[] Read(string file)
+    {
+        WarnIfOpen(PathOf(file), file, warn);
+        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.");
+    }
+
+    /// <summary>Says at every use that a secret lies open to others of this machine. Only of files: a pipe is between two processes.</summary>
+    public static void WarnIfOpen(string path, string what, Action<string>? warn)
+    {
+        if (OperatingSystem.IsWindows() || path.StartsWith("/dev/", StringComparison.Ordinal) || path.StartsWith("/proc/", StringComparison.Ordinal) || !File.Exists(path))
+            return;
+        if ((File.GetUnixFileMode(path) & Others) != 0)
+            warn?.Invoke($"holdfast: WARNING: {what} can be read or changed by others than its owner. chmod 600 mends that; if others were on this machine, treat the key as known to them.");
+    }
+
+    /// <summary>Keeps other commands from changing the folder until it is disposed of.</summary>
+    /// <exception cref="HoldfastException"><c>VaultBusy</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>.</exception>
+    public IDisposable Alone()
+    {
+        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        var since = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return new FileStream(PathOf("lock"), options);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)
+                    throw new HoldfastException(plain.Code, "The key folder cannot be written to, and this command changes keys.", "Run as the folder's owner, with the folder on a disk that takes writes.", e);
+                if (TimeProvider.System.GetElapsedTime(since) > Patience)
+                    throw new HoldfastException(ErrorCode.VaultBusy, "Another command has been changing this key folder for half a minute.",
+                        "Let it end (it may be waiting for a passphrase), then run this one again.", e)
+                    { IsTransient = true };
+                Thread.Sleep(50);
+            }
+        }
+    }
 
     /// <summary>Refuses a folder that holds keys, or cannot be written to. Changes nothing.</summary>
     /// <param name="unfinished">Keys of this vault, whose making was cut short, do not count: it never was one.</param>
@@ -92,6 +142,61 @@ sealed class KeyFiles(string folder, Disk? disk = null)
             opening = opening.AddPassphrase(seed.Span, passphrase, Argon2Cost.Default);
         }
         Write(KeyFolder.OpeningFile, opening.ToArray());
+    }
+
+    static string PendingFile(uint epoch) => $"{KeyFolder.OpeningFile}.epoch{epoch}.new";
+
+    /// <summary>Opens a vault's keyring with the opening key, or with the one that a rotation left under its first name when it was cut short after its leaf.</summary>
+    /// <param name="vault">The vault.</param>
+    /// <param name="unwrap">Gives an opening key file's seed.</param>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>, <c>KeyFileBad</c>, <c>WrongVault</c>.</exception>
+    public OpeningKeys Open(Vault vault, Func<OpeningKeyFile, SecretBytes> unwrap)
+    {
+        var file = OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile));
+        file.RequireVault(vault.Id);
+        for (var epoch = (uint)vault.State.KeyEpoch; epoch > file.Epoch; epoch--)
+        {
+            if (!Has(PendingFile(epoch)))
+                continue;
+            try
+            {
+                using var pending = unwrap(OpeningKeyFile.Parse(Read(PendingFile(epoch))));
+                return vault.Unlock(pending);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.WrongKey or ErrorCode.KeyFileBad)
+            {
+                // Of a rotation that lost to another one, or was cut short before its leaf: nothing is sealed to it.
+            }
+        }
+        using var seed = unwrap(file);
+        return vault.Unlock(seed);
+    }
+
+    /// <summary>Begins a new key epoch; the folder's files are of it afterwards. Cut short anywhere, the folder still opens all that is in the vault. Call it with the
+    /// folder <see cref="Alone"/>.</summary>
+    /// <param name="vault">The vault.</param>
+    /// <param name="keys">What <see cref="Open"/> gave.</param>
+    /// <param name="wrap">Wraps a new epoch's seed.</param>
+    public uint Rotate(Vault vault, OpeningKeys keys, Func<SecretBytes, uint, OpeningKeyFile> wrap)
+    {
+        if (OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile)).Epoch < keys.Keyring.Epoch && Has(PendingFile(keys.Keyring.Epoch)))
+            TakePending(keys.Keyring.Epoch); // an earlier rotation was cut short here
+        using var put = Has(KeyFolder.PutFile) ? PutKey.Parse(Read(KeyFolder.PutFile)) : null;
+        // A pending file of the next epoch is of a rotation that was cut short before its leaf: nothing is sealed to it.
+        var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) => _disk.Replace(PathOf(PendingFile(next)), wrap(seed, next).ToArray()));
+        TakePending(epoch);
+        if (rotated is not null)
+            _disk.Replace(PathOf(KeyFolder.PutFile), rotated.ToText());
+        return epoch;
+    }
+
+    /// <summary>Puts the pending opening key in the place of the old one, which stays beside it.</summary>
+    void TakePending(uint epoch)
+    {
+        var old = Read(KeyFolder.OpeningFile);
+        _disk.Replace(PathOf($"{KeyFolder.OpeningFile}.epoch{OpeningKeyFile.Parse(old).Epoch}"), old);
+        _disk.Replace(PathOf(KeyFolder.OpeningFile), Read(PendingFile(epoch)));
+        _disk.Discard(PathOf(PendingFile(epoch)));
     }
 
     /// <summary>Keeps issued keys durably under names that no command reads: they get their own when the log knows them.</summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -49,8 +50,11 @@ sealed class KeyFolder
         HelpName = "FILE",
     };
 
+    const int ShortestPassphrase = 12; // characters
+
     readonly Session _session;
     readonly string? _folder;
+    KeyFiles? _files;
     byte[]? _rawKey; // what opened the key file, for wrapping the next epoch's seed
     string? _passphrase;
 
@@ -99,22 +103,17 @@ sealed class KeyFolder
 
     public string Folder => IsGiven ? _folder! : throw new HoldfastException(ErrorCode.Usage, "No key folder was named.", "Add --keys FOLDER (the folder that holds put.key and opening.key), or set HOLDFAST_KEYS.");
 
-    string PathOf(string file) => Path.Combine(Folder, file);
+    /// <summary>The files in it.</summary>
+    public KeyFiles Files => _files ??= new KeyFiles(Path.GetFullPath(Folder), warn: _session.Warn);
 
-    public PutKey Put() => PutKey.Parse(Read(PutFile));
-    public AgentKey Agent() => AgentKey.Parse(Read(AgentFile));
+    public PutKey Put() => PutKey.Parse(Files.Read(PutFile));
+    public AgentKey Agent() => AgentKey.Parse(Files.Read(AgentFile));
 
-    byte[] Read(string file)
+    /// <summary>A secret that the user named by its path.</summary>
+    static byte[] Secret(Session session, string path, string what, int limit = UserFile.TextLimit)
     {
-        var path = PathOf(file);
-        WarnIfOpen(path, file);
-        return UserFile.Bytes(path, $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.");
-    }
-
-    void WarnIfOpen(string path, string file)
-    {
-        if (!OperatingSystem.IsWindows() && File.Exists(path) && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.OtherRead)) != 0)
-            _session.Warn($"holdfast: {file} can be read by others than its owner; chmod 600 mends that.");
+        KeyFiles.WarnIfOpen(path, char.ToLowerInvariant(what[0]) + what[1..], session.Warn);
+        return UserFile.Bytes(path, what, ErrorCode.KeyFileBad, limit);
     }
 
     /// <summary>What a reading command was given: a scoped key, or the opening key.</summary>
@@ -122,7 +121,7 @@ sealed class KeyFolder
     {
         if (_session.Parsed.GetValue(ScopedOption) is not { } file)
             return Open(vault);
-        var scoped = ScopedKeys.Parse(UserFile.Bytes(file, "The scoped key file", ErrorCode.KeyFileBad, UserFile.KeyLimit));
+        var scoped = ScopedKeys.Parse(Secret(_session, file, "The scoped key file", UserFile.KeyLimit));
         if (scoped.Vault == vault.Id)
             return scoped;
         scoped.Dispose();
@@ -132,72 +131,72 @@ sealed class KeyFolder
     public bool CanRead => IsGiven || _session.Parsed.GetValue(ScopedOption) is not null;
 
     /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
-    public OpeningKeys Open(Vault vault)
+    public OpeningKeys Open(Vault vault) => Files.Open(vault, Unwrap);
+
+    SecretBytes Unwrap(OpeningKeyFile file)
     {
-        using var seed = Seed(vault);
-        return vault.Unlock(seed);
+        if (_rawKey is null && _passphrase is null)
+            Ask(file);
+        return _rawKey is not null ? file.OpenWithRawKey(_rawKey) : file.OpenWithPassphrase(_passphrase);
     }
 
-    public SecretBytes Seed(Vault vault)
+    /// <summary>Finds what opens the key file: once, however many files there are.</summary>
+    void Ask(OpeningKeyFile file)
     {
-        var file = OpeningKeyFile.Parse(Read(OpeningFile));
-        file.RequireVault(vault.Id);
-        // A rotation that was cut short after its leaf has left the new key file beside the old one.
-        var pending = PendingFile((uint)vault.State.KeyEpoch);
-        if (file.Epoch < vault.State.KeyEpoch && File.Exists(PathOf(pending)))
-        {
-            file = OpeningKeyFile.Parse(Read(pending));
-            file.RequireVault(vault.Id);
-        }
         var named = _session.Parsed.GetValue(SecretOption);
-        if (named is not null || File.Exists(PathOf(SecretFile)))
+        var hasPassphrase = file.Slots.Any(s => s.Kind == KeySlotKind.Passphrase);
+        if (named is null && !Files.Has(SecretFile))
         {
-            var text = Encoding.ASCII.GetString(named is null ? Read(SecretFile) : UserFile.Bytes(named, "The opening secret's file", ErrorCode.KeyFileBad)).Trim();
-            var secret = new byte[OpeningKeyFile.RawKeySize];
-            if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
-                throw new HoldfastException(ErrorCode.KeyFileBad, "The opening secret is not a key file's secret.", "It is one line of 44 characters, as `holdfast init` wrote it.");
-            _rawKey = secret;
-            return file.OpenWithRawKey(secret);
+            if (!hasPassphrase)
+                throw new HoldfastException(ErrorCode.KeyFileBad, $"{SecretFile} is not in the key folder, and this opening key opens with it alone.",
+                    "If it was moved to a safe place, name it there: --opening-secret FILE. If it is lost, `holdfast recover-key --out FOLDER` rebuilds the opening key from the recovery kit.");
+            _passphrase = Passphrase(_session);
+            return;
         }
-        _passphrase = Passphrase(_session, confirm: false);
-        return file.OpenWithPassphrase(_passphrase);
+        var text = Encoding.ASCII.GetString(named is null ? Files.Read(SecretFile) : Secret(_session, named, "The opening secret's file")).Trim();
+        var secret = new byte[OpeningKeyFile.RawKeySize];
+        if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The opening secret is not a key file's secret.", "It is one line of 44 characters, as `holdfast init` wrote it.");
+        _rawKey = secret;
     }
+
+    /// <summary>Begins a new key epoch; its opening key opens with the same secret or passphrase as the present one.</summary>
+    public uint Rotate(Vault vault, OpeningKeys keys) => Files.Rotate(vault, keys, (seed, epoch) =>
+    {
+        var opening = OpeningKeyFile.Create(vault.Id, epoch);
+        return _rawKey is not null ? opening.AddRawKey(seed.Span, _rawKey) : opening.AddPassphrase(seed.Span, _passphrase, Argon2Cost.Default);
+    });
 
     /// <summary>The passphrase from the file that was named, or from the terminal.</summary>
-    public static string Passphrase(Session session, bool confirm)
+    static string Passphrase(Session session) => Named(session)
+        ?? Prompt.Hidden("Passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given.", "Run the command again.");
+
+    /// <summary>A new passphrase, typed twice at the terminal; null where none was asked for with <paramref name="flag"/> or a file.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c> where it is too short, <c>NotConfirmed</c>.</exception>
+    public static string? NewPassphrase(Session session, Option<bool> flag)
+    {
+        if (!session.Parsed.GetValue(flag) && session.Parsed.GetValue(PassphraseOption) is null)
+            return null;
+        if (Named(session) is { } named)
+            return LongEnough(named);
+        session.Note($"It opens every backup, so make it long: a sentence of several words that you will remember, {ShortestPassphrase} characters at least.");
+        var first = LongEnough(Prompt.Hidden("New passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given; nothing was made.", "Run the command again."));
+        return first == Prompt.Hidden("The same again: ", session.Stop) ? first : throw new HoldfastException(ErrorCode.NotConfirmed, "The two passphrases differ; nothing was made.", "Run the command again.");
+    }
+
+    static string LongEnough(string passphrase) => new StringInfo(passphrase).LengthInTextElements >= ShortestPassphrase ? passphrase : throw new HoldfastException(
+        ErrorCode.Usage, $"The passphrase is too short: whoever gets hold of the opening key file tries millions of them. It takes {ShortestPassphrase} characters at least. Nothing was made.",
+        "Take a sentence of several words that you will remember and nobody else would write.");
+
+    /// <summary>What --passphrase-file says; null where it was not given, and there is a terminal to ask at.</summary>
+    static string? Named(Session session)
     {
         if (session.Parsed.GetValue(PassphraseOption) is { } named)
+        {
+            KeyFiles.WarnIfOpen(named, "the passphrase file", session.Warn);
             return UserFile.FirstLine(named, "The passphrase file", ErrorCode.KeyFileBad);
-        if (!Prompt.IsPossible)
-            throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE or --opening-secret FILE.");
-        var first = Prompt.Hidden("Passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given.", "Run the command again.");
-        if (confirm && first != Prompt.Hidden("The same again: ", session.Stop))
-            throw new HoldfastException(ErrorCode.NotConfirmed, "The two passphrases differ; nothing was made.", "Run the command again.");
-        return first;
-    }
-
-    /// <summary>Puts a key file in the place of an older one.</summary>
-    public void ReplaceFile(string file, ReadOnlySpan<byte> bytes) => Disk.Real.Replace(PathOf(file), bytes);
-
-    static string PendingFile(uint epoch) => $"{OpeningFile}.epoch{epoch}.new";
-
-    /// <summary>Wraps a new epoch's seed with the secret that opened the present key file, and keeps it beside that file, durably: called before anything is sealed to
-    /// the new seed.</summary>
-    public void PrepareOpening(SecretBytes seed, Id16 vault, uint epoch)
-    {
-        var opening = OpeningKeyFile.Create(vault, epoch);
-        opening = _rawKey is not null ? opening.AddRawKey(seed.Span, _rawKey) : opening.AddPassphrase(seed.Span, _passphrase!, Argon2Cost.Default);
-        ReplaceFile(PendingFile(epoch), opening.ToArray()); // one that is there is of a rotation that was cut short before its leaf: nothing is sealed to it
-    }
-
-    /// <summary>Puts the prepared key file in the place of the old one, which stays beside it.</summary>
-    public void TakeOpening(uint epoch)
-    {
-        var prepared = Read(PendingFile(epoch));
-        var old = Read(OpeningFile);
-        ReplaceFile($"{OpeningFile}.epoch{OpeningKeyFile.Parse(old).Epoch}", old);
-        ReplaceFile(OpeningFile, prepared);
-        Disk.Real.Discard(PathOf(PendingFile(epoch)));
+        }
+        return Prompt.IsPossible ? null : throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE or --opening-secret FILE.");
     }
 
     /// <summary>Writes a new file whole and durably, readable by its owner alone.</summary>
@@ -232,7 +231,7 @@ sealed class KeyFolder
     {
         if (!IsGiven || !Directory.Exists(Folder))
             return;
-        var path = PathOf(CheckpointFile);
+        var path = Path.Combine(Folder, CheckpointFile);
         if (File.Exists(path) && Core.Log.Checkpoint.TryParse(UserFile.Text(path, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var earlier))
         {
             if (earlier.Origin != vault.Keeper.Log.Key.Name)

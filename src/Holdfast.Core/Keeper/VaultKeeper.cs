@@ -214,6 +214,13 @@ public sealed class VaultKeeper : IDisposable
         return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
     });
 
+    /// <summary>Begins a key epoch. Looked at under the vault's lock: of two rotations at once one wins, and the other has changed nothing.</summary>
+    /// <exception cref="HoldfastException"><c>WrongKey</c> where <paramref name="epoch"/> is not the next one any more.</exception>
+    public long BeginEpoch(uint epoch, byte[] keyring) => Changing(() => _projection.KeyEpoch + 1 == epoch
+        ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutObject(keyring)))
+        : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
+            "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
+
     /// <summary>Adds a folder, best on another disk, to the vault while it is in use.</summary>
     public void AddFolder(string folder) => Changing(() =>
     {

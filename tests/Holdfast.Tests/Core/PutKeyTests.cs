@@ -13,15 +13,15 @@ public sealed class PutKeyTests
         using var keys = vault.Unlock(test.Seed);
         var next = new byte[test.Seed.Span.Length];
         var (_, rotated) = vault.Rotate(keys, test.Keys.Put, (seed, _) => seed.Span.CopyTo(next));
-        Assert.Equal(2 * test.Keys.Put.SealingKeys.Count, rotated.SealingKeys.Count);
-        AssertAscending(rotated);
+        Assert.Equal(2 * test.Keys.Put.SealingKeys.Count, rotated!.SealingKeys.Count);
+        AssertAscending(rotated!);
         using var seed = new Holdfast.Core.Crypto.SecretBytes(next);
         using var newest = vault.Unlock(seed);
         var (issued, agent) = vault.IssueKeys(newest, (_, _) => { });
         using (issued)
         using (agent)
             AssertAscending(issued);
-        var turned = rotated with { SealingKeys = [.. rotated.SealingKeys.Reverse()] };
+        var turned = rotated! with { SealingKeys = [.. rotated!.SealingKeys.Reverse()] };
         Assert.Equal(rotated.ToText(), turned.ToText());
         using var read = PutKey.Parse(turned.ToText());
         AssertAscending(read);
