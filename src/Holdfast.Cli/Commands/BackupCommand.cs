@@ -141,8 +141,9 @@ static class BackupCommand
             w.WriteBoolean("attested", attested is { Attested: > 0 });
             WriteProblems(w, source.Problems);
         });
+        var status = TellProblems(session, source.Problems);
         session.Line($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
-        session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored");
+        session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
         if (result.Parent is not null)
         {
             session.Line(string.Create(CultureInfo.InvariantCulture,
@@ -150,7 +151,15 @@ static class BackupCommand
         }
         if (attested is not null)
             session.Line(attested.Attested > 0 ? "  attested: re-opened from the vault, and a sample of its contents matched" : "  ATTESTATION FOUND DEFECTS: see holdfast attest");
-        return TellProblems(session, source.Problems);
+        return status;
+    }
+
+    /// <summary>What the result line says of what is not in the snapshot, or not as it should be; empty where all is.</summary>
+    public static string LeftOut(IReadOnlyCollection<SourceProblem> problems)
+    {
+        var (serious, skipped) = (problems.Count(p => p.Kind != ProblemKind.Skipped), problems.Count(p => p.Kind == ProblemKind.Skipped));
+        return (serious > 0 ? $"; INCOMPLETE: {Text.Count(serious, "entry", "entries")} left out or in doubt, listed above" : "")
+            + (skipped > 0 ? $"; {Text.Count(skipped, "socket")} left out, as nothing brings one back" : "");
     }
 
     /// <summary>What was left out or is in doubt, each with what to do; exit status 3 where a file was.</summary>

@@ -30,8 +30,9 @@ static class DownCommand
             w.WriteBoolean("mayBeRemoved", over);
         });
         session.Line("Nothing is running: Holdfast works only while a command does.");
-        session.Line(over ? "The trial's lock has ended. To remove the trial, its keys and what this machine remembers of it:" : $"The trial is locked until {Text.Time(until)}. From then on, to remove the trial and its keys:");
-        session.Line($"  rm -r {places.Vault} {places.Keys}");
+        session.Line(over ? "The trial's lock has ended. To remove the trial, its keys and what this machine remembers of it:" : $"The trial is locked until {Text.Time(until)}. From then on, to remove the trial, its keys and what this machine remembers of it:");
+        var remembered = Path.Combine(BackupCommand.StateFolder(), vault.Id.ToString());
+        session.Line($"  rm -r {string.Join(' ', new[] { places.Vault, places.Keys, places.Proof, remembered }.Where(Directory.Exists).Select(Shell.Word))}");
         session.Line("Holdfast itself has no command that deletes.");
         return 0;
     }

@@ -10,22 +10,40 @@ using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
 
 /// <summary>Where the trial of a folder lives: vault and keys apart from each other, found again by the folder's path.</summary>
-sealed record TrialPlaces(string Source, string Vault, string Keys, string Proof)
+/// <param name="Source">The folder.</param>
+/// <param name="Home">Holds the trials of all folders.</param>
+/// <param name="Name">Of this trial, in each of the folders of <paramref name="Home"/>.</param>
+/// <param name="IsNamed">True where <paramref name="Home"/> was named with --base.</param>
+sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
 {
-    public static TrialPlaces Of(string source, string? baseFolder)
+    public string Vault => Path.Combine(Home, "trial-vaults", Name);
+    public string Keys => Path.Combine(Home, "trial-keys", Name);
+    public string Proof => Path.Combine(Home, "trial-proofs", Name);
+
+    /// <summary>What is never backed up by a trial: trials, their keys, and what they restore.</summary>
+    public IReadOnlyList<string> All => [.. new[] { Vault, Keys, Proof }.Select(f => Path.GetDirectoryName(f)!)];
+
+    /// <summary>True where a backup of the source would meet the trial itself.</summary>
+    public bool IsInside => FolderPath.IsWithin(Home, Source);
+
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static TrialPlaces Of(string source, string? home)
     {
+        if (source.Length == 0 || home is { Length: 0 })
+            throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name a folder with some data: holdfast up FOLDER. In a script, look at the variable that should hold its name.");
         source = Path.GetFullPath(source).TrimEnd(Path.DirectorySeparatorChar);
         if (source.Length == 0)
             source = Path.GetFullPath("/");
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..12];
-        var home = baseFolder is not null ? Path.GetFullPath(baseFolder) : Path.Combine(
+        var folder = home is not null ? Path.GetFullPath(home) : Path.Combine(
             Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } data ? data : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share"), "holdfast");
-        return new TrialPlaces(source, Path.Combine(home, "trial-vaults", name), Path.Combine(home, "trial-keys", name), Path.Combine(home, "trial-proofs", name));
+        return new TrialPlaces(source, folder, name, home is not null);
     }
 }
 
@@ -48,7 +66,10 @@ static class UpCommand
     {
         var places = TrialPlaces.Of(session.Parsed.GetValue(SourceArgument)!, session.Parsed.GetValue(BaseOption));
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
+        RequireSensible(places);
         var size = Announce(session, places, exists);
+        using var alone = BeAlone(places);
+        PutStrayKeysAside(session, places, exists);
         if (!exists)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(places.Vault)!);
@@ -70,41 +91,84 @@ static class UpCommand
         {
             session.Line($"First, about {Text.Bytes(FirstProof)} of it, to prove the way there and back:");
             using var first = new BoundedSource(Source(places, vault), FirstProof);
-            BackUpAndProve(session, vault, first, places, put, agent, keys, "first part");
+            BackUpAndProve(session, vault, first, places, put, agent, keys, "first part", tell: false);
             session.Line();
             session.Line("Now all of it; what is in the vault already is not stored twice:");
         }
         using var source = Source(places, vault);
-        var (status, restored) = BackUpAndProve(session, vault, source, places, put, agent, keys, places.Source);
+        var (status, sample) = BackUpAndProve(session, vault, source, places, put, agent, keys, places.Source, tell: true);
         session.Json(w =>
         {
             w.WriteString("vault", places.Vault);
             w.WriteString("keys", places.Keys);
             w.WriteString("snapshot", vault.Find("latest").Snapshot.ToString());
-            w.WriteNumber("filesCompared", restored);
+            w.WriteNumber("filesCompared", sample.Same);
+            w.WriteNumber("filesChangedMeanwhile", sample.Changed);
+            w.WriteNumber("originalsUnreadable", sample.Unreadable);
             w.WriteBoolean("trial", true);
+            BackupCommand.WriteProblems(w, source.Problems);
         });
         session.Line();
         session.Line("TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.");
-        session.Line($"  see it            holdfast snapshots --vault {places.Vault} --keys {places.Keys}");
-        session.Line($"  bring it back     holdfast restore latest FOLDER --vault {places.Vault} --keys {places.Keys}");
-        session.Line($"  recovery kit      holdfast recovery-kit --vault {places.Vault} --keys {places.Keys} --out kit.pdf");
+        var where = $"--vault {Shell.Word(places.Vault)} --keys {Shell.Word(places.Keys)}";
+        session.Line($"  see it            holdfast snapshots {where}");
+        session.Line($"  bring it back     holdfast restore latest FOLDER {where}");
+        session.Line($"  recovery kit      holdfast recovery-kit {where} --out kit.pdf");
         session.Line("  a real vault      holdfast init VAULT --keys FOLDER --lock 30d   (on another machine's disk)");
-        session.Line($"  end the trial     holdfast down {places.Source}");
+        session.Line($"  end the trial     holdfast down {Shell.Word(places.Source)}{(places.IsNamed ? $" --base {Shell.Word(places.Home)}" : "")}");
         return status;
     }
 
-    static ISource Source(TrialPlaces places, Vault vault) => FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = vault.Keeper.Store.Folders });
+    static ISource Source(TrialPlaces places, Vault vault) => FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = [.. vault.Keeper.Store.Folders, .. places.All] });
+
+    static void RequireSensible(TrialPlaces places)
+    {
+        if (File.Exists(places.Source))
+            throw new HoldfastException(ErrorCode.SourceMissing, "That is a file; a trial takes a folder.", "Name the folder that holds it: holdfast up FOLDER.");
+        if (!Directory.Exists(places.Source))
+            throw new HoldfastException(ErrorCode.SourceMissing, "The folder does not exist.", "Name a folder with some data: holdfast up FOLDER.");
+        if (places.All.Any(f => FolderPath.IsWithin(places.Source, f)))
+            throw new HoldfastException(ErrorCode.Usage, "The folder lies inside a trial of Holdfast's own.", "Name a folder with data of yours.");
+        if (VaultFile.IsOne(places.Source))
+            throw new HoldfastException(ErrorCode.Usage, "The folder is a vault.", "Name a folder with data of yours; `holdfast status --vault FOLDER` says what is in a vault.");
+    }
+
+    /// <summary>One trial of a folder at a time: two would make each other's keys, and compare each other's files.</summary>
+    static FileStream BeAlone(TrialPlaces places)
+    {
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(places.Proof)!);
+            return new FileStream(places.Proof + ".lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (DiskFault.Of(e).Code == ErrorCode.StoreUnavailable && Directory.Exists(Path.GetDirectoryName(places.Proof)))
+        {
+            throw new HoldfastException(ErrorCode.VaultBusy, "Another `holdfast up` of this folder is running.", "Wait until it has ended, or end it with Ctrl+C where it runs; then run this again.", e) { IsTransient = true };
+        }
+    }
+
+    /// <summary>Keys without a vault are of a trial that was cut short, or whose vault was removed. They open nothing here; they are somebody's keys all the same.</summary>
+    static void PutStrayKeysAside(Session session, TrialPlaces places, bool exists)
+    {
+        if (exists && !File.Exists(Path.Combine(places.Keys, KeyFolder.OpeningFile)))
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The trial's vault is there, its keys are not: nothing opens it any more.",
+                "Bring the keys back; or move the vault away (`holdfast down FOLDER` says where it is) and run this again: it then begins a new trial.");
+        if (exists || !Directory.Exists(places.Keys) || !Directory.EnumerateFileSystemEntries(places.Keys).Any())
+            return;
+        var aside = $"{places.Keys}.{TimeProvider.System.GetUtcNow().ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture)}";
+        if (!Disk.Real.Rename(places.Keys, aside, replace: false))
+            throw new HoldfastException(ErrorCode.VaultExists, "Keys of an earlier trial are in the way, and cannot be put aside.", "Move the folder trial-keys away (it lies beside trial-vaults), and run this again.");
+        session.Warn($"holdfast: there were keys of an earlier trial, and no vault for them; they are in {aside} now. Where you do not know of a vault they open, they are of no use.");
+    }
 
     /// <summary>Says before anything is written: what is read, how much, how long, where it goes, and what that is not.</summary>
     static long Announce(Session session, TrialPlaces places, bool exists)
     {
-        if (!Directory.Exists(places.Source))
-            throw new HoldfastException(ErrorCode.SourceMissing, "The folder does not exist.", "Name a folder with some data: holdfast up FOLDER.");
         session.Line(exists ? $"Going on with the trial of {places.Source}." : $"This will try Holdfast on {places.Source}:");
-        long files = 0, bytes = 0;
+        long files = 0, bytes = 0, entries = 0;
         var pool = new EntryBatchPool();
-        using (var walk = FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = [places.Vault] }))
+        using (var walk = FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = places.All }))
+        using (new ProgressLine(session, elapsed => $"looking at what is there: {Text.Count(Volatile.Read(ref entries), "entry", "entries")}, {Text.Duration(elapsed)}"))
         {
             foreach (var batch in walk.Walk(pool, session.Stop))
             {
@@ -113,9 +177,12 @@ static class UpCommand
                     files += batch.Kind[row] == EntryKind.File ? 1 : 0;
                     bytes += batch.Size[row];
                 }
+                Volatile.Write(ref entries, entries + batch.Count);
                 pool.Return(batch);
             }
         }
+        if (files == 0 && !exists)
+            throw new HoldfastException(ErrorCode.SourceMissing, "There is no file in the folder that could be backed up: nothing could be proven.", "Name a folder with some data: holdfast up FOLDER.");
         var root = places.Vault;
         while (!Directory.Exists(root))
             root = Path.GetDirectoryName(root)!;
@@ -124,6 +191,8 @@ static class UpCommand
         session.Line($"  writes            a trial vault in {places.Vault} ({Text.Bytes(drive.AvailableFreeSpace)} free there)");
         session.Line($"  keys              in {places.Keys}, outside the vault");
         session.Line("  locks             each snapshot for 1 day; until then Holdfast removes nothing");
+        if (places.IsInside)
+            session.Line("  leaves out        the trial itself, which lies inside that folder");
         session.Line(SameDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
         session.Line();
         if (drive.AvailableFreeSpace < bytes / 4 && !exists)
@@ -146,22 +215,38 @@ static class UpCommand
         return vault.Unlock(seed);
     }
 
-    static (int Status, long Compared) BackUpAndProve(Session session, Vault vault, ISource source, TrialPlaces places, Core.Keys.PutKey put, Core.Keys.AgentKey agent, Core.Keys.OpeningKeys keys, string name)
+    static (int Status, SampleResult Sample) BackUpAndProve(Session session, Vault vault, ISource source, TrialPlaces places, Core.Keys.PutKey put, Core.Keys.AgentKey agent, Core.Keys.OpeningKeys keys, string name, bool tell)
     {
+        var began = TimeProvider.System.GetUtcNow();
         var since = TimeProvider.System.GetTimestamp();
         var result = BackupCommand.Execute(session, vault, source, name, places.Source, new ArchiveOptions(), put, agent);
+        var status = tell ? BackupCommand.TellProblems(session, source.Problems) : 0;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"  backed up         snapshot {Text.Id(result.Snapshot)}: {result.Archive.Files:#,0} files, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}"));
+            $"  backed up         snapshot {Text.Id(result.Snapshot)}: {result.Archive.Files:#,0} files, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}{BackupCommand.LeftOut(source.Problems)}"));
         since = TimeProvider.System.GetTimestamp();
-        var verified = vault.Verify(keys, null, new VerifyProgress(), 0, session.Stop);
+        var progress = new VerifyProgress();
+        VerifyResult verified;
+        using (new ProgressLine(session, elapsed => $"opening every chunk: {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Duration(elapsed)}"))
+            verified = vault.Verify(keys, null, progress, 0, session.Stop);
         vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 2, (ulong)verified.Bytes, (ulong)verified.Defects.Count(d => d.Kind != DefectKind.Foreign));
         session.Line($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
         var record = vault.Find(result.Snapshot.ToString());
         vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
-        var compared = RestoredSample.Compare(vault, record, keys, places.Source, places.Proof, session.Stop);
-        session.Line($"  restored          {Text.Count(compared.Same, "file")} into a folder of their own and compared byte for byte with the originals{(compared.Moved > 0 ? $"; {compared.Moved} had changed meanwhile" : "")}");
+        var sample = RestoredSample.Compare(vault, record, keys, places.Source, began, places.Proof, session.Stop);
+        session.Line($"  restored          {Describe(sample)}");
         var checkpoint = vault.Keeper.Log.Checkpoint!;
         session.Line(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));
-        return (BackupCommand.TellProblems(session, source.Problems), compared.Same);
+        if (!verified.IsSound)
+            throw new HoldfastException(ErrorCode.PackDamaged, "What was written just now does not read back as it was written.", "Do not rely on this vault. Run `holdfast verify --full` on it, and look at the disk and the memory of this machine.");
+        return (status, sample);
+    }
+
+    static string Describe(SampleResult sample)
+    {
+        var others = (sample.Changed > 0 ? $"; {Text.Count(sample.Changed, "original")} had changed meanwhile" : "")
+            + (sample.Unreadable > 0 ? $"; {Text.Count(sample.Unreadable, "original")} could not be read to compare with" : "");
+        return sample.Same > 0
+            ? $"{Text.Count(sample.Same, "file")} into a folder of their own and compared byte for byte with the originals{others}"
+            : $"NOTHING COMPARED: of the files drawn, each not above 256 MiB, none could be held against its original{others}";
     }
 }

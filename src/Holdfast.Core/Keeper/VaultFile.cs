@@ -43,6 +43,19 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         return new VaultFile(id, lines[2][4..], genesis);
     }
 
+    /// <summary>True where the folder is a vault, or one of the folders of one.</summary>
+    public static bool IsOne(string folder)
+    {
+        try
+        {
+            return File.Exists(Path.Combine(folder, Name)) && Read(folder).Vault != Id16.None;
+        }
+        catch (HoldfastException e)
+        {
+            return e.Code == ErrorCode.FormatNewer;
+        }
+    }
+
     static HoldfastException Missing() => new(ErrorCode.VaultMissing,
         "There is no vault in this folder: its file `vault` is missing or says something else.",
         "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost, put it back from the format.md next to it, section 3; nothing else depends on it.");

@@ -53,6 +53,9 @@ static partial class Libc
     [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Access(string path, int mode);
 
+    [LibraryImport("libc", EntryPoint = "realpath", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint RealPath(string path, [Out] byte[] resolved);
+
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     public static partial int Advise(SafeHandle file, long offset, long count, int advice);
 }
