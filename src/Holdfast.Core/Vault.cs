@@ -249,6 +249,25 @@ public sealed class Vault : IDisposable
     public static TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
         TreeSection.TryParse(Whole(record).Open(SnapshotSection.Tree, keys), out var tree) ? tree! : throw Unreadable();
 
+    /// <summary>Told why a snapshot is not what its leaf and its agent's signature say, and it is read all the same. Null: it is refused.</summary>
+    public Action<string>? Unverified { get; set; }
+
+    /// <summary>Opens a snapshot to read it, and checks who vouches for it.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotRefused</c>, and as <see cref="Describe"/>.</exception>
+    TreeSection Checked(SnapshotRecord record, ReadingKeys keys, bool packs)
+    {
+        var tree = Describe(record, keys);
+        if (SnapshotCheck.Fault(State, record, tree, Id, packs) is not { } fault)
+            return tree;
+        if (Unverified is null)
+        {
+            throw new HoldfastException(ErrorCode.SnapshotRefused, $"Snapshot {record.Snapshot} was refused: {fault}.",
+                "Choose another snapshot, and find out who made this one. Where there is no other, `restore`, `ls` and `cat` read it with --unverified: then nobody vouches for what it says.");
+        }
+        Unverified(fault);
+        return tree;
+    }
+
     /// <summary>What changed in the run that made a snapshot.</summary>
     public static RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>
         RunStatistics.TryParse(Whole(record).Open(SnapshotSection.Features, keys), out var statistics) ? statistics! : throw Unreadable();
@@ -258,14 +277,18 @@ public sealed class Vault : IDisposable
 
     static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
 
-    /// <summary>All rows of a snapshot in tree order; each batch holds until the next.</summary>
-    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct)
+    /// <summary>Rows of a snapshot in tree order; each batch holds until the next.</summary>
+    /// <param name="record">The snapshot.</param>
+    /// <param name="keys">Open it.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <param name="below">Only nodes that may have this path, or what lies below it; they have others too. Null: all.</param>
+    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct, byte[]? below = null)
     {
-        var tree = Describe(record, keys);
+        var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel).Rows())
+        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(below))
             yield return batch;
     }
 
@@ -273,11 +296,11 @@ public sealed class Vault : IDisposable
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file.</exception>
     public void Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct)
     {
-        var tree = Describe(record, keys);
+        var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel).Rows())
+        foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
         {
             if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
                 continue;
@@ -296,14 +319,14 @@ public sealed class Vault : IDisposable
 
     public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
     {
-        var tree = Describe(record, keys);
+        var tree = Checked(record, keys, packs: true);
         target.SetOwnerNames(tree.Users, tree.Groups);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
         // One thread more than processors: writing past the page cache waits for the disk.
         return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct)
-            .Run(new TreeReader(chunks, tree.Root, tree.RootLevel), filter);
+            .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
     }
 
     /// <summary>Reads packs and objects and checks them: names without keys, contents with them.</summary>

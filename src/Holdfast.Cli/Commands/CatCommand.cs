@@ -15,6 +15,7 @@ static class CatCommand
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);
         command.Options.Add(SnapshotArgument.NameOption);
+        command.Options.Add(SnapshotArgument.UnverifiedOption);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
@@ -24,8 +25,9 @@ static class CatCommand
         using (vault)
         using (keys)
         {
+            var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, Encoding.UTF8.GetBytes(session.Parsed.GetValue(PathArgument)!.Trim('/')), Output.Raw, session.Stop);
-            return 0;
+            return isDoubted() ? (int)Core.ErrorCode.Incomplete : 0;
         }
     }
 }

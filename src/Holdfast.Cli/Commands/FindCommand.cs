@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
@@ -29,17 +30,26 @@ static class FindCommand
             var which = session.Parsed.GetValue(SnapshotOption);
             var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null }).ToList();
             var hits = new List<(Core.Keeper.SnapshotRecord Record, byte[] Path, long Size, long Time, Core.Hash32 Digest)>();
+            var leftOut = false;
             foreach (var record in records)
             {
-                foreach (var rows in vault.Rows(record, keys, session.Stop))
+                try
                 {
-                    for (var row = 0; row < rows.Count; row++)
+                    foreach (var rows in vault.Rows(record, keys, session.Stop))
                     {
-                        if (rows.Path(row).IsEmpty || !pattern.Match(rows.Path(row), rows.Kind[row] == EntryKind.Directory))
-                            continue;
-                        hits.Add((record, rows.Path(row).ToArray(), rows.Size[row], rows.MtimeSeconds[row], rows.Digest[row]));
-                        session.Line($"{Text.Id(record.Snapshot)}  {Text.Time((ulong)Math.Max(0, rows.MtimeSeconds[row]))}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
+                        for (var row = 0; row < rows.Count; row++)
+                        {
+                            if (rows.Path(row).IsEmpty || !pattern.Match(rows.Path(row), rows.Kind[row] == EntryKind.Directory))
+                                continue;
+                            hits.Add((record, rows.Path(row).ToArray(), rows.Size[row], rows.MtimeSeconds[row], rows.Digest[row]));
+                            session.Line($"{Text.Id(record.Snapshot)}  {Text.Time((ulong)Math.Max(0, rows.MtimeSeconds[row]))}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
+                        }
                     }
+                }
+                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged))
+                {
+                    session.Warn($"holdfast: snapshot {Text.Id(record.Snapshot)} was left out: {e.Message}"); // the others are not held up
+                    leftOut = true;
                 }
             }
             session.Json(w =>
@@ -60,7 +70,7 @@ static class FindCommand
             });
             if (hits.Count == 0)
                 session.Note("Nothing matches.");
-            return 0;
+            return leftOut ? (int)ErrorCode.Incomplete : 0;
         }
     }
 }

@@ -20,6 +20,7 @@ static class LsCommand
         command.Options.Add(LongOption);
         command.Options.Add(DeepOption);
         command.Options.Add(SnapshotArgument.NameOption);
+        command.Options.Add(SnapshotArgument.UnverifiedOption);
         Keys.KeyFolder.AddTo(command, reading: true);
     }, Run);
 
@@ -29,12 +30,13 @@ static class LsCommand
         using (vault)
         using (keys)
         {
+            var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
             var folder = Encoding.UTF8.GetBytes((session.Parsed.GetValue(PathArgument) ?? "").Trim('/'));
             var deep = session.Parsed.GetValue(DeepOption);
             using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
             var found = folder.Length == 0;
-            foreach (var rows in vault.Rows(record, keys, session.Stop))
+            foreach (var rows in vault.Rows(record, keys, session.Stop, folder.Length > 0 ? folder : null))
             {
                 for (var row = 0; row < rows.Count; row++)
                 {
@@ -46,16 +48,13 @@ static class LsCommand
                             list.Add(rows, row);
                         continue;
                     }
-                    if (IsBelow(path, folder) && (deep || TreePath.Parent(path).SequenceEqual(folder)))
+                    if (TreePath.IsBelow(path, folder) && (deep || TreePath.Parent(path).SequenceEqual(folder)))
                         list.Add(rows, row);
                 }
             }
-            return found ? 0 : session.Fail(Core.ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", "Paths are relative to the source's root: `holdfast ls SNAPSHOT` shows the first level.");
+            return found ? isDoubted() ? (int)Core.ErrorCode.Incomplete : 0 : session.Fail(Core.ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", "Paths are relative to the source's root: `holdfast ls SNAPSHOT` shows the first level.");
         }
     }
-
-    static bool IsBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> folder) =>
-        !path.IsEmpty && (folder.IsEmpty || (path.Length > folder.Length && path[folder.Length] == '/' && path.StartsWith(folder)));
 }
 
 /// <summary>Prints entries as they come, so that a listing of millions needs no memory.</summary>

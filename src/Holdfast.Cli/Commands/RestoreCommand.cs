@@ -25,7 +25,7 @@ static class RestoreCommand
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
@@ -40,6 +40,7 @@ static class RestoreCommand
         using (vault)
         using (keys)
         {
+            var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             using var target = FileTarget.Create(path, new FileTargetOptions
@@ -62,8 +63,8 @@ static class RestoreCommand
             }
             if (patterns.Count > 0 && result.Matched == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
-            var isLogged = result.IsWhole && patterns.Count == 0 && Record(session, vault, record, result);
-            return Report.Tell(session, record, result, target, elapsed, isLogged);
+            var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
+            return Report.Tell(session, record, result, target, elapsed, isLogged, isDoubted());
         }
     }
 
@@ -124,15 +125,17 @@ static class RestoreCommand
     {
         const int Shown = 20;
 
-        public static int Tell(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged)
+        public static int Tell(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
         {
             var missed = result.Failed.Count + target.Problems.Sum(p => p.Entries);
-            var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole ? ErrorCode.None : ErrorCode.Incomplete;
+            var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
             WriteJson(session, record, result, target, elapsed, isLogged, missed, code);
             var written = result.Written;
-            session.Line($"Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001))}/s; every piece matched its digest.");
-            if (written.Others + written.Names > 0)
-                session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}, {Text.Count(written.Names, "further name of hard-linked files", "further names of hard-linked files")}");
+            session.Line($"Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s; every piece matched its digest.");
+            if (written.Others > 0)
+                session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
+            if (written.Names > 0)
+                session.Line($"  hard links         {Text.Count(written.Names, "further name", "further names")} of these files");
             if (written.Kept > 0)
                 session.Line($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
             if (isLogged)
@@ -153,7 +156,7 @@ static class RestoreCommand
                 session.Line("Next: let somebody who knows the data look at it, and start what uses it from there.");
                 return 0;
             }
-            session.Warn(missed == 0 ? "holdfast: all contents came back; some attributes did not." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be; the log has no record of this restore.");
+            session.Warn(missed == 0 ? isDoubted ? "holdfast: all of it came back, UNVERIFIED; the log has no record of this restore." : "holdfast: all contents came back; some attributes did not. The log has no record of this restore." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be; the log has no record of this restore.");
             session.Warn($"  code: {code} ({(int)code})");
             return (int)code;
         }
@@ -228,7 +231,7 @@ static class RestoreCommand
             w.WriteStartObject("error");
             w.WriteString("code", code.ToString());
             w.WriteNumber("status", (int)code);
-            w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : "Some attributes were not set.");
+            w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : result.IsWhole ? "The snapshot is not what its agent signed: nobody vouches for it." : "Some attributes were not set.");
             w.WriteString("guidance", "`failed`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
             w.WriteEndObject();
         });

@@ -12,6 +12,25 @@ static class SnapshotArgument
 {
     public static readonly Option<string?> NameOption = new("--name") { Description = "Of this source: then `latest` is its latest.", HelpName = "NAME" };
 
+    public static readonly Option<bool> UnverifiedOption = new("--unverified") { Description = "Read the snapshot even where it is not what its agent signed, and say so: where there is no other." };
+
+    /// <summary>Where the person asked for it, a snapshot that nobody vouches for is read all the same; loudly.</summary>
+    /// <returns>Says afterwards whether that was the case.</returns>
+    public static Func<bool> AllowUnverified(Session session, Vault vault)
+    {
+        var isDoubted = false;
+        if (session.Parsed.GetValue(UnverifiedOption))
+        {
+            vault.Unverified = fault =>
+            {
+                isDoubted = true;
+                session.Warn($"holdfast: UNVERIFIED: this snapshot would be refused: {fault}.");
+                session.Warn("  Nobody vouches for its names and contents: anyone with a put key may have made them up. Have whoever knows the data look at it before it is used.");
+            };
+        }
+        return () => isDoubted;
+    }
+
     public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "Id of a snapshot, its first letters, or `latest`." };
 
     public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which)

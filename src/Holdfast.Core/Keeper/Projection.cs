@@ -87,6 +87,8 @@ public sealed class Projection
                     _agents.Remove(leaf.Subject);
                 else if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) && agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
                     _agents[leaf.Subject] = agent;
+                else
+                    _agents.Remove(leaf.Subject); // the newest counts: not the key before, which it may have replaced
                 break;
             case LeafType.WriterEnrolled:
                 if (leaf.C == 2)
@@ -235,6 +237,7 @@ public sealed class Projection
             Agent = leaf.Actor,
             Committed = leaf.VaultTime,
             Expiry = Math.Min(leaf.A, LockRules.LastEnd),
+            PackCount = leaf.C,
             Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
             Object = parsed,
             Signer = Agent(leaf.Actor),

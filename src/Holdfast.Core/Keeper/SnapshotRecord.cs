@@ -19,6 +19,9 @@ public sealed class SnapshotRecord
     /// <summary>Bytes of packs that the commit brought, as the keeper counted them.</summary>
     public long Added { get; init; }
 
+    /// <summary>Packs in its set, as the keeper counted them.</summary>
+    public ulong PackCount { get; init; }
+
     /// <summary>Seconds since 1970: locked until then at least. Extensions lengthen it.</summary>
     public required ulong Expiry { get; set; }
 

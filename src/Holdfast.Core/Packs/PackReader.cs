@@ -102,12 +102,13 @@ public sealed class PackReader : IDisposable
         Span<byte> trailer = stackalloc byte[PackFormat.TrailerSize];
         item.Read(item.Size - PackFormat.TrailerSize, trailer);
         var length = BinaryPrimitives.ReadUInt32LittleEndian(trailer);
-        var framesEnd = item.Size - PackFormat.TrailerSize - length;
-        if (!trailer[8..].SequenceEqual(PackFormat.EndMagic) || BinaryPrimitives.ReadUInt32LittleEndian(trailer[4..]) != 0
-            || length is < Aead.TagSize or > PackFormat.MaxFooter || framesEnd < PackFormat.HeaderSize)
+        var parity = BinaryPrimitives.ReadUInt32LittleEndian(trailer[4..]); // a later version's; what it mends is not needed to read what is whole
+        var footerStart = item.Size - PackFormat.TrailerSize - length;
+        var framesEnd = footerStart - parity;
+        if (!trailer[8..].SequenceEqual(PackFormat.EndMagic) || length is < Aead.TagSize or > PackFormat.MaxFooter || framesEnd < PackFormat.HeaderSize)
             throw PackFormat.Damaged(name, "its trailer cannot be read");
         var stored = new byte[length];
-        item.Read(framesEnd, stored);
+        item.Read(footerStart, stored);
         var plaintext = new byte[length - Aead.TagSize];
         var start = new byte[PackFormat.BoundHeaderSize];
         item.Read(0, start);

@@ -57,7 +57,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             {
                 var chosen = full ? null : ChooseSample(snapshot.Files);
                 ulong file = 0;
-                foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel).Rows())
+                foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries).Rows())
                 {
                     ct.ThrowIfCancellationRequested();
                     for (var row = 0; row < rows.Count; row++)

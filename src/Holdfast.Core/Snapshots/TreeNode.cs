@@ -175,8 +175,10 @@ public static class TreeNode
         }
         for (var i = 0; i < n && !reader.Failed; i++)
         {
-            if (((RowFlags)flags[i]).HasFlag(RowFlags.Xattrs))
-                rows.Xattrs[i] = reader.Bytes(MaxXattrs).ToArray();
+            if (!((RowFlags)flags[i]).HasFlag(RowFlags.Xattrs))
+                continue;
+            rows.Xattrs[i] = reader.Bytes(MaxXattrs).ToArray();
+            reader.Require(XattrList.IsValid(rows.Xattrs[i]));
         }
         reader.Require(reader.Var() == 0);
         return reader.IsDone && AreSound(rows);
@@ -222,7 +224,11 @@ public static class TreeNode
         var count = reader.Count(rows.Count);
         Span<uint> owners = stackalloc uint[3 * count];
         for (var i = 0; i < owners.Length; i++)
-            owners[i] = (uint)Math.Min(reader.Var(), uint.MaxValue);
+        {
+            var number = reader.Var();
+            reader.Require(number <= uint.MaxValue);
+            owners[i] = (uint)number;
+        }
         for (var i = 0; i < rows.Count; i++)
         {
             var number = reader.Count(Math.Max(0, count - 1));

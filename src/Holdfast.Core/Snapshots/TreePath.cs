@@ -39,6 +39,10 @@ public static class TreePath
         }
     }
 
+    /// <summary>True for what lies in a folder, at any depth.</summary>
+    public static bool IsBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> folder) =>
+        folder.IsEmpty ? !path.IsEmpty : path.Length > folder.Length && path[folder.Length] == '/' && path.StartsWith(folder);
+
     /// <summary>The path of the folder that holds this one; empty for what lies in the root, and for the root itself.</summary>
     public static ReadOnlySpan<byte> Parent(ReadOnlySpan<byte> path) => path[..Math.Max(0, path.LastIndexOf((byte)'/'))];
 

@@ -24,6 +24,22 @@ public static class XattrList
         return writer.ToArray();
     }
 
+    /// <summary>True for what <see cref="TryDecode"/> decodes.</summary>
+    public static bool IsValid(ReadOnlySpan<byte> bytes)
+    {
+        var reader = new ByteReader(bytes);
+        var count = reader.Count(MaxCount);
+        ReadOnlySpan<byte> before = default;
+        for (var i = 0; i < count && !reader.Failed; i++)
+        {
+            var name = reader.Bytes(MaxName);
+            reader.Bytes(MaxValue);
+            reader.Require(!name.IsEmpty && (i == 0 || before.SequenceCompareTo(name) < 0));
+            before = name;
+        }
+        return reader.IsDone;
+    }
+
     public static bool TryDecode(ReadOnlySpan<byte> bytes, List<(byte[] Name, byte[] Value)> attributes)
     {
         attributes.Clear();

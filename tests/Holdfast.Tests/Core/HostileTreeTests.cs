@@ -16,7 +16,13 @@ public sealed class HostileTreeTests
     static readonly byte[] One = [42];
     static readonly Hash32 OneDigest = new(SHA256.HashData(One));
 
-    static Id16 Plant(TestVault test, Action<EntryBatch> fill, params byte[][] treeChunks)
+    static Id16 Plant(TestVault test, Action<EntryBatch> fill, params byte[][] treeChunks) => Plant(test, fill, null, treeChunks);
+
+    /// <param name="test">The vault.</param>
+    /// <param name="fill">Adds rows to the root.</param>
+    /// <param name="above">Makes the root node, of level 1, for the one node of level 0; null: that one is the root.</param>
+    /// <param name="treeChunks">Further chunks of class tree.</param>
+    static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, params byte[][] treeChunks)
     {
         var rows = new EntryBatch();
         var root = rows.Add([]);
@@ -25,6 +31,9 @@ public sealed class HostileTreeTests
         fill(rows);
         var node = new ByteWriter();
         TreeNode.Write(rows, node);
+        var top = above is null ? node.ToArray() : above(new ChunkRef(new Hash32(SHA256.HashData(node.Span)), node.Length));
+        if (above is not null)
+            treeChunks = [.. treeChunks, node.ToArray()];
 
         using var vault = test.Open();
         var put = test.Keys.Put;
@@ -37,19 +46,19 @@ public sealed class HostileTreeTests
         using (var tree = new PackWriter(session, KeyClass.Tree, 1))
         using (var content = new PackWriter(session, KeyClass.Content, 1))
         {
-            foreach (var chunk in treeChunks.Append(node.ToArray()))
+            foreach (var chunk in treeChunks.Append(top))
                 tree.Add(chunk, put.Domain.ChunkId(KeyClass.Tree, new Hash32(SHA256.HashData(chunk))));
             content.Add(One, put.Domain.ChunkId(KeyClass.Content, OneDigest));
             tree.Finish();
             content.Finish();
         }
         var (snapshot, salt) = (Id16.New(), VaultKeeper.Salt());
-        var rootNode = new ChunkRef(new Hash32(SHA256.HashData(node.Span)), node.Length);
+        var rootNode = new ChunkRef(new Hash32(SHA256.HashData(top)), top.Length);
         var section = new TreeSection
         {
             RootSalt = salt,
             Root = rootNode,
-            RootLevel = 0,
+            RootLevel = (byte)(above is null ? 0 : 1),
             SourceName = "hostile"u8.ToArray(),
             HostName = [],
             RootPath = [],
@@ -207,5 +216,75 @@ public sealed class HostileTreeTests
         Assert.Equal("b"u8.ToArray(), Assert.Single(problems).Path);
         Assert.Equal("mine", System.IO.File.ReadAllText(Path.Combine(test["r"], "a")));
         Assert.False(System.IO.File.Exists(Path.Combine(test["r"], "b")));
+    }
+
+    /// <summary>A node of level 1 with one child, or with the same child twice.</summary>
+    static byte[] Higher(ChunkRef child, ulong entries, string first, byte level = 1, bool twice = false, int shared = 0)
+    {
+        var node = new ByteWriter();
+        node.U8(level);
+        node.Var(twice ? 2u : 1u);
+        for (var i = 0; i < (twice ? 2 : 1); i++)
+        {
+            node.Hash(child.Digest);
+            node.Var((ulong)child.Length);
+            node.Var(entries);
+            node.Var((ulong)(i == 0 ? shared : 0));
+            node.Bytes(System.Text.Encoding.UTF8.GetBytes(i == 0 ? first : "z"));
+        }
+        return node.ToArray();
+    }
+
+    [Fact]
+    public void A_higher_node_says_what_is_below_it_or_is_refused()
+    {
+        using var test = new TestVault();
+        void Fill(EntryBatch rows) => rows.Digest[File(rows, "f"u8, 1)] = OneDigest;
+        var good = Plant(test, Fill, child => Higher(child, 2, ""));
+        Assert.True(Restore(test, good, test["r"]).Result.IsWhole);
+        var bad = new (string What, Func<ChunkRef, byte[]> Node)[]
+        {
+            ("fewer entries", c => Higher(c, 1, "")), ("more entries", c => Higher(c, 3, "")), ("entries beyond counting", c => Higher(c, ulong.MaxValue, "", twice: true)), ("no entries", c => Higher(c, 0, "")),
+            ("another first path", c => Higher(c, 2, "a")), ("a shared beginning of nothing", c => Higher(c, 2, "", shared: 1)), ("no path at all", c => Higher(c, 2, "../x")),
+            ("another level", c => Higher(c, 2, "", level: 2)), ("a child that repeats", c => Higher(c, 1, "", twice: true)),
+        };
+        foreach (var (what, node) in bad)
+        {
+            var snapshot = Plant(test, Fill, node);
+            using var vault = test.Open();
+            using var keys = vault.Unlock(test.Seed);
+            var record = vault.Find(snapshot.ToString());
+            Assert.Equal((what, ErrorCode.ObjectDamaged), (what, Assert.Throws<HoldfastException>(() => vault.Rows(record, keys, TestContext.Current.CancellationToken).Count()).Code));
+            Assert.False(vault.Attest(record, keys, full: false, Id16.None, TestContext.Current.CancellationToken).IsGood, what);
+        }
+    }
+
+    [Fact]
+    public void An_owner_that_no_system_has_is_refused_and_not_made_another()
+    {
+        var rows = new EntryBatch();
+        rows.Kind[rows.Add([])] = EntryKind.Directory;
+        rows.Uid[0] = uint.MaxValue;
+        var node = new ByteWriter();
+        TreeNode.Write(rows, node);
+        var bytes = node.ToArray();
+        Assert.True(TreeNode.TryRead(bytes, new EntryBatch()));
+        var at = bytes.AsSpan().IndexOf(new byte[] { 0xFF, 0xFF, 0xFF, 0xFF, 0x0F });
+        bytes[at + 4] = 0x1F; // 2^33 - 1
+        Assert.False(TreeNode.TryRead(bytes, new EntryBatch()));
+    }
+
+    [Fact]
+    public void Attributes_that_make_no_sense_are_refused()
+    {
+        foreach (var (xattrs, isSound) in new (byte[], bool)[] { ([1, 1, (byte)'a', 0], true), ([1, 0, 0], false), ([2, 1, (byte)'b', 0, 1, (byte)'a', 0], false), ([2, 1, (byte)'a', 0, 1, (byte)'a', 0], false), ([1, 1, (byte)'a', 0, 7], false), ([], false) })
+        {
+            var rows = new EntryBatch();
+            rows.Kind[rows.Add([])] = EntryKind.Directory;
+            rows.Xattrs[0] = xattrs;
+            var node = new ByteWriter();
+            TreeNode.Write(rows, node);
+            Assert.Equal(isSound, TreeNode.TryRead(node.Span, new EntryBatch()));
+        }
     }
 }

@@ -267,7 +267,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var file = folder < 0 ? -1 : Native.OpenAt(folder, name, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         if (file < 0)
             return;
-        SetAttributes(file, entry);
+        SetAttributes(file, entry, isNew: false);
         _ = Native.Close(file);
     }
 
@@ -379,7 +379,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         try
         {
             WriteAt(file, content, 0);
-            whole = SetAttributes(file, entry);
+            whole = SetAttributes(file, entry, isNew: true);
             written = true;
         }
         finally
@@ -525,9 +525,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     }
 
     /// <summary>False where one of them could not be set though this user may set it and this file system has it.</summary>
-    bool SetAttributes(int file, Noted entry)
+    bool SetAttributes(int file, Noted entry, bool isNew)
     {
-        var owned = SetOwner(entry, (uid, gid) => Native.ChangeOwner(file, uid, gid));
+        var owned = SetOwner(entry, isNew, (uid, gid) => Native.ChangeOwner(file, uid, gid));
         var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
         var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
         if (mode != entry.Mode)
@@ -547,10 +547,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         times[1] = times[0];
     }
 
-    bool SetOwner(Noted entry, Func<uint, uint, int> change)
+    bool SetOwner(Noted entry, bool isNew, Func<uint, uint, int> change)
     {
         // What this user makes belongs to it already; nobody but root can give it away.
-        if (_isRoot && entry.Uid == 0 && entry.Gid == 0 && !_inheritsGroup)
+        if (isNew && _isRoot && entry.Uid == 0 && entry.Gid == 0 && !_inheritsGroup)
             return true;
         if (change(_isRoot ? entry.Uid : uint.MaxValue, entry.Gid) != 0)
         {
@@ -627,7 +627,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         }
         var folderCopy = folder;
         var nameCopy = (nint)name;
-        SetOwner(entry, (uid, gid) => Native.ChangeOwner(folderCopy, (byte*)nameCopy, uid, gid, Native.AtNoFollow));
+        SetOwner(entry, isNew: true, (uid, gid) => Native.ChangeOwner(folderCopy, (byte*)nameCopy, uid, gid, Native.AtNoFollow));
         entry.IsThere = true;
         if (entry.Kind != EntryKind.Symlink)
             SetMode(entry, folder, name);
@@ -768,7 +768,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             Problem(entry, Native.Error);
             return false;
         }
-        var whole = SetAttributes(file, entry);
+        var whole = SetAttributes(file, entry, isNew: _options.Existing == ExistingFiles.Refuse && path.Length > 0);
         _ = Native.Close(file);
         return whole;
     }
@@ -895,7 +895,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             try
             {
                 _direct?.Complete();
-                whole = target.SetAttributes(file, entry);
+                whole = target.SetAttributes(file, entry, isNew: true);
                 written = true;
             }
             finally
