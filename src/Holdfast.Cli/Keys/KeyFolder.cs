@@ -235,8 +235,12 @@ sealed class KeyFolder
         if (File.Exists(path) && Core.Log.Checkpoint.TryParse(UserFile.Text(path, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var earlier))
         {
             if (earlier.Origin != vault.Keeper.Log.Key.Name)
-                throw new HoldfastException(ErrorCode.WrongVault, $"The key folder is of another vault; the vault here is {vault.Id}.", "Name the key folder that was made with this vault (--keys FOLDER).");
+                throw OfAnotherVault(vault);
             vault.Keeper.Log.RequireExtends(earlier);
+        }
+        else if (AgentVault() is { } other && other != vault.Id)
+        {
+            throw OfAnotherVault(vault); // and this vault's checkpoint would make its own keys useless there
         }
         try
         {
@@ -245,6 +249,25 @@ sealed class KeyFolder
         catch (HoldfastException)
         {
             // A key folder on read-only media: then nothing is remembered.
+        }
+    }
+
+    static HoldfastException OfAnotherVault(Vault vault) =>
+        new(ErrorCode.WrongVault, $"The key folder is of another vault; the vault here is {vault.Id}.", "Name the key folder that was made with this vault (--keys FOLDER).");
+
+    /// <summary>Which vault the agent key is of; null where there is none that can be read: whoever needs it will say so.</summary>
+    Id16? AgentVault()
+    {
+        if (!File.Exists(Path.Combine(Folder, AgentFile)))
+            return null;
+        try
+        {
+            using var key = AgentKey.Parse(UserFile.Bytes(Path.Combine(Folder, AgentFile), AgentFile, ErrorCode.KeyFileBad, UserFile.KeyLimit));
+            return key.Vault;
+        }
+        catch (HoldfastException)
+        {
+            return null;
         }
     }
 }

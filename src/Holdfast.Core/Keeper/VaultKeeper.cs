@@ -425,7 +425,7 @@ public sealed class VaultKeeper : IDisposable
     static void MakeReserve(string folder, Disk disk, ulong size)
     {
         var path = KeeperPath(folder, "reserve");
-        if (size == 0 || System.IO.File.Exists(path))
+        if (size == 0 || new FileInfo(path) is { Exists: true } there && there.Length >= (long)size)
             return;
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";

@@ -14,15 +14,18 @@ namespace Holdfast.Tests.Core;
 public sealed class HostileTreeTests
 {
     static readonly byte[] One = [42];
-    static readonly Hash32 OneDigest = new(SHA256.HashData(One));
+    internal static readonly Hash32 OneDigest = new(SHA256.HashData(One));
 
     static Id16 Plant(TestVault test, Action<EntryBatch> fill, params byte[][] treeChunks) => Plant(test, fill, null, treeChunks);
+
+    static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, params byte[][] treeChunks) => Plant(test, fill, above, One, treeChunks);
 
     /// <param name="test">The vault.</param>
     /// <param name="fill">Adds rows to the root.</param>
     /// <param name="above">Makes the root node, of level 1, for the one node of level 0; null: that one is the root.</param>
+    /// <param name="stored">What the pack holds under the name of the one chunk.</param>
     /// <param name="treeChunks">Further chunks of class tree.</param>
-    static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, params byte[][] treeChunks)
+    internal static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, byte[] stored, byte[][] treeChunks)
     {
         var rows = new EntryBatch();
         var root = rows.Add([]);
@@ -48,7 +51,7 @@ public sealed class HostileTreeTests
         {
             foreach (var chunk in treeChunks.Append(top))
                 tree.Add(chunk, put.Domain.ChunkId(KeyClass.Tree, new Hash32(SHA256.HashData(chunk))));
-            content.Add(One, put.Domain.ChunkId(KeyClass.Content, OneDigest));
+            content.Add(stored, put.Domain.ChunkId(KeyClass.Content, OneDigest));
             tree.Finish();
             content.Finish();
         }
@@ -101,7 +104,7 @@ public sealed class HostileTreeTests
         return snapshot;
     }
 
-    static int File(EntryBatch rows, ReadOnlySpan<byte> path, long size)
+    internal static int File(EntryBatch rows, ReadOnlySpan<byte> path, long size)
     {
         var row = rows.Add(path);
         rows.Kind[row] = EntryKind.File;

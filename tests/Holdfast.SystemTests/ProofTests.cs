@@ -1,0 +1,240 @@
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>What becomes of the proofs when files of a vault are taken away or damaged, and when they come back.</summary>
+public sealed class ProofTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3: obs every hour\n"u8.ToArray());
+        cli.Write("scan.dcm", Cli.Noise(1, 900_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Write("notes/later.txt", "bed 3: stable\n"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("attest", "--full").Expect(0);
+        cli.Run("verify").Expect(0);
+        Assert.Contains("every snapshot was re-opened or restored", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        return cli;
+    }
+
+    /// <summary>The pack with the scan, which both snapshots need.</summary>
+    static string LargestPack(Cli cli) => Directory.EnumerateFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!;
+
+    static JsonElement Json(Result result) => JsonDocument.Parse(result.Out).RootElement;
+
+    static void Spoil(string pack, string how)
+    {
+        var bytes = File.ReadAllBytes(pack);
+        switch (how)
+        {
+            case "missing":
+                File.Delete(pack);
+                return;
+            case "truncated":
+                bytes = bytes[..(bytes.Length / 2)];
+                break;
+            case "zeroed":
+                Array.Clear(bytes);
+                break;
+            case "flipped":
+                bytes[bytes.Length / 2] ^= 1;
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(how));
+        }
+        File.Delete(pack);
+        File.WriteAllBytes(pack, bytes);
+    }
+
+    [Theory]
+    [InlineData("missing", 20, true)]
+    [InlineData("truncated", 21, true)]
+    [InlineData("zeroed", 21, false)]
+    [InlineData("flipped", 21, false)]
+    public void A_pack_that_is_gone_or_damaged_is_told_by_every_command_and_bringing_it_back_clears_it(string how, int status, bool isSeenAtOnce)
+    {
+        var code = status == 20 ? "PackMissing" : "PackDamaged";
+        var word = status == 20 ? "MISSING" : "DAMAGED";
+        using var cli = Sample();
+        var pack = LargestPack(cli);
+        var name = Path.GetFileName(pack);
+        File.Copy(pack, cli["kept"]);
+        Spoil(pack, how);
+
+        cli.Run("status").Expect(isSeenAtOnce ? status : 0); // what only reading shows is known once it was read
+        var verify = cli.Run("verify").Expect(status);
+        Assert.Contains(name, verify.Out, StringComparison.Ordinal);
+
+        var text = cli.Run("status").Expect(status);
+        Assert.StartsWith("PROBLEMS", text.Out, StringComparison.Ordinal);
+        Assert.Contains($"1 pack is {word}; 2 snapshots need it", text.Out, StringComparison.Ordinal);
+        Assert.Contains(name, text.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("every snapshot was re-opened", text.Out, StringComparison.Ordinal);
+        Assert.Contains("what to do", text.Error, StringComparison.Ordinal);
+        var json = Json(cli.Run("status", "--json").Expect(status));
+        Assert.Equal("problems", json.EnumerateObject().First().Name);
+        var problem = Assert.Single(json.GetProperty("problems").EnumerateArray());
+        Assert.Equal(code, problem.GetProperty("code").GetString());
+        Assert.Equal(1, problem.GetProperty("count").GetInt32());
+        Assert.Equal(2, problem.GetProperty("snapshotCount").GetInt32());
+        Assert.Equal(name, Assert.Single(problem.GetProperty("names").EnumerateArray()).GetString());
+        Assert.NotEqual("", problem.GetProperty("advice").GetString());
+
+        var proof = cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(status);
+        Assert.Contains("NOT ALL THERE", proof.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("found right", proof.Error, StringComparison.Ordinal);
+        Assert.False(Json(cli.Run("log", "prove", "latest", "--json").Expect(status)).TryGetProperty("allBytesLastRead", out _));
+        Assert.Contains($"1 PACK {word}; was intact, all", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("attest").Expect(status); // nothing is due, and yet not all is well
+
+        var attest = cli.Run("attest", "latest").Expect(status); // a sample, that never comes to the pack itself
+        Assert.Contains($"{word.ToLowerInvariant()} pack {name}", attest.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("break-in", attest.Error, StringComparison.Ordinal);
+        json = Json(cli.Run("status", "--json").Expect(status));
+        Assert.Equal([code, "SnapshotDefective"], json.GetProperty("problems").EnumerateArray().Select(p => p.GetProperty("code").GetString()));
+        Assert.Equal(0, json.GetProperty("neverTested").GetInt32());
+        Assert.Equal(1, json.GetProperty("defective").GetInt32());
+        Assert.Contains("DEFECTS", cli.Run("snapshots").Out, StringComparison.Ordinal);
+
+        File.Delete(pack);
+        File.Copy(cli["kept"], pack);
+        cli.Run("verify").Expect(0);
+        cli.Run("log", "prove", "latest", "--out", cli["proof2"]).Expect(29);
+        cli.Run("status").Expect(29);
+        Assert.Contains("(all)", cli.Run("attest").Expect(0).Out, StringComparison.Ordinal); // what has defects is looked at whole
+        var after = cli.Run("status").Expect(0);
+        Assert.DoesNotContain("PROBLEMS", after.Out, StringComparison.Ordinal);
+        Assert.Contains("every snapshot was re-opened or restored", after.Out, StringComparison.Ordinal);
+        Assert.Contains("every pack that is there since", after.Out, StringComparison.Ordinal);
+        Assert.Empty(Json(cli.Run("status", "--json").Expect(0)).GetProperty("problems").EnumerateArray());
+        Assert.Contains("found right", cli.Run("log", "prove", "latest", "--out", cli["proof3"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Files_that_do_not_belong_and_a_bad_copy_beside_a_good_one_are_told_and_lose_nothing()
+    {
+        using var cli = Sample();
+        cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
+        cli.Run("backup", cli["source"], "--vault", cli["other"], "--keys", cli["other-keys"]).Expect(0);
+        var foreign = Directory.EnumerateFiles(cli["other/packs"], "*", SearchOption.AllDirectories).First();
+        File.Copy(foreign, foreign.Replace(cli["other"], cli["vault"], StringComparison.Ordinal));
+        File.WriteAllText(cli["vault/packs/00/notes.txt"], "not ours");
+        var pack = LargestPack(cli);
+        File.Copy(pack, pack + ".1");
+        Spoil(pack, "flipped");
+
+        var verify = cli.Run("verify", "--full").Expect(0).Out;
+        Assert.Contains($"the file {Path.GetFileName(foreign)} in packs/ does not belong", verify, StringComparison.Ordinal);
+        Assert.Contains("a file in packs/ does not belong", verify, StringComparison.Ordinal);
+        Assert.Contains($"damaged: Pack {Path.GetFileName(pack)}; another copy is sound", verify, StringComparison.Ordinal);
+        Assert.Contains("1 file in packs/ does not belong", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("attest", "latest", "--full").Expect(0);
+        cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(0);
+
+        File.Delete(pack); // now only the further copy is left
+        cli.Run("verify").Expect(0);
+        cli.Run("status").Expect(0);
+        Spoil(pack + ".1", "flipped");
+        cli.Run("verify").Expect(21);
+        cli.Run("status").Expect(21);
+    }
+
+    [Fact]
+    public void A_snapshot_object_that_is_gone_or_damaged_is_told_with_the_snapshots_that_build_on_it()
+    {
+        using var cli = Sample();
+        var first = Json(cli.Run("log", "entries", "--json")).GetProperty("entries").EnumerateArray().First(e => e.GetProperty("type").GetString() == "Commit").GetProperty("payload").GetString()!;
+        var path = cli[$"vault/objects/{first[..2]}/{first}"];
+        File.Move(path, cli["kept"]);
+        cli.Run("status").Expect(22);
+        var problem = Json(cli.Run("status", "--json").Expect(22)).GetProperty("problems").EnumerateArray().Single();
+        Assert.Equal(("ObjectMissing", 2), (problem.GetProperty("code").GetString(), problem.GetProperty("snapshotCount").GetInt32())); // the second tells its packs as a difference to the first
+        cli.Run("verify").Expect(22);
+        cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(22);
+        Assert.Contains("OBJECT MISSING", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("attest", "--full", "--older-than", "1s").Expect(22);
+
+        var bytes = File.ReadAllBytes(cli["kept"]);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        cli.Run("status").Expect(23);
+        cli.Run("verify").Expect(23);
+
+        File.Delete(path);
+        File.Move(cli["kept"], path);
+        cli.Run("verify").Expect(0);
+        cli.Run("attest").Expect(0);
+        cli.Run("status").Expect(0);
+    }
+
+    [Fact]
+    public void Attest_takes_what_was_attested_longer_ago_than_it_is_told()
+    {
+        using var cli = Sample();
+        Assert.Contains("attested already", cli.Run("attest").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("attested already", cli.Run("attest", "--older-than", "1h").Expect(0).Out, StringComparison.Ordinal);
+        Thread.Sleep(TimeSpan.FromSeconds(3)); // vault time has whole seconds
+        Assert.Equal(2, Json(cli.Run("attest", "--older-than", "1s", "--json").Expect(0)).GetProperty("attestations").GetArrayLength());
+        cli.Run("attest", "--older-than", "soon").Expect(2);
+        cli.Run("attest", "latest", "--older-than", "1s").Expect(2);
+    }
+
+    [Fact]
+    public void Verify_says_how_much_it_read_and_what_its_key_opened()
+    {
+        using var cli = Sample();
+        foreach (var sample in new[] { "0", "-5", "101", "NaN", "Infinity" })
+            cli.Run("verify", $"--sample={sample}").Expect(2);
+        var part = Json(cli.Run("verify", "--sample", "1", "--json").Expect(0));
+        Assert.Equal(1, part.GetProperty("packs").GetInt32());
+        Assert.Matches(@"Read 1 of \d+ packs \(\d+(\.\d)? %\)", cli.Run("verify", "--sample", "1").Expect(0).Out);
+        Assert.Contains("Intact: all bytes read open", cli.Run("verify", "--full").Expect(0).Out, StringComparison.Ordinal);
+
+        cli.Run("key", "scope", "--class", "tree", "--out", cli["tree.key"]).Expect(0);
+        var scoped = cli.Run("verify", "--full", "--scoped-key", cli["tree.key"]).Expect(0).Out;
+        Assert.Contains("Intact in part", scoped, StringComparison.Ordinal);
+        Assert.DoesNotContain("all bytes read open", scoped, StringComparison.Ordinal);
+        var last = Json(cli.Run("log", "entries", "--json")).GetProperty("entries").EnumerateArray().Last(e => e.GetProperty("type").GetString() == "Verify");
+        Assert.Equal(3, last.GetProperty("a").GetInt32());
+    }
+
+    [Fact]
+    public void What_was_shown_of_a_snapshot_stands_side_by_side()
+    {
+        using var cli = Sample();
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Run("attest", "latest").Expect(0); // a sample hides no earlier look at everything
+        Assert.Contains($"intact, all; restored {DateTimeOffset.UtcNow:yyyy-MM-dd}", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Status_shows_a_vault_whatever_key_folder_the_environment_names()
+    {
+        using var cli = Sample();
+        cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
+        cli.Environment["HOLDFAST_KEYS"] = cli["other-keys"];
+        var status = cli.Run("status").Expect(0);
+        Assert.Contains("HOLDFAST_KEYS names the key folder of another vault", status.Error, StringComparison.Ordinal);
+        Assert.Contains("Snapshots    2", status.Out, StringComparison.Ordinal);
+        Assert.False(File.Exists(cli["other-keys/checkpoint"])); // which would keep those keys from their own vault
+        Assert.True(Json(cli.Run("status", "--json").Expect(0)).TryGetProperty("warning", out _));
+        cli.Run("status", "--keys", cli["other-keys"]).Expect(13);
+    }
+
+    [Fact]
+    public void Status_forecasts_nothing_from_a_few_days_and_shows_what_is_kept_free()
+    {
+        using var cli = Sample();
+        var status = cli.Run("status").Expect(0).Out;
+        Assert.Contains("no forecast yet: that takes 7 days of backups", status, StringComparison.Ordinal);
+        Assert.Contains("64 MiB more are kept free, so that locks can be extended on a full disk: intact", status, StringComparison.Ordinal);
+        using (var reserve = File.OpenWrite(cli["vault/keeper/reserve"]))
+            reserve.SetLength(0);
+        Assert.Contains("NOT INTACT", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        Assert.False(Json(cli.Run("status", "--json").Expect(0)).GetProperty("reserve").GetProperty("intact").GetBoolean());
+        cli.Run("attest", "latest").Expect(0); // any change makes it whole
+        Assert.True(Json(cli.Run("status", "--json").Expect(0)).GetProperty("reserve").GetProperty("intact").GetBoolean());
+    }
+}

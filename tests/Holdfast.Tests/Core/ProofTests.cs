@@ -1,0 +1,247 @@
+using Holdfast.Cli.Commands;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What may be said of a snapshot, and what takes a word back.</summary>
+public sealed class ProofTests
+{
+    const ulong Day = RetentionPolicy.Day;
+
+    static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    static string PathOf(Vault vault, Hash32 pack) => vault.Keeper.Store.Find(StoreKind.Pack, pack, 0)!;
+
+    static Hash32 PackOf(BackupResult result, KeyClass keyClass) => result.Archive.Written.First(w => w.Class == keyClass).Name;
+
+    static AttestationObject Attest(TestVault test, bool full)
+    {
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        return vault.Attest(vault.Find("latest"), keys, full, Id16.None, Ct);
+    }
+
+    static SnapshotRecord Latest(TestVault test)
+    {
+        using var vault = test.Open();
+        return vault.Find("latest");
+    }
+
+    static void Flip(string path)
+    {
+        var bytes = File.ReadAllBytes(path);
+        for (var i = 1_300; i < bytes.Length - 1_000; i += 500)
+            bytes[i] ^= 1;
+        File.Delete(path);
+        File.WriteAllBytes(path, bytes);
+    }
+
+    [Fact]
+    public void A_sample_names_every_pack_that_is_gone_and_does_not_blame_the_writer()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var pack = PackOf(test.BackUp(), KeyClass.Content);
+        using (var vault = test.Open())
+            File.Delete(PathOf(vault, pack));
+        var found = Attest(test, full: false);
+        Assert.Equal([(AttestationDefect.PackMissing, pack)], found.Defects);
+        Assert.True(found.RootMatches);
+        Assert.False(found.PackSetMatches);
+    }
+
+    [Fact]
+    public void A_damaged_tree_is_told_as_damage_not_as_a_forged_root()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var pack = PackOf(test.BackUp(), KeyClass.Tree);
+        using (var vault = test.Open())
+            Flip(PathOf(vault, pack));
+        var found = Attest(test, full: false);
+        Assert.Equal([(AttestationDefect.PackDamaged, pack)], found.Defects);
+        Assert.False(found.RootMatches);
+        using var later = test.Open();
+        Assert.True(later.LastReads().Damaged.ContainsKey(pack));
+    }
+
+    [Fact]
+    public void Content_that_was_written_wrong_is_told_apart_from_damage_and_has_a_writer()
+    {
+        using var test = new TestVault();
+        HostileTreeTests.Plant(test, rows => rows.Digest[HostileTreeTests.File(rows, "f"u8, 1)] = HostileTreeTests.OneDigest, null, [43], []);
+        var found = Attest(test, full: false);
+        var (_, pack) = Assert.Single(found.Defects, d => d.Kind == AttestationDefect.ContentWrong);
+        Assert.DoesNotContain(found.Defects, d => d.Kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged);
+        Assert.False(found.SampleMatches);
+        using var vault = test.Open();
+        Assert.Equal((test.Keys.Put.Writer, 1u), vault.WriterOf(pack));
+        Assert.True(vault.LastReads().Damaged[pack].IsContent);
+    }
+
+    [Fact]
+    public void Only_a_look_at_everything_clears_defects()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Attest(test, full: true);
+        Assert.True(Latest(test).IsFullyAttested);
+        using (var vault = test.Open())
+            vault.Keeper.Record(LeafType.Attestation, vault.Find("latest").Snapshot, Id16.None, 1, 10, 2);
+        Assert.Equal((2u, 0u, false), (Latest(test).Defects, Latest(test).Attested, Latest(test).IsFullyAttested));
+        Attest(test, full: false);
+        Assert.Equal((2u, 0u), (Latest(test).Defects, Latest(test).Attested)); // a sample may miss what another hit
+        Attest(test, full: true);
+        Assert.Equal((0u, true), (Latest(test).Defects, Latest(test).IsFullyAttested));
+        var full = Latest(test).FullyAttested;
+        test.Machine.Pass(Day);
+        Attest(test, full: false);
+        Assert.Equal(full, Latest(test).FullyAttested); // a weaker fact hides no stronger one
+        Assert.True(Latest(test).Attested > full);
+    }
+
+    [Fact]
+    public void What_an_agent_signed_before_it_was_revoked_is_still_as_signed()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var vault = test.Open())
+            vault.Keeper.Record(LeafType.AgentEnrolled, test.Keys.Agent.Agent, Id16.None, 2, 0, 0);
+        Assert.Throws<HoldfastException>(() => test.BackUp(useState: false));
+        Assert.True(Attest(test, full: true).IsGood);
+    }
+
+    [Fact]
+    public void A_look_at_everything_counts_as_read_and_a_sample_does_not()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.Write("large.bin", TestVault.Noise(5, 30_000_000));
+        var result = test.BackUp();
+        Attest(test, full: false);
+        using (var vault = test.Open())
+            Assert.DoesNotContain(PackOf(result, KeyClass.Content), vault.LastReads().Times.Keys);
+        Attest(test, full: true);
+        using var later = test.Open();
+        Assert.Superset(result.Archive.Written.Select(w => w.Name).ToHashSet(), later.LastReads().Times.Keys.ToHashSet());
+    }
+
+    [Fact]
+    public void A_pack_is_missed_until_expiry_may_take_it_and_not_after()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var pack = PackOf(test.BackUp(), KeyClass.Content);
+        test.Write("f", TestVault.Noise(2, 60_000));
+        test.Machine.Pass(Day);
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            Assert.Empty(vault.Health().Problems);
+            File.Delete(PathOf(vault, pack));
+            var problem = Assert.Single(vault.Health().Problems);
+            Assert.Equal(ErrorCode.PackMissing, problem.Code);
+            Assert.Equal([pack], problem.Names);
+            Assert.Equal(vault.State.Snapshots[..1], problem.Snapshots); // the second does not need it
+            Assert.Contains(test.Verify(full: false).Defects, d => d.Kind == DefectKind.Missing && d.Name == pack);
+        }
+        test.Machine.Pass(60 * Day);
+        using (var vault = test.Open())
+            Assert.Empty(vault.Health().Problems);
+        Assert.True(test.Verify(full: false).IsSound);
+    }
+
+    [Fact]
+    public void What_expiry_gave_up_is_not_missed()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        test.BackUp();
+        test.Machine.Pass(60 * Day);
+        test.Write("f", TestVault.Noise(2, 60_000));
+        test.BackUp();
+        using var vault = test.Open();
+        Assert.NotEmpty(vault.Keeper.Expire(dryRun: false).Names);
+        Assert.Empty(vault.Health().Problems);
+    }
+
+    [Fact]
+    public void A_keyring_that_is_gone_hits_every_snapshot()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using var vault = test.Open();
+        File.Delete(vault.Keeper.Store.Find(StoreKind.Object, vault.State.Keyring, 0)!);
+        var problem = Assert.Single(vault.Health().Problems);
+        Assert.Equal((ErrorCode.ObjectMissing, vault.State.Keyring), (problem.Code, Assert.Single(problem.Names)));
+        Assert.Equal(vault.State.Snapshots, problem.Snapshots);
+    }
+
+    [Fact]
+    public async Task A_verify_that_is_interrupted_keeps_what_it_found()
+    {
+        using var test = new TestVault();
+        test.Write("large", TestVault.Noise(1, 60_000_000));
+        test.BackUp();
+        test.Write("small", TestVault.Noise(2, 60_000));
+        var small = test.BackUp().Archive.Written.Select(w => w.Name).Min();
+        using var vault = test.Open();
+        Flip(PathOf(vault, small));
+        using var stop = new CancellationTokenSource();
+        var progress = new VerifyProgress();
+        var stopper = Task.Run(() =>
+        {
+            SpinWait.SpinUntil(() => progress.Bytes > 0);
+            stop.Cancel();
+        }, Ct);
+        try
+        {
+            vault.Verify(null, name => name.CompareTo(small) >= 0, progress, 1, stop.Token); // in order of names: the damaged one first
+        }
+        catch (OperationCanceledException)
+        {
+            // As a person would have it; where the machine was quicker, the verify came to its end.
+        }
+        await stopper;
+        Assert.True(vault.LastReads().Damaged.ContainsKey(small));
+    }
+
+    [Fact]
+    public void A_further_copy_without_a_first_one_is_read_like_any()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var pack = PackOf(test.BackUp(), KeyClass.Content);
+        using var vault = test.Open();
+        var path = PathOf(vault, pack);
+        File.Move(path, path + ".1");
+        Assert.True(test.Verify(full: true).IsSound);
+        Assert.Contains(pack, vault.LastReads().Times.Keys);
+        Flip(path + ".1");
+        Assert.Equal((DefectKind.Damaged, pack), test.Verify(full: true).Defects.Select(d => (d.Kind, d.Name)).Single());
+    }
+
+    [Fact]
+    public void Space_is_forecast_from_a_week_of_backups_on()
+    {
+        using var test = new TestVault(new RetentionPolicy(300 * Day, 0, 0, 0, 0, 0));
+        for (var day = 0; day < 9; day++)
+        {
+            test.Write("f", TestVault.Noise(day, 200_000));
+            test.BackUp();
+            test.Machine.Pass(Day);
+            using var vault = test.Open();
+            var forecast = SpaceForecast.Of(vault.State.Snapshots, vault.Keeper.Clock.Now, 2_000_000, []);
+            Assert.Equal(day + 1, forecast.Days);
+            Assert.Equal(day + 1 >= SpaceForecast.MinDays, forecast.FullOn is not null);
+        }
+    }
+}
