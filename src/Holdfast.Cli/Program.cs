@@ -1,12 +1,18 @@
 using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
 using Holdfast.Cli.Commands;
+using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
-using Holdfast.Core;
 
 namespace Holdfast.Cli;
 
 static class Program
 {
+    // An argument that begins with @ is a name like any other, not a file of arguments.
+    static readonly ParserConfiguration Parsing = new() { ResponseFileTokenReplacer = null };
+    static readonly InvocationConfiguration Invoking = new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+
     static int Main(string[] arguments)
     {
         Output.Open();
@@ -18,31 +24,57 @@ static class Program
 
     static int Run(string[] arguments)
     {
+        var root = Root();
+        var parsed = root.Parse(arguments, Parsing);
+        var asksForHelp = parsed.Action is HelpAction or RootHelp;
+        if (parsed.Action is ParseErrorAction || (asksForHelp && parsed.UnmatchedTokens.Count > 0) || parsed.Action == parsed.CommandResult.Command.Action)
+        {
+            if (CallFault.Of(parsed, arguments, KeyFolder.VaultOption, KeyFolder.KeysOption) is { } fault)
+                return Session.Refuse(arguments, fault);
+        }
+        return parsed.Invoke(Invoking);
+    }
+
+    static RootCommand Root()
+    {
+        (string Title, Command[] Commands)[] groups =
+        [
+            ("Start", [UpCommand.Create(), DownCommand.Create(), InitCommand.Create(), RecoveryKitCommand.Create()]),
+            ("Back up", [BackupCommand.Create()]),
+            ("Look", [SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(), DiffCommand.Create()]),
+            ("Get back", [RestoreCommand.Create(), CatCommand.Create(), RecoverKeyCommand.Create()]),
+            ("Prove", [StatusCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), LogCommand.Create()]),
+            ("Look after", [LockCommand.Create(), ExpireCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), CompletionCommand.Create()]),
+        ];
         var root = new RootCommand("""
             Holdfast keeps copies of data that no stolen password can alter or remove before their date, and proves it.
 
             Start with `holdfast up FOLDER`: it makes a trial vault and takes and proves a first backup.
             """);
-        foreach (var command in new[]
-        {
-            UpCommand.Create(), DownCommand.Create(), InitCommand.Create(), BackupCommand.Create(), SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(),
-            CatCommand.Create(), DiffCommand.Create(), RestoreCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), StatusCommand.Create(), LockCommand.Create(),
-            ExpireCommand.Create(), LogCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), RecoveryKitCommand.Create(), RecoverKeyCommand.Create(), CompletionCommand.Create(),
-        })
+        foreach (var command in groups.SelectMany(g => g.Commands).Append(HelpCommand(root)))
             root.Subcommands.Add(command);
-        var parsed = root.Parse(arguments);
-        return parsed.Errors.Count > 0 && parsed.Action is System.CommandLine.Invocation.ParseErrorAction
-            ? Usage(parsed)
-            : parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Description = "Show this help.";
+        help.Action = new RootHelp((HelpAction)help.Action!, groups);
+        return root;
     }
 
-    static int Usage(ParseResult parsed)
+    /// <summary><c>holdfast help log prove</c>: what <c>holdfast log prove --help</c> shows.</summary>
+    static Command HelpCommand(RootCommand root)
     {
-        foreach (var error in parsed.Errors)
-            Console.Error.WriteLine($"holdfast: {error.Message}");
-        var command = parsed.CommandResult.Command;
-        var path = command is RootCommand ? "holdfast" : $"holdfast {command.Name}";
-        Console.Error.WriteLine($"  what to do: `{path} --help` shows how it is called");
-        return (int)ErrorCode.Usage;
+        var words = new Argument<string[]>("COMMAND") { Description = "Whose help to show; without it, all commands.", Arity = ArgumentArity.ZeroOrMore };
+        var help = new Command("help", "Show how a command is called.") { words };
+        help.SetAction(parsed =>
+        {
+            var (command, path) = ((Command)root, "holdfast");
+            foreach (var word in parsed.GetValue(words)!)
+            {
+                if (command.Subcommands.FirstOrDefault(c => c.Name == word) is not { } next)
+                    return CallFault.NoSuchCommand(path, word, command) is var fault ? Session.Tell(fault.Code, fault.Message, fault.Guidance) : 0;
+                (command, path) = (next, $"{path} {word}");
+            }
+            return root.Parse([.. parsed.GetValue(words)!, "--help"], Parsing).Invoke(Invoking);
+        });
+        return help;
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -234,13 +235,18 @@ public sealed class Vault : IDisposable
         return DomainKeys.TryRead(ref reader, out var copy) ? copy! : throw new InvalidOperationException("Domain keys read what they write.");
     }
 
-    /// <summary>Finds a snapshot by id, by the first letters of its id, or as "latest"; of one source where a name is given.</summary>
+    /// <summary>Finds a snapshot by id, by the first letters of its id, as "latest", or as "latest~1" for the one before that (~2 and so on); of one source where it is given.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>.</exception>
     public SnapshotRecord Find(string which, Id16? source = null)
     {
         var there = State.Snapshots.Where(s => !s.IsRemoved && (source is null || s.Source == source)).ToList();
-        if (which == "latest")
-            return there.LastOrDefault(s => s.Object is not null) ?? throw VaultKeeper.SnapshotMissing(which);
+        if (which == "latest" || which.StartsWith("latest~", StringComparison.Ordinal))
+        {
+            var before = 0;
+            var whole = there.Where(s => s.Object is not null).ToList();
+            return (which == "latest" || int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) && before < whole.Count
+                ? whole[whole.Count - 1 - before] : throw VaultKeeper.SnapshotMissing(which);
+        }
         var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
         return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : which);
     }

@@ -60,7 +60,7 @@ public sealed class CommandTests
     public void Failures_have_their_code_in_json_too()
     {
         using var cli = Sample();
-        var result = cli.Run("cat", "latest", "no/such", "--json").Expect(27);
+        var result = cli.Run("ls", "latest", "no/such", "--json").Expect(27);
         Assert.Equal("SnapshotMissing", JsonDocument.Parse(result.Out).RootElement.GetProperty("error").GetProperty("code").GetString());
         Assert.Contains("what to do:", result.Error, StringComparison.Ordinal);
     }

@@ -141,4 +141,111 @@ public sealed class TerminalTests
         Assert.Equal("12 echo hidden", Answered("wrong\r"));
         Assert.Equal("36 echo hidden", Answered("\x04"));
     }
+
+    [Theory]
+    [InlineData("frobnicate", "There is no command `holdfast frobnicate`.", "`holdfast --help` lists the commands")]
+    [InlineData("snapshot", "There is no command `holdfast snapshot`.", "Did you mean snapshots?")]
+    [InlineData("RESTROE latest x", "There is no command `holdfast RESTROE`.", "Did you mean restore?")]
+    [InlineData("log prov latest", "There is no command `holdfast log prov`.", "Did you mean prove? `holdfast log --help`")]
+    [InlineData("frobnicate --help", "There is no command `holdfast frobnicate`.", "")]
+    [InlineData("help log prov", "There is no command `holdfast log prov`.", "Did you mean prove?")]
+    [InlineData("log prove latest --uot x", "`holdfast log prove` has no option --uot.", "Did you mean --out? `holdfast log prove --help`")]
+    [InlineData("backup source --nam=ward", "`holdfast backup` has no option --nam.", "Did you mean --name?")]
+    [InlineData("ls latest --recursiv", "`holdfast ls` has no option --recursiv.", "Did you mean --recursive?")]
+    [InlineData("verify --threads many", "--threads takes a whole number, not `many`.", "`holdfast verify --help`")]
+    [InlineData("verify --sample half", "--sample takes a number, not `half`.", "")]
+    [InlineData("init v --weeks -1", "--weeks takes a whole number of 0 or more, not `-1`.", "")]
+    [InlineData("ls latest --name", "--name needs a value: --name NAME.", "")]
+    [InlineData("ls latest --name a --name b", "--name is given twice; it can have one value.", "")]
+    [InlineData("cat", "SNAPSHOT and PATH are missing.", "")]
+    [InlineData("lock latest", "--until DATE is missing.", "")]
+    [InlineData("ls a b c", "`c` is one word too many.", "")]
+    [InlineData("log", "`holdfast log` needs a command: checkpoint, prove, verify, entries.", "")]
+    [InlineData("", "`holdfast` needs a command.", "")]
+    [InlineData("backup source --name ''", "--name is empty.", "")]
+    [InlineData("backup source --name= --read-all", "--name needs a value: --name NAME.", "")]
+    [InlineData("init v --lock ''", "--lock is empty.", "")]
+    [InlineData("restore latest ''", "TARGET is empty.", "")]
+    [InlineData("backup --name= source", "--name is empty.", "")]
+    public void A_wrong_call_gets_one_plain_error(string call, string message, string guidance)
+    {
+        using var cli = new Cli();
+        var result = Bash(cli, $"'{Program}' {call}").Expect(2);
+        Assert.Equal("", result.Out);
+        Assert.Equal(["holdfast: " + message, "what to do", "code: Usage (2)"], [.. result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Trim()).Select(l => l.StartsWith("what to do: ", StringComparison.Ordinal) ? "what to do" : l)]);
+        Assert.Contains(guidance, result.Error, StringComparison.Ordinal);
+        if (call.StartsWith("help", StringComparison.Ordinal))
+            return; // help is text
+        var json = JsonDocument.Parse(Bash(cli, $"'{Program}' {call} --json").Expect(2).Out).RootElement.GetProperty("error");
+        Assert.Equal((message, 2), (json.GetProperty("message").GetString(), json.GetProperty("status").GetInt32()));
+    }
+
+    [Fact]
+    public void Help_is_the_same_in_both_spellings_and_shows_the_whole_path()
+    {
+        using var cli = new Cli();
+        Assert.Equal(cli.Run("--help").Expect(0).Out, cli.Run("help").Expect(0).Out);
+        var help = cli.Run("help", "log", "prove").Expect(0).Out;
+        Assert.Equal(cli.Run("log", "prove", "--help").Expect(0).Out, help);
+        Assert.Contains("holdfast log prove <SNAPSHOT>", help, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Empty_vault_and_keys_count_as_not_given()
+    {
+        using var cli = Sample();
+        Assert.DoesNotContain("ward", cli.Run("snapshots", "--keys", "").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("No vault was named", cli.Run("snapshots", "--vault", "").Expect(2).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_name_that_begins_with_an_at_sign_is_a_name()
+    {
+        using var cli = Sample();
+        cli.Write("@eaDir/x", [1]);
+        cli.Run("backup", cli["source"], "--name", "@ward").Expect(0);
+        Assert.Equal("@eaDir/x\n", cli.Run("ls", "latest", "@eaDir", "--name", "@ward").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_path_in_a_snapshot_may_be_written_as_in_a_shell()
+    {
+        using var cli = Sample();
+        var plain = cli.Run("ls", "latest", "notes").Expect(0).Out;
+        Assert.NotEqual("", plain);
+        foreach (var path in new[] { "./notes/", "notes/", "/notes", "notes/.", "/./notes//" })
+            Assert.Equal(plain, cli.Run("ls", "latest", path).Expect(0).Out);
+        Assert.Equal("notes/\n", cli.Run("ls", "latest", "/").Expect(0).Out);
+        Assert.Equal("bed 1\n", cli.Run("cat", "latest", "./notes/1.txt").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_snapshot_can_be_named_by_how_many_lie_behind_it()
+    {
+        using var cli = Sample();
+        cli.Write("notes/new.txt", [1]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Write("other/x", [2]);
+        cli.Run("backup", cli["source/other"], "--name", "other").Expect(0);
+        Assert.Equal("+ notes/new.txt\n", cli.Run("diff", "latest~1", "latest", "--name", "ward").Expect(0).Out);
+        Assert.Equal("+ notes/new.txt\n", cli.Run("diff", "latest~2", "latest~1").Expect(0).Out);
+        Assert.Equal(cli.Run("ls", "latest").Out, cli.Run("ls", "latest~0").Expect(0).Out);
+        cli.Run("log", "prove", "latest~2").Expect(0);
+        foreach (var none in new[] { "latest~3", "latest~", "latest~x", "latest~-1", "latest~99999999999" })
+            cli.Run("ls", none).Expect(27);
+    }
+
+    [Fact]
+    public void A_name_no_source_has_is_an_error_that_names_no_other()
+    {
+        using var cli = Sample();
+        foreach (var call in new string[][] { ["snapshots"], ["ls", "latest"], ["restore", "latest", cli["r"]], ["find", "x", "--snapshot", "latest"] })
+        {
+            var result = cli.Run([.. call, "--name", "wrad"]).Expect(27);
+            Assert.Contains("`holdfast snapshots --keys FOLDER` lists", result.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("ward", result.Error + result.Out, StringComparison.Ordinal);
+        }
+        Assert.Contains("ward", cli.Run("snapshots", "--name", "ward").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("snapshots", "--name", "ward", "--keys", "").Expect(2);
+    }
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 
@@ -17,7 +16,7 @@ static class CatCommand
         command.Options.Add(SnapshotArgument.NameOption);
         command.Options.Add(SnapshotArgument.UnverifiedOption);
         KeyFolder.AddTo(command, reading: true);
-    }, Run);
+    }, Run, withoutJson: "Leave --json out. `holdfast ls SNAPSHOT PATH --json` describes the file.");
 
     static int Run(Session session)
     {
@@ -26,7 +25,7 @@ static class CatCommand
         using (keys)
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
-            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, Encoding.UTF8.GetBytes(session.Parsed.GetValue(PathArgument)!.Trim('/')), Output.Raw, session.Stop);
+            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument)!), Output.Raw, session.Stop);
             return isDoubted() ? (int)Core.ErrorCode.Incomplete : 0;
         }
     }

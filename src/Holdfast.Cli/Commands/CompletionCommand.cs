@@ -10,7 +10,8 @@ static class CompletionCommand
 
     public static Command Create() => Session.Command("completion", "Print a completion script for a shell.", command => command.Arguments.Add(ShellArgument), session =>
     {
-        session.Line(session.Parsed.GetValue(ShellArgument) switch
+        var shell = session.Parsed.GetValue(ShellArgument)!;
+        var script = shell switch
         {
             "bash" => """
                 # put this into ~/.bashrc:  eval "$(holdfast completion bash)"
@@ -27,7 +28,13 @@ static class CompletionCommand
                 complete -c holdfast -a '(holdfast "[suggest:"(commandline -C)"]" (commandline -p))'
                 """,
             _ => throw new HoldfastException(ErrorCode.Usage, "That shell is not known.", "Choose bash, zsh or fish."),
+        };
+        session.Json(w =>
+        {
+            w.WriteString("shell", shell);
+            w.WriteString("script", script);
         });
+        session.Line(script);
         return 0;
     });
 }

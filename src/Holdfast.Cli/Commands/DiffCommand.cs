@@ -26,38 +26,34 @@ static class DiffCommand
         {
             var before = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Before)!), keys, session.Stop));
             var after = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(After)!), keys, session.Stop));
-            var found = new List<(char Sign, byte[] Path)>();
+            using var changes = session.JsonList("changes");
             before.Next();
             after.Next();
             while (!before.Ended || !after.Ended)
             {
                 var order = before.Ended ? 1 : after.Ended ? -1 : TreePath.Compare(before.Path, after.Path);
                 if (order < 0)
-                    found.Add(('-', before.Path.ToArray()));
+                    Tell('-', before);
                 else if (order > 0)
-                    found.Add(('+', after.Path.ToArray()));
+                    Tell('+', after);
                 else if (Differs(before, after) is { } sign)
-                    found.Add((sign, after.Path.ToArray()));
+                    Tell(sign, after);
                 if (order <= 0)
                     before.Next();
                 if (order >= 0)
                     after.Next();
             }
-            session.Json(w =>
-            {
-                w.WriteStartArray("changes");
-                foreach (var (sign, path) in found)
-                {
-                    w.WriteStartObject();
-                    w.WriteString("change", sign switch { '+' => "added", '-' => "removed", 'M' => "content", _ => "attributes" });
-                    w.WriteName("path", path);
-                    w.WriteEndObject();
-                }
-                w.WriteEndArray();
-            });
-            foreach (var (sign, path) in found)
-                session.Line($"{sign} {Text.Name(path)}");
             return 0;
+
+            void Tell(char sign, Cursor at)
+            {
+                session.Row(session.IsJson ? "" : $"{sign} {Text.Name(at.Path)}");
+                changes.Add(w =>
+                {
+                    w.WriteString("change", sign switch { '+' => "added", '-' => "removed", 'M' => "content", _ => "attributes" });
+                    w.WriteName("path", at.Path);
+                });
+            }
         }
     }
 

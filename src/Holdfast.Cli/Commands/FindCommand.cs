@@ -29,8 +29,9 @@ static class FindCommand
             var pattern = new Excludes().AddLines([session.Parsed.GetValue(PatternArgument)!]);
             var which = session.Parsed.GetValue(SnapshotOption);
             var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null }).ToList();
-            var hits = new List<(Core.Keeper.SnapshotRecord Record, byte[] Path, long Size, long Time, Core.Hash32 Digest)>();
             var leftOut = false;
+            var hits = 0L;
+            using var found = session.JsonList("found");
             foreach (var record in records)
             {
                 try
@@ -41,8 +42,18 @@ static class FindCommand
                         {
                             if (rows.Path(row).IsEmpty || !pattern.Match(rows.Path(row), rows.Kind[row] == EntryKind.Directory))
                                 continue;
-                            hits.Add((record, rows.Path(row).ToArray(), rows.Size[row], rows.MtimeSeconds[row], rows.Digest[row]));
-                            session.Line($"{Text.Id(record.Snapshot)}  {Text.Time((ulong)Math.Max(0, rows.MtimeSeconds[row]))}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
+                            hits++;
+                            session.Row(session.IsJson ? "" : $"{Text.Id(record.Snapshot)}  {Text.Time((ulong)Math.Max(0, rows.MtimeSeconds[row]))}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
+                            var at = row;
+                            found.Add(w =>
+                            {
+                                w.WriteString("snapshot", record.Snapshot.ToString());
+                                w.WriteName("path", rows.Path(at));
+                                w.WriteNumber("size", rows.Size[at]);
+                                w.WriteNumber("mtime", rows.MtimeSeconds[at]);
+                                if (!rows.Digest[at].IsNone)
+                                    w.WriteString("sha256", rows.Digest[at].ToString());
+                            });
                         }
                     }
                 }
@@ -52,23 +63,7 @@ static class FindCommand
                     leftOut = true;
                 }
             }
-            session.Json(w =>
-            {
-                w.WriteStartArray("found");
-                foreach (var hit in hits)
-                {
-                    w.WriteStartObject();
-                    w.WriteString("snapshot", hit.Record.Snapshot.ToString());
-                    w.WriteName("path", hit.Path);
-                    w.WriteNumber("size", hit.Size);
-                    w.WriteNumber("mtime", hit.Time);
-                    if (!hit.Digest.IsNone)
-                        w.WriteString("sha256", hit.Digest.ToString());
-                    w.WriteEndObject();
-                }
-                w.WriteEndArray();
-            });
-            if (hits.Count == 0)
+            if (hits == 0)
                 session.Note("Nothing matches.");
             return leftOut ? (int)ErrorCode.Incomplete : 0;
         }

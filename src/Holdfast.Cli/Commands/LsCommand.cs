@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core.Snapshots;
 
@@ -32,7 +31,7 @@ static class LsCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
-            var folder = Encoding.UTF8.GetBytes((session.Parsed.GetValue(PathArgument) ?? "").Trim('/'));
+            var folder = SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument) ?? "");
             var deep = session.Parsed.GetValue(DeepOption);
             using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
             var found = folder.Length == 0;

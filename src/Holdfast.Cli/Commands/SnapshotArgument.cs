@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -10,7 +11,7 @@ namespace Holdfast.Cli.Commands;
 /// <summary>A snapshot named on the command line, and the source it must be of.</summary>
 static class SnapshotArgument
 {
-    public static readonly Option<string?> NameOption = new("--name") { Description = "Of this source: then `latest` is its latest.", HelpName = "NAME" };
+    public static readonly Option<string?> NameOption = new("--name") { Description = "Only snapshots of the source of this name: `latest` is then its latest.", HelpName = "NAME" };
 
     public static readonly Option<bool> UnverifiedOption = new("--unverified") { Description = "Read the snapshot even where it is not what its agent signed, and say so: where there is no other." };
 
@@ -31,16 +32,28 @@ static class SnapshotArgument
         return () => isDoubted;
     }
 
-    public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "Id of a snapshot, its first letters, or `latest`." };
+    public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "A snapshot: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on)." };
 
     public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which)
     {
         if (session.Parsed.GetValue(NameOption) is not { } name)
             return vault.Find(which);
-        var bytes = System.Text.Encoding.UTF8.GetBytes(name);
-        return keys.Domains.Select(d => d.SourceId(bytes)).Where(id => vault.State.Snapshots.Exists(s => s.Source == id)).Select(id => vault.Find(which, id)).FirstOrDefault()
-            ?? throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
+        return vault.Find(which, SourcesOf(vault, keys, name)[0]);
     }
+
+    /// <summary>The sources of a name, one in each trust domain that has it.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c>: none has.</exception>
+    public static IReadOnlyList<Id16> SourcesOf(Vault vault, ReadingKeys keys, string name)
+    {
+        var bytes = Encoding.UTF8.GetBytes(name);
+        var sources = keys.Domains.Select(d => d.SourceId(bytes)).Where(id => vault.State.Snapshots.Exists(s => s.Source == id && !s.IsRemoved)).ToList();
+        return sources.Count > 0 ? sources
+            : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists the names there are; upper and lower case differ.");
+    }
+
+    /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one. The root is empty.</summary>
+    public static byte[] PathWithin(string path) =>
+        Encoding.UTF8.GetBytes(string.Join('/', path.Split('/').Where(part => part is not ("" or "."))));
 
     /// <summary>For commands that need the opening key itself.</summary>
     public static (Vault Vault, OpeningKeys Keys) OpenAll(Session session)

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -25,62 +27,62 @@ static class SnapshotsCommand
         var folder = new KeyFolder(session);
         folder.Remember(vault);
         using var keys = folder.CanRead ? folder.OpenReading(vault) : null;
-        var name = session.Parsed.GetValue(NameOption);
-        var rows = vault.State.Snapshots.Where(s => !s.IsRemoved).Select(s => (Record: s, Tree: Describe(s, keys)))
-            .Where(s => name is null || (s.Tree is not null && Text.Name(s.Tree.SourceName) == name)).ToList();
-        var health = vault.Health();
-        session.Json(w =>
+        var there = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
+        if (session.Parsed.GetValue(NameOption) is { } name)
         {
-            w.WriteStartArray("snapshots");
-            foreach (var (record, tree) in rows)
-            {
-                w.WriteStartObject();
-                w.WriteString("id", record.Snapshot.ToString());
-                w.WriteString("source", record.Source.ToString());
-                if (tree is not null)
-                {
-                    w.WriteName("name", tree.SourceName);
-                    w.WriteName("host", tree.HostName);
-                    w.WriteName("path", tree.RootPath);
-                    w.WriteNumber("problems", tree.Problems);
-                }
-                w.WriteString("committed", Text.Iso(record.Committed));
-                w.WriteString("lockedUntil", Text.Iso(record.Expiry));
-                w.WriteNumber("files", record.Object?.Files ?? 0);
-                w.WriteNumber("bytes", record.Object?.LogicalBytes ?? 0);
-                w.WriteNumber("bytesStored", record.Object?.NewBytes ?? 0);
-                w.WriteString("proof", Proof(record, health));
-                w.WriteNumber("defects", record.Defects);
-                w.WriteNumber("packsMissing", health.Of(record).GetValueOrDefault(ErrorCode.PackMissing));
-                w.WriteNumber("packsDamaged", health.Of(record).GetValueOrDefault(ErrorCode.PackDamaged));
-                WriteTime(w, "attested", record.Attested);
-                WriteTime(w, "fullyAttested", record.FullyAttested);
-                WriteTime(w, "restored", record.Restored);
-                w.WriteEndObject();
-            }
-            w.WriteEndArray();
-        });
-        if (rows.Count == 0)
-        {
+            if (keys is null)
+                throw new HoldfastException(ErrorCode.Usage, "Without keys no snapshot can be found by name: names are sealed.", "Add --keys FOLDER, or leave --name out.");
+            var sources = SnapshotArgument.SourcesOf(vault, keys, name);
+            there.RemoveAll(s => !sources.Contains(s.Source));
+        }
+        using var list = session.JsonList("snapshots");
+        if (there.Count == 0)
             session.Line("There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
-            return 0;
-        }
-        var proofs = rows.ToDictionary(r => r.Record, r => Proof(r.Record, health));
-        var width = proofs.Values.Max(p => p.Length);
-        session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} source");
-        foreach (var (record, tree) in rows)
+        var health = vault.Health();
+        var width = there.Select(r => Proof(r, health).Length).DefaultIfEmpty().Max();
+        if (there.Count > 0)
+            session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} source");
+        foreach (var record in there)
         {
-            var source = tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source);
-            session.Line(record.Object is null
-                ? $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {"",32}  {proofs[record].PadRight(width)} run holdfast verify"
-                : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proofs[record].PadRight(width)} {source}"));
+            var tree = Describe(record, keys);
+            list.Add(w => Write(w, record, tree, health));
+            session.Row(session.IsJson ? "" : Row(record, tree, Proof(record, health).PadRight(width)));
         }
-        if (rows.Exists(r => health.Of(r.Record).Count > 0))
+        if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
-        if (keys is null)
+        if (keys is null && there.Count > 0)
             session.Note("Names of sources need the opening key: add --keys FOLDER.");
         return 0;
     }
+
+    static void Write(Utf8JsonWriter w, SnapshotRecord record, TreeSection? tree, VaultHealth health)
+    {
+        w.WriteString("id", record.Snapshot.ToString());
+        w.WriteString("source", record.Source.ToString());
+        if (tree is not null)
+        {
+            w.WriteName("name", tree.SourceName);
+            w.WriteName("host", tree.HostName);
+            w.WriteName("path", tree.RootPath);
+            w.WriteNumber("problems", tree.Problems);
+        }
+        w.WriteString("committed", Text.Iso(record.Committed));
+        w.WriteString("lockedUntil", Text.Iso(record.Expiry));
+        w.WriteNumber("files", record.Object?.Files ?? 0);
+        w.WriteNumber("bytes", record.Object?.LogicalBytes ?? 0);
+        w.WriteNumber("bytesStored", record.Object?.NewBytes ?? 0);
+        w.WriteString("proof", Proof(record, health));
+        w.WriteNumber("defects", record.Defects);
+        w.WriteNumber("packsMissing", health.Of(record).GetValueOrDefault(ErrorCode.PackMissing));
+        w.WriteNumber("packsDamaged", health.Of(record).GetValueOrDefault(ErrorCode.PackDamaged));
+        WriteTime(w, "attested", record.Attested);
+        WriteTime(w, "fullyAttested", record.FullyAttested);
+        WriteTime(w, "restored", record.Restored);
+    }
+
+    static string Row(SnapshotRecord record, TreeSection? tree, string proof) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
+        ? $"{"",32}  {proof} run holdfast verify"
+        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}"))}";
 
     /// <summary>What is known of a snapshot: first what is wrong, then the most that was ever shown, each fact with its own words; absence of proof is said aloud.</summary>
     public static string Proof(SnapshotRecord record, VaultHealth health)
@@ -107,7 +109,7 @@ static class SnapshotsCommand
         return facts.Count == 0 ? "NEVER TESTED" : string.Join("; ", facts);
     }
 
-    static void WriteTime(System.Text.Json.Utf8JsonWriter w, string property, ulong time)
+    static void WriteTime(Utf8JsonWriter w, string property, ulong time)
     {
         if (time > 0)
             w.WriteString(property, Text.Iso(time));

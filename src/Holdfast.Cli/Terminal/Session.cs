@@ -9,6 +9,7 @@ namespace Holdfast.Cli.Terminal;
 sealed class Session
 {
     public static readonly Option<bool> JsonOption = new("--json") { Description = "One JSON document on standard output instead of text." };
+    static readonly Option<bool> RefusedJsonOption = new(JsonOption.Name) { Hidden = true };
     public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Nothing but results and errors." };
 
     readonly bool _json;
@@ -18,7 +19,7 @@ sealed class Session
     public Session(ParseResult parsed)
     {
         Parsed = parsed;
-        _json = parsed.GetValue(JsonOption);
+        _json = parsed.GetValue(JsonOption) || parsed.GetValue(RefusedJsonOption);
         IsQuiet = parsed.GetValue(QuietOption) || _json;
     }
 
@@ -28,16 +29,23 @@ sealed class Session
     public CancellationToken Stop { get; } = Interrupt.Token;
 
     /// <summary>A command whose failures are told with their code and what to do, and whose exit status is the code.</summary>
-    public static Command Command(string name, string description, Action<Command> shape, Func<Session, int> run)
+    /// <param name="name">What is typed.</param>
+    /// <param name="description">Of its help.</param>
+    /// <param name="shape">Adds arguments and options.</param>
+    /// <param name="run">Gives the exit status.</param>
+    /// <param name="withoutJson">What to do instead of --json, for a command whose results are bytes.</param>
+    public static Command Command(string name, string description, Action<Command> shape, Func<Session, int> run, string? withoutJson = null)
     {
         var command = new Command(name, description);
         shape(command);
-        command.Options.Add(JsonOption);
+        command.Options.Add(withoutJson is null ? JsonOption : RefusedJsonOption);
         command.Options.Add(QuietOption);
         command.SetAction(parsed =>
         {
             var session = new Session(parsed);
-            var status = session.Run(run);
+            var status = withoutJson is not null && session.IsJson
+                ? session.Fail(ErrorCode.Usage, $"`holdfast {name}` writes bytes as they are; it has no JSON form.", withoutJson)
+                : session.Run(run);
             session.Complete();
             return status;
         });
@@ -90,13 +98,26 @@ sealed class Session
     {
         if (_json)
             _report.Error(code, message, guidance);
+        else
+            Output.Flush();
         return Tell(code, message, guidance);
+    }
+
+    /// <summary>Tells a call that cannot be run; where JSON was asked for, in JSON too.</summary>
+    public static int Refuse(IEnumerable<string> arguments, HoldfastException fault)
+    {
+        if (arguments.TakeWhile(a => a != "--").Contains(JsonOption.Name))
+        {
+            var report = new JsonReport();
+            report.Error(fault.Code, fault.Message, fault.Guidance);
+            report.Complete();
+        }
+        return Tell(fault.Code, fault.Message, fault.Guidance);
     }
 
     /// <summary>A failure in words, on standard error; the status is its code.</summary>
     public static int Tell(ErrorCode code, string message, string guidance)
     {
-        Output.Flush();
         Console.Error.WriteLine($"holdfast: {message}");
         Console.Error.WriteLine($"  what to do: {guidance}");
         Console.Error.WriteLine($"  code: {code} ({(int)code})");
@@ -132,7 +153,8 @@ sealed class Session
     /// <summary>A line on standard error that --quiet leaves.</summary>
     public void Warn(string text)
     {
-        Output.Flush();
+        if (!_json)
+            Output.Flush(); // so that both are read in their order
         _error.WriteLine(text);
     }
 

@@ -279,7 +279,7 @@ public sealed class VaultKeeper : IDisposable
     }
 
     internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
-        "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, or as `latest`.");
+        "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, as `latest`, or as `latest~1` for the one before (~2 and so on).");
 
     PackSet Check(SnapshotObject snapshot)
     {
