@@ -152,7 +152,7 @@ public sealed class TerminalTests
     [InlineData("log prove latest --uot x", "`holdfast log prove` has no option --uot.", "Did you mean --out? `holdfast log prove --help`")]
     [InlineData("backup source --nam=ward", "`holdfast backup` has no option --nam.", "Did you mean --name?")]
     [InlineData("ls latest --recursiv", "`holdfast ls` has no option --recursiv.", "Did you mean --recursive?")]
-    [InlineData("verify --threads many", "--threads takes a whole number, not `many`.", "`holdfast verify --help`")]
+    [InlineData("recovery-kit --out x --shares many", "--shares takes a whole number, not `many`.", "`holdfast recovery-kit --help`")]
     [InlineData("verify --sample half", "--sample takes a number, not `half`.", "")]
     [InlineData("init v --weeks -1", "--weeks takes a whole number of 0 or more, not `-1`.", "")]
     [InlineData("ls latest --name", "--name needs a value: --name NAME.", "")]
