@@ -30,7 +30,10 @@ foreach (var snapshot in reader.Snapshots)
 }
 return 0;
 
-sealed record Snapshot(string Id, byte[] SourceName, ulong Files, byte[] Domain, byte[] RootDigest, int RootLevel);
+sealed record Snapshot(string Id, byte[] SourceName, ulong Files, ulong Entries, byte[] Domain, byte[] RootDigest, int RootLevel);
+
+/// <summary>What later snapshots need to know of one: to check that they follow it, and to tell their pack sets.</summary>
+sealed record Committed(byte[] Source, byte[] ContentRoot, SortedDictionary<string, ulong>? Packs);
 
 sealed record Frame(long Offset, int Stored, int Payload, int Codec, int[] Chunks);
 
@@ -72,7 +75,12 @@ sealed class VaultReader
     static readonly byte[] Zero = new byte[12];
 
     readonly string _folder;
+    readonly List<string> _folders;
     readonly byte[] _vault;
+    readonly HashSet<string> _genesisDomains = [];
+    readonly Dictionary<string, byte[]> _agents = [];
+    readonly Dictionary<string, Committed?> _committed = []; // by name of the object
+    readonly HashSet<string> _removed = [];
     readonly Dictionary<uint, byte[]> _seeds = [];
     readonly Dictionary<string, (byte[] Index, List<(uint Generation, byte[] Key)> Dedup)> _domains = [];
     readonly Dictionary<string, (byte[] Domain, byte Class, byte[] Source, uint Epoch)> _sealing = [];
@@ -84,6 +92,9 @@ sealed class VaultReader
     public VaultReader(string folder, IEnumerable<string> shareTexts)
     {
         _folder = folder;
+        // Section 3: the other folders.
+        var more = Path.Combine(folder, "keeper/folders");
+        _folders = [folder, .. File.Exists(more) ? File.ReadAllLines(more).Where(l => l.Length > 0) : []];
         // Section 13.3: shares, Lagrange at 0.
         var shares = shareTexts.Select(ReadShare).DistinctBy(s => s[29]).ToList();
         _vault = shares[0][..16];
@@ -101,14 +112,75 @@ sealed class VaultReader
         Check(Derive(seed, "seed-check", [.. _vault, .. U32(epoch)], 4).AsSpan().SequenceEqual(shares[0].AsSpan(31, 4)), "the shares do not give the seed");
         _seeds[epoch] = seed;
 
-        var leaves = ReadLog();
-        // Sections 15, 5.4: the newest key epoch leaf names the keyring.
-        OpenKeyring(ReadObject(leaves.Last(l => l[1] == 11)[68..100], 3));
+        // Section 11.3: leaves of another length or version are left aside.
+        var leaves = ReadLog().Where(l => l.Length == 100 && l[0] == 1).ToList();
+        ReadGenesis(ReadObject(leaves[0][68..100], 5));
+        // Sections 15, 5.4: the newest leaf of the seed's epoch names the keyring.
+        OpenKeyring(ReadObject(leaves.Last(l => l[1] == 11 && U64(l, 44) == epoch)[68..100], 3));
         ReadPacks();
-        var agents = leaves.Where(l => l[1] == 9).Select(l => new In(ReadObject(l[68..100], 9))).ToDictionary(
-            e => { e.Raw(33); return Hex(e.Raw(16)); }, e => { e.U32(); return e.Raw(32); });
-        foreach (var leaf in leaves.Where(l => l[1] == 2))
-            ReadSnapshot(leaf, agents);
+        foreach (var leaf in leaves.Where(l => l[1] == 6))
+            ReadExpiry(ReadObject(leaf[68..100], 7));
+        foreach (var leaf in leaves)
+        {
+            if (leaf[1] == 9)
+                ReadEnrolment(leaf);
+            else if (leaf[1] == 2)
+                Try(leaf);
+        }
+    }
+
+    /// <summary>One snapshot that is gone, or fails, does not hold up the others.</summary>
+    void Try(byte[] leaf)
+    {
+        _committed[Hex(leaf[68..100])] = null;
+        if (_removed.Contains(Hex(leaf[68..100])))
+            return;
+        try
+        {
+            ReadSnapshot(leaf);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException or IndexOutOfRangeException or ArgumentException or OverflowException)
+        {
+            Console.Error.WriteLine($"snapshot {Hex(leaf[12..28])} is left out: {e.Message}");
+        }
+    }
+
+    /// <summary>Section 11.4.</summary>
+    void ReadGenesis(byte[] body)
+    {
+        var r = new In(body);
+        r.Raw(32 + 16 + 1 + 4 * 8);
+        _ = r.Var() + r.Var() + r.Var();
+        r.Raw(3 * 8);
+        r.Bytes();
+        for (var n = r.Var(); n > 0; n--)
+            _genesisDomains.Add(Hex(r.Raw(16)));
+    }
+
+    void ReadExpiry(byte[] body)
+    {
+        var r = new In(body);
+        r.Raw(32);
+        for (var n = r.Var(); n > 0; n--)
+        {
+            r.U8();
+            _removed.Add(Hex(r.Raw(32)));
+        }
+    }
+
+    /// <summary>Section 11.6: the newest enrolment of an agent counts; a revocation names no object.</summary>
+    void ReadEnrolment(byte[] leaf)
+    {
+        var id = Hex(leaf[12..28]);
+        _agents.Remove(id);
+        if (U64(leaf, 44) != 1)
+            return;
+        var r = new In(ReadObject(leaf[68..100], 9));
+        r.Raw(32);
+        var (kind, enrolled) = (r.U8(), Hex(r.Raw(16)));
+        r.U32();
+        if (kind == 1 && enrolled == id)
+            _agents[id] = r.Raw(32);
     }
 
     static void Check(bool claim, string what)
@@ -119,6 +191,7 @@ sealed class VaultReader
 
     static string Hex(byte[] bytes) => Convert.ToHexStringLower(bytes);
     static byte[] U32(uint value) => BitConverter.GetBytes(value);
+    static ulong U64(byte[] bytes, int at) => BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(at));
     static byte[] Label(string word) => Encoding.ASCII.GetBytes("holdfast/v1/" + word);
     static byte[] Sha(params byte[][] parts) => SHA256.HashData(parts.SelectMany(p => p).ToArray());
 
@@ -208,13 +281,17 @@ sealed class VaultReader
         return Sha([1], Root(hashes[..split]), Root(hashes[split..]));
     }
 
+    /// <summary>Section 3: the copies of a name in the order in which they are tried.</summary>
+    IEnumerable<string> Copies(string kind, string name) =>
+        Enumerable.Range(0, 10).SelectMany(k => _folders.Select(f => Path.Combine(f, kind, name[..2], k == 0 ? name : $"{name}.{k}"))).Where(File.Exists);
+
     /// <summary>Sections 3 and 4: the object's body.</summary>
     byte[] ReadObject(byte[] name, int type) => ReadObject(name, type, out _);
 
     byte[] ReadObject(byte[] name, int type, out byte[] domain)
     {
-        var bytes = File.ReadAllBytes(Path.Combine(_folder, "objects", Hex(name)[..2], Hex(name)));
-        Check(SHA256.HashData(bytes).AsSpan().SequenceEqual(name), "an object does not have its name");
+        var bytes = Copies("objects", Hex(name)).Select(File.ReadAllBytes).FirstOrDefault(b => SHA256.HashData(b).AsSpan().SequenceEqual(name))
+            ?? throw new InvalidDataException("an object is missing, or damaged in every copy");
         Header(bytes, type);
         domain = bytes[40..56];
         return bytes[64..];
@@ -299,13 +376,21 @@ sealed class VaultReader
     /// <summary>Section 7: footers give every chunk's place.</summary>
     void ReadPacks()
     {
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(_folder, "packs"), "*", SearchOption.AllDirectories))
+        var names = _folders.Select(f => Path.Combine(f, "packs")).Where(Directory.Exists).SelectMany(f => Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories))
+            .Select(f => Path.GetFileName(f).Split('.')[0]).Where(n => n.Length == 64).Distinct().ToList();
+        foreach (var name in names)
         {
-            var bytes = File.ReadAllBytes(file);
+            var (file, bytes) = Copies("packs", name).Select(f => (f, File.ReadAllBytes(f))).FirstOrDefault(c => Hex(SHA256.HashData(c.Item2)) == name);
+            if (file is null)
+            {
+                Console.Error.WriteLine($"pack {name} is damaged in every copy");
+                continue;
+            }
             Header(bytes, 1);
-            Check(Hex(SHA256.HashData(bytes)) == Path.GetFileName(file).Split('.')[0], "a pack does not have its name");
             var (domain, keyClass, epoch) = (bytes[40..56], bytes[64], BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(68)));
             var (session, salt, keyId, ciphertext) = (bytes[96..112], bytes[112..128], bytes[128..144], bytes[144..1264]);
+            if (!_sealing.ContainsKey(Hex(keyId)))
+                continue; // sealed to a later epoch than the seed's
             var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
             var stored = bytes[(bytes.Length - 16 - length)..^16];
             var footer = Open(Derive(_domains[Hex(domain)].Index, "footer", salt, 32), Zero, [.. Label("footer"), .. bytes[..144]], stored);
@@ -359,30 +444,33 @@ sealed class VaultReader
         throw new InvalidDataException("a chunk is in no pack");
     }
 
-    /// <summary>Section 10.</summary>
-    void ReadSnapshot(byte[] leaf, Dictionary<string, byte[]> agents)
+    /// <summary>Sections 10 and 11.6.</summary>
+    void ReadSnapshot(byte[] leaf)
     {
         var r = new In(ReadObject(leaf[68..100], 2, out var domain));
+        Check(_genesisDomains.Contains(Hex(domain)) && _domains.ContainsKey(Hex(domain)), "it is of a domain that the vault does not have");
         r.Raw(32);
         var (id, source, agent, session) = (r.Raw(16), r.Raw(16), r.Raw(16), r.Raw(16));
+        Check(id.AsSpan().SequenceEqual(leaf.AsSpan(12, 16)) && agent.AsSpan().SequenceEqual(leaf.AsSpan(28, 16)), "its object is not that of its leaf");
         r.Raw(20);
         var epoch = r.U32();
         var clientTime = r.Raw(8);
-        r.Raw(32);
+        var parent = Hex(r.Raw(32));
         var (contentRoot, parentRoot) = (r.Raw(32), r.Raw(32));
         var (entries, files, logical) = (r.Raw(8), r.U64(), r.Raw(8));
-        r.Raw(8 + 32 + 8 + 8 + 1);
-        for (var n = r.Var(); n > 0; n--)
+        r.Raw(8);
+        Committed? before = null;
+        if (parent.Trim('0').Length > 0)
         {
-            r.Raw(32);
-            r.Var();
+            Check(_committed.TryGetValue(parent, out before), "its parent is no earlier snapshot");
+            Check(before is null || (before.Source.AsSpan().SequenceEqual(source) && before.ContentRoot.AsSpan().SequenceEqual(parentRoot)), "its parent is not what it says");
         }
-        r.Raw((int)r.Var() * 32);
+        var packs = ReadPackSet(r, before?.Packs, U64(leaf, 60));
         byte[]? tree = null;
         for (var n = r.Var(); n > 0; n--)
         {
             var (number, keyId, ciphertext, stored) = (r.U8(), r.Raw(16), r.Bytes(), r.Bytes());
-            if (number == 1)
+            if (number == 1 && _sealing.ContainsKey(Hex(keyId)))
             {
                 var key = Derive(SessionKey(domain, 2, epoch, session, keyId, ciphertext), "section", [1, .. id], 32);
                 tree = Open(key, Zero, [.. Label("section"), 1, .. id], stored);
@@ -393,21 +481,56 @@ sealed class VaultReader
         for (var n = r.Var(); n > 0; n--)
         {
             var (role, signer, algorithm, signature) = (r.U8(), r.Raw(16), r.U8(), r.Bytes());
-            isSigned |= role == 1 && algorithm == 1 && Hex(signer) == Hex(agent) && agents.TryGetValue(Hex(agent), out var key) && Ed25519.Verify(signature, 0, key, 0, signed, 0, signed.Length);
+            isSigned |= role == 1 && algorithm == 1 && Hex(signer) == Hex(agent) && _agents.TryGetValue(Hex(agent), out var key) && Ed25519.Verify(signature, 0, key, 0, signed, 0, signed.Length);
         }
-        Check(isSigned && tree is not null, "a snapshot is not signed by its agent, or does not open");
+        Check(isSigned, "it is not signed by the agent that was enrolled then");
+        _committed[Hex(leaf[68..100])] = new Committed(source, contentRoot, packs);
+        if (packs is not null && packs.Keys.Any(_removed.Contains))
+            return; // gone; its object stays for what builds on it
+        Check(tree is not null, "it does not open with these shares");
         r = new In(tree!);
         var (rootSalt, rootDigest) = (r.Raw(32), r.Raw(32));
         r.Var();
         var level = r.U8();
         Check(Sha(Label("content-root"), rootSalt, _vault, domain, source, session, id, parentRoot, rootDigest).AsSpan().SequenceEqual(contentRoot), "the tree is not the one that was signed");
-        Snapshots.Add(new Snapshot(Hex(id), r.Bytes(), files, domain, rootDigest, level));
+        Snapshots.Add(new Snapshot(Hex(id), r.Bytes(), files, BinaryPrimitives.ReadUInt64LittleEndian(entries), domain, rootDigest, level));
+    }
+
+    /// <summary>Section 10.4; null where it builds on a set that cannot be told.</summary>
+    static SortedDictionary<string, ulong>? ReadPackSet(In r, SortedDictionary<string, ulong>? before, ulong expected)
+    {
+        var (root, count, bytes, mode) = (r.Raw(32), r.U64(), r.U64(), r.U8());
+        var set = mode == 1 ? new SortedDictionary<string, ulong>(StringComparer.Ordinal) : before is null ? null : new SortedDictionary<string, ulong>(before, StringComparer.Ordinal);
+        var added = new List<(string Name, ulong Size)>();
+        for (var n = r.Var(); n > 0; n--)
+            added.Add((Hex(r.Raw(32)), r.Var() * 65_536));
+        var removed = new List<string>();
+        for (var n = r.Var(); n > 0; n--)
+            removed.Add(Hex(r.Raw(32)));
+        if (set is null)
+            return null;
+        Check(removed.TrueForAll(set.Remove) && added.TrueForAll(a => set.TryAdd(a.Name, a.Size)), "its pack set takes away what was not there, or adds what was");
+        ulong sum = 0;
+        foreach (var size in set.Values)
+            sum += size;
+        Check((ulong)set.Count == count && count == expected && sum == bytes && PackRoot([.. set.Keys.Select(Convert.FromHexString)], 0).AsSpan().SequenceEqual(root), "its pack set does not add up");
+        return set;
+    }
+
+    static byte[] PackRoot(byte[][] names, int depth)
+    {
+        if (names.Length == 0)
+            return new byte[32];
+        if (names.Length <= 64)
+            return Sha([Label("pack-set-leaf"), .. names]);
+        bool Bit(byte[] name) => (name[depth / 8] >> (7 - depth % 8) & 1) != 0;
+        return Sha(Label("pack-set-node"), PackRoot([.. names.Where(n => !Bit(n))], depth + 1), PackRoot([.. names.Where(Bit)], depth + 1));
     }
 
     public int Restore(Snapshot snapshot, string target)
     {
         var folders = new List<(string Path, DateTime Time, uint Mode)>();
-        var count = Node(snapshot, snapshot.RootDigest, snapshot.RootLevel, target, folders);
+        var count = Node(snapshot, snapshot.RootDigest, snapshot.RootLevel, snapshot.Entries, [], target, folders);
         foreach (var (path, time, mode) in Enumerable.Reverse(folders))
         {
             if (!OperatingSystem.IsWindows())
@@ -417,27 +540,33 @@ sealed class VaultReader
         return count;
     }
 
-    int Node(Snapshot snapshot, byte[] digest, int level, string target, List<(string, DateTime, uint)> folders)
+    /// <summary>Section 9.2: a node is what the node above says of it.</summary>
+    int Node(Snapshot snapshot, byte[] digest, int level, ulong entries, byte[] first, string target, List<(string, DateTime, uint)> folders)
     {
         var r = new In(Chunk(snapshot.Domain, 2, digest));
         Check(r.U8() == level, "a node has another level");
         if (level == 0)
-            return Rows(snapshot, r, target, folders);
+            return Rows(snapshot, r, entries, first, target, folders);
         var count = 0;
+        byte[]? before = null;
         for (var n = r.Var(); n > 0; n--)
         {
             var child = r.Raw(32);
             r.Var();
-            r.Var();
-            r.Var();
-            r.Bytes();
-            count += Node(snapshot, child, level - 1, target, folders);
+            var below = r.Var();
+            byte[] path = [.. (before ?? [])[..(int)r.Var()], .. r.Bytes()];
+            Check(before is not null || path.AsSpan().SequenceEqual(first), "a node begins elsewhere");
+            Check(below <= entries, "a node has more entries than the one above says");
+            entries -= below;
+            count += Node(snapshot, child, level - 1, below, path, target, folders);
+            before = path;
         }
+        Check(entries == 0 && r.IsEmpty, "a node has fewer entries than the one above says");
         return count;
     }
 
     /// <summary>Section 9.1: columns.</summary>
-    int Rows(Snapshot snapshot, In r, string target, List<(string, DateTime, uint)> folders)
+    int Rows(Snapshot snapshot, In r, ulong entries, byte[] first, string target, List<(string, DateTime, uint)> folders)
     {
         var n = (int)r.Var();
         var paths = new byte[n][];
@@ -446,6 +575,7 @@ sealed class VaultReader
             var shared = (int)r.Var();
             paths[i] = [.. i == 0 ? [] : paths[i - 1][..shared], .. r.Bytes()];
         }
+        Check((ulong)n == entries && paths[0].AsSpan().SequenceEqual(first), "a node is not what the one above says");
         var kinds = r.Raw(n);
         var flags = r.Raw(n);
         var owners = new (ulong Mode, ulong Uid, ulong Gid)[r.Var()];

@@ -1,4 +1,6 @@
 using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
 
 namespace Holdfast.SystemTests;
 
@@ -32,6 +34,41 @@ public sealed class ReaderTests
         Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], latest, cli["r"], cli["s2"], cli["s4"])).Expect(0);
         cli.Shell("diff -r --no-dereference source r");
         Assert.Contains("bed 4", File.ReadAllText(cli["r/notes/ward.txt"]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_independent_reader_goes_on_past_a_revoked_agent_a_second_folder_a_damaged_copy_and_a_forged_snapshot()
+    {
+        Assert.SkipUnless(Cli.Has("pdftotext"), "needs pdftotext (poppler-utils) to read the printed shares");
+        using var cli = new Cli().Init();
+        cli.Write("before", Cli.Noise(1, 700_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("store", "add", cli["second"]).Expect(0);
+        cli.Run("key", "issue", "--out", cli["keys2"]).Expect(0);
+        using (var vault = Vault.Open(cli["vault"]))
+        {
+            var first = vault.State.Snapshots[0];
+            vault.Keeper.Record(LeafType.AgentEnrolled, first.Agent, Id16.None, 2, 0, 0);
+            vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, first.Expiry, 0, first.PackCount, first.Object!.ToArray()); // signed before it was revoked, committed after
+        }
+        cli.Write("after", Cli.Noise(2, 700_000));
+        cli.Shell("cp keys2/put.key keys2/agent.key keys/");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("recovery-kit", "--threshold", "2", "--shares", "3", "--out", cli["kit.pdf"]).Expect(0);
+        cli.Shell("""
+            for p in 2 4; do pdftotext -layout -f $p -l $p kit.pdf - | grep -E '^ +[1-7]: ' > s$p; done
+            for f in vault/packs/*/* vault/objects/*/*; do mkdir -p second/$(dirname ${f#vault/}); cp $f second/${f#vault/}; done
+            for f in vault/packs/*/*; do mv $f second/${f#vault/}; done
+            one=$(ls second/packs/*/* | head -1); mkdir -p vault/$(dirname ${one#second/}); head -c 65536 /dev/zero > vault/${one#second/}
+            """);
+        var list = Cli.Finish(cli.StartProgram(Reader, null, "list", cli["vault"], cli["s2"], cli["s4"])).Expect(0);
+        var snapshots = list.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, snapshots.Length);
+        Assert.Contains("is left out: it is not signed by the agent that was enrolled then", list.Error, StringComparison.Ordinal);
+        Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], snapshots[1][..32], cli["r"], cli["s2"], cli["s4"])).Expect(0);
+        cli.Shell("diff -r source r; rm source/after");
+        Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], snapshots[0][..32], cli["r0"], cli["s2"], cli["s4"])).Expect(0);
+        cli.Shell("diff -r source r0");
     }
 
     [Fact]

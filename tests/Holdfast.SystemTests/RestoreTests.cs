@@ -1,0 +1,254 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>A restore as its user meets it: what it says came back is what stands there, and what cannot be is said once, with what to do.</summary>
+public sealed class RestoreTests
+{
+    static bool IsRoot => Environment.UserName == "root" && OperatingSystem.IsLinux();
+
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        for (var i = 0; i < 300; i++)
+            cli.Write($"d{i % 7}/f{i}", Cli.Noise(i, 20_000));
+        cli.Write("big", Cli.Noise(1_000, 40_000_000));
+        cli.Shell("ln -s big source/link; ln source/big source/d1/hard; truncate -s 5M source/sparse; printf x >> source/sparse");
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        return cli;
+    }
+
+    static JsonElement Json(Result result) => JsonDocument.Parse(result.Out).RootElement;
+
+    static int RestoresLogged(Cli cli)
+    {
+        using var vault = Vault.Open(cli["vault"]);
+        return vault.State.Snapshots.Count(s => s.Restored > 0);
+    }
+
+    [Fact]
+    public void The_report_says_what_came_back_and_the_log_has_whole_restores_alone()
+    {
+        using var cli = Sample();
+        Directory.CreateDirectory(cli["r/big/in the way"]);
+        var part = cli.Run("restore", "latest", cli["r"], "--overwrite", "--json").Expect(3);
+        var json = Json(part);
+        Assert.Equal((301, 7, 1, 2, false), (json.GetProperty("files").GetInt32(), json.GetProperty("folders").GetInt32(), json.GetProperty("linksAndSpecialFiles").GetInt32(), json.GetProperty("missed").GetInt32(), json.GetProperty("logged").GetBoolean()));
+        Assert.Equal("Incomplete", json.GetProperty("error").GetProperty("code").GetString());
+        Assert.Contains("something else stands in their place", part.Error, StringComparison.Ordinal);
+        Assert.Contains("what to do:", part.Error, StringComparison.Ordinal);
+        Assert.Equal(0, RestoresLogged(cli));
+
+        cli.Shell("rm -r r/big");
+        var rest = cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+        Assert.Contains("there already", rest.Out, StringComparison.Ordinal);
+        Assert.Contains("Next:", rest.Out, StringComparison.Ordinal);
+        cli.Shell("diff -r --no-dereference source r");
+        Assert.Equal(1, RestoresLogged(cli));
+        cli.Run("restore", "latest", cli["part"], "--include", "d1").Expect(0);
+        cli.Run("restore", "latest", cli["x"], "--resume", "--overwrite").Expect(2);
+    }
+
+    [Fact]
+    public void Killed_at_any_moment_it_goes_on_with_resume()
+    {
+        using var cli = Sample();
+        var clock = Stopwatch.StartNew();
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        var takes = clock.Elapsed;
+        cli.Shell("rm -r r");
+        var random = new Random(11);
+        for (var kill = 0; kill < 40; kill++)
+        {
+            var fresh = kill % 8 == 0;
+            if (fresh)
+                cli.Shell("rm -rf r");
+            using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, ["restore", "latest", cli["r"], .. fresh ? Array.Empty<string>() : ["--resume"]]);
+            if (!process.WaitForExit(TimeSpan.FromMilliseconds(random.NextDouble() * takes.TotalMilliseconds)))
+                process.Kill();
+            process.WaitForExit();
+            // What has its name is whole.
+            cli.Shell("cd r 2>/dev/null || exit 0; find . -type f ! -name '.holdfast-restoring-*' | while read f; do cmp \"$f\" \"../source/$f\"; done");
+            if (kill % 8 != 7)
+                continue;
+            cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+            cli.Shell("diff -r --no-dereference source r; test -z \"$(find r -name '.holdfast-*')\"");
+        }
+    }
+
+    [Fact]
+    public void Interrupted_by_a_person_it_takes_back_what_is_half_written_and_says_how_to_go_on()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs signals");
+        using var cli = Sample();
+        var interrupted = false;
+        for (var wait = 0; wait < 40 && !interrupted; wait++)
+        {
+            cli.Shell("rm -rf r");
+            using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "restore", "latest", cli["r"]);
+            while (!process.HasExited && !(Directory.Exists(cli["r"]) && Directory.EnumerateFileSystemEntries(cli["r"]).Any()))
+                Thread.Yield();
+            if (process.HasExited)
+                continue;
+            cli.Shell($"kill -INT {process.Id} || true");
+            var error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            interrupted = process.ExitCode == 130;
+            if (interrupted)
+                Assert.Contains("--resume", error, StringComparison.Ordinal);
+        }
+        Assert.True(interrupted);
+        cli.Shell("test -z \"$(find r -name '.holdfast-*')\"");
+        cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+        cli.Shell("diff -r --no-dereference source r");
+    }
+
+    [Fact]
+    public void A_full_disk_ends_it_once_and_more_room_lets_it_go_on()
+    {
+        Assert.SkipUnless(IsRoot, "needs root to mount a small tmpfs");
+        using var cli = Sample();
+        Directory.CreateDirectory(cli["disk"]);
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=20m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
+        try
+        {
+            var full = cli.Run("restore", "latest", cli["disk/r"]).Expect(60);
+            Assert.Contains("it will not fit", full.Error, StringComparison.Ordinal);
+            Assert.Contains("--resume", full.Error, StringComparison.Ordinal);
+            Assert.Single(full.Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
+            cli.Shell("test -z \"$(find disk/r -name '.holdfast-*')\"; cd disk/r; find . -type f | while read f; do cmp \"$f\" \"../../source/$f\"; done");
+            Assert.Equal(0, RestoresLogged(cli));
+            cli.Shell("mkdir disk/later; dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || true");
+            Assert.DoesNotContain("\n    ", cli.Run("restore", "latest", cli["disk/later"]).Expect(60).Error, StringComparison.Ordinal); // before any file
+            cli.Shell("rm disk/fill; mount -o remount,size=200m disk");
+            cli.Run("restore", "latest", cli["disk/r"], "--resume").Expect(0);
+            cli.Shell("diff -r --no-dereference source disk/r");
+        }
+        finally
+        {
+            cli.Shell("umount disk");
+        }
+    }
+
+    [Fact]
+    public void What_is_mounted_in_the_target_costs_what_lies_in_it_or_nothing()
+    {
+        Assert.SkipUnless(IsRoot, "needs root to mount");
+        using var cli = Sample();
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("rm r/d1/* r/d2/* r/d3/f3");
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("bash", null, "-c", $"mount -t tmpfs tmpfs '{cli["r/d1"]}' && mount --bind '{cli["r/d2"]}' '{cli["r/d2"]}' && mount -o remount,ro,bind '{cli["r/d2"]}'")).Status == 0, "mounting is not allowed here");
+        try
+        {
+            var json = Json(cli.Run("restore", "latest", cli["r"], "--resume", "--json").Expect(3));
+            var problem = Assert.Single(json.GetProperty("problems").EnumerateArray());
+            Assert.Equal(("d2", "NotPermitted", 43), (problem.GetProperty("path").GetString(), problem.GetProperty("kind").GetString(), problem.GetProperty("entries").GetInt32()));
+            Assert.Equal(43, json.GetProperty("missed").GetInt32());
+            cli.Shell("diff -r source/d1 r/d1; diff -r source/d3 r/d3; cmp source/big r/d1/hard"); // no link crosses a mount: the content came all the same
+            cli.Shell("mkdir ro; mount --bind ro ro; mount -o remount,ro,bind ro");
+            Assert.Single(cli.Run("restore", "latest", cli["ro"]).Expect(16).Error.Split('\n'), l => l.StartsWith("holdfast:", StringComparison.Ordinal));
+            cli.Run("restore", "latest", cli["ro/r"]).Expect(16);
+        }
+        finally
+        {
+            cli.Shell("umount r/d1; umount r/d2; umount ro 2>/dev/null || true");
+        }
+    }
+
+    [Fact]
+    public void Who_is_not_root_gets_contents_and_one_word_for_each_thing_he_may_not_set()
+    {
+        Assert.SkipUnless(IsRoot && Cli.Has("setpriv") && Cli.Has("setfattr") && Cli.Has("setfacl"), "needs root, setpriv, setfattr and setfacl");
+        using var cli = Sample();
+        cli.Shell("chmod 4755 source/d1/f1; setfattr -n user.note -v kept source/d2/f2; setfacl -m u:33:r source/d2/f2; mknod source/null c 1 3; chown 33:33 source/d3/f3");
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Shell("chmod 755 .; chmod -R a+rX vault keys; mkdir nobody; chown 65534:65534 nobody");
+        Result Nobody(params string[] arguments) => Cli.Finish(cli.StartProgram("setpriv", cli["nobody"], ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. arguments]));
+        cli.Environment["HOME"] = cli["nobody"];
+        var result = Nobody("restore", "latest", cli["nobody/r"], "--json");
+        Assert.SkipWhen(result.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        var json = Json(result.Expect(3));
+        Assert.Equal("null", Assert.Single(json.GetProperty("problems").EnumerateArray()).GetProperty("path").GetString());
+        Assert.Equal(["owners", "set-id bits"], json.GetProperty("notSet").EnumerateArray().Select(r => r.GetProperty("what").GetString()));
+        cli.Shell("""
+            rm source/null; diff -r --no-dereference source nobody/r
+            test "$(getfattr -n user.note --only-values nobody/r/d2/f2)" = kept; getfacl nobody/r/d2/f2 2>/dev/null | grep -q user:www-data:r-- || getfacl -n nobody/r/d2/f2 | grep -q user:33:r--
+            test $(stat -c %a nobody/r/d1/f1) = 755
+            test $(stat -c %i nobody/r/big) = $(stat -c %i nobody/r/d1/hard)
+            test $(stat -c %b nobody/r/sparse) -lt 100
+            """);
+        Assert.Equal(0, RestoresLogged(cli));
+        // A folder of another's in the target.
+        cli.Shell("chown root:root nobody/r/d4; rm nobody/r/d4/f4; rm nobody/r/d5/f5");
+        var shut = Json(Nobody("restore", "latest", cli["nobody/r"], "--resume", "--json").Expect(3));
+        Assert.Contains(shut.GetProperty("problems").EnumerateArray(), p => p.GetProperty("path").GetString() == "d4" && p.GetProperty("entries").GetInt32() == 1);
+        Assert.True(File.Exists(cli["nobody/r/d5/f5"]));
+        cli.Shell("mkdir closed");
+        foreach (var target in new[] { "closed", "closed/r" })
+            Assert.Single(Nobody("restore", "latest", cli[target]).Expect(15).Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
+        // Root sets what was not allowed.
+        cli.Environment.Remove("HOME");
+        cli.Run("restore", "latest", cli["nobody/r"], "--resume").Expect(0);
+        cli.Shell("test \"$(stat -c '%u %a' nobody/r/d1/f1)\" = '0 4755'; test \"$(stat -c '%u %g' nobody/r/d3/f3)\" = '33 33'; test $(stat -c %u nobody/r/d2/f2) = 0");
+        Assert.Equal(1, RestoresLogged(cli));
+    }
+
+    [Fact]
+    public void A_target_in_the_vault_or_among_the_keys_is_refused()
+    {
+        using var cli = Sample();
+        cli.Run("store", "add", cli["second"]).Expect(0);
+        foreach (var target in new[] { "vault", "vault/r", "second/packs/r", "keys", "keys/r" })
+            Assert.Contains("nothing was written", cli.Run("restore", "latest", cli[target], "--overwrite").Expect(54).Error, StringComparison.Ordinal);
+        cli.Run("restore", "latest", cli["source/big"]).Expect(53);
+        cli.Run("restore", "latest", cli["no/such/place"]).Expect(56);
+        cli.Run("verify").Expect(0);
+    }
+
+    [Theory]
+    [InlineData("backup")]
+    [InlineData("restore")]
+    [InlineData("verify")]
+    public void Threads_are_counted_to_256(string command)
+    {
+        using var cli = new Cli().Init();
+        cli.Write("f", Encoding.UTF8.GetBytes("x"));
+        cli.Run("backup", cli["source"]).Expect(0);
+        string[] call = command switch { "backup" => ["backup", cli["source"]], "restore" => ["restore", "latest", cli["r"], "--overwrite"], _ => ["verify"] };
+        foreach (var wrong in new[] { "257", "2147483648", "-1", "two" })
+            Assert.Contains("256", cli.Run([.. call, "--threads", wrong]).Expect(2).Error, StringComparison.Ordinal);
+        foreach (var right in new[] { "0", "1", "256" })
+            cli.Run([.. call, "--threads", right]).Expect(0);
+    }
+
+    [Fact]
+    public void A_snapshot_that_nobody_vouches_for_is_refused_by_all_that_read_and_read_only_when_asked()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("note", Encoding.UTF8.GetBytes("bed 3"));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        string good, forged;
+        using (var vault = Vault.Open(cli["vault"]))
+        {
+            var first = vault.State.Snapshots[0];
+            var other = Id16.New();
+            (good, forged) = (first.Snapshot.ToString(), other.ToString());
+            vault.Keeper.Record(LeafType.Commit, other, first.Agent, first.Expiry, 0, first.PackCount, first.Object!.ToArray());
+        }
+        foreach (var call in new string[][] { ["restore", forged, cli["r"]], ["ls", forged], ["cat", forged, "note"], ["find", "note", "--snapshot", forged], ["diff", good, forged] })
+            Assert.Contains("SnapshotRefused", cli.Run(call).Expect(43).Error, StringComparison.Ordinal);
+        var found = cli.Run("find", "note").Expect(3);
+        Assert.Single(found.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains("left out", found.Error, StringComparison.Ordinal);
+        var loud = cli.Run("restore", forged, cli["r"], "--resume", "--unverified").Expect(3);
+        Assert.Contains("UNVERIFIED", loud.Error, StringComparison.Ordinal);
+        cli.Shell("diff -r source r");
+        Assert.Equal("bed 3", cli.Run("cat", forged, "note", "--unverified").Expect(3).Out);
+        Assert.Equal("note\n", cli.Run("ls", forged, "--unverified").Expect(3).Out);
+        Assert.Equal(0, RestoresLogged(cli));
+    }
+}
