@@ -1,12 +1,17 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
 static class ExpireCommand
 {
+    const int ShownSnapshots = 20;
+
     static readonly Option<bool> DryRunOption = new("--dry-run") { Description = "Only say what would be removed." };
 
     public static Command Create() => Session.Command("expire", "Remove what no lock has held for 14 days. Nothing else is ever removed.", command =>
@@ -20,7 +25,11 @@ static class ExpireCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var dry = session.Parsed.GetValue(DryRunOption);
+        var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var result = vault.Keeper.Expire(dry);
+        var names = result.Names.Select(n => n.Name).ToHashSet();
+        var ended = before.Where(s => dry ? Loses(vault, s, names) : vault.State.Find(s.Snapshot)!.IsRemoved).Select(s => s.Snapshot).ToHashSet();
+        var staying = vault.State.Snapshots.Where(s => !s.IsRemoved && !ended.Contains(s.Snapshot)).ToList();
         var packs = result.Names.Count(n => n.Kind == StoreKind.Pack);
         session.Json(w =>
         {
@@ -28,13 +37,42 @@ static class ExpireCommand
             w.WriteNumber("packs", packs);
             w.WriteNumber("objects", result.Names.Count - packs);
             w.WriteNumber("bytes", result.Bytes);
+            w.WriteStartArray("snapshots");
+            foreach (var snapshot in ended)
+                w.WriteStringValue(snapshot.ToString());
+            w.WriteEndArray();
+            w.WriteNumber("snapshotsStaying", staying.Count);
             w.WriteBoolean("clockInDoubt", result.InDoubt);
+            w.WriteBoolean("blocked", result.IsBlocked);
         });
         session.Line(result.Names.Count == 0
-            ? "Nothing may be removed yet: every pack is locked, or its lock ended less than 14 days ago."
-            : $"{(dry ? "Would remove" : "Removed")} {Text.Count(packs, "pack")} and {Text.Count(result.Names.Count - packs, "object")}, {Text.Bytes(result.Bytes)}.");
+            ? result.IsBlocked ? "Nothing is given up." : "Nothing may be given up yet: every pack is locked, or its lock ended less than 14 days ago."
+            : $"{(dry ? "Would give up" : "Gave up")} {Text.Count(packs, "pack")} and {Text.Count(result.Names.Count - packs, "object")}, {Text.Bytes(result.Bytes)}{(ended.Count > 0 ? $", and with them {Text.Count(ended.Count, "snapshot")}:" : "; no snapshot needs them.")}");
+        foreach (var snapshot in ended.Take(ShownSnapshots))
+            session.Line($"  {Text.Id(snapshot)}  committed {Text.Time(vault.State.Find(snapshot)!.Committed)}, locked until {Text.Time(vault.State.Find(snapshot)!.Expiry)}");
+        if (ended.Count > ShownSnapshots)
+            session.Line($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
+        if (staying.Count > 0)
+            session.Line($"{Text.Count(staying.Count, "snapshot")} {(staying.Count == 1 ? "stays" : "stay")}: the first lock ends {Text.Time(staying.Min(s => s.Expiry))}, the last {Text.Time(staying.Max(s => s.Expiry))}. What no lock holds goes 14 days later at the earliest.");
+        if (dry)
+            session.Line("This was a dry run: nothing was written, and nothing was removed.");
+        if (result.IsBlocked)
+            session.Warn("holdfast: a locked snapshot cannot say what it needs, as an object is missing or damaged; so nothing is given up, since it may need anything. `holdfast verify` names the object: bring it back from another copy of the vault");
         if (result.InDoubt)
-            session.Warn("holdfast: the clocks disagree, or a snapshot cannot say what it needs; what either still protects stays. `holdfast status` and `holdfast verify` say more.");
+            session.Warn(Doubt(vault.Keeper.Clock));
         return 0;
+    }
+
+    /// <summary>Whether a snapshot is gone once these names are given up.</summary>
+    static bool Loses(Vault vault, SnapshotRecord record, HashSet<Hash32> names) =>
+        names.Count > 0 && (names.Contains(record.Name) || (vault.Keeper.Clock.HasPassed(record.Expiry) && vault.State.PacksOf(record) is { } set && names.Any(set.Contains)));
+
+    static string Doubt(VaultClock clock)
+    {
+        var apart = Text.Span((ulong)Math.Abs(clock.WallOffset) / RetentionPolicy.Day * RetentionPolicy.Day);
+        return clock.WallOffset > 0
+            ? $"holdfast: this machine's clock is {apart} ahead of the vault's, which counts only the time that the machine was seen to run. If the machine was switched off so long, all is well: what only the vault's clock still protects goes so much later. "
+                + "If not, somebody or something has set the clock forward: set it right (timedatectl), and find out who did"
+            : $"holdfast: this machine's clock is {apart} behind the vault's. Set it right (timedatectl); until then what either clock still protects stays";
     }
 }

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -10,7 +12,13 @@ static class StoreCommand
 
     public static Command Create()
     {
-        var store = new Command("store", "The folders that hold the vault's bytes.");
+        var store = new Command("store", """
+            The folders that hold the vault's bytes.
+
+            There is no `store remove`: nothing here takes locked data away. To retire a folder, stop all backups; copy its packs/ and objects/ into another folder of
+            the vault (rsync -a --ignore-existing OLD/packs OLD/objects OTHER/); take its line out of keeper/folders in the vault's first folder; run
+            `holdfast verify --full`, which says whether anything is missing. Wipe the old disk only after that. A folder whose disk is merely away comes back by itself.
+            """);
         store.Subcommands.Add(Session.Command("add", "Add a folder to a vault, while it is in use.", command =>
         {
             command.Arguments.Add(FolderArgument);
@@ -22,9 +30,20 @@ static class StoreCommand
 
     static int Add(Session session)
     {
+        var named = session.Parsed.GetValue(FolderArgument)!;
+        if (named.Length == 0)
+            throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name an empty folder on another disk.");
         using var vault = KeyFolder.OpenVault(session);
-        vault.Keeper.AddFolder(session.Parsed.GetValue(FolderArgument)!);
-        session.Json(w => w.WriteString("added", Path.GetFullPath(session.Parsed.GetValue(FolderArgument)!)));
+        var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named));
+        var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
+        vault.Keeper.AddFolder(folder);
+        session.Json(w =>
+        {
+            w.WriteString("added", folder);
+            w.WriteBoolean("onDiskOfItsOwn", !neighbour);
+        });
+        if (neighbour)
+            session.Warn("holdfast: that folder lies on a disk that the vault is on already: it adds no room, and no second disk. Where another disk was meant, see whether it is mounted");
         session.Line("Added. New packs go where most space is free.");
         return 0;
     }
@@ -32,15 +51,19 @@ static class StoreCommand
     static int List(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
+        var store = vault.Keeper.Store;
         session.Json(w =>
         {
-            w.WriteStartArray("folders");
-            foreach (var folder in vault.Keeper.Store.Folders)
-                w.WriteStringValue(folder);
-            w.WriteEndArray();
+            foreach (var (name, folders) in new[] { ("folders", store.Folders), ("away", store.Away) })
+            {
+                w.WriteStartArray(name);
+                foreach (var folder in folders)
+                    w.WriteStringValue(folder);
+                w.WriteEndArray();
+            }
         });
-        foreach (var folder in vault.Keeper.Store.Folders)
-            session.Line($"{folder}{(Directory.Exists(folder) ? $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free" : "   NOT THERE")}");
+        foreach (var folder in store.Folders)
+            session.Line($"{folder}{(store.Away.Contains(folder) ? "   NOT THERE" : $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free")}");
         return 0;
     }
 }

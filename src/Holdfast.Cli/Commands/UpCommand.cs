@@ -193,18 +193,11 @@ static class UpCommand
         session.Line("  locks             each snapshot for 1 day; until then Holdfast removes nothing");
         if (places.IsInside)
             session.Line("  leaves out        the trial itself, which lies inside that folder");
-        session.Line(SameDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
+        session.Line(FolderPath.AreOnOneDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
         session.Line();
         if (drive.AvailableFreeSpace < bytes / 4 && !exists)
             throw new HoldfastException(ErrorCode.DiskFull, "There is hardly room for a copy of that size.", "Free some space, try a smaller folder, or name a roomier place with --base FOLDER.");
         return bytes;
-    }
-
-    static bool SameDisk(string a, string b)
-    {
-        var drives = DriveInfo.GetDrives().Select(d => d.RootDirectory.FullName).OrderByDescending(r => r.Length).ToList();
-        string? Of(string path) => drives.Find(r => path == r || path.StartsWith(r.EndsWith('/') ? r : r + "/", StringComparison.Ordinal));
-        return Of(a) == Of(b);
     }
 
     static Core.Keys.OpeningKeys OpenKeys(Vault vault, TrialPlaces places)

@@ -79,7 +79,13 @@ sealed class KeyFolder
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
         ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT.");
 
-    public static Vault OpenVault(Session session) => Vault.Open(VaultFolder(session));
+    public static Vault OpenVault(Session session)
+    {
+        var vault = Vault.Open(VaultFolder(session));
+        foreach (var away in vault.Keeper.Store.Away)
+            session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can");
+        return vault;
+    }
 
     /// <summary>The vault and its opening keys, for a command that makes key material: a vault that cannot be written to is refused before anybody is asked for anything.</summary>
     public static (Vault Vault, OpeningKeys Keys) OpenToChange(Session session)

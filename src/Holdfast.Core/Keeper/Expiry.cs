@@ -8,7 +8,8 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Names">What is given up.</param>
 /// <param name="Bytes">How much that frees.</param>
 /// <param name="InDoubt">True where the clocks disagree: then nothing is given up that one of them still protects.</param>
-public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt);
+/// <param name="IsBlocked">True where a locked snapshot cannot say what it needs: then nothing at all is given up.</param>
+public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked);
 
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
 sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, string unclaimedPath, Disk disk)
@@ -22,7 +23,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var bytes = 0L;
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(s.Expiry) && projection.PacksOf(s) is null))
-            return new ExpiryResult([], 0, InDoubt: true); // a snapshot that cannot say what it needs may need anything
+            return new ExpiryResult([], 0, inDoubt, IsBlocked: true); // a snapshot that cannot say what it needs may need anything
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
         var locks = projection.PackLocks();
@@ -52,7 +53,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         }
         if (note)
             WriteUnclaimed(seen);
-        return new ExpiryResult([.. _names], bytes, inDoubt);
+        return new ExpiryResult([.. _names], bytes, inDoubt, IsBlocked: false);
 
         void Give(StoredName item)
         {

@@ -222,18 +222,16 @@ public sealed class VaultKeeper : IDisposable
             "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
 
     /// <summary>Adds a folder, best on another disk, to the vault while it is in use.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>, <c>WrongVault</c>, <c>TargetNotEmpty</c>: another kind of folder; nothing was changed.</exception>
     public void AddFolder(string folder) => Changing(() =>
     {
-        folder = Path.GetFullPath(folder);
-        if (Store.Folders.Contains(folder))
-            return 0L;
-        var marker = Path.Combine(folder, VaultFile.Name);
-        if (System.IO.File.Exists(marker) && VaultFile.Read(folder).Vault != Vault)
-            throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Choose an empty folder on another disk.");
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var extra = ExtraFolders(_folder).ToList();
+        StorePlace.Require(folder, [_folder, .. extra], Vault);
         _disk.MakeFolder(folder);
         FolderStore.Create(folder, _disk);
-        _disk.Replace(marker, File.ToArray());
-        var all = ExtraFolders(_folder).Append(folder);
+        _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());
+        var all = extra.Append(folder);
         _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Join('\n', all) + "\n"));
         return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
     });

@@ -31,4 +31,13 @@ public static class FolderPath
         var (i, o) = (Real(inner), Real(outer));
         return i == o || i.StartsWith(Path.EndsInDirectorySeparator(o) ? o : o + Path.DirectorySeparatorChar, StringComparison.Ordinal);
     }
+
+    /// <summary>True where both lie on one mounted disk; where a folder is not there yet, it counts as where it would be made.</summary>
+    public static bool AreOnOneDisk(string a, string b)
+    {
+        var drives = DriveInfo.GetDrives().Select(d => d.RootDirectory.FullName).OrderByDescending(r => r.Length).ToList();
+        return Of(Real(a)) == Of(Real(b));
+
+        string? Of(string path) => drives.Find(r => path == r || path.StartsWith(Path.EndsInDirectorySeparator(r) ? r : r + Path.DirectorySeparatorChar, StringComparison.Ordinal));
+    }
 }

@@ -21,6 +21,12 @@ public sealed class FolderStore : IStore
 
     public IReadOnlyList<string> Folders => _folders;
 
+    /// <summary>Folders whose disk is not there: what lies in them cannot be read now.</summary>
+    public IReadOnlyList<string> Away => [.. _folders.Where(f => !IsThere(f))];
+
+    /// <summary>The place where a disk is mounted is a folder with or without the disk.</summary>
+    static bool IsThere(string folder) => Directory.Exists(Path.Combine(folder, "staging"));
+
     /// <summary>Makes the folders of an empty store.</summary>
     public static void Create(string folder, Disk disk)
     {
@@ -126,7 +132,7 @@ public sealed class FolderStore : IStore
     internal IEnumerable<string> FindAll(StoreKind kind, Hash32 name) =>
         from copy in Enumerable.Range(0, MaxCopies) from folder in _folders let path = PathOf(folder, kind, name, copy) where File.Exists(path) select path;
 
-    string Roomiest() => _folders.Count == 1 ? _folders[0] : _folders.Where(Directory.Exists).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
+    string Roomiest() => _folders.Count == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
 
     static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
 

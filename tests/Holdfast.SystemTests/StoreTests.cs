@@ -1,0 +1,56 @@
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+public sealed class StoreTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        cli.Write("scan.dcm", Cli.Noise(1, 900_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        return cli;
+    }
+
+    [Fact]
+    public void A_folder_is_added_once_and_its_absence_is_said_by_every_command()
+    {
+        using var cli = Sample();
+        cli.Run("store", "add", "").Expect(2);
+        cli.Run("store", "add", cli["vault"]).Expect(2);
+        cli.Run("store", "add", cli["source"]).Expect(53);
+        Assert.Contains("no second disk", cli.Run("store", "add", cli["more"]).Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal("", cli.Run("store", "list").Expect(0).Error);
+        Directory.Move(cli["more"], cli["unplugged"]);
+        Assert.Contains("NOT THERE", cli.Run("store", "list").Expect(0).Out, StringComparison.Ordinal);
+        foreach (var call in new string[][] { ["status"], ["snapshots"], ["backup", cli["source"], "--name", "ward"], ["restore", "latest", cli["r"]] })
+            Assert.Contains("folder of the vault is not there", cli.Run(call).Error, StringComparison.Ordinal);
+        Assert.Equal(1, JsonDocument.Parse(cli.Run("store", "list", "--json").Out).RootElement.GetProperty("away").GetArrayLength());
+    }
+
+    [Fact]
+    public void A_folder_is_retired_as_the_help_says()
+    {
+        using var cli = Sample();
+        Assert.Contains("no `store remove`", cli.Run("store", "--help").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("store", "remove", cli["vault"]).Expect(2);
+        cli.Run("store", "add", cli["old"]).Expect(0);
+        cli.Shell("for p in vault/packs/*/*; do mv \"$p\" \"old/${p#vault/}\"; done"); // all it has lies there
+        cli.Shell("cp -an old/packs old/objects vault/; grep -vxF \"$PWD/old\" vault/keeper/folders > left || true; cp left vault/keeper/folders; mv old retired");
+        Assert.Equal("", cli.Run("verify", "--full").Expect(0).Error);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
+    }
+
+    [Fact]
+    public void A_dry_expiry_says_what_stays_and_that_it_wrote_nothing()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault before");
+        var dry = cli.Run("expire", "--dry-run", "--keys", "").Expect(0).Out;
+        Assert.Contains("1 snapshot stays", dry, StringComparison.Ordinal);
+        Assert.Contains("nothing was written", dry, StringComparison.Ordinal);
+        cli.Shell("diff -r before vault");
+        Assert.DoesNotContain("nothing was written", cli.Run("expire").Expect(0).Out, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,100 @@
+using Holdfast.Core;
+using Holdfast.Core.Retention;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>A source that grows without measure ends at its quota: the keeper refuses the commit, nothing that was there suffers, and other sources go on.</summary>
+public sealed class QuotaTests
+{
+    const ulong Day = RetentionPolicy.Day;
+    const ulong Quota = 5_000_000; // bytes
+
+    static TestVault Daily() => new(new RetentionPolicy(30 * Day, 0, 0, 0, Quota, 0));
+    static TestVault Locked() => new(new RetentionPolicy(30 * Day, 0, 0, 0, 0, Quota));
+
+    static HoldfastException Refused(TestVault test, string name)
+    {
+        var fault = Assert.Throws<HoldfastException>(() => test.BackUp(name: name));
+        Assert.Equal(ErrorCode.QuotaExceeded, fault.Code);
+        Assert.DoesNotContain(name, fault.Message + fault.Guidance, StringComparison.Ordinal); // an id, not a name
+        return fault;
+    }
+
+    [Fact]
+    public void Over_its_daily_quota_a_source_waits_for_its_day_to_end()
+    {
+        using var test = Daily();
+        test.Write("grows", TestVault.Noise(1, 3_000_000));
+        var first = test.BackUp(name: "noisy");
+        test.Write("grows", TestVault.Noise(2, 3_000_000));
+        Assert.Contains("in a day", Refused(test, "noisy").Message, StringComparison.Ordinal);
+        test.Machine.Pass(Day / 2);
+        Refused(test, "noisy");
+        test.Machine.Pass(Day / 2 + 60);
+        var late = test.BackUp(name: "noisy");
+        Assert.Equal(first.Snapshot, late.Parent!.Snapshot);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void Over_its_locked_quota_a_source_waits_for_locks_to_end()
+    {
+        using var test = Locked();
+        test.Write("grows", TestVault.Noise(1, 3_000_000));
+        test.BackUp(name: "noisy");
+        test.Machine.Pass(2 * Day);
+        test.Write("grows", TestVault.Noise(2, 3_000_000));
+        Assert.Contains("locked bytes", Refused(test, "noisy").Message, StringComparison.Ordinal);
+        test.Machine.Pass(20 * Day);
+        Refused(test, "noisy"); // another day is not enough
+        test.Machine.Pass(9 * Day);
+        test.BackUp(name: "noisy"); // the first one's lock is over
+    }
+
+    [Fact]
+    public void What_is_stored_already_counts_once()
+    {
+        using var test = Locked();
+        test.Write("steady", TestVault.Noise(1, 3_000_000));
+        for (var run = 0; run < 5; run++)
+        {
+            test.BackUp(name: "steady");
+            test.Machine.Pass(Day);
+        }
+        using var vault = test.Open();
+        Assert.Equal(5, vault.State.Snapshots.Count);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_refused_commit_takes_nothing_from_what_is_there_and_other_sources_go_on(bool daily)
+    {
+        using var test = daily ? Daily() : Locked();
+        test.Write("grows", TestVault.Noise(1, 3_000_000));
+        var kept = test.BackUp(name: "noisy");
+        var before = test.Restore(kept.Snapshot.ToString());
+        test.Write("grows", TestVault.Noise(2, 3_000_000));
+        Refused(test, "noisy");
+
+        // It stored its packs: the same data from another source costs that one nothing, and commits.
+        var other = test.BackUp(name: "quiet");
+        Assert.Equal(2, other.Receipt.Ordinal - kept.Receipt.Ordinal + 1);
+        TestVault.AssertSame(test.Source, test.Restore(other.Snapshot.ToString()));
+        TestVault.AssertSame(before, test.Restore(kept.Snapshot.ToString()));
+        using var vault = test.Open();
+        Assert.Equal([kept.Receipt.Expiry, other.Receipt.Expiry], vault.State.Snapshots.Select(s => s.Expiry));
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
+    [Fact]
+    public void The_refusal_is_an_error_and_no_snapshot()
+    {
+        using var test = Daily();
+        test.Write("grows", TestVault.Noise(1, 9_000_000));
+        Refused(test, "noisy");
+        using var vault = test.Open();
+        Assert.Empty(vault.State.Snapshots);
+        Assert.Equal(0, vault.Keeper.Expire(dryRun: true).Bytes);
+    }
+}

@@ -1,0 +1,87 @@
+using Holdfast.Core;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>Which folders a vault may spread to, and what happens while one of them is away.</summary>
+public sealed class StoreFolderTests
+{
+    static ErrorCode Refusal(TestVault test, string folder)
+    {
+        using var vault = test.Open();
+        var size = vault.Keeper.Log.Size;
+        var fault = Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(folder));
+        Assert.Equal(size, vault.Keeper.Log.Size);
+        Assert.Single(vault.Keeper.Store.Folders);
+        return fault.Code;
+    }
+
+    [Fact]
+    public void What_is_no_place_for_packs_is_refused_and_left_as_it_is()
+    {
+        using var test = new TestVault();
+        using var other = new TestVault();
+        File.WriteAllText(test["file"], "x");
+        Directory.CreateDirectory(test["theirs"]);
+        File.WriteAllText(test["theirs/letter.txt"], "x");
+        Directory.CreateDirectory(test["lookalike/packs/00"]);
+        File.WriteAllText(test["lookalike/packs/00/letter.txt"], "x");
+        Directory.CreateSymbolicLink(test["link"], test.Folder);
+        Assert.Equal(ErrorCode.Usage, Refusal(test, test.Folder));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, test.Folder + "/"));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, test["link"]));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, Path.Combine(test["link"], "packs", "more")));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, Path.Combine(test.Folder, "more")));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, Path.GetDirectoryName(test.Folder)!));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, test["file"]));
+        Assert.Equal(ErrorCode.Usage, Refusal(test, test["two\nlines"]));
+        Assert.Equal(ErrorCode.TargetNotEmpty, Refusal(test, test["theirs"]));
+        Assert.Equal(ErrorCode.TargetNotEmpty, Refusal(test, test["lookalike"]));
+        Assert.Equal(ErrorCode.WrongVault, Refusal(test, other.Folder));
+        Assert.Equal(["letter.txt"], Directory.EnumerateFileSystemEntries(test["theirs"]).Select(Path.GetFileName));
+        Assert.False(Directory.Exists(test["two\nlines"]));
+    }
+
+    [Fact]
+    public void A_new_disk_and_what_an_addition_cut_short_left_are_taken()
+    {
+        using var test = new TestVault();
+        Directory.CreateDirectory(test["disk/lost+found"]);
+        Directory.CreateDirectory(test["half/packs/00"]);
+        Directory.CreateDirectory(test["half/staging"]);
+        using (var vault = test.Open())
+        {
+            vault.Keeper.AddFolder(test["disk"]);
+            vault.Keeper.AddFolder(test["half"]);
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(test["disk"])).Code);
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(test["disk/inside"])).Code);
+        }
+        using var again = test.Open();
+        Assert.Equal([test.Folder, test["disk"], test["half"]], again.Keeper.Store.Folders);
+        Assert.Empty(again.Keeper.Store.Away);
+    }
+
+    [Fact]
+    public void While_a_disk_is_away_backups_go_on_beside_it_and_with_it_back_all_is_whole()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        var first = test.BackUp();
+        var before = test.Restore();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        foreach (var pack in Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).ToList())
+            File.Move(pack, pack.Replace(test.Folder, test["second"], StringComparison.Ordinal));
+        Directory.Move(test["second"], test["unplugged"]);
+        Directory.CreateDirectory(test["second"]); // where it is mounted, without it
+        using (var vault = test.Open())
+            Assert.Equal([test["second"]], vault.Keeper.Store.Away);
+        test.BackUp();
+        TestVault.AssertSame(test.Source, test.Restore());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(test["second"]));
+
+        Directory.Delete(test["second"]);
+        Directory.Move(test["unplugged"], test["second"]);
+        TestVault.AssertSame(before, test.Restore(first.Snapshot.ToString()));
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+}
