@@ -12,7 +12,7 @@ public static class FileTarget
     /// <exception cref="HoldfastException"><c>TargetNotEmpty</c>, <c>TargetMissing</c>, <c>TargetUnsafe</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>DiskFull</c>, <c>StoreUnavailable</c>.</exception>
     public static ITreeWriter Create(string target, FileTargetOptions options)
     {
-        target = Path.GetFullPath(target);
+        target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         RequireOutside(target, options.Forbidden);
         try
         {

@@ -169,6 +169,42 @@ public sealed class RestoreTests
         }
         Assert.False(Directory.Exists(test["vault/r"]) || Directory.Exists(test["no"]) || Directory.Exists(test["more/r"]));
         FileTarget.Create(test["vault-beside"], options).Dispose(); // a name that begins alike is another folder
+        FileTarget.Create(test["new/"], options).Dispose();
+        Assert.True(Directory.Exists(test["new"]));
+    }
+
+    [Fact]
+    public void A_folder_is_listed_without_reading_the_whole_tree()
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 6_000; i++)
+            test.Write(string.Create(CultureInfo.InvariantCulture, $"d{i / 100:d2}/f{i:d4}"), "");
+        test.Write("d30/in/deep", "x");
+        test.Write("d30.txt", "x"); // after d30 and what lies in it
+        test.BackUp();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        List<string> Paths(string? below, out int nodes)
+        {
+            var paths = new List<string>();
+            nodes = 0;
+            foreach (var rows in vault.Rows(vault.Find("latest"), keys, Ct, below is null ? null : Encoding.UTF8.GetBytes(below)))
+            {
+                nodes++;
+                paths.AddRange(Enumerable.Range(0, rows.Count).Select(row => Encoding.UTF8.GetString(rows.Path(row))));
+            }
+            return paths;
+        }
+        var all = Paths(null, out var allNodes);
+        Assert.True(allNodes >= 6, "a tree of several nodes");
+        foreach (var below in new[] { "d00", "d30", "d30/in", "d30/in/deep", "d30.txt", "d59/f5999", "d17/f1742" })
+        {
+            var some = Paths(below, out var nodes);
+            bool IsWanted(string path) => path == below || path.StartsWith(below + "/", StringComparison.Ordinal);
+            Assert.Equal(all.Where(IsWanted), some.Where(IsWanted));
+            Assert.True(nodes <= 2, below);
+        }
+        Assert.DoesNotContain("d30/none", Paths("d30/none", out _));
     }
 
     static EntryBatch Rows(params (string Path, EntryKind Kind)[] entries)
