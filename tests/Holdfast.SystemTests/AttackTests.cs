@@ -90,7 +90,13 @@ public sealed class AttackTests
             var expired = JsonDocument.Parse(cli.Run("expire", "--json").Expect(0).Out).RootElement;
             Assert.Equal(0, expired.GetProperty("packs").GetInt32() + expired.GetProperty("objects").GetInt32());
             cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            Assert.Contains("IN DOUBT", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+            var status = cli.Run("status").Expect(0).Out;
+            foreach (var word in new[] { "IN DOUBT", "it stops expiry", "set this machine's clock right", lie[0] == '-' ? "behind the vault's" : "ahead of the vault's" })
+                Assert.Contains(word, status, StringComparison.Ordinal);
+            var clock = JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("clock");
+            Assert.True(clock.GetProperty("inDoubt").GetBoolean());
+            Assert.Equal(lie[0] == '-', clock.GetProperty("offsetSeconds").GetInt64() < 0);
+            Assert.Equal("expiry", clock.GetProperty("stops").GetString());
         }
         cli.Environment.Remove("LD_PRELOAD");
         foreach (var snapshot in JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray())

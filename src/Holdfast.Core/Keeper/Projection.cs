@@ -187,27 +187,27 @@ public sealed class Projection
     }
 
     /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
-    public Dictionary<Hash32, ulong> PackLocks() => NamedPacks().ToDictionary(p => p.Key, p => p.Value.LockEnd);
-
-    /// <summary>Every pack that a commit named.</summary>
-    public Dictionary<Hash32, NamedPack> NamedPacks()
+    public Dictionary<Hash32, ulong> PackLocks()
     {
         var quantum = LockRules.Quantum(Genesis!.Policy.Base);
-        var packs = new Dictionary<Hash32, NamedPack>();
+        var expiries = new Dictionary<Hash32, ulong>();
         foreach (var record in Snapshots)
         {
             if (PacksOf(record) is not { } set)
                 continue;
             foreach (var pack in set.Packs)
             {
-                ref var known = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(packs, pack.Name, out _);
-                known = new NamedPack(Math.Max(known.LockEnd, record.Expiry), pack.Size, known.IsNeeded || !record.IsRemoved);
+                ref var expiry = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(expiries, pack.Name, out _);
+                expiry = Math.Max(expiry, record.Expiry);
             }
         }
-        foreach (var (name, pack) in packs)
-            packs[name] = pack with { LockEnd = LockRules.PackEnd(name, pack.LockEnd, quantum) };
-        return packs;
+        foreach (var name in expiries.Keys)
+            expiries[name] = LockRules.PackEnd(name, expiries[name], quantum);
+        return expiries;
     }
+
+    /// <summary>The same from the differences alone, quickly however many snapshots share a pack: to be shown, not to remove anything by.</summary>
+    public NamedPacks NamedPacks() => NamedPackWalk.Run(Snapshots, PacksOf, LockRules.Quantum(Genesis!.Policy.Base));
 
     /// <summary>Until when each snapshot object is needed: until its last pack has been given up, or as long as a later one whose pack set builds on it.</summary>
     public Dictionary<Hash32, ulong> ObjectLocks()
@@ -296,12 +296,6 @@ public sealed class Projection
         return false;
     }
 }
-
-/// <summary>A pack as commits named it.</summary>
-/// <param name="LockEnd">Seconds since 1970.</param>
-/// <param name="Size">Bytes.</param>
-/// <param name="IsNeeded">True where a snapshot that has not been given up has it in its set.</param>
-public readonly record struct NamedPack(ulong LockEnd, long Size, bool IsNeeded);
 
 /// <summary>A key cut for an unattended job: what its thief could read.</summary>
 /// <param name="Key">Key id.</param>

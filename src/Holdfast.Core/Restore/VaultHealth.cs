@@ -18,10 +18,13 @@ public sealed class VaultHealth
 
     readonly Dictionary<SnapshotRecord, Dictionary<ErrorCode, int>> _hits = [];
 
-    VaultHealth(List<StoredName> stored, Dictionary<Hash32, NamedPack> named)
+    readonly IReadOnlySet<SnapshotRecord> _untold;
+
+    VaultHealth(List<StoredName> stored, NamedPacks named)
     {
         Stored = stored;
-        Named = named;
+        Named = named.Packs;
+        _untold = named.Untold;
     }
 
     /// <summary>The worst first; empty where nothing is known to be wrong.</summary>
@@ -48,8 +51,7 @@ public sealed class VaultHealth
     /// <summary>What the log says must be there: packs by name, and objects.</summary>
     internal static (Dictionary<Hash32, NamedPack> Packs, HashSet<Hash32> Objects) Needed(VaultKeeper keeper)
     {
-        var packs = keeper.State.NamedPacks();
-        return (packs.Where(p => IsNeeded(keeper, p.Key, p.Value)).ToDictionary(), NeededObjects(keeper));
+        return (keeper.State.NamedPacks().Packs.Where(p => IsNeeded(keeper, p.Key, p.Value)).ToDictionary(), NeededObjects(keeper));
     }
 
     /// <summary>Until expiry may take it, a pack is to be there.</summary>
@@ -135,7 +137,7 @@ public sealed class VaultHealth
             var objects = state.ObjectsOf(record).Append(state.Keyring).Append(keeper.File.Genesis).ToList();
             Hit(record, ErrorCode.ObjectMissing, objects.Count(missing.Contains));
             Hit(record, ErrorCode.ObjectDamaged, objects.Count(damaged.Contains));
-            if (state.PacksOf(record) is null && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name))
+            if (_untold.Contains(record) && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name))
             {
                 damaged.Add(record.Name); // it is what was committed, and does not add up
                 Hit(record, ErrorCode.ObjectDamaged, 1);

@@ -4,6 +4,7 @@ using Holdfast.Core.Backup;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
@@ -227,6 +228,34 @@ public sealed class ProofTests
         Assert.Contains(pack, vault.LastReads().Times.Keys);
         Flip(path + ".1");
         Assert.Equal((DefectKind.Damaged, pack), test.Verify(full: true).Defects.Select(d => (d.Kind, d.Name)).Single());
+    }
+
+    [Fact]
+    public void Packs_added_up_from_differences_are_those_of_the_whole_sets()
+    {
+        using var test = new TestVault();
+        var random = new Random(5);
+        for (var round = 0; round < 73; round++) // a set is told whole every 64
+        {
+            test.Write($"f{random.Next(4)}", TestVault.Noise(round, 40_000));
+            if (round % 9 == 8)
+                File.Delete(Path.Combine(test.Source, $"f{random.Next(4)}"));
+            test.Machine.Pass(Day / 2);
+            test.BackUp(name: round % 12 == 5 ? "other" : "source");
+        }
+        using (var vault = test.Open())
+            vault.Keeper.Extend(vault.State.Snapshots[20].Snapshot, vault.Keeper.Clock.Now + 200 * Day, Id16.None);
+        test.Machine.Pass(40 * Day);
+        using (var vault = test.Open())
+            vault.Keeper.Expire(dryRun: false);
+        using var opened = test.Open();
+        Assert.Contains(opened.State.Snapshots, s => s.IsRemoved);
+        Assert.Contains(opened.State.Snapshots, s => s.Object is { Packs.IsWhole: true, Parent.IsNone: false });
+        var named = opened.State.NamedPacks();
+        Assert.Empty(named.Untold);
+        Assert.Equal(opened.State.PackLocks().OrderBy(p => p.Key), named.Packs.Select(p => KeyValuePair.Create(p.Key, p.Value.LockEnd)).OrderBy(p => p.Key));
+        var needed = opened.State.Snapshots.Where(s => !s.IsRemoved).SelectMany(s => opened.State.PacksOf(s)!.ToList()).ToHashSet();
+        Assert.Equal(needed.OrderBy(p => p.Name), named.Packs.Where(p => p.Value.IsNeeded).Select(p => new PackRef(p.Key, p.Value.Size)).OrderBy(p => p.Name));
     }
 
     [Fact]
