@@ -248,4 +248,117 @@ public sealed class TerminalTests
         Assert.Contains("ward", cli.Run("snapshots", "--name", "ward").Expect(0).Out, StringComparison.Ordinal);
         cli.Run("snapshots", "--name", "ward", "--keys", "").Expect(2);
     }
+
+    /// <summary>One object, nothing after it, no member twice.</summary>
+    static JsonElement OneObject(Result result)
+    {
+        var root = JsonDocument.Parse(result.Out, new JsonDocumentOptions { AllowDuplicateProperties = false }).RootElement;
+        Assert.Equal(JsonValueKind.Object, root.ValueKind);
+        var failed = result.Status is not (0 or 3);
+        Assert.True(failed == root.TryGetProperty("error", out var error), result.Out);
+        if (failed)
+        {
+            Assert.Equal(result.Status, error.GetProperty("status").GetInt32());
+            Assert.All(new[] { "code", "message", "guidance" }, name => Assert.NotEqual("", error.GetProperty(name).GetString()));
+        }
+        return root;
+    }
+
+    [Fact]
+    public void Every_command_prints_one_json_object_where_it_succeeds()
+    {
+        using var cli = new Cli();
+        cli.Write("notes/1.txt", Encoding.UTF8.GetBytes("bed 1\n"));
+        string[][] calls =
+        [
+            ["init", cli["vault"], "--lock", "1d"], ["backup", cli["source"], "--name", "ward"], ["backup", cli["source"], "--name", "ward", "--attest"], ["snapshots"], ["snapshots", "--name", "ward"], ["ls", "latest"],
+            ["ls", "latest", "-r"], ["find", "*.txt"], ["find", "*.none"], ["diff", "latest~1", "latest"], ["diff", "latest", "latest"], ["restore", "latest", cli["r"]], ["attest", "--full"], ["attest"], ["verify"],
+            ["verify", "--full"], ["status"], ["log", "checkpoint"], ["log", "checkpoint", "--out", cli["checkpoint"]], ["log", "prove", "latest"], ["log", "prove", "latest", "--out", cli["proof"]], ["log", "verify"],
+            ["log", "verify", "--since", cli["checkpoint"]], ["log", "entries"], ["store", "add", cli["more"]], ["store", "list"], ["expire", "--dry-run"], ["expire"],
+            ["lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)],
+            ["recovery-kit", "--out", cli["kit.pdf"]], ["key", "issue", "--out", cli["issued"]], ["key", "scope", "--class", "tree", "--out", cli["scoped"]], ["key", "rotate"], ["completion", "bash"],
+            ["up", cli["source"], "--base", cli["base"]], ["down", cli["source"], "--base", cli["base"]],
+        ];
+        foreach (var call in calls)
+        {
+            var result = cli.Run([.. call, "--json"]);
+            Assert.True(result.Status is 0, $"{string.Join(' ', call)}: {result.Status}\n{result.Error}");
+            Assert.NotEmpty(OneObject(result).EnumerateObject());
+        }
+    }
+
+    [Fact]
+    public void Every_command_prints_one_json_object_where_it_fails()
+    {
+        using var cli = Sample();
+        cli.Run("verify", "--full").Expect(0);
+        var pack = Directory.GetFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).OrderByDescending(f => new FileInfo(f).Length).First();
+        var bytes = File.ReadAllBytes(pack);
+        for (var i = 200; i < bytes.Length; i += 50)
+            bytes[i] ^= 1;
+        File.WriteAllBytes(pack, bytes);
+        string[][] calls =
+        [
+            ["verify"], ["verify", "--full"], ["attest", "--full"], ["restore", "latest", cli["r"]], ["restore", "latest", cli["source"]], ["ls", "latest", "none"], ["ls", "nope"], ["find"], ["find", "x", "--snapshot", "nope"],
+            ["diff", "latest", "nope"], ["cat", "latest", "notes/1.txt"], ["cat", "latest", "none"], ["snapshots", "--name", "none"], ["init", cli["vault"]], ["init", cli["new"], "--lock", "soon"], ["backup", cli["none"]],
+            ["backup", "--stdin", "--name", "x", "--json", "--", "false"], ["lock", "latest", "--until", "soon"], ["lock", "nope", "--until", "2030-01-01"], ["log", "prove", "nope"], ["log", "verify", "--since", cli["none"]],
+            ["log", "verify", "--proof", cli["none"]], ["recovery-kit", "--out", cli["kit"], "--threshold", "9"], ["recover-key", cli["none"], "--out", cli["k"]], ["key", "scope", "--class", "x", "--out", cli["k"]],
+            ["completion", "tcsh"], ["down", cli["none"]], ["up", cli["none"]], ["status", "--vault", cli["none"]], ["store", "list", "--vault", cli["none"]], ["expire", "--vault", cli["none"]], ["log", "entries", "--vault", cli["none"]],
+            ["log", "checkpoint", "--vault", cli["none"]], ["frobnicate"], ["log"], [],
+        ];
+        foreach (var call in calls)
+        {
+            var result = cli.Run(call.Contains("--json") ? call : [.. call, "--json"]);
+            Assert.True(result.Status is not (0 or 1), $"{string.Join(' ', call)}: {result.Status}\n{result.Error}");
+            OneObject(result);
+        }
+    }
+
+    [Fact]
+    public void A_listing_that_fails_half_way_is_one_json_object_with_what_it_had()
+    {
+        using var cli = Sample();
+        cli.Write("notes/2.txt", [1]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var root = OneObject(cli.Run("ls", "latest", "none", "--json").Expect(27));
+        Assert.Equal(0, root.GetProperty("entries").GetArrayLength());
+        Assert.Equal("SnapshotMissing", root.GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("notes/2.txt", OneObject(cli.Run("diff", "latest~1", "latest", "--json").Expect(0)).GetProperty("changes")[0].GetProperty("path").GetString());
+    }
+
+    [Fact]
+    public void The_log_reads_in_words_and_holds_nothing_personal()
+    {
+        using var cli = Sample();
+        cli.Run("attest").Expect(0);
+        cli.Run("verify").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Run("recovery-kit", "--out", cli["kit.pdf"], "--organisation", "Example Trust").Expect(0);
+        cli.Run("key", "rotate").Expect(0);
+        var id = OneObject(cli.Run("snapshots", "--json")).GetProperty("snapshots")[0].GetProperty("id").GetString()!;
+        var text = cli.Run("log", "entries").Expect(0).Out;
+        foreach (var words in new[]
+        {
+            "locks of 1 day to", "key epoch 1 begins", $"commit of snapshot {id[..8]}, locked until 20", $"attestation of snapshot {id[..8]}: a sample, sound", "verify of bytes against names: sound", $"restore of snapshot {id[..8]}: 3 files",
+            "recovery kit of key epoch 1: any 2 of 3 shares open", "key epoch 2 begins",
+        })
+            Assert.Contains(words, text, StringComparison.Ordinal);
+        var json = cli.Run("log", "entries", "--json").Expect(0);
+        foreach (var personal in new[] { "ward", "notes", "Example", cli.Folder, Environment.MachineName })
+            Assert.DoesNotContain(personal, text + json.Out, StringComparison.Ordinal);
+        var entries = OneObject(json).GetProperty("entries").EnumerateArray().ToList();
+        Assert.Equal(text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length, entries.Count);
+        var commit = entries.Single(e => e.GetProperty("type").GetString() == "Commit");
+        Assert.Equal(id, commit.GetProperty("snapshot").GetString());
+        Assert.Equal(commit.GetProperty("c").GetInt64(), commit.GetProperty("packs").GetInt64());
+    }
+
+    [Fact]
+    public void A_search_in_the_snapshots_of_a_name_leaves_out_those_of_others()
+    {
+        using var cli = Sample();
+        cli.Run("backup", cli["source"], "--name", "other").Expect(0);
+        Assert.Equal(2, cli.Run("find", "1.txt").Expect(0).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        Assert.Single(cli.Run("find", "1.txt", "--name", "other").Expect(0).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
 }

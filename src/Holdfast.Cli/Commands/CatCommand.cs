@@ -7,7 +7,7 @@ namespace Holdfast.Cli.Commands;
 static class CatCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Argument<string> PathArgument = new("PATH") { Description = "File within the source." };
+    static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as `ls` prints it." };
 
     public static Command Create() => Session.Command("cat", "Write one file of a snapshot to standard output.", command =>
     {

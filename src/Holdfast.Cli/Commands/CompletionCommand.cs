@@ -6,9 +6,9 @@ namespace Holdfast.Cli.Commands;
 
 static class CompletionCommand
 {
-    static readonly Argument<string> ShellArgument = new("SHELL") { Description = "bash, zsh or fish." };
+    static readonly Argument<string> ShellArgument = new("SHELL") { Description = "bash, zsh or fish. The script says where it goes." };
 
-    public static Command Create() => Session.Command("completion", "Print a completion script for a shell.", command => command.Arguments.Add(ShellArgument), session =>
+    public static Command Create() => Session.Command("completion", "Print a script that lets a shell complete commands and options.", command => command.Arguments.Add(ShellArgument), session =>
     {
         var shell = session.Parsed.GetValue(ShellArgument)!;
         var script = shell switch

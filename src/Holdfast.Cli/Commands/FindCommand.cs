@@ -2,6 +2,8 @@ using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
@@ -9,8 +11,8 @@ namespace Holdfast.Cli.Commands;
 
 static class FindCommand
 {
-    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "As in .gitignore: *.dcm, reports/**/2025-*, an exact name." };
-    static readonly Option<string?> SnapshotOption = new("--snapshot") { Description = "In this snapshot only; otherwise in all.", HelpName = "SNAPSHOT" };
+    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern as in .gitignore, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ." };
+    static readonly Option<string?> SnapshotOption = new("--snapshot") { Description = "Look in this snapshot only; otherwise in all, the oldest first.", HelpName = "SNAPSHOT" };
 
     public static Command Create() => Session.Command("find", "Find files by name in one snapshot or in all.", command =>
     {
@@ -20,6 +22,14 @@ static class FindCommand
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
+    static IEnumerable<SnapshotRecord> OfSource(Session session, Vault vault, ReadingKeys keys)
+    {
+        if (session.Parsed.GetValue(SnapshotArgument.NameOption) is not { } name)
+            return vault.State.Snapshots;
+        var sources = SnapshotArgument.SourcesOf(vault, keys, name);
+        return vault.State.Snapshots.Where(s => sources.Contains(s.Source));
+    }
+
     static int Run(Session session)
     {
         var (vault, keys) = SnapshotArgument.Open(session);
@@ -28,7 +38,7 @@ static class FindCommand
         {
             var pattern = new Excludes().AddLines([session.Parsed.GetValue(PatternArgument)!]);
             var which = session.Parsed.GetValue(SnapshotOption);
-            var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null }).ToList();
+            var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => s is { IsRemoved: false, Object: not null }).ToList();
             var leftOut = false;
             var hits = 0L;
             using var found = session.JsonList("found");

@@ -9,7 +9,7 @@ namespace Holdfast.Cli.Commands;
 static class LockCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Option<string> UntilOption = new("--until") { Description = "Date up to which it stays locked, YYYY-MM-DD.", HelpName = "DATE", Required = true };
+    static readonly Option<string> UntilOption = new("--until") { Description = "The date on which the lock ends, YYYY-MM-DD: at 00:00 UTC, so that the day before is the last one locked in full.", HelpName = "DATE", Required = true };
 
     public static Command Create() => Session.Command("lock", "Lengthen a snapshot's lock. Nothing shortens one.", command =>
     {
@@ -23,7 +23,7 @@ static class LockCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
-            throw new HoldfastException(ErrorCode.Usage, "That is no date.", "Write it as YYYY-MM-DD.");
+            throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
         var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
         vault.Keeper.Extend(record.Snapshot, (ulong)until.ToUnixTimeSeconds(), Id16.None);
         session.Json(w =>

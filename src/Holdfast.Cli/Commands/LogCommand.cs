@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -11,33 +10,33 @@ namespace Holdfast.Cli.Commands;
 static class LogCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Option<string?> SinceOption = new("--since") { Description = "Checkpoint kept earlier: the log must still begin with what it covered.", HelpName = "FILE" };
+    static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint that was kept earlier: the log must still begin with all that it covered.", HelpName = "FILE" };
     static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
-    static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's verifier key, as `holdfast init` and the file `vault` show it.", HelpName = "KEY" };
-    static readonly Option<string?> OutOption = new("--out") { Description = "Write it to this file.", HelpName = "FILE" };
+    static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's public key, from someone you trust. `holdfast init --json` prints it, and it stands in the vault's file `vault`, after `log`.", HelpName = "KEY" };
+    static readonly Option<string?> OutOption = new("--out") { Description = "A new file to write it to, instead of standard output.", HelpName = "FILE" };
 
     public static Command Create()
     {
-        var log = new Command("log", "The vault's log: what was done, provable to an outsider.");
+        var log = new Command("log", "Show and prove what was done to the vault, to an outsider too.");
         log.Subcommands.Add(Session.Command("checkpoint", "Print the signed checkpoint: keep it elsewhere, and compare later.", command =>
         {
             command.Options.Add(OutOption);
             KeyFolder.AddTo(command, reading: false);
         }, Checkpoint));
-        log.Subcommands.Add(Session.Command("prove", "Write a proof that a snapshot stands in the log.", command =>
+        log.Subcommands.Add(Session.Command("prove", "Write a proof that a snapshot was committed and locked, for anyone to check.", command =>
         {
             command.Arguments.Add(Snapshot);
             command.Options.Add(OutOption);
             KeyFolder.AddTo(command, reading: false);
         }, Prove));
-        log.Subcommands.Add(Session.Command("verify", "Check the log, or a proof file without any vault.", command =>
+        log.Subcommands.Add(Session.Command("verify", "Check that the log is whole and signed; with --proof, check a proof file, without any vault.", command =>
         {
             command.Options.Add(SinceOption);
             command.Options.Add(ProofOption);
             command.Options.Add(KeyOption);
             KeyFolder.AddTo(command, reading: false);
         }, Verify));
-        log.Subcommands.Add(Session.Command("entries", "List the leaves.", command => KeyFolder.AddTo(command, reading: false), Entries));
+        log.Subcommands.Add(Session.Command("entries", "List what the log records, oldest first.", command => KeyFolder.AddTo(command, reading: false), Entries));
         return log;
     }
 
@@ -160,32 +159,27 @@ static class LogCommand
     static int Entries(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
         var log = vault.Keeper.Log;
-        session.Json(w =>
-        {
-            w.WriteStartArray("entries");
-            for (long i = 0; i < log.Size; i++)
-            {
-                if (!Leaf.TryParse(log.Leaf(i), out var leaf))
-                    continue;
-                w.WriteStartObject();
-                w.WriteNumber("leaf", i);
-                w.WriteString("type", leaf.Type.ToString());
-                w.WriteString("time", Text.Iso(leaf.VaultTime));
-                w.WriteString("subject", leaf.Subject.ToString());
-                w.WriteString("actor", leaf.Actor.ToString());
-                w.WriteNumber("a", leaf.A);
-                w.WriteNumber("b", leaf.B);
-                w.WriteNumber("c", leaf.C);
-                w.WriteString("payload", leaf.Payload.ToString());
-                w.WriteEndObject();
-            }
-            w.WriteEndArray();
-        });
+        using var entries = session.JsonList("entries");
         for (long i = 0; i < log.Size; i++)
         {
+            session.Stop.ThrowIfCancellationRequested();
+            var index = i;
             if (Leaf.TryParse(log.Leaf(i), out var leaf))
-                session.Line(string.Create(CultureInfo.InvariantCulture, $"{i,6}  {Text.Time(leaf.VaultTime)}  {leaf.Type,-15} {Text.Id(leaf.Subject)}  {leaf.A} {leaf.B} {leaf.C}"));
+            {
+                entries.Add(w => LeafWords.Write(w, index, leaf));
+                session.Row($"{i,6}  {Text.Time(leaf.VaultTime)}  {LeafWords.Of(leaf)}");
+            }
+            else
+            {
+                entries.Add(w =>
+                {
+                    w.WriteNumber("leaf", index);
+                    w.WriteString("type", "Unknown");
+                });
+                session.Row($"{i,6}  written by a version newer than this one");
+            }
         }
         return 0;
     }

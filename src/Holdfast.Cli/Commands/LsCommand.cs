@@ -8,11 +8,11 @@ namespace Holdfast.Cli.Commands;
 static class LsCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Argument<string?> PathArgument = new("PATH") { Description = "Folder within the source.", Arity = ArgumentArity.ZeroOrOne };
-    static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Kind, permissions, owner, size and time too." };
-    static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Everything below as well." };
+    static readonly Argument<string?> PathArgument = new("PATH") { Description = "A folder or file of the snapshot, as `ls` prints it; without it, the first level.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Show kind, permissions, owner and group by number, size and time of change (UTC) too." };
+    static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Show everything below as well." };
 
-    public static Command Create() => Session.Command("ls", "List a snapshot's files.", command =>
+    public static Command Create() => Session.Command("ls", "List the files of a snapshot.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);

@@ -32,7 +32,7 @@ static class SnapshotArgument
         return () => isDoubted;
     }
 
-    public static Argument<string> Make(string name = "SNAPSHOT") => new(name) { Description = "A snapshot: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on)." };
+    public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on)." };
 
     public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which)
     {

@@ -13,7 +13,7 @@ namespace Holdfast.Cli.Commands;
 
 static class SnapshotsCommand
 {
-    static readonly Option<string?> NameOption = new("--name") { Description = "Of this source only.", HelpName = "NAME" };
+    static readonly Option<string?> NameOption = new("--name") { Description = "Only snapshots of the source of this name; needs a key that opens names.", HelpName = "NAME" };
 
     public static Command Create() => Session.Command("snapshots", "List the snapshots of a vault.", command =>
     {

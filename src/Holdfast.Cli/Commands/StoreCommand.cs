@@ -13,7 +13,7 @@ static class StoreCommand
     public static Command Create()
     {
         var store = new Command("store", """
-            The folders that hold the vault's bytes.
+            Add a folder or a disk to a vault, and list those it has.
 
             There is no `store remove`: nothing here takes locked data away. To retire a folder, stop all backups; copy its packs/ and objects/ into another folder of
             the vault (rsync -a --ignore-existing OLD/packs OLD/objects OTHER/); take its line out of keeper/folders in the vault's first folder; run

@@ -21,7 +21,7 @@ sealed class RootHelp(HelpAction ofCommand, IReadOnlyList<(string Title, Command
             output.WriteLine();
             output.WriteLine(title);
             foreach (var command in commands)
-                output.WriteLine($"  {command.Name.PadRight(width)}  {command.Description}");
+                output.WriteLine($"  {command.Name.PadRight(width)}  {command.Description?.Split('\n')[0]}"); // the rest of a longer one stands in the help of the command
         }
         output.WriteLine();
         output.WriteLine("""

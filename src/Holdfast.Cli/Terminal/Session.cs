@@ -8,9 +8,9 @@ namespace Holdfast.Cli.Terminal;
 /// <summary>One run of a command: where its words go, and how its failures are told.</summary>
 sealed class Session
 {
-    public static readonly Option<bool> JsonOption = new("--json") { Description = "One JSON document on standard output instead of text." };
+    public static readonly Option<bool> JsonOption = new("--json") { Description = "Print one JSON object instead of text; a failure is its member `error`." };
     static readonly Option<bool> RefusedJsonOption = new(JsonOption.Name) { Hidden = true };
-    public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Nothing but results and errors." };
+    public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Print nothing but results, warnings and errors." };
 
     readonly bool _json;
     readonly JsonReport _report = new();

@@ -1,0 +1,120 @@
+using System.Text.Json;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core.Keeper;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>A leaf of the log as people and programs read it. It holds ids, times and counts, so nothing personal can come of it.</summary>
+static class LeafWords
+{
+    public static string Of(Leaf leaf)
+    {
+        var subject = Text.Id(leaf.Subject);
+        return leaf.Type switch
+        {
+            LeafType.Genesis => $"{(leaf.C == (ulong)VaultKind.Trial ? "trial " : "")}vault {leaf.Subject} begins; locks of {Text.Span(leaf.A)} to {Text.Span(leaf.B)}",
+            LeafType.Commit => $"commit of snapshot {subject}, locked until {Text.Time(leaf.A)}; {Text.Count(Int(leaf.C), "pack")}, {Text.Bytes(leaf.B)} of them new",
+            LeafType.LockExtension => $"lock of snapshot {subject} lengthened to {Text.Time(leaf.A)}",
+            LeafType.Policy => $"retention policy {subject} set",
+            LeafType.Approval => $"approval of request {subject}",
+            LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
+            LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
+            LeafType.IncidentDecision => $"decision in incident {subject}",
+            LeafType.AgentEnrolled => $"agent {subject} {(leaf.A == 2 ? "revoked" : "enrolled")}",
+            LeafType.WriterEnrolled => leaf.C == 2 ? $"writer {subject}, epoch {leaf.A}, found BAD from leaf {leaf.B} on" : $"writer {subject}, epoch {leaf.A}, enrolled",
+            LeafType.KeyEpoch => $"key epoch {leaf.A} begins",
+            LeafType.Attestation => $"attestation of snapshot {subject}: {(leaf.A == 2 ? "all" : "a sample")}, {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
+            LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{(leaf.A == 1 ? ": to shorten a lock" : "")}",
+            LeafType.StoreChanged => leaf.A == 2 ? "a folder of the vault retired" : "a folder added to the vault",
+            LeafType.TimeEvidence => $"time evidence of source {subject}: {Text.Time(leaf.A)}",
+            LeafType.Takeover => $"keeper {subject} takes over",
+            LeafType.Verify => $"verify of {leaf.A switch { 1 => "bytes against names", 2 => "contents", _ => "contents as far as the key opens them, the rest against names" }}: {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
+            LeafType.RecoveryKit => $"recovery kit of key epoch {leaf.C}: any {leaf.A} of {Text.Count(Int(leaf.B), "share")} open",
+            LeafType.Restore => $"restore of snapshot {subject}: {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}",
+            LeafType.ScopedKey => $"scoped key {subject} cut: {Class(leaf.A)} of {(leaf.C == ScopedKeyRecord.AllPacks ? "all packs of its key epochs" : Text.Count(Int(leaf.C), "pack"))}{(leaf.B > 0 ? $", to be replaced by {Text.Time(leaf.B)}" : "")}",
+            LeafType.SourceEnrolled => $"source {subject} enrolled",
+            _ => $"of a type that this version does not know ({(int)leaf.Type})",
+        };
+    }
+
+    /// <summary>Members that stay: those of every leaf, and what a, b and c mean in one of this type, under their own names.</summary>
+    public static void Write(Utf8JsonWriter w, long index, Leaf leaf)
+    {
+        w.WriteNumber("leaf", index);
+        w.WriteString("type", leaf.Type.ToString());
+        w.WriteString("time", Text.Iso(leaf.VaultTime));
+        w.WriteString("subject", leaf.Subject.ToString());
+        w.WriteString("actor", leaf.Actor.ToString());
+        w.WriteNumber("a", leaf.A);
+        w.WriteNumber("b", leaf.B);
+        w.WriteNumber("c", leaf.C);
+        w.WriteString("payload", leaf.Payload.ToString());
+        switch (leaf.Type)
+        {
+            case LeafType.Genesis:
+                w.WriteString("vault", leaf.Subject.ToString());
+                w.WriteBoolean("trial", leaf.C == (ulong)VaultKind.Trial);
+                break;
+            case LeafType.Commit:
+                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteString("lockedUntil", Text.Iso(leaf.A));
+                w.WriteNumber("newBytes", leaf.B);
+                w.WriteNumber("packs", leaf.C);
+                break;
+            case LeafType.LockExtension:
+                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteString("lockedUntil", Text.Iso(leaf.A));
+                break;
+            case LeafType.Expiry:
+                w.WriteString("judged", Text.Iso(leaf.A));
+                w.WriteNumber("bytesRemoved", leaf.B);
+                w.WriteNumber("packsRemoved", leaf.C);
+                break;
+            case LeafType.AgentEnrolled:
+                w.WriteBoolean("revoked", leaf.A == 2);
+                break;
+            case LeafType.WriterEnrolled:
+                w.WriteNumber("epoch", leaf.A);
+                w.WriteBoolean("bad", leaf.C == 2);
+                break;
+            case LeafType.KeyEpoch:
+                w.WriteNumber("epoch", leaf.A);
+                break;
+            case LeafType.Attestation:
+                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteBoolean("full", leaf.A == 2);
+                w.WriteNumber("bytesRead", leaf.B);
+                w.WriteNumber("defects", leaf.C);
+                break;
+            case LeafType.Refusals:
+                w.WriteString("hour", Text.Iso(leaf.B));
+                w.WriteNumber("refused", leaf.C);
+                break;
+            case LeafType.Verify:
+                w.WriteString("level", leaf.A switch { 1 => "names", 2 => "contents", _ => "contentsInPart" });
+                w.WriteNumber("bytesRead", leaf.B);
+                w.WriteNumber("defects", leaf.C);
+                break;
+            case LeafType.RecoveryKit:
+                w.WriteNumber("threshold", leaf.A);
+                w.WriteNumber("shares", leaf.B);
+                w.WriteNumber("epoch", leaf.C);
+                break;
+            case LeafType.Restore:
+                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteNumber("bytes", leaf.B);
+                w.WriteNumber("files", leaf.C);
+                break;
+            case LeafType.ScopedKey:
+                w.WriteString("class", Class(leaf.A));
+                w.WriteBoolean("allPacks", leaf.C == ScopedKeyRecord.AllPacks);
+                break;
+            default:
+                break;
+        }
+    }
+
+    static string Class(ulong number) => number switch { 1 => "content", 2 => "tree", 3 => "features", _ => "an unknown class" };
+
+    static long Int(ulong number) => (long)Math.Min(number, long.MaxValue);
+}
