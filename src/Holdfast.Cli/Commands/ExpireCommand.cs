@@ -42,6 +42,7 @@ static class ExpireCommand
                 w.WriteStringValue(snapshot.ToString());
             w.WriteEndArray();
             w.WriteNumber("snapshotsStaying", staying.Count);
+            w.WriteNumber("stuck", result.Stuck);
             w.WriteBoolean("clockInDoubt", result.InDoubt);
             w.WriteBoolean("blocked", result.IsBlocked);
         });
@@ -58,6 +59,8 @@ static class ExpireCommand
             session.Line("This was a dry run: nothing was written, and nothing was removed.");
         if (result.IsBlocked)
             session.Warn("holdfast: a locked snapshot cannot say what it needs, as an object is missing or damaged; so nothing is given up, since it may need anything. `holdfast verify` names the object: bring it back from another copy of the vault");
+        if (result.Stuck > 0)
+            session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} could not be removed: immutable, or on a disk that refuses. Run `holdfast guard` as root (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
             session.Warn(Doubt(vault.Keeper.Clock));
         return 0;

@@ -32,6 +32,7 @@ static class StatusCommand
         session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
         session.Line($"Proof        {Proof(status, health)}");
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
+        session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}");
         session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
         if (status.Reserve.Wanted > 0)
@@ -94,6 +95,14 @@ static class StatusCommand
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
 
+    static string Files(VaultKeeper keeper) => (keeper.IsGuarded, keeper.AskGuard(wait: false)) switch
+    {
+        (true, true) => "immutable, and a guard is running",
+        (true, false) => "immutable; NO GUARD IS RUNNING: new files are not made so, and expired ones stay (holdfast guard)",
+        (false, true) => "not immutable yet; a guard is running",
+        _ => "not immutable (holdfast guard, as root, makes them so)",
+    };
+
     static string Forecast(VaultStatus status) => status.Forecast switch
     {
         { FullOn: { } date } => $"at the pace of the last {status.Forecast.Days} days it lasts until {Text.Time(date)[..10]}",
@@ -151,6 +160,7 @@ static class StatusCommand
         }
         w.WriteEndArray();
         w.WriteNumber("logSize", vault.Keeper.Log.Size);
+        w.WriteBoolean("filesImmutable", vault.Keeper.IsGuarded);
         w.WriteNumber("refusals", vault.State.Refusals);
         w.WriteNumber("unreadPacks", status.NeverRead);
         w.WriteNumber("foreignFiles", health.Foreign);

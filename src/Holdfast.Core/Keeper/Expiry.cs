@@ -9,7 +9,11 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Bytes">How much that frees.</param>
 /// <param name="InDoubt">True where the clocks disagree: then nothing is given up that one of them still protects.</param>
 /// <param name="IsBlocked">True where a locked snapshot cannot say what it needs: then nothing at all is given up.</param>
-public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked);
+public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked)
+{
+    /// <summary>Files that were given up and could not be removed: immutable, with no guard to clear the flag, or on a disk that refuses.</summary>
+    public int Stuck { get; init; }
+}
 
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
 sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, string unclaimedPath, Disk disk)
@@ -17,7 +21,8 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
-    public ExpiryResult Plan(bool note)
+    /// <param name="again">Judges what is given up already too: for who does not take the keeper's word for it.</param>
+    public ExpiryResult Plan(bool note, bool again = false)
     {
         _names.Clear();
         var bytes = 0L;
@@ -33,11 +38,11 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
                 continue; // not ours
             if (locks.TryGetValue(pack.Name, out var end))
             {
-                if (IsOver(end) && !projection.WasRemoved(pack.Name))
+                if (IsOver(end) && (again || !projection.WasRemoved(pack.Name)))
                     Give(pack);
                 continue;
             }
-            if (projection.WasRemoved(pack.Name))
+            if (!again && projection.WasRemoved(pack.Name))
                 continue; // given up already
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = unclaimed.TryGetValue(pack.Name, out var known) ? known : clock.Now;
@@ -48,7 +53,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var objects = projection.ObjectLocks();
         foreach (var item in store.List(StoreKind.Object))
         {
-            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(item.Name))
+            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && (again || !projection.WasRemoved(item.Name)))
                 Give(item);
         }
         if (note)
@@ -63,15 +68,21 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     }
 
     /// <summary>Removes what the log has given up: of this run, and what an interrupted one left.</summary>
-    public void Remove()
+    /// <returns>Names of which a file is still there.</returns>
+    public int Remove()
     {
+        var stuck = 0;
         var gone = projection.Removed as IReadOnlySet<Hash32> ?? projection.Removed.ToHashSet();
         foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
         {
             foreach (var item in store.List(kind).Where(i => gone.Contains(i.Name)).ToList())
+            {
                 Remover.Remove(store, disk, kind, item.Name);
+                stuck += store.Find(kind, item.Name, item.Copy) is null ? 0 : 1;
+            }
         }
         store.SweepStaging();
+        return stuck;
     }
 
     bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);

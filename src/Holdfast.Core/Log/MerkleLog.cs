@@ -248,12 +248,19 @@ public sealed class MerkleLog
     /// <summary>tile/L/x001/x234/067 and, where it is not full, .p/W behind it.</summary>
     string FilePath(string kind, long number, int width)
     {
-        var path = (number % 1000).ToString("d3", CultureInfo.InvariantCulture);
-        for (var rest = number / 1000; rest > 0; rest /= 1000)
-            path = $"x{(rest % 1000).ToString("d3", CultureInfo.InvariantCulture)}/{path}";
+        var path = TilePath(number);
         if (width < TileSize)
             path = string.Create(CultureInfo.InvariantCulture, $"{path}.p/{width}");
         return Path.Combine(_folder, kind, path);
+    }
+
+    /// <summary>Path of a whole tile below its level's folder.</summary>
+    internal static string TilePath(long number)
+    {
+        var path = (number % 1000).ToString("d3", CultureInfo.InvariantCulture);
+        for (var rest = number / 1000; rest > 0; rest /= 1000)
+            path = $"x{(rest % 1000).ToString("d3", CultureInfo.InvariantCulture)}/{path}";
+        return path;
     }
 
     static HoldfastException Damaged(string what) => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.",

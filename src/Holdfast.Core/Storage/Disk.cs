@@ -71,8 +71,7 @@ public class Disk
     {
         if (!OperatingSystem.IsLinux())
             return;
-        var flags = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? Libc.ReadOnlyFolderArm : Libc.ReadOnlyFolder;
-        var folder = Libc.Open(path, flags);
+        var folder = Libc.Open(path, Libc.OpenFolder);
         if (folder < 0)
             throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
         try

@@ -7,8 +7,9 @@ static partial class Libc
 {
     public const int AtFdcwd = -100;
     public const uint RenameNoReplace = 1;
-    public const int ReadOnlyFolder = 0x10000 | 0x80000; // O_RDONLY | O_DIRECTORY | O_CLOEXEC, x86 and arm64 differ only in O_DIRECTORY
-    public const int ReadOnlyFolderArm = 0x4000 | 0x80000;
+    const int ReadOnlyFolder = 0x10000 | 0x80000; // O_RDONLY | O_DIRECTORY | O_CLOEXEC, x86 and arm64 differ only in O_DIRECTORY
+    const int ReadOnlyFolderArm = 0x4000 | 0x80000;
+    public static readonly int OpenFolder = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? ReadOnlyFolderArm : ReadOnlyFolder;
     public const int Exist = 17; // EEXIST
     public const int NoSpace = 28; // ENOSPC
     public const int ReadOnlyFileSystem = 30; // EROFS
@@ -58,4 +59,10 @@ static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     public static partial int Advise(SafeHandle file, long offset, long count, int advice);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int IoControl(SafeHandle file, nuint request, ref int argument);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int StatX(SafeHandle file, string path, int flags, uint mask, ref uint result);
 }

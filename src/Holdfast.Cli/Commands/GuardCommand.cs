@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+
+namespace Holdfast.Cli.Commands;
+
+static class GuardCommand
+{
+    static readonly Option<string> StateOption = new("--state")
+    {
+        Description = "Folder for the guard's own clock and memory, that the vault's owner cannot write to.",
+        HelpName = "FOLDER",
+        DefaultValueFactory = _ => "/var/lib/holdfast/guard",
+    };
+
+    static readonly Option<bool> OnceOption = new("--once") { Description = "Look once and end." };
+
+    public static Command Create() => Session.Command("guard", "Make the vault's files immutable, and let go only of what no lock holds. Runs until it is stopped; needs root (Linux).", command =>
+    {
+        command.Options.Add(KeyFolder.VaultOption);
+        command.Options.Add(StateOption);
+        command.Options.Add(OnceOption);
+    }, Run);
+
+    static int Run(Session session)
+    {
+        if (!OperatingSystem.IsLinux())
+            throw new HoldfastException(ErrorCode.Usage, "Immutable flags are known on Linux only.", "Keep the vault on a Linux host, or go without the guard.");
+        using var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
+        var look = guard.Look(); // what cannot work at all fails here, and not every minute
+        Tell(session, look);
+        session.Json(w =>
+        {
+            w.WriteNumber("guarded", look.Guarded);
+            w.WriteNumber("cleared", look.Cleared);
+            w.WriteNumber("refused", look.Refused);
+        });
+        if (session.Parsed.GetValue(OnceOption))
+            return look.Refused > 0 ? (int)ErrorCode.LockRefused : 0;
+        session.Note("Guarding; Ctrl+C ends it. The files stay immutable.");
+        guard.Serve(() =>
+        {
+            var now = guard.Look();
+            if (now.Cleared > 0 || now.Refused > 0)
+                Tell(session, now);
+        }, e => session.Warn($"holdfast: {e.Message}\n  what to do: {e.Guidance}"), session.Stop);
+        return 0;
+    }
+
+    static void Tell(Session session, GuardLook look)
+    {
+        session.Line($"{Text.Count(look.Guarded, "file and folder", "files and folders")} guarded{(look.Cleared > 0 ? $"; {Text.Count(look.Cleared, "file")} let go, whose locks are over" : "")}.");
+        if (look.Refused > 0)
+            session.Warn($"holdfast: the log gives up {Text.Count(look.Refused, "file")} whose locks are NOT over. They stay immutable. Treat the host that holds the log's key as taken over, until shown otherwise.");
+    }
+}

@@ -1,0 +1,275 @@
+using System.Diagnostics;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>Immutable flags: set on what is stored, cleared only where the guard itself finds the lock to be over. They need a privilege; without it the tests are
+/// skipped, and say so.</summary>
+public sealed class GuardTests
+{
+    const ulong Day = TestVault.Day;
+
+    /// <summary>A vault whose flags are taken off again at the end, so that its folder can go.</summary>
+    sealed class Guarded : IDisposable
+    {
+        public TestVault Vault { get; } = new();
+        public string State => Vault["guard"];
+
+        public FlagGuard Open() => new(Vault.Folder, State, Vault.Machine);
+
+        public GuardLook Look()
+        {
+            using var guard = Open();
+            return guard.Look();
+        }
+
+        public List<string> Files(string kind) => [.. Directory.GetFiles(Path.Combine(Vault.Folder, kind), "*", SearchOption.AllDirectories)];
+
+        public void Dispose()
+        {
+            Process.Start(new ProcessStartInfo("chattr", ["-R", "-f", "-i", "-a", Vault.Folder]) { RedirectStandardError = true, RedirectStandardOutput = true })!.WaitForExit();
+            Vault.Dispose();
+        }
+    }
+
+    static Guarded Start()
+    {
+        var guarded = new Guarded();
+        guarded.Vault.WriteSome();
+        guarded.Vault.BackUp();
+        try
+        {
+            guarded.Look();
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.StoreUnavailable)
+        {
+            guarded.Dispose();
+            Assert.Skip("needs CAP_LINUX_IMMUTABLE and a file system with immutable flags for its temporary folder: " + e.Message);
+        }
+        return guarded;
+    }
+
+    static bool CanRemove(string path)
+    {
+        try
+        {
+            File.Delete(path);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    static bool CanChange(string path)
+    {
+        try
+        {
+            using var file = File.OpenWrite(path);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    [Fact]
+    public void What_is_stored_can_be_removed_changed_and_renamed_by_nobody()
+    {
+        using var test = Start();
+        foreach (var path in test.Files("packs").Concat(test.Files("objects")).Append(Path.Combine(test.Vault.Folder, "vault")).Append(Path.Combine(test.Vault.Folder, "format.md")))
+        {
+            Assert.False(CanChange(path), "changed");
+            Assert.False(CanRemove(path), "removed");
+            Assert.ThrowsAny<Exception>(() => File.Move(path, path + ".x"));
+        }
+        using var vault = test.Vault.Open();
+        Assert.True(vault.Keeper.IsGuarded);
+    }
+
+    [Fact]
+    public void Backup_restore_and_verify_go_on_in_a_guarded_vault()
+    {
+        using var test = Start();
+        for (var i = 2; i < 5; i++)
+        {
+            test.Vault.WriteSome(i);
+            test.Vault.BackUp();
+            test.Look();
+        }
+        TestVault.AssertSame(test.Vault.Source, test.Vault.Restore());
+        Assert.True(test.Vault.Verify(full: true).IsSound);
+        Assert.All(test.Files("packs"), p => Assert.False(CanRemove(p)));
+    }
+
+    [Fact]
+    public void Whole_tiles_of_the_log_are_immutable_and_the_log_grows_on()
+    {
+        using var test = Start();
+        using (var vault = test.Vault.Open())
+        {
+            for (var i = 0; i < 300; i++)
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 0, 0);
+        }
+        test.Look();
+        Assert.False(CanRemove(Path.Combine(test.Vault.Folder, "log/tile/entries/000")));
+        Assert.False(CanRemove(Path.Combine(test.Vault.Folder, "log/tile/0/000")));
+        using (var vault = test.Vault.Open())
+        {
+            for (var i = 0; i < 300; i++)
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 0, 0);
+        }
+        test.Look();
+        Assert.False(CanRemove(Path.Combine(test.Vault.Folder, "log/tile/entries/001")));
+    }
+
+    [Fact]
+    public void What_expired_goes_once_the_guard_finds_it_to_be_over_too()
+    {
+        using var test = Start();
+        var old = test.Files("packs");
+        for (var day = 0; day < 60; day++)
+            test.Vault.Machine.Pass(Day);
+        test.Vault.Write("a/small.txt", "another");
+        File.Delete(Path.Combine(test.Vault.Source, "large.bin"));
+        using (var vault = test.Vault.Open())
+        {
+            var expired = vault.Keeper.Expire(false);
+            Assert.NotEmpty(expired.Names);
+            Assert.True(expired.Stuck > 0, "nothing held the files");
+        }
+        Assert.Contains(old, File.Exists);
+        Assert.True(test.Look().Cleared > 0);
+        using (var vault = test.Vault.Open())
+            Assert.Equal(0, vault.Keeper.Expire(false).Stuck);
+        Assert.DoesNotContain(old, File.Exists);
+        Assert.Equal(0, test.Look().Refused);
+    }
+
+    [Fact]
+    public void A_keeper_that_gives_up_what_is_locked_is_not_believed()
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        using (var vault = test.Vault.Open())
+        {
+            // Whoever holds the log's key can sign an expiry of anything.
+            var names = packs.Select(p => (StoreKind.Pack, Hash32.TryParse(Path.GetFileName(p), out var name) ? name : throw new InvalidOperationException())).ToList();
+            var list = new ExpiryList(vault.Id, Hash32.None, names).ToArray();
+            vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0, (ulong)names.Count, list);
+        }
+        var look = test.Look();
+        Assert.Equal(packs.Count, look.Refused);
+        Assert.Equal(0, look.Cleared);
+        using (var vault = test.Vault.Open())
+            Assert.True(vault.Keeper.Expire(false).Stuck > 0);
+        Assert.All(packs, p => Assert.True(File.Exists(p)));
+    }
+
+    [Fact]
+    public void A_keeper_whose_clock_was_set_forward_is_not_believed()
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        // The keeper's clock is a file of its user: it says that a year has passed. The guard has a clock of its own.
+        var clock = Path.Combine(test.Vault.Folder, "keeper/clock");
+        var ahead = test.Vault.Machine.Wall + 365 * Day * 1_000;
+        File.WriteAllText(clock, $"holdfast clock v1\n{ahead} {ahead} {test.Vault.Machine.SinceBoot} {test.Vault.Machine.BootId}\n");
+        test.Vault.Machine.Wall = ahead;
+        using (var vault = test.Vault.Open())
+            vault.Keeper.Expire(false);
+        test.Look();
+        using (var vault = test.Vault.Open())
+            vault.Keeper.Expire(false);
+        Assert.All(packs, p => Assert.True(File.Exists(p)));
+        Assert.All(packs, p => Assert.False(CanRemove(p)));
+    }
+
+    [Fact]
+    public void A_log_that_was_put_back_frees_nothing()
+    {
+        using var test = Start();
+        var log = Path.Combine(test.Vault.Folder, "log");
+        var old = test.Vault["old-log"];
+        Process.Start("cp", ["-a", log, old])!.WaitForExit();
+        test.Vault.Write("more", "x");
+        test.Vault.BackUp();
+        test.Look();
+        Directory.Delete(log, recursive: true); // fewer than 256 leaves: no whole tile holds it
+        Process.Start("cp", ["-a", old, log])!.WaitForExit();
+        Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => test.Look()).Code);
+    }
+
+    [Fact]
+    public void Files_of_others_and_what_links_lead_to_stay_as_they_are()
+    {
+        using var test = Start();
+        var outside = test.Vault["outside"];
+        Directory.CreateDirectory(outside);
+        var name = new string('a', 64);
+        File.WriteAllText(Path.Combine(outside, name), "not the vault's");
+        var shelf = Path.Combine(test.Vault.Folder, "packs/aa");
+        // A link in the place of a file, and one in the place of a shelf.
+        File.CreateSymbolicLink(Path.Combine(test.Vault.Folder, "packs/bb", new string('b', 64)), Path.Combine(outside, name));
+        Process.Start("chattr", ["-R", "-f", "-i", "-a", shelf])!.WaitForExit();
+        Directory.Move(shelf, shelf + ".away");
+        Directory.CreateSymbolicLink(shelf, outside);
+        // A store folder that the keeper's user put into the list, and that is no vault's.
+        var foreign = test.Vault["foreign"];
+        Directory.CreateDirectory(Path.Combine(foreign, "packs/cc"));
+        var victim = Path.Combine(foreign, "packs/cc", new string('c', 64));
+        File.WriteAllText(victim, "not the vault's either");
+        File.AppendAllText(Path.Combine(test.Vault.Folder, "keeper/folders"), foreign + "\n");
+        test.Look();
+        Assert.True(CanChange(Path.Combine(outside, name)));
+        Assert.True(CanRemove(Path.Combine(outside, name)));
+        Assert.True(CanRemove(victim));
+    }
+
+    [Fact]
+    public void It_looks_when_it_is_asked()
+    {
+        using var test = Start();
+        using var stop = new CancellationTokenSource();
+        using var guard = test.Open();
+        var looks = 0;
+        var serving = new Thread(() => guard.Serve(() =>
+        {
+            guard.Look();
+            Interlocked.Increment(ref looks);
+        }, _ => { }, stop.Token));
+        serving.Start();
+        try
+        {
+            test.Vault.Write("more", TestVault.Noise(7, 200_000));
+            test.Vault.BackUp();
+            using var vault = test.Vault.Open();
+            Assert.True(SpinWait.SpinUntil(() => vault.Keeper.AskGuard(wait: true), TimeSpan.FromSeconds(30)));
+            Assert.All(test.Files("packs"), p => Assert.False(CanRemove(p)));
+            for (var day = 0; day < 60; day++)
+                test.Vault.Machine.Pass(Day);
+            vault.Keeper.Expire(false);
+            Assert.Empty(test.Files("packs"));
+        }
+        finally
+        {
+            stop.Cancel();
+            serving.Join();
+        }
+        Assert.True(looks > 0);
+    }
+
+    [Fact]
+    public void A_trial_is_not_guarded()
+    {
+        using var folder = new TempFolder();
+        (var vault, var keys) = Vault.Create(folder["vault"], new NewVault(VaultKind.Trial, new(Day, 0, 0, 0, 0, 0), Day, Day, 0), _ => { }, null, new FakeMachine());
+        vault.Dispose();
+        keys.Dispose();
+        Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => new FlagGuard(folder["vault"], folder["guard"], new FakeMachine())).Code);
+    }
+}
