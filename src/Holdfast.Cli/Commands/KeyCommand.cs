@@ -16,7 +16,7 @@ static class KeyCommand
 
     public static Command Create()
     {
-        var key = new Command("key", "Issue, narrow and rotate keys.");
+        var key = new Command("key", "Issue, narrow and rotate keys. No command takes a key back that is out: whoever has a copy of it keeps what it opens. After a theft, rotate: what is backed up from then on it does not open.");
         key.Subcommands.Add(Session.Command("issue", "Make put and agent keys for another machine, or in place of lost ones.", command =>
         {
             command.Options.Add(OutFolderOption);
@@ -81,12 +81,23 @@ static class KeyCommand
                 w.WriteString("file", file);
             });
             session.Line($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
+            session.Line($"Whoever steals it reads {Opens(keyClass)}, of {(source is null
+                ? "every source: all that is in the vault, and what is backed up later until `holdfast key rotate`"
+                : $"what this source has today ({Text.Count((long)vault.State.ScopedKeys[^1].Packs, "pack")}), and nothing that is backed up later")}.");
             if (source is not null)
                 session.Line("It opens whole packs: where this source shares a pack with another, it reads the other's part of that pack too.");
-            session.Line("`holdfast status` lists it, and what its thief could read.");
+            session.Line("It can also tell whether a file its holder knows is in the vault. It alters and removes nothing. Nothing takes it back: guard it like the data.");
+            session.Line("`holdfast status` lists it until the vault's end.");
         }
         return 0;
     }
+
+    static string Opens(KeyClass keyClass) => keyClass switch
+    {
+        KeyClass.Tree => "names of files and folders with their sizes, times, owners and digests, but no content",
+        KeyClass.Features => "statistics of each run (how much changed, of what kind), but no names and no content",
+        _ => "the contents of files, though not their names",
+    };
 
     static int Rotate(Session session)
     {

@@ -7,8 +7,8 @@ namespace Holdfast.Cli.Commands;
 
 static class RecoverKeyCommand
 {
-    static readonly Argument<string[]> ShareArgument = new("SHARE") { Description = "Files, each with the lines of one share; without any, shares are read from standard input, an empty line after each.", Arity = ArgumentArity.ZeroOrMore };
-    static readonly Option<string> OutOption = new("--out") { Description = "New folder for the rebuilt opening key.", HelpName = "FOLDER", Required = true };
+    static readonly Argument<string[]> ShareArgument = new("SHARE") { Description = "Files, each with the lines of one share. Without any, the terminal asks for them line by line; from a pipe they are read with an empty line after each.", Arity = ArgumentArity.ZeroOrMore };
+    static readonly Option<string> OutOption = new("--out") { Description = "New folder for the rebuilt opening key: what restore then takes as --keys.", HelpName = "FOLDER", Required = true };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect it with a passphrase instead of a key file." };
 
     public static Command Create() => Session.Command("recover-key", "Rebuild the opening key from recovery shares; needs no vault.", command =>
@@ -23,10 +23,7 @@ static class RecoverKeyCommand
     {
         var folder = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
         new KeyFiles(folder).RequireFree();
-        var texts = session.Parsed.GetValue(ShareArgument)!.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}"))).ToList();
-        if (texts.Count == 0)
-            texts = Console.In.ReadToEnd().Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text)).ToList();
-        var shares = texts.Select(t => RecoveryShare.Parse(t.Text, t.Name)).ToList();
+        var shares = Shares(session);
         using var seed = RecoveryShares.Combine(shares, out var unfit);
         foreach (var share in unfit)
             session.Warn($"holdfast: {share} does not fit the others and was left aside.");
@@ -42,7 +39,20 @@ static class RecoverKeyCommand
             w.WriteString("folder", folder);
         });
         session.Line($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
-        session.Line($"  holdfast snapshots --vault FOLDER --keys {folder}");
+        session.Line($"  see what is there   holdfast snapshots --vault VAULT --keys {folder}");
+        session.Line($"  bring it back       holdfast restore latest TARGET --vault VAULT --keys {folder}");
+        session.Line("Shares that were opened are no longer sealed: print a new kit afterwards (holdfast key rotate, then holdfast recovery-kit).");
         return 0;
+    }
+
+    static List<RecoveryShare> Shares(Session session)
+    {
+        var files = session.Parsed.GetValue(ShareArgument)!;
+        if (files.Length == 0 && Prompt.IsPossible)
+            return new ShareDialogue(question => Prompt.Line(question, session.Stop), session.Warn).Run();
+        var texts = files.Length > 0
+            ? files.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}")))
+            : Console.In.ReadToEnd().ReplaceLineEndings("\n").Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text));
+        return [.. texts.Select(t => RecoveryShare.Parse(t.Text, t.Name))];
     }
 }

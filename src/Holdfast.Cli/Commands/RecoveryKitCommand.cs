@@ -5,6 +5,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
 
 namespace Holdfast.Cli.Commands;
 
@@ -24,34 +25,54 @@ static class RecoveryKitCommand
 
     static int Run(Session session)
     {
-        using var vault = KeyFolder.OpenVault(session);
         var (threshold, total) = (session.Parsed.GetValue(ThresholdOption), session.Parsed.GetValue(SharesOption));
         if (threshold < 1 || threshold > total || total > RecoveryKitPdf.MaxShares)
-            throw new HoldfastException(ErrorCode.Usage, "Those numbers of shares do not go together.", $"The threshold is at least 1 and at most the number of shares; a kit has {RecoveryKitPdf.MaxShares} pages at most.");
-        using var keys = new KeyFolder(session).Open(vault);
+            throw new HoldfastException(ErrorCode.Usage, $"Of {total} shares {threshold} cannot be what is needed.",
+                $"A kit has 1 to {RecoveryKitPdf.MaxShares} shares (--shares N), and needs 1 to N of them (--threshold M): 2 of 3, or 3 of 5.");
+        var path = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
+        KeyFolder.RequireNew(path);
+        if (threshold == 1)
+            session.Warn("holdfast: WARNING: with a threshold of 1 each page is the whole key: one that is seen, copied or lost opens every backup. 2 of 3 costs one more page.");
+        var (vault, keys) = KeyFolder.OpenToChange(session);
+        using (vault)
+        using (keys)
+        {
+            if (keys.Keyring.Epoch != vault.State.KeyEpoch)
+                throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {vault.State.KeyEpoch}.", "Print the kit with the newest opening key: one of an older epoch does not open newer backups.");
+            Print(session, vault, keys, threshold, total, path);
+        }
+        return 0;
+    }
+
+    static void Print(Session session, Vault vault, OpeningKeys keys, int threshold, int total, string path)
+    {
         var shares = RecoveryShares.Split(keys.Seed.Span, vault.Id, keys.Keyring.Epoch, threshold, total);
         try
         {
-            var pdf = RecoveryKitPdf.Render(shares, session.Parsed.GetValue(OrganisationOption)!, DateOnly.FromDateTime(TimeProvider.System.GetUtcNow().UtcDateTime));
-            var path = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
-            if (File.Exists(path))
-                throw new HoldfastException(ErrorCode.Usage, "There is a file of that name already.", "Choose another name: a kit is never written over another.");
-            KeyFolder.WriteNew(path, pdf);
-            vault.Keeper.Record(LeafType.RecoveryKit, Id16.New(), Id16.None, (ulong)threshold, (ulong)total, keys.Keyring.Epoch);
-            session.Json(w =>
-            {
-                w.WriteString("file", path);
-                w.WriteNumber("threshold", threshold);
-                w.WriteNumber("shares", total);
-            });
-            session.Line($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. Any {threshold} of them open everything.");
-            session.Line("Print it, give each share to another person or place, then remove the file: it is as secret as the key.");
+            KeyFolder.WriteNew(path, RecoveryKitPdf.Render(shares, session.Parsed.GetValue(OrganisationOption)!, DateOnly.FromDateTime(TimeProvider.System.GetUtcNow().UtcDateTime)));
         }
         finally
         {
             foreach (var share in shares)
                 share.Dispose();
         }
-        return 0;
+        try
+        {
+            // The file first: a kit that the log tells of, and nobody printed, would calm people who are locked out.
+            vault.Keeper.Record(LeafType.RecoveryKit, Id16.New(), Id16.None, (ulong)threshold, (ulong)total, keys.Keyring.Epoch);
+        }
+        catch (HoldfastException e)
+        {
+            throw new HoldfastException(e.Code, $"The kit was written, but the vault's log could not record it: {e.Message}",
+                $"The pages in the file work, and are as secret as the key. Remove the file and print a new kit when the vault can be written to. {e.Guidance}", e);
+        }
+        session.Json(w =>
+        {
+            w.WriteString("file", path);
+            w.WriteNumber("threshold", threshold);
+            w.WriteNumber("shares", total);
+        });
+        session.Line($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. Any {threshold} of them open everything.");
+        session.Line("Print it, give each share to another person or place, then remove the file: it is as secret as the key.");
     }
 }

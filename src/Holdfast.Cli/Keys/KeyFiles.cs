@@ -14,6 +14,7 @@ namespace Holdfast.Cli.Keys;
 sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = null)
 {
     const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+    static readonly string[] Pipes = ["/dev/fd/", "/dev/stdin", "/proc/"];
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     static readonly string[] Names = [KeyFolder.AgentFile, KeyFolder.OpeningFile, KeyFolder.SecretFile, KeyFolder.PutFile]; // put.key last: by it a folder is told to be put aside
@@ -33,10 +34,28 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.");
     }
 
+    /// <summary>The vault that the folder's keys are of; null where it has none that can be read.</summary>
+    public Id16? Vault()
+    {
+        try
+        {
+            if (Has(KeyFolder.OpeningFile))
+                return OpeningKeyFile.Parse(File.ReadAllBytes(PathOf(KeyFolder.OpeningFile))).VaultId;
+            if (!Has(KeyFolder.PutFile))
+                return null;
+            using var put = PutKey.Parse(File.ReadAllBytes(PathOf(KeyFolder.PutFile)));
+            return put.Vault;
+        }
+        catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+        {
+            return null; // told where the file is used
+        }
+    }
+
     /// <summary>Says at every use that a secret lies open to others of this machine. Only of files: a pipe is between two processes.</summary>
     public static void WarnIfOpen(string path, string what, Action<string>? warn)
     {
-        if (OperatingSystem.IsWindows() || path.StartsWith("/dev/", StringComparison.Ordinal) || path.StartsWith("/proc/", StringComparison.Ordinal) || !File.Exists(path))
+        if (OperatingSystem.IsWindows() || Array.Exists(Pipes, p => path.StartsWith(p, StringComparison.Ordinal)) || !File.Exists(path))
             return;
         if ((File.GetUnixFileMode(path) & Others) != 0)
             warn?.Invoke($"holdfast: WARNING: {what} can be read or changed by others than its owner. chmod 600 mends that; if others were on this machine, treat the key as known to them.");

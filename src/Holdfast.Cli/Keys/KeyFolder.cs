@@ -131,13 +131,38 @@ sealed class KeyFolder
         if (scoped.Vault == vault.Id)
             return scoped;
         scoped.Dispose();
-        throw new HoldfastException(ErrorCode.WrongVault, $"The scoped key is of another vault; the vault here is {vault.Id}.", "Use a key that was cut for this vault.");
+        throw WrongVault("The scoped key is", vault);
     }
+
+    /// <summary>Says which of the two names to change, where only one was typed.</summary>
+    HoldfastException WrongVault(string what, Vault vault)
+    {
+        var (vaultTyped, keysTyped) = (IsTyped(VaultOption), IsTyped(KeysOption) || IsTyped(ScopedOption));
+        return new HoldfastException(ErrorCode.WrongVault, $"{what} of another vault; the vault here is {vault.Id}.", (vaultTyped, keysTyped) switch
+        {
+            (true, false) => "The vault was named with --vault, the keys by HOLDFAST_KEYS: add --keys with the key folder that was made with this vault.",
+            (false, true) => "The keys were named on the command line, the vault by HOLDFAST_VAULT: add --vault with the vault they were made with.",
+            (false, false) => "Both come from HOLDFAST_VAULT and HOLDFAST_KEYS: set them to a vault and the key folder that was made with it.",
+            _ => "Change --vault or --keys: name a vault and the key folder that was made with it.",
+        });
+    }
+
+    bool IsTyped(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
     public bool CanRead => IsGiven || _session.Parsed.GetValue(ScopedOption) is not null;
 
     /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
-    public OpeningKeys Open(Vault vault) => Files.Open(vault, Unwrap);
+    public OpeningKeys Open(Vault vault)
+    {
+        try
+        {
+            return Files.Open(vault, Unwrap);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault)
+        {
+            throw WrongVault("The opening key is", vault);
+        }
+    }
 
     SecretBytes Unwrap(OpeningKeyFile file)
     {
@@ -237,16 +262,22 @@ sealed class KeyFolder
     {
         if (!IsGiven || !Directory.Exists(Folder))
             return;
+        if (Files.Vault() is { } of && of != vault.Id)
+            throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var path = Path.Combine(Folder, CheckpointFile);
         if (File.Exists(path) && Core.Log.Checkpoint.TryParse(UserFile.Text(path, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var earlier))
         {
             if (earlier.Origin != vault.Keeper.Log.Key.Name)
-                throw OfAnotherVault(vault);
-            vault.Keeper.Log.RequireExtends(earlier);
-        }
-        else if (AgentVault() is { } other && other != vault.Id)
-        {
-            throw OfAnotherVault(vault); // and this vault's checkpoint would make its own keys useless there
+                throw WrongVault("The key folder is", vault);
+            try
+            {
+                vault.Keeper.Log.RequireExtends(earlier);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+            {
+                throw new HoldfastException(e.Code, e.Message, e.Guidance + $" Did you yourself bring back an older copy of this vault? Then what was committed after that copy is not in it: keep the file `{CheckpointFile}` of the key folder"
+                    + " as evidence, move it out of that folder, and run the command again; it then begins anew from the log that is there (docs/errors.md, LogForked).", e);
+            }
         }
         try
         {
@@ -255,25 +286,6 @@ sealed class KeyFolder
         catch (HoldfastException)
         {
             // A key folder on read-only media: then nothing is remembered.
-        }
-    }
-
-    static HoldfastException OfAnotherVault(Vault vault) =>
-        new(ErrorCode.WrongVault, $"The key folder is of another vault; the vault here is {vault.Id}.", "Name the key folder that was made with this vault (--keys FOLDER).");
-
-    /// <summary>Which vault the agent key is of; null where there is none that can be read: whoever needs it will say so.</summary>
-    Id16? AgentVault()
-    {
-        if (!File.Exists(Path.Combine(Folder, AgentFile)))
-            return null;
-        try
-        {
-            using var key = AgentKey.Parse(UserFile.Bytes(Path.Combine(Folder, AgentFile), AgentFile, ErrorCode.KeyFileBad, UserFile.KeyLimit));
-            return key.Vault;
-        }
-        catch (HoldfastException)
-        {
-            return null;
         }
     }
 }

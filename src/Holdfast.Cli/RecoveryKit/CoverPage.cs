@@ -5,6 +5,8 @@ namespace Holdfast.Cli.RecoveryKit;
 /// <summary>Page 1: for the organisation. It holds no secret and belongs with the incident plan.</summary>
 static class CoverPage
 {
+    const string Command = "holdfast recover-key --out FOLDER";
+
     public static void Write(PdfSheet sheet, IReadOnlyList<RecoveryShare> shares, string organisation, DateOnly printed)
     {
         var share = shares[0];
@@ -36,17 +38,17 @@ static class CoverPage
 
         sheet.Heading("Today");
         sheet.Item("", $"Check that {shares.Count} share pages follow and that each is sharp and complete.", size);
-        sheet.Item("", $"On a computer you trust, run \"holdfast recover-key\" and enter {Some(share)} from the paper: do they fit?", size);
+        sheet.Item("", $"On a computer you trust, run \"{Command}\" and enter {Some(share)} from the paper: do they fit? Then remove that folder.", size);
         sheet.Item("", "Put each share in an envelope of its own, seal and sign it, and hand it over. Fill in the table below.", size);
         sheet.Item("", "Keep the envelopes in different buildings or safes. Nobody holds two. Holders know their deputy.", size);
         sheet.Item("", "Delete the file this was printed from, and have the printer's memory and job list cleared.", size);
         sheet.Item("", "Put this page into the incident plan, on paper, with a copy of the small opening key file if you use one.", size);
 
         sheet.Heading("When it is needed");
-        sheet.Item("1", "Take a clean computer with the Holdfast program and its manual. It needs no network.", size);
+        sheet.Item("1", "Take a clean computer with the Holdfast program and the vault, or a copy of it. It needs no network.", size);
         sheet.Item("2", $"Call the holders until {Some(share)} are in the room. Let each holder open the envelope.", size);
-        sheet.Item("3", "Run \"holdfast recover-key\". Type or scan each share; it names a wrong line. Compare check words.", size);
-        sheet.Item("4", "Restore. Afterwards make a new set of shares: paper that was opened is no longer sealed.", size);
+        sheet.Item("3", $"Run \"{Command}\". Type or scan each share; it names a wrong line. Compare check words.", size);
+        sheet.Item("4", "Run \"holdfast restore latest TARGET --vault VAULT --keys FOLDER\": FOLDER as in step 3, VAULT the vault's folder, TARGET a new one. Afterwards make a new set of shares: paper that was opened is no longer sealed.", size);
 
         sheet.Heading("Who holds the shares");
         string[] rehearsals = shares.Count > 8 ? ["", ""] : ["", "", ""];

@@ -52,7 +52,7 @@ static class SharePage
         sheet.Item("1",
             "Only when the incident commander or the backup lead asks you, or for the yearly rehearsal. Satisfy yourself who is asking.", Size);
         sheet.Item("2",
-            "Bring this page. The program \"holdfast recover-key\" asks for the seven lines, or for the square code by a hand scanner " +
+            "Bring this page. The program \"holdfast recover-key --out FOLDER\" asks for the seven lines, or for the square code by a hand scanner " +
             "on that computer (no telephone). Capital or small letters do not matter; there is no letter O, I, L or U, only digits " +
             "0 and 1.", Size);
         sheet.Item("3", $"It shows the check words of what you typed: compare them. {Needed(share)}", Size);

@@ -72,7 +72,8 @@ public sealed class RecoveryShare : IDisposable
 
     internal ReadOnlySpan<byte> SeedCheck => _bytes.Span.Slice(Size - ShareCheckSize - PayloadSize - SeedCheckSize, SeedCheckSize);
 
-    internal bool IsSameSet(RecoveryShare other) =>
+    /// <summary>True where the two were made by one splitting, and so go together.</summary>
+    public bool IsSameSet(RecoveryShare other) =>
         (VaultId, Epoch, SetId, Threshold, Total) == (other.VaultId, other.Epoch, other.SetId, other.Threshold, other.Total)
         && SeedCheck.SequenceEqual(other.SeedCheck);
 

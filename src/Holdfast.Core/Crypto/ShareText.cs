@@ -44,7 +44,7 @@ static class ShareText
         return header.AsSpan().Equals("HOLDFASTSHARE1", StringComparison.OrdinalIgnoreCase);
     }
 
-    static int TakeNumber(ref ReadOnlySpan<char> line)
+    public static int TakeNumber(ref ReadOnlySpan<char> line)
     {
         if (line.Length < 2 || line[0] is < '1' or > '7' || line[1] is not (':' or '.' or ')'))
             return 0;
@@ -53,7 +53,7 @@ static class ShareText
         return number;
     }
 
-    static char[] Compact(ReadOnlySpan<char> line)
+    public static char[] Compact(ReadOnlySpan<char> line)
     {
         var kept = new char[line.Length];
         var count = 0;
@@ -104,7 +104,7 @@ static class ShareText
         return [];
     }
 
-    static byte[] Decode(int line, char[] characters, out ShareFault? fault)
+    public static byte[] Decode(int line, char[] characters, out ShareFault? fault)
     {
         fault = null;
         var symbols = new byte[characters.Length];

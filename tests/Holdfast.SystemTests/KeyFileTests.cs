@@ -1,0 +1,200 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>Key files as people find, lose, open to others and mix them up; and options that make no sense.</summary>
+public sealed class KeyFileTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        cli.Write("notes.txt", Encoding.UTF8.GetBytes("bed 3"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        return cli;
+    }
+
+    [Fact]
+    public void A_key_file_that_others_can_read_is_told_at_every_use()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "no modes there");
+        const string warning = "can be read or changed by others";
+        using var cli = Sample();
+        cli.Run("key", "scope", "--class", "tree", "--out", cli["tree.key"]).Expect(0);
+        cli.Shell("mkdir apart && cp -p keys/opening.secret apart/");
+        var uses = new (string File, string[] Call)[]
+        {
+            ("keys/put.key", ["backup", cli["source"], "--name", "ward"]),
+            ("keys/agent.key", ["backup", cli["source"], "--name", "ward"]),
+            ("keys/opening.key", ["ls", "latest"]),
+            ("keys/opening.secret", ["ls", "latest"]),
+            ("apart/opening.secret", ["ls", "latest", "--opening-secret", cli["apart/opening.secret"]]),
+            ("tree.key", ["ls", "latest", "--scoped-key", cli["tree.key"]]),
+        };
+        foreach (var (file, call) in uses)
+        {
+            Assert.DoesNotContain(warning, cli.Run(call).Expect(0).Error, StringComparison.Ordinal);
+            foreach (var mode in new[] { "644", "640", "602" })
+            {
+                cli.Shell($"chmod {mode} {file}");
+                Assert.Contains(warning, cli.Run([.. call, "--quiet"]).Expect(0).Error, StringComparison.Ordinal);
+            }
+            cli.Shell($"chmod 600 {file}");
+        }
+    }
+
+    [Fact]
+    public void A_passphrase_that_is_short_or_lies_open_is_told()
+    {
+        using var cli = new Cli();
+        File.WriteAllText(cli["pass"], "eleven char\n");
+        Assert.Contains("sentence of several words", cli.Run("init", cli["vault"], "--passphrase-file", cli["pass"]).Expect(2).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(cli["vault"]));
+        File.WriteAllText(cli["pass"], "twelve chars\n");
+        cli.Shell("chmod 644 pass");
+        Assert.Contains("the passphrase file can be read", cli.Run("init", cli["vault"], "--passphrase-file", cli["pass"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_secret_that_was_moved_away_is_asked_for_by_its_option()
+    {
+        using var cli = Sample();
+        File.Move(cli["keys/opening.secret"], cli["moved"]);
+        var error = cli.Run("ls", "latest").Expect(17).Error;
+        foreach (var word in new[] { "opening.secret", "--opening-secret", "recover-key" })
+            Assert.Contains(word, error, StringComparison.Ordinal);
+        cli.Run("ls", "latest", "--opening-secret", cli["moved"]).Expect(0);
+    }
+
+    [Fact]
+    public void Keys_of_another_vault_say_which_of_the_two_names_to_change()
+    {
+        using var cli = Sample();
+        cli.Run("init", cli["v2"], "--keys", cli["k2"], "--lock", "1d").Expect(0);
+        foreach (var call in new[] { "ls latest", "snapshots" })
+        {
+            var words = call.Split(' ');
+            foreach (var forget in new[] { "true", "rm keys/checkpoint" }) // a wrong name typed once shuts nobody out of the right vault
+            {
+                cli.Shell(forget);
+                Assert.Contains("add --keys", cli.Run([.. words, "--vault", cli["v2"]]).Expect(13).Error, StringComparison.Ordinal);
+                Assert.Contains("Change --vault or --keys", cli.Run([.. words, "--vault", cli["v2"], "--keys", cli["keys"]]).Expect(13).Error, StringComparison.Ordinal);
+                cli.Run("ls", "latest").Expect(0);
+            }
+        }
+        Assert.Contains("add --vault", cli.Run("ls", "latest", "--keys", cli["k2"]).Expect(13).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_older_copy_brought_back_is_used_once_its_checkpoint_is_moved_away()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault offsite");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("rm -r vault && mv offsite vault");
+        foreach (var call in new string[][] { ["restore", "latest", cli["r"]], ["status"], ["backup", cli["source"], "--name", "ward"] })
+        {
+            var error = cli.Run(call).Expect(40).Error;
+            Assert.Contains("attack", error, StringComparison.Ordinal);
+            Assert.Contains("`checkpoint`", error, StringComparison.Ordinal);
+        }
+        File.Move(cli["keys/checkpoint"], cli["evidence"]);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("verify", "--full").Expect(0);
+    }
+
+    [Fact]
+    public void Options_of_init_that_make_no_sense_are_refused_in_plain_words_and_make_nothing()
+    {
+        using var cli = new Cli();
+        (string Option, int Status)[] bad =
+        [
+            ("--lock=0d", 2), ("--lock=-1d", 2), ("--lock=", 2), ("--lock=1", 2), ("--lock=d", 2), ("--lock=1x", 2), ("--lock=1.5d", 2), ("--lock=99999999999999999999y", 2), ("--lock=1000000y", 35), ("--lock=200y", 35),
+            ("--weeks=-1", 2), ("--weeks=x", 2), ("--weeks=5301", 2), ("--months=1201", 2), ("--months=99999999999999999999", 2), ("--years=101", 2), ("--years=100", 35), ("--years=0.5", 2),
+        ];
+        foreach (var (option, status) in bad)
+        {
+            var result = cli.Run("init", cli["vault"], option);
+            Assert.True(result.Status == status, $"{option}: {result.Status} {result.Error}");
+            Assert.DoesNotContain("System.", result.Error, StringComparison.Ordinal);
+            Assert.Contains("what to do:", result.Error, StringComparison.Ordinal);
+            Assert.False(Directory.Exists(cli["vault"]) || Directory.Exists(cli["keys"]), option);
+        }
+    }
+
+    [Fact]
+    public void A_kit_is_refused_before_any_key_is_asked_for()
+    {
+        using var cli = Sample();
+        File.WriteAllText(cli["there.pdf"], "mine");
+        File.Delete(cli["keys/opening.secret"]); // whatever asks for a key ends with 17
+        cli.Run("recovery-kit", "--out", cli["there.pdf"]).Expect(2);
+        cli.Run("recovery-kit", "--out", cli["no/kit.pdf"]).Expect(2);
+        foreach (var numbers in new string[][] { ["--threshold", "0"], ["--shares", "0"], ["--shares", "13"], ["--threshold", "4", "--shares", "3"], ["--shares", "-1"], ["--threshold", "two"] })
+        {
+            var error = cli.Run(["recovery-kit", "--out", cli["kit.pdf"], .. numbers]).Expect(2).Error;
+            Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
+            Assert.Contains("what to do:", error, StringComparison.Ordinal);
+        }
+        cli.Run("recovery-kit", "--out", cli["kit.pdf"]).Expect(17);
+        Assert.False(File.Exists(cli["kit.pdf"]));
+        Assert.Equal("mine", File.ReadAllText(cli["there.pdf"]));
+    }
+
+    [Fact]
+    public void A_read_only_vault_gets_no_kit_and_no_keys()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount read-only");
+        using var cli = Sample();
+        Directory.CreateDirectory(cli["ro"]);
+        var mounted = Cli.Finish(cli.StartProgram("bash", null, "-c", $"mount --bind '{cli["vault"]}' '{cli["ro"]}' && mount -o remount,ro,bind '{cli["ro"]}'"));
+        Assert.SkipUnless(mounted.Status == 0, "mounting is not allowed here");
+        try
+        {
+            File.Delete(cli["keys/opening.secret"]);
+            foreach (var call in new string[][] { ["recovery-kit", "--out", cli["kit.pdf"]], ["key", "issue", "--out", cli["other"]], ["key", "scope", "--class", "tree", "--out", cli["kit.pdf"]], ["key", "rotate"] })
+                cli.Run([.. call, "--vault", cli["ro"]]).Expect(16);
+            Assert.False(File.Exists(cli["kit.pdf"]) || Directory.Exists(cli["other"]));
+            Assert.Empty(Directory.GetFiles(cli["keys"], "*.new"));
+        }
+        finally
+        {
+            cli.Shell("umount ro");
+        }
+    }
+
+    [Fact]
+    public void A_kit_of_one_warns_and_a_scoped_key_says_what_its_thief_reads()
+    {
+        using var cli = Sample();
+        Assert.Contains("each page is the whole key", cli.Run("recovery-kit", "--threshold", "1", "--shares", "2", "--out", cli["kit.pdf"]).Expect(0).Error, StringComparison.Ordinal);
+        var all = cli.Run("key", "scope", "--class", "content", "--out", cli["all.key"]).Expect(0).Out;
+        Assert.Contains("what is backed up later", all, StringComparison.Ordinal);
+        var one = cli.Run("key", "scope", "--class", "tree", "--name", "ward", "--out", cli["one.key"]).Expect(0).Out;
+        Assert.Contains("no content", one, StringComparison.Ordinal);
+        Assert.Contains("nothing that is backed up later", one, StringComparison.Ordinal);
+        // A file that cannot be written: nothing is cut, and status lists no key for it.
+        cli.Run("key", "scope", "--class", "tree", "--out", cli["one.key"]).Expect(2);
+        Assert.Equal(2, JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("scopedKeys").GetArrayLength());
+        var help = cli.Run("key", "--help").Expect(0).Out;
+        foreach (var word in new[] { "issue", "scope", "rotate", "No command takes a key back" })
+            Assert.Contains(word, help, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Shares_are_typed_at_a_terminal_line_by_line()
+    {
+        Assert.SkipUnless(Cli.Has("pdftotext") && Cli.Has("script"), "needs pdftotext (poppler-utils) and script (util-linux) for a terminal");
+        using var cli = Sample();
+        cli.Run("recovery-kit", "--out", cli["kit.pdf"]).Expect(0);
+        cli.Shell("for p in 4 2; do pdftotext -layout -f $p -l $p kit.pdf - | grep -oE '[1-7]: [0-9A-Z ]{24}' | tac; done > typed; mv keys gone");
+        Assert.Equal(14, File.ReadAllLines(cli["typed"]).Length);
+        var talk = Cli.Finish(cli.StartProgram("script", null, "-qec", $"'{Path.Combine(Cli.Root, "artifacts/holdfast/holdfast")}' recover-key --out '{cli["recovered"]}'", "/dev/null"), File.ReadAllText(cli["typed"])).Expect(0).Out;
+        Assert.Contains("1 more share is needed", talk, StringComparison.Ordinal);
+        cli.Run("restore", "latest", cli["r"], "--keys", cli["recovered"]).Expect(0);
+        cli.Shell("diff -r source r");
+        cli.Shell("test $(stat -c %a recovered) = 700; test $(stat -c %a recovered/opening.key recovered/opening.secret | sort -u) = 600");
+    }
+}
