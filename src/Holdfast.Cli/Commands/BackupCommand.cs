@@ -6,6 +6,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 using Holdfast.Sources.Streams;
 
@@ -24,6 +25,7 @@ static class BackupCommand
     static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
     static readonly Option<bool> CachesOption = new("--with-caches") { Description = "Take folders marked by CACHEDIR.TAG too." };
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
+    static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "With --stdin: take a stream of no bytes too." };
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
@@ -31,7 +33,7 @@ static class BackupCommand
     {
         command.Arguments.Add(SourceArgument);
         command.Arguments.Add(CommandArgument);
-        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
@@ -55,10 +57,22 @@ static class BackupCommand
     static int Folder(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
     {
         var named = session.Parsed.GetValue(SourceArgument) ?? throw new HoldfastException(ErrorCode.Usage, "No folder to back up was named.", "holdfast backup FOLDER, or --stdin for a stream.");
+        if (named.Length == 0)
+            throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name the folder to back up. In a script, look at the variable that should hold its name.");
         var path = Path.GetFullPath(named);
-        var excludes = new Excludes().AddLines(session.Parsed.GetValue(ExcludeOption)!);
+        if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(path, f)))
+            throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
+        if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))
+            session.Warn("holdfast: the vault's keys lie inside the folder that is backed up. Lost with it they cannot open their own copy, and whoever restores that folder gets them: keep keys elsewhere, and print a recovery kit");
+        var patterns = session.Parsed.GetValue(ExcludeOption)!;
+        Excludes.RequireSound(patterns, "--exclude number");
+        var excludes = new Excludes().AddLines(patterns);
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
-            excludes.AddLines(UserFile.Lines(file, "The file with patterns (--exclude-from)"));
+        {
+            var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
+            Excludes.RequireSound(lines, "Line");
+            excludes.AddLines(lines);
+        }
         using var source = FileSource.Open(path, new FileSourceOptions
         {
             Excludes = excludes,
@@ -75,16 +89,18 @@ static class BackupCommand
         var fileName = Encoding.UTF8.GetBytes(name.Replace('/', '-'));
         if (!TreePath.IsValid(fileName) || fileName.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
+        Action? whenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.ProducerFailed, "Not one byte came; nothing was committed.",
+            "A dump of nothing is a dump that failed: look at what should have written it. Where nothing is right, add --allow-empty.");
         // Everything after -- is the command; the first word fills SOURCE, as it comes first.
         string[] command = [.. session.Parsed.GetValue(SourceArgument) is { } first ? [first] : Array.Empty<string>(), .. session.Parsed.GetValue(CommandArgument)!];
         if (command.Length == 0)
         {
             using var input = Console.OpenStandardInput();
-            using var plain = new StreamSource(input, fileName, TimeProvider.System);
+            using var plain = new StreamSource(input, fileName, TimeProvider.System, whenEmpty: whenEmpty);
             return Run(session, vault, keys, plain, name, "", options);
         }
         using var producer = Producer.Start(command);
-        using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess);
+        using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess, whenEmpty);
         return Run(session, vault, keys, source, name, "", options);
     }
 
@@ -111,7 +127,11 @@ static class BackupCommand
         var progress = new BackupProgress();
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
-        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder()) { Options = options },
+        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder())
+        {
+            Options = options,
+            OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
+        },
             put, agent, progress, session.Stop);
         if (!result.IsRemembered)
             session.Warn($"holdfast: what was seen could not be remembered in {StateFolder()}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");

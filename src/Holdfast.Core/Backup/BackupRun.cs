@@ -15,6 +15,9 @@ namespace Holdfast.Core.Backup;
 public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] RootPath, string? StateFolder)
 {
     public ArchiveOptions Options { get; init; } = new();
+
+    /// <summary>Called before anything is read where this machine's last run of that name was of another root, with that root: two sources under one name take each other's place.</summary>
+    public Action<byte[]>? OnOtherRoot { get; init; }
 }
 
 /// <summary>A snapshot that was committed.</summary>
@@ -30,7 +33,7 @@ static class BackupRun
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;
         var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, keeper.Vault.ToString(), $"{sourceId}.state");
-        using var state = statePath is null || !request.Options.UseState ? null : OpenState(statePath, put.Domain, parent);
+        using var state = statePath is null || !request.Options.UseState ? null : OpenState(statePath, put.Domain, parent, request);
         using var next = statePath is null ? null : new SourceState.Writer(statePath, put.Domain);
 
         using var queue = new DurableQueue(keeper.Store);
@@ -51,13 +54,15 @@ static class BackupRun
 
         // From here on the snapshot counts; what follows are caches.
         index.Add([.. archive.Written.Select(p => (p.Name, p.Class, p.Ids))]);
-        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times)) ?? true;
+        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)])) ?? true;
         return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered);
     }
 
-    static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent)
+    static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent, BackupRequest request)
     {
         var state = SourceState.Reader.TryOpen(path, domain);
+        if (state is not null && !state.Head.Root.AsSpan().SequenceEqual(request.RootPath))
+            request.OnOtherRoot?.Invoke(state.Head.Root);
         if (state is null || (parent is not null && state.Head.Parent == parent.Name))
             return state;
         state.Dispose(); // of another snapshot than the newest: then everything is read

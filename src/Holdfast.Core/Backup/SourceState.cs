@@ -9,19 +9,21 @@ namespace Holdfast.Core.Backup;
 
 /// <summary>What this machine remembers of its last run of a source, so that unchanged files are not read: rows in tree order with change times, inodes and
 /// chunk ids. A file outside the vault; without it, or where it is not of the newest snapshot, everything is read and nothing is stored twice.</summary>
-/// <remarks>Layout: "HFSTATE1", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
+/// <remarks>Layout: "HFSTATE2", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
 /// domain. A cache of this machine alone: its layout may change with any release.</remarks>
 static class SourceState
 {
     public const int MaxRuns = 30;
     public const int MaxBlock = 64 << 20; // bytes
-    static ReadOnlySpan<byte> Magic => "HFSTATE1"u8;
+    public const int MaxRoot = 64 << 10; // bytes
+    static ReadOnlySpan<byte> Magic => "HFSTATE2"u8;
     static ReadOnlySpan<byte> Label => "holdfast/local/source-state"u8;
 
     /// <param name="Parent">Name of the snapshot object the rows are of.</param>
     /// <param name="Run">Number of the run, from 0.</param>
     /// <param name="Times">Vault times of the last runs, newest last, at most 30.</param>
-    public sealed record Head(Hash32 Parent, uint Run, ulong[] Times);
+    /// <param name="Root">What the run was of, as its caller named it.</param>
+    public sealed record Head(Hash32 Parent, uint Run, ulong[] Times, byte[] Root);
 
     /// <remarks>A state that cannot be written costs the next run its reading, never this one its snapshot: the first fault of the medium ends the writing, and
     /// <see cref="Complete"/> says so.</remarks>
@@ -121,6 +123,7 @@ static class SourceState
             _bytes.Var((ulong)head.Times.Length);
             foreach (var time in head.Times)
                 _bytes.U64(time);
+            _bytes.Bytes(head.Root);
             _bytes.U32(uint.MaxValue);
             WriteBlock();
             Span<byte> end = stackalloc byte[4];
@@ -245,7 +248,7 @@ static class SourceState
             file.ReadExactly(four);
             var length = BinaryPrimitives.ReadInt32LittleEndian(four);
             var start = file.Length - Hash32.Size - 4 - length;
-            if (length is < 40 or > 4096 || start < Magic.Length + 4)
+            if (length is < 40 or > 4096 + MaxRoot || start < Magic.Length + 4)
                 return (null, 0);
             file.Position = start;
             var bytes = new byte[length];
@@ -256,11 +259,12 @@ static class SourceState
             var times = new ulong[reader.Count(MaxRuns)];
             for (var i = 0; i < times.Length; i++)
                 times[i] = reader.U64();
+            var root = reader.Bytes(MaxRoot).ToArray();
             reader.Require(reader.U32() == uint.MaxValue);
             Span<byte> magic = stackalloc byte[8];
             file.Position = 0;
             file.ReadExactly(magic);
-            return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times) : null, start - 4);
+            return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times, root) : null, start - 4);
         }
 
         /// <summary>Fills a batch with the next rows; false at the end.</summary>

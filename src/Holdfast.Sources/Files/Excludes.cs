@@ -1,4 +1,5 @@
 using System.Text;
+using Holdfast.Core;
 
 namespace Holdfast.Sources.Files;
 
@@ -15,13 +16,32 @@ public sealed class Excludes
 
     public bool IsEmpty => _rules.Count == 0;
 
-    /// <summary>Adds the lines of an exclude file; blank lines and lines that begin with '#' are passed over.</summary>
+    /// <summary>Adds the lines of an exclude file; blank lines and lines that begin with '#' are passed over, and so are those that are no pattern.</summary>
     public Excludes AddLines(IEnumerable<string> lines)
     {
         foreach (var line in lines)
             Add(Encoding.UTF8.GetBytes(line.EndsWith('\r') ? line[..^1] : line));
         return this;
     }
+
+    /// <summary>Refuses lines that are no pattern: what they were meant to leave out is not known, and nothing is guessed.</summary>
+    /// <param name="lines">As for <see cref="AddLines"/>.</param>
+    /// <param name="line">What a line is called: "Line".</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static void RequireSound(IEnumerable<string> lines, string line)
+    {
+        foreach (var (number, text) in lines.Index())
+        {
+            if (text is not ['#', ..] && Fault(Encoding.UTF8.GetBytes(text)) is { } fault)
+                throw new HoldfastException(ErrorCode.Usage, $"{line} {number + 1} makes no sense as a pattern: {fault}. Nothing was backed up.",
+                    "Correct it; patterns are written as in .gitignore, and a backslash before a character takes it as it is.");
+        }
+    }
+
+    static string? Fault(ReadOnlySpan<byte> pattern) =>
+        pattern.Length > MaxPattern ? $"it is longer than {MaxPattern} bytes"
+        : Glob.HasOpenSet(pattern) ? "it has a [ that no ] closes"
+        : null;
 
     void Add(ReadOnlySpan<byte> line)
     {
@@ -127,6 +147,19 @@ public static class Glob
             (now, next) = (next, now);
         }
         return now[text.Length];
+    }
+
+    /// <summary>True where a set begins that does not end.</summary>
+    public static bool HasOpenSet(ReadOnlySpan<byte> pattern)
+    {
+        for (var p = 0; p < pattern.Length;)
+        {
+            var length = Element(pattern[p..], out _, out _, out _);
+            if (pattern[p] == '[' && length == 1)
+                return true;
+            p += length;
+        }
+        return false;
     }
 
     /// <summary>Length of the next element that stands for one character: a literal, an escape, ? or a set.</summary>

@@ -7,7 +7,8 @@ namespace Holdfast.Sources.Streams;
 /// <param name="fileName">Name of the one file.</param>
 /// <param name="time">Gives the file its modification time.</param>
 /// <param name="atEnd">Called when the stream has ended and before anything is committed: throws where what came is not all there was to come.</param>
-public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider time, Action? atEnd = null) : ISource
+/// <param name="whenEmpty">Called after that where not one byte came: throws where that cannot be right.</param>
+public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider time, Action? atEnd = null, Action? whenEmpty = null) : ISource
 {
     readonly List<SourceProblem> _problems = [];
 
@@ -45,14 +46,14 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
         // A stream has none.
     }
 
-    public IContent Open(EntryBatch batch, int row) => new Content(stream, atEnd);
+    public IContent Open(EntryBatch batch, int row) => new Content(stream, atEnd, whenEmpty);
 
     public void Dispose()
     {
         // The stream is the caller's.
     }
 
-    sealed class Content(Stream stream, Action? atEnd) : IContent
+    sealed class Content(Stream stream, Action? atEnd, Action? whenEmpty) : IContent
     {
         long _position;
         bool _ended;
@@ -68,6 +69,8 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
             {
                 _ended = true;
                 atEnd?.Invoke();
+                if (_position + read == 0)
+                    whenEmpty?.Invoke();
             }
             _position += read;
             return read;

@@ -1,0 +1,73 @@
+using System.Net.Sockets;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>What `backup` refuses, warns of and counts.</summary>
+public sealed class BackupTests
+{
+    static Cli Data()
+    {
+        var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        return cli;
+    }
+
+    static int Snapshots(Cli cli) => JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength();
+
+    [Fact]
+    public void A_pattern_that_is_none_is_refused_with_its_line()
+    {
+        using var cli = Data();
+        File.WriteAllText(cli["patterns"], "# ours\n*.tmp\n\nscan[0-9\n");
+        Assert.Contains("Line 4 ", cli.Run("backup", cli["source"], "--exclude-from", cli["patterns"]).Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("--exclude number 2 ", cli.Run("backup", cli["source"], "--exclude", "*.tmp", "--exclude", "[bad").Expect(2).Error, StringComparison.Ordinal);
+        cli.Run("backup", cli["source"], "--exclude-from", cli["no-such"]).Expect(2);
+        cli.Run("backup", cli["source"], "--exclude-from", cli["source"]).Expect(2);
+        Assert.Equal(0, Snapshots(cli));
+        File.WriteAllText(cli["patterns"], "# [ours\nscan[0-9]\nnotes/[]x]\n\\[plain\n");
+        cli.Run("backup", cli["source"], "--exclude-from", cli["patterns"]).Expect(0);
+    }
+
+    [Fact]
+    public void A_stream_of_no_bytes_is_no_backup_unless_that_was_meant()
+    {
+        using var cli = Data();
+        Assert.Contains("--allow-empty", Cli.Finish(cli.Start("backup", "--stdin", "--name", "dump"), "").Expect(52).Error, StringComparison.Ordinal);
+        cli.Run("backup", "--stdin", "--name", "dump", "--", "true").Expect(52);
+        Assert.Equal(0, Snapshots(cli));
+        cli.Run("backup", "--stdin", "--name", "dump", "--allow-empty", "--", "true").Expect(0);
+        Assert.Equal("", cli.Run("cat", "latest", "dump").Expect(0).Out);
+    }
+
+    [Fact]
+    public void One_name_for_two_folders_is_told()
+    {
+        using var cli = Data();
+        Assert.Equal("", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error);
+        Assert.Equal("", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error);
+        Assert.Contains("was of another folder", cli.Run("backup", cli["source/notes"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("was of another folder", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Keys_and_vaults_in_the_wrong_place_are_told_or_refused()
+    {
+        using var cli = Data();
+        Assert.Contains("keys lie inside", cli.Run("backup", cli.Folder, "--name", "all").Expect(0).Error, StringComparison.Ordinal);
+        cli.Run("backup", cli["vault/packs"]).Expect(2);
+        cli.Run("backup", "").Expect(2);
+        Directory.CreateSymbolicLink(cli["link"], cli["vault"]);
+        cli.Run("backup", cli["link"]).Expect(2);
+    }
+
+    [Fact]
+    public void Sockets_are_left_out_and_counted()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "sockets in folders are of Unix");
+        using var cli = Data();
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(cli["source/s"]));
+        Assert.Contains("1 socket left out", cli.Run("backup", cli["source"]).Expect(0).Out, StringComparison.Ordinal);
+    }
+}
