@@ -59,7 +59,7 @@ static class AttestCommand
             if (records.Count == 0 && vault.Health().Problems is { Count: > 0 } problems)
                 return session.Fail(problems[0].Code, $"There is nothing to attest, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (records.Count == 0)
-                session.Line("Every snapshot is attested already, and none has defects.");
+                session.Line(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => !f.Attestation.IsGood).ToList();
             if (bad.Count == 0 && closed.Count == 0)
                 return 0;
