@@ -196,6 +196,14 @@ public sealed class FilesTests
     }
 
     [Fact]
+    public void What_the_kernel_makes_up_is_not_entered()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Directory.Exists("/proc/self"), "needs /proc");
+        using var source = FileSource.Open("/", new FileSourceOptions { Excludes = new Excludes().AddLines(["/*", "!/proc"]) });
+        Assert.Equal(["", "proc"], Paths(source));
+    }
+
+    [Fact]
     public void Excludes_agree_with_git()
     {
         Assert.SkipUnless(Has("git"), "needs git as the judge");

@@ -14,6 +14,7 @@ sealed unsafe class LinuxFileSource : ISource
     readonly ThreadLocal<FolderHandle> _folders;
     readonly HashSet<(ulong, ulong)> _skip = [];
     readonly ulong _rootDevice;
+    readonly Dictionary<ulong, bool> _madeUp = []; // by device
     uint _lastUid = uint.MaxValue, _lastGid = uint.MaxValue;
 
     LinuxFileSource(int root, StatX stat, FileSourceOptions options)
@@ -64,6 +65,22 @@ sealed unsafe class LinuxFileSource : ISource
         if (Native.StatFs(root, buffer) != 0)
             return false;
         return (uint)buffer[0] is not (0x6969 or 0xFF534D42 or 0xFE534D42 or 0x517B or 0x65735546 or 0x01021997 or 0x786F4256 or 0x65735543); // NFS, CIFS, SMB2, SMB, FUSE, 9p, vboxsf, fusectl
+    }
+
+    /// <summary>What the kernel makes up while it is read (/proc, /sys and their like): no data, and files without end. Kept as an empty folder, as a mount point is.</summary>
+    bool IsMadeUp(int folder, byte* name, ulong device)
+    {
+        if (_madeUp.TryGetValue(device, out var known))
+            return known;
+        var handle = Native.OpenAt(folder, name, Native.ReadOnly | Native.Folder | Native.NoFollow | Native.CloseOnExec, 0);
+        if (handle < 0)
+            return false; // told when it is entered
+        var buffer = stackalloc long[32];
+        // proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, pstore, devpts, binfmt_misc, selinuxfs, efivarfs (linux/magic.h)
+        known = Native.StatFs(handle, buffer) == 0 && (uint)buffer[0] is 0x9FA0 or 0x62656572 or 0x64626720 or 0x74726163 or 0x73636673 or 0x27E0EB or 0x63677270 or 0xCAFE4A11
+            or 0x62656570 or 0x6165676C or 0x1CD1 or 0x42494E4D or 0xF97CFF8C or 0xDE5E81E4;
+        _ = Native.Close(handle);
+        return _madeUp[device] = known;
     }
 
     sealed class Frame
@@ -244,7 +261,7 @@ sealed unsafe class LinuxFileSource : ISource
         var row = batch.Add(whole);
         Fill(batch, row, stat);
         batch.LinkTarget[row] = target;
-        return isFolder && (!_options.OneFileSystem || stat.Device == _rootDevice) ? length : 0;
+        return isFolder && (stat.Device == _rootDevice || (!_options.OneFileSystem && !IsMadeUp(frame.Handle, terminated, stat.Device))) ? length : 0;
     }
 
     static byte[]? ReadLink(int folder, byte* name)
