@@ -215,7 +215,7 @@ static class UpCommand
         var result = BackupCommand.Execute(session, vault, source, name, places.Source, new ArchiveOptions(), put, agent);
         var status = tell ? BackupCommand.TellProblems(session, source.Problems) : 0;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"  backed up         snapshot {Text.Id(result.Snapshot)}: {result.Archive.Files:#,0} files, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}{BackupCommand.LeftOut(source.Problems)}"));
+            $"  backed up         snapshot {Text.Id(result.Snapshot)}: {Text.Count((long)result.Archive.Files, "file")}, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}{BackupCommand.LeftOut(source.Problems)}"));
         since = TimeProvider.System.GetTimestamp();
         var progress = new VerifyProgress();
         VerifyResult verified;
@@ -240,6 +240,6 @@ static class UpCommand
             + (sample.Unreadable > 0 ? $"; {Text.Count(sample.Unreadable, "original")} could not be read to compare with" : "");
         return sample.Same > 0
             ? $"{Text.Count(sample.Same, "file")} into a folder of their own and compared byte for byte with the originals{others}"
-            : $"NOTHING COMPARED: of the files drawn, each not above 256 MiB, none could be held against its original{others}";
+            : $"NOTHING COMPARED with the originals: no file of at most 256 MiB was there to be compared{others}";
     }
 }
