@@ -30,6 +30,36 @@ public sealed class InitTests
         cli.Run("init", cli["vault"]).Expect(0);
     }
 
+    [Theory]
+    [InlineData("--daily-quota", "0")]
+    [InlineData("--daily-quota", "-5GiB")]
+    [InlineData("--locked-quota", "much")]
+    [InlineData("--locked-quota", "1.5TiB")]
+    [InlineData("--locked-quota", "99999999999PiB")]
+    [InlineData("--reserve", "1KiB")]
+    [InlineData("--reserve", "64")]
+    [InlineData("--reserve", "9PiB")]
+    public void A_size_that_is_none_is_refused_before_anything_is_made(string option, string size)
+    {
+        using var cli = new Cli();
+        cli.Run("init", cli["vault"], option, size).Expect(2);
+        Assert.False(Directory.Exists(cli["vault"]));
+        AssertNoKeys(cli);
+    }
+
+    [Fact]
+    public void A_quota_given_when_the_vault_was_made_holds()
+    {
+        using var cli = new Cli();
+        cli.Run("init", cli["vault"], "--daily-quota", "1MiB", "--reserve", "1MiB").Expect(0);
+        cli.Write("a", [1]);
+        cli.Run("backup", cli["source"]).Expect(0);
+        var noise = new byte[3 << 20];
+        new Random(1).NextBytes(noise);
+        cli.Write("b", noise);
+        cli.Run("backup", cli["source"]).Expect(32);
+    }
+
     [Fact]
     public void A_vault_that_lost_its_small_file_is_not_made_anew()
     {

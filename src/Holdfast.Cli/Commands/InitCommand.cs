@@ -9,7 +9,8 @@ namespace Holdfast.Cli.Commands;
 
 static class InitCommand
 {
-    const ulong DefaultReserve = 64 << 20; // bytes
+    const ulong LeastReserve = 1 << 20; // bytes
+    const ulong MostReserve = 1UL << 40;
     const ulong DefaultLongest = 25 * 366 * RetentionPolicy.Day; // adult health records are kept for decades
 
     static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
@@ -17,6 +18,9 @@ static class InitCommand
     static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
     static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
     static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
+    static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB. Default: no limit.", HelpName = "SIZE" };
+    static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB. Default: no limit.", HelpName = "SIZE" };
+    static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
     static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
 
@@ -24,7 +28,7 @@ static class InitCommand
     {
         command.Arguments.Add(VaultArgument);
         command.Options.Add(KeyFolder.KeysOption);
-        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
             command.Options.Add(option);
     }, Run);
 
@@ -34,7 +38,10 @@ static class InitCommand
         var keys = Path.GetFullPath(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
         var length = Text.Seconds(session.Parsed.GetValue(LockOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
-        var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption), 0, 0);
+        var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption),
+            Size(session, DailyOption), Size(session, LockedOption));
+        if (Size(session, ReserveOption) is var reserve && reserve is < LeastReserve or > MostReserve)
+            throw new HoldfastException(ErrorCode.Usage, "The reserve is out of range.", $"From {Text.Bytes(LeastReserve)} to {Text.Bytes(MostReserve)}; 64MiB suits most.");
         if (policy.Weeks > RetentionPolicy.MaxWeeks || policy.Months > RetentionPolicy.MaxMonths || policy.Years > RetentionPolicy.MaxYears)
             throw new HoldfastException(ErrorCode.Usage, "No vault keeps a snapshot for so long.",
                 $"At most {RetentionPolicy.MaxWeeks} weeks, {RetentionPolicy.MaxMonths} months and {RetentionPolicy.MaxYears} years.");
@@ -50,7 +57,7 @@ static class InitCommand
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
-        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), DefaultReserve),
+        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve),
             keys => files.Write(keys, passphrase));
         using (vault)
         using (made)
@@ -75,6 +82,10 @@ static class InitCommand
         }
         return 0;
     }
+
+    /// <summary>0 where the option was not given.</summary>
+    static ulong Size<T>(Session session, Option<T> option) => session.Parsed.GetValue(option) is not string text ? 0
+        : Text.Size(text) ?? throw new HoldfastException(ErrorCode.Usage, $"{option.Name} takes a size above 0.", "Write it as a whole number and a unit: 500MiB, 50GiB, 2TiB.");
 
     /// <summary>Whoever takes the vault's disk must not find the keys on it.</summary>
     public static void RequireApart(string vault, string keys)

@@ -74,6 +74,16 @@ static class Text
         return count * unit;
     }
 
+    /// <summary>"500MiB", "50GiB", "2TiB" (or K, M, G, T for short) in bytes; null for anything else, for 0, and beyond an exbibyte.</summary>
+    public static ulong? Size(string text)
+    {
+        var digits = text.AsSpan().IndexOfAnyExceptInRange('0', '9') is var end and >= 0 ? end : text.Length;
+        if (!ulong.TryParse(text.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count == 0)
+            return null;
+        int? shift = text[digits..] switch { "B" => 0, "K" or "KiB" => 10, "M" or "MiB" => 20, "G" or "GiB" => 30, "T" or "TiB" => 40, "P" or "PiB" => 50, _ => null };
+        return shift is { } by && count <= 1UL << (60 - by) ? count << by : null;
+    }
+
     public static string Span(ulong seconds) => seconds % 86_400 == 0
         ? Count((long)(seconds / 86_400), "day")
         : seconds % 3_600 == 0 ? Count((long)(seconds / 3_600), "hour") : Count((long)seconds, "second");
