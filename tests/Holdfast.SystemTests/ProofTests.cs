@@ -116,12 +116,12 @@ public sealed class ProofTests
     public void Files_that_do_not_belong_and_a_bad_copy_beside_a_good_one_are_told_and_lose_nothing()
     {
         using var cli = Sample();
+        var pack = LargestPack(cli);
         cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
         cli.Run("backup", cli["source"], "--vault", cli["other"], "--keys", cli["other-keys"]).Expect(0);
         var foreign = Directory.EnumerateFiles(cli["other/packs"], "*", SearchOption.AllDirectories).First();
         File.Copy(foreign, foreign.Replace(cli["other"], cli["vault"], StringComparison.Ordinal));
         File.WriteAllText(cli["vault/packs/00/notes.txt"], "not ours");
-        var pack = LargestPack(cli);
         File.Copy(pack, pack + ".1");
         Spoil(pack, "flipped");
 
@@ -213,6 +213,7 @@ public sealed class ProofTests
     public void Status_shows_a_vault_whatever_key_folder_the_environment_names()
     {
         using var cli = Sample();
+        var pack = LargestPack(cli);
         cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
         cli.Environment["HOLDFAST_KEYS"] = cli["other-keys"];
         var status = cli.Run("status").Expect(0);

@@ -19,8 +19,8 @@ public sealed class TrialTests
     public void What_cannot_be_tried_is_refused_in_plain_words()
     {
         using var cli = Data();
-        Assert.Contains("empty name", cli.Run("up", "").Expect(2).Error, StringComparison.Ordinal);
-        Assert.Contains("empty name", cli.Run("down", "").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("FOLDER is empty", cli.Run("up", "").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("FOLDER is empty", cli.Run("down", "").Expect(2).Error, StringComparison.Ordinal);
         Assert.Contains("is a file", cli.Run("up", cli["source/scan.dcm"], "--base", cli["base"]).Expect(50).Error, StringComparison.Ordinal);
         cli.Run("up", cli["nowhere"], "--base", cli["base"]).Expect(50);
         Directory.CreateDirectory(cli["hollow"]);
