@@ -2,8 +2,11 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Bench;
@@ -21,8 +24,14 @@ static class Program
             case ["pack-set", var packs]:
                 PackSets(int.Parse(packs, CultureInfo.InvariantCulture));
                 return 0;
+            case ["stages", var file]:
+                Stages(file);
+                return 0;
+            case ["passphrase"]:
+                Passphrase();
+                return 0;
             default:
-                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS");
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | passphrase");
                 return 2;
         }
     }
@@ -84,6 +93,74 @@ static class Program
         if (set.Apply(delta)?.Root != next.Root)
             throw new InvalidOperationException("the difference does not lead there");
         Print("difference checked", clock.Elapsed.TotalMilliseconds, "ms", count);
+    }
+
+    /// <summary>What each step of a backup and a restore costs one processor, over the pieces of a file: medians of five passes.</summary>
+    static void Stages(string path)
+    {
+        const int piece = 1 << 20;
+        var bytes = File.ReadAllBytes(path);
+        var count = bytes.Length / piece;
+        if (count == 0)
+            throw new InvalidOperationException("the file is shorter than 1 MiB");
+        using var domain = DomainKeys.Create();
+        using var cutter = new Cutter(domain.Cutter.Span);
+        using var namer = new ChunkNamer(domain, KeyClass.Content);
+        using var secret = SecretBytes.Random(Aead.KeySize);
+        using var key = new AeadKey(secret.Span);
+        using var sealer = new FrameSealer(1);
+        using var opener = new FrameOpener();
+        using var zstd = new ZstdNet.Compressor(new ZstdNet.CompressionOptions(1));
+        var statistics = new RunStatistics();
+        var frames = new (byte[] Stored, byte Codec)[count];
+        var target = new byte[ZstdNet.Compressor.GetCompressBound(piece) + Aead.TagSize];
+        var nonce = new byte[Aead.NonceSize];
+        using var handle = File.OpenHandle(path);
+
+        Span<byte> Piece(int i) => bytes.AsSpan(i * piece, piece);
+        Measure("read from the page cache", i => RandomAccess.Read(handle, target.AsSpan(0, piece), (long)i * piece));
+        Measure("cut", i => cutter.Next(Piece(i), isLast: true));
+        Measure("SHA-256 and id of a chunk", i => namer.Name(Piece(i)));
+        Measure("entropy of a sample", i => statistics.Sample(ContentKind.Unknown, Piece(i)));
+        Measure("zstd, level 1", i => zstd.Wrap(Piece(i), target));
+        Measure("AES-256-GCM", i => key.Seal(nonce, Piece(i), target.AsSpan(0, piece + Aead.TagSize), default));
+        Measure("a frame: compressed and sealed", i =>
+        {
+            var stored = sealer.Seal(key, i, Piece(i), out var codec);
+            if (frames[i].Stored is null)
+                frames[i] = (stored.ToArray(), codec);
+        });
+        Measure("a frame: opened and unpacked", i => opener.Open(key, Hash32.None, i, frames[i].Stored, frames[i].Codec, piece));
+        Print("stored bytes of a byte", frames.Sum(f => (double)f.Stored.Length) / ((double)count * piece), "", bytes.Length);
+
+        void Measure(string what, Action<int> step)
+        {
+            var passes = new List<double>();
+            for (var pass = 0; pass < 6; pass++)
+            {
+                var clock = Stopwatch.StartNew();
+                for (var i = 0; i < count; i++)
+                    step(i);
+                if (pass > 0) // the first one warms up
+                    passes.Add(clock.Elapsed.TotalSeconds);
+            }
+            passes.Sort();
+            Print(what, count * (piece / 1e6) / passes[passes.Count / 2], "MB/s", bytes.Length);
+        }
+    }
+
+    /// <summary>What opening with a passphrase costs (Argon2id as new key files have it).</summary>
+    static void Passphrase()
+    {
+        using var seed = SecretBytes.Random(32);
+        var file = OpeningKeyFile.Create(Id16.New(), 1).AddPassphrase(seed.Span, "a sentence of several words", Argon2Cost.Default);
+        for (var i = 0; i < 3; i++)
+        {
+            var clock = Stopwatch.StartNew();
+            using var opened = file.OpenWithPassphrase("a sentence of several words");
+            Print("opened with a passphrase", clock.Elapsed.TotalMilliseconds, "ms", i + 1);
+        }
+        Print("peak resident set of the process", Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0, "MiB", 1);
     }
 
     static void Print(string what, double value, string unit, long count) =>

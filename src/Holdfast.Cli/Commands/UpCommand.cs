@@ -224,12 +224,12 @@ static class UpCommand
         vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 2, (ulong)verified.Bytes, (ulong)verified.Defects.Count(d => d.Kind != DefectKind.Foreign));
         session.Line($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
         var record = vault.Find(result.Snapshot.ToString());
-        vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
+        var attested = vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
         var sample = RestoredSample.Compare(vault, record, keys, places.Source, began, places.Proof, session.Stop);
         session.Line($"  restored          {Describe(sample)}");
         var checkpoint = vault.Keeper.Log.Checkpoint!;
         session.Line(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));
-        if (!verified.IsSound)
+        if (!verified.IsSound || !attested.IsGood)
             throw new HoldfastException(ErrorCode.PackDamaged, "What was written just now does not read back as it was written.", "Do not rely on this vault. Run `holdfast verify --full` on it, and look at the disk and the memory of this machine.");
         return (status, sample);
     }

@@ -60,6 +60,7 @@ public sealed class VerifyProgress
 sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progress, int threads, CancellationToken ct)
 {
     const int BufferSize = 4 << 20; // bytes
+    const int MaxOrdered = 512; // files: of more, the last ones do not matter
 
     readonly ConcurrentBag<Defect> _defects = [];
     readonly ConcurrentBag<Hash32> _good = [];
@@ -88,7 +89,8 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
         // The store numbers the copies of a name as they come, over all folders, whatever number their files bear.
         var chosen = all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
             .GroupBy(a => (a.Kind, a.Name)).OrderByDescending(g => g.Key.Kind == StoreKind.Pack).ThenBy(g => g.Key.Name).ToList();
-        var queue = new ConcurrentQueue<StoredName>(chosen.SelectMany(g => g.OrderBy(a => a.Copy).Select((a, number) => a with { Copy = number })));
+        var items = chosen.SelectMany(g => g.OrderBy(a => a.Copy).Select((a, number) => a with { Copy = number })).ToList();
+        var queue = new ConcurrentQueue<StoredName>(keys is not null && items.Count <= MaxOrdered ? items.OrderByDescending(Cost) : items);
         progress.All = queue.Sum(q => q.Size);
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
         workers.ForEach(w => w.Start());
@@ -110,6 +112,26 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, VerifyProgress progr
             new ReadFindings { Sound = good, Opened = _opened.ToHashSet(), Damaged = Names(DefectKind.Damaged), ContentWrong = Names(DefectKind.ContentWrong), Missing = Names(DefectKind.Missing) });
 
         HashSet<Hash32> Names(DefectKind kind) => [.. defects.Where(d => d.Kind == kind && !d.HasGoodCopy).Select(d => d.Name)];
+    }
+
+    /// <summary>Bytes to hash and to unpack. What compresses well takes many times as long as what does not: it goes first, so that the threads end together.</summary>
+    long Cost(StoredName item)
+    {
+        if (item.Kind != StoreKind.Pack)
+            return item.Size;
+        try
+        {
+            using var copy = store.Open(item.Kind, item.Name, item.Copy);
+            if (copy is null)
+                return item.Size;
+            using var one = new SingleCopy(copy);
+            using var pack = PackReader.Open(one, item.Name, keys!);
+            return item.Size + pack.Footer.ChunkLengths.Sum(l => (long)l);
+        }
+        catch (HoldfastException)
+        {
+            return item.Size; // its turn comes, and says what is wrong with it
+        }
     }
 
     void Work(ConcurrentQueue<StoredName> queue)
