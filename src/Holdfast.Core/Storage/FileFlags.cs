@@ -24,13 +24,15 @@ static class FileFlags
     /// <param name="isFolder">Which of both.</param>
     /// <param name="isSet">Set or cleared.</param>
     /// <param name="owner">User id that the file must have; a hard link to somebody else's file is not the vault's.</param>
-    /// <returns>False where there is no such file of that owner.</returns>
+    /// <returns>False where there is no such file of that owner, or it is to be let go and has other names.</returns>
     /// <exception cref="HoldfastException"><c>NoPermission</c>: without the privilege; <c>StoreUnavailable</c>: the file system has no such flag.</exception>
     public static bool Set(string path, bool isFolder, bool isSet, uint owner)
     {
         using var file = Open(path, isFolder);
-        if (file is null || !TryOwner(file, out var user) || user != owner)
+        if (file is null || !TryLook(file, out var user, out var links) || user != owner)
             return false;
+        if (!isSet && !isFolder && links != 1)
+            return false; // a flag is the file's, not the name's: under another name it may be locked
         if (!TryGet(file, out var flags))
             throw Fault();
         var flag = isFolder ? AppendOnly : Immutable;
@@ -45,16 +47,16 @@ static class FileFlags
     {
         using var file = Open(path, isFolder: false);
         user = 0;
-        return file is not null && TryOwner(file, out user);
+        return file is not null && TryLook(file, out user, out _);
     }
 
-    static bool TryOwner(SafeFileHandle file, out uint user)
+    static bool TryLook(SafeFileHandle file, out uint user, out uint links)
     {
-        Span<uint> stat = stackalloc uint[64]; // struct statx: the user id is its sixth 32-bit word
-        user = 0;
+        Span<uint> stat = stackalloc uint[64]; // struct statx: the link count and the user id are its fifth and sixth 32-bit words
+        user = links = 0;
         if (Libc.StatX(file, "", 0x1000, 0x7FF, ref MemoryMarshal.GetReference(stat)) != 0)
             return false;
-        user = stat[5];
+        (links, user) = (stat[4], stat[5]);
         return true;
     }
 

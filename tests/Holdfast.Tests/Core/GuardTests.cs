@@ -190,6 +190,37 @@ public sealed class GuardTests
     }
 
     [Fact]
+    public void What_is_locked_is_not_let_go_under_the_name_of_what_is_not()
+    {
+        using var test = new Guarded();
+        test.Vault.WriteSome();
+        test.Vault.BackUp();
+        var old = test.Files("packs");
+        for (var day = 0; day < 60; day++)
+            test.Vault.Machine.Pass(Day);
+        test.Vault.Write("new", TestVault.Noise(9, 500_000));
+        test.Vault.BackUp();
+        var locked = test.Files("packs").Except(old).ToList();
+        // Before the guard comes by, the vault's user gives a locked pack the name of one that has expired, as a further copy of it.
+        foreach (var path in locked)
+            Process.Start("ln", [path, old[locked.IndexOf(path) % old.Count] + ".1"])!.WaitForExit();
+        try
+        {
+            test.Look();
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.StoreUnavailable)
+        {
+            Assert.Skip("needs CAP_LINUX_IMMUTABLE and a file system with immutable flags for its temporary folder: " + e.Message);
+        }
+        using (var vault = test.Vault.Open())
+            vault.Keeper.Expire(false);
+        test.Look();
+        using (var vault = test.Vault.Open())
+            vault.Keeper.Expire(false);
+        Assert.All(locked, p => Assert.False(CanRemove(p), "a locked pack was let go"));
+    }
+
+    [Fact]
     public void A_log_that_was_put_back_frees_nothing()
     {
         using var test = Start();
