@@ -331,7 +331,7 @@ public sealed class Vault : IDisposable
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
         // One thread more than processors: writing past the page cache waits for the disk.
-        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct)
+        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
             .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
     }
 
@@ -344,7 +344,7 @@ public sealed class Vault : IDisposable
     public VerifyResult Verify(ReadingKeys? keys, Func<Hash32, bool>? choose, VerifyProgress progress, int threads, CancellationToken ct)
     {
         var needed = VaultHealth.Needed(Keeper);
-        return new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
+        return new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
     }
 
     void Note(ReadFindings found) => ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now);
