@@ -330,7 +330,6 @@ public sealed class Vault : IDisposable
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        // One thread more than processors: writing past the page cache waits for the disk.
         return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
             .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
     }
