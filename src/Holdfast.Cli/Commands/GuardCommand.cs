@@ -40,7 +40,7 @@ static class GuardCommand
         if (session.Parsed.GetValue(OnceOption))
             return look.Refused > 0 ? (int)ErrorCode.LockRefused : 0;
         session.Note("Guarding; Ctrl+C ends it. The files stay immutable.");
-        guard.Serve(() =>
+        FlagGuard.Serve(() =>
         {
             var now = guard.Look();
             if (now.Cleared > 0 || now.Refused > 0)

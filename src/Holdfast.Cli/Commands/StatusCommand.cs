@@ -95,13 +95,9 @@ static class StatusCommand
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
 
-    static string Files(VaultKeeper keeper) => (keeper.IsGuarded, keeper.AskGuard(wait: false)) switch
-    {
-        (true, true) => "immutable, and a guard is running",
-        (true, false) => "immutable; NO GUARD IS RUNNING: new files are not made so, and expired ones stay (holdfast guard)",
-        (false, true) => "not immutable yet; a guard is running",
-        _ => "not immutable (holdfast guard, as root, makes them so)",
-    };
+    static string Files(VaultKeeper keeper) => keeper.IsGuarded
+        ? "made immutable by a guard (see that it runs: holdfast guard)"
+        : "not immutable (holdfast guard, as root, makes them so)";
 
     static string Forecast(VaultStatus status) => status.Forecast switch
     {

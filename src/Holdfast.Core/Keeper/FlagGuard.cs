@@ -11,7 +11,7 @@ namespace Holdfast.Core.Keeper;
 public sealed record GuardLook(int Guarded, int Cleared, int Refused);
 
 /// <summary>Makes the vault's files immutable, and lets go only of what no lock holds. It takes nobody's word: it replays the log with a clock and a memory of its own, in a folder
-/// that the keeper's user cannot write to. What asks it can ask for one thing, that it looks (docs/threat-model.md).</summary>
+/// that the keeper's user cannot write to. Nobody can ask it for anything (docs/threat-model.md).</summary>
 /// <remarks>For one thread. Needs CAP_LINUX_IMMUTABLE; Linux only.</remarks>
 public sealed class FlagGuard : IDisposable
 {
@@ -40,8 +40,6 @@ public sealed class FlagGuard : IDisposable
         if (!FileFlags.TryOwner(Path.Combine(_keeper.Folder, VaultFile.Name), out _owner))
             throw new HoldfastException(ErrorCode.VaultMissing, "The vault's file `vault` cannot be looked at.", "Check the folder, and that nothing but a plain file stands there.");
     }
-
-    public string Folder => _keeper.Folder;
 
     string StatePath(string name) => Path.Combine(_state, name);
 
@@ -158,23 +156,24 @@ public sealed class FlagGuard : IDisposable
         return File.Exists(path) ? VaultClock.Open(path, _disk, _machine, latestLeaf: 0) : VaultClock.Create(path, _disk, _machine);
     }
 
-    /// <summary>Looks when the keeper asks, and every ten seconds, until it is stopped.</summary>
+    /// <summary>Looks every ten seconds, until it is stopped. Nobody can ask it for anything.</summary>
     /// <param name="look">Looks.</param>
     /// <param name="failed">Gets what went wrong; the next look tries again.</param>
     /// <param name="ct">Ends it.</param>
-    public void Serve(Action look, Action<HoldfastException> failed, CancellationToken ct) => GuardSocket.Serve(Folder, Interval, () =>
+    public static void Serve(Action look, Action<HoldfastException> failed, CancellationToken ct)
     {
-        try
+        while (!ct.WaitHandle.WaitOne(Interval))
         {
-            look();
-            return true;
+            try
+            {
+                look();
+            }
+            catch (HoldfastException e)
+            {
+                failed(e);
+            }
         }
-        catch (HoldfastException e)
-        {
-            failed(e);
-            return false;
-        }
-    }, ct);
+    }
 
     public void Dispose() => _keeper.Dispose();
 }

@@ -175,7 +175,6 @@ public sealed class VaultKeeper : IDisposable
         var now = Clock.Now;
         var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
         var ordinal = Append(leaf);
-        GuardSocket.Ask(_folder, wait: false);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
     });
 
@@ -253,17 +252,9 @@ public sealed class VaultKeeper : IDisposable
                 var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
                 Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Now, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
             }
-            GuardSocket.Ask(_folder, wait: true); // where the files are immutable, it lets go of what it finds to be over itself
-            var stuck = expiry.Remove();
-            GuardSocket.Ask(_folder, wait: false);
-            return plan with { Stuck = stuck };
+            return plan with { Stuck = expiry.Remove() };
         });
     }
-
-    /// <summary>Asks the guard that makes files immutable to look, where one is running.</summary>
-    /// <param name="wait">Wait until it has.</param>
-    /// <returns>False where none is running, or it failed.</returns>
-    public bool AskGuard(bool wait) => GuardSocket.Ask(_folder, wait);
 
     /// <summary>True where the vault's files have been made immutable.</summary>
     public bool IsGuarded => OperatingSystem.IsLinux() && FileFlags.IsImmutable(Path.Combine(_folder, VaultFile.Name));

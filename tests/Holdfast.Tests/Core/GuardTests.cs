@@ -262,39 +262,6 @@ public sealed class GuardTests
     }
 
     [Fact]
-    public void It_looks_when_it_is_asked()
-    {
-        using var test = Start();
-        using var stop = new CancellationTokenSource();
-        using var guard = test.Open();
-        var looks = 0;
-        var serving = new Thread(() => guard.Serve(() =>
-        {
-            guard.Look();
-            Interlocked.Increment(ref looks);
-        }, _ => { }, stop.Token));
-        serving.Start();
-        try
-        {
-            test.Vault.Write("more", TestVault.Noise(7, 200_000));
-            test.Vault.BackUp();
-            using var vault = test.Vault.Open();
-            Assert.True(SpinWait.SpinUntil(() => vault.Keeper.AskGuard(wait: true), TimeSpan.FromSeconds(30)));
-            Assert.All(test.Files("packs"), p => Assert.False(CanRemove(p)));
-            for (var day = 0; day < 60; day++)
-                test.Vault.Machine.Pass(Day);
-            vault.Keeper.Expire(false);
-            Assert.Empty(test.Files("packs"));
-        }
-        finally
-        {
-            stop.Cancel();
-            serving.Join();
-        }
-        Assert.True(looks > 0);
-    }
-
-    [Fact]
     public void A_trial_is_not_guarded()
     {
         using var folder = new TempFolder();
