@@ -106,13 +106,15 @@ public sealed class TerminalTests
         File.WriteAllText(cli["pass"], "correct horse\n");
         cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0);
         File.WriteAllText(cli["terminal.py"], """
-            import os, pty, sys, termios
+            import os, pty, signal, sys, termios
             answer, program = sys.argv[1].encode(), sys.argv[2:]
+            signal.alarm(60) # whatever goes wrong, it ends
             master, slave = pty.openpty()
             pid = os.fork()
             if pid == 0:
                 os.setsid()
                 import fcntl
+                signal.signal(signal.SIGINT, signal.SIG_DFL) # a test run in the background of a shell has it ignored
                 fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
                 for fd in 0, 1, 2:
                     os.dup2(slave, fd)
