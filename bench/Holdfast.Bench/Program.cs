@@ -3,11 +3,13 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Bench;
 
@@ -27,11 +29,17 @@ static class Program
             case ["stages", var file]:
                 Stages(file);
                 return 0;
+            case ["footers", var packs, var chunks, var folder]:
+                Footers(int.Parse(packs, CultureInfo.InvariantCulture), int.Parse(chunks, CultureInfo.InvariantCulture), folder);
+                return 0;
+            case ["rebuild", var folder]:
+                Rebuild(folder);
+                return 0;
             case ["passphrase"]:
                 Passphrase();
                 return 0;
             default:
-                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | passphrase");
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | passphrase");
                 return 2;
         }
     }
@@ -147,6 +155,58 @@ static class Program
             passes.Sort();
             Print(what, count * (piece / 1e6) / passes[passes.Count / 2], "MB/s", bytes.Length);
         }
+    }
+
+    /// <summary>Makes packs to rebuild an index from: real footers of so many chunks each; a chunk is a byte, so that the packs find room.</summary>
+    static void Footers(int packs, int chunks, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        FolderStore.Create(folder, Disk.Real);
+        var store = new FolderStore([folder], Disk.Real);
+        var vault = Id16.New();
+        using var domain = DomainKeys.Create();
+        var keys = new ByteWriter();
+        keys.Id(vault);
+        domain.Write(keys);
+        File.WriteAllBytes(Path.Combine(folder, "domain"), keys.ToArray());
+        using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        using var put = new PutKey(vault, "", domain, [SealingKey.Create(seed, vault, 1, domain.Domain, KeyClass.Content, Id16.None)], Id16.New(), 1);
+        using var session = new PackSession(vault, put, Id16.New(), store, (staged, pack) => store.Enter(staged, StoreKind.Pack, pack.Name), TimeProvider.System);
+        using var writer = new PackWriter(session, KeyClass.Content, 1);
+        var random = new Random(1);
+        Span<byte> id = stackalloc byte[Hash32.Size];
+        for (var pack = 0; pack < packs; pack++)
+        {
+            for (var chunk = 0; chunk < chunks; chunk++)
+            {
+                random.NextBytes(id);
+                writer.Add([0], new Hash32(id));
+            }
+            writer.Finish();
+        }
+    }
+
+    /// <summary>What it costs to make an index anew from the footers of a folder's packs.</summary>
+    static void Rebuild(string folder)
+    {
+        var store = new FolderStore([folder], Disk.Real);
+        var keys = new ByteReader(File.ReadAllBytes(Path.Combine(folder, "domain")));
+        var vault = keys.Id();
+        if (!DomainKeys.TryRead(ref keys, out var domain))
+            throw new InvalidOperationException("the folder was not made by `footers`");
+        ChunkIndex.Empty(Path.Combine(folder, "index"));
+        var packs = store.List(StoreKind.Pack).Select(p => p.Name).ToList();
+        var clock = Stopwatch.StartNew();
+        using var index = ChunkIndex.Open(Path.Combine(folder, "index"), vault, domain!);
+        var faults = index.AddMissing(store, packs, null, CancellationToken.None);
+        var seconds = clock.Elapsed.TotalSeconds;
+        if (faults.Count > 0)
+            throw faults[0].Fault;
+        Print("rebuilt from footers", seconds, "s", index.Chunks);
+        Print("footers a second", packs.Count / seconds, "", packs.Count);
+        Print("chunks a second", index.Chunks / seconds, "", index.Chunks);
+        Print("peak resident set of the process", Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0, "MiB", index.Chunks);
+        domain!.Dispose();
     }
 
     /// <summary>What opening with a passphrase costs (Argon2id as new key files have it).</summary>

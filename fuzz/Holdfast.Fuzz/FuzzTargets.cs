@@ -139,7 +139,8 @@ public static class FuzzTargets
             using var run = IndexRun.TryOpen(path, Vault, 1 << 20);
             if (run is null)
                 return false;
-            foreach (var entry in run.Entries())
+            var entries = run.Read();
+            while (entries.TryNext(out var entry))
                 run.TryFind(entry.Id, out _, out _);
             return true;
         }

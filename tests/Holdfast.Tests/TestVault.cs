@@ -55,10 +55,12 @@ sealed class TestVault : IDisposable
         return BackUp(vault, name, useState);
     }
 
-    public BackupResult BackUp(Vault vault, string name = "source", bool useState = true)
+    public BackupResult BackUp(Vault vault, string name = "source", bool useState = true) => BackUp(vault, new ArchiveOptions { Threads = 2, UseState = useState }, name);
+
+    public BackupResult BackUp(Vault vault, ArchiveOptions options, string name = "source")
     {
         using var source = FileSource.Open(Source, new FileSourceOptions());
-        return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), "host"u8.ToArray(), "root"u8.ToArray(), State) { Options = new ArchiveOptions { Threads = 2, UseState = useState } },
+        return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), "host"u8.ToArray(), "root"u8.ToArray(), State) { Options = options },
             Keys.Put, Keys.Agent, new BackupProgress(), CancellationToken.None);
     }
 

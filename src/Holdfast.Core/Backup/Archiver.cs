@@ -18,6 +18,9 @@ public sealed record ArchiveOptions
     /// <summary>Trust the state file's word that a file has not changed.</summary>
     public bool UseState { get; init; } = true;
 
+    /// <summary>Chunks of durable packs that are given to the index together while the run goes on, 1 or more: fewer take less memory, more make fewer runs to merge.</summary>
+    public int IndexFrom { get; init; } = 1 << 17;
+
     public int ThreadCount => Threads > 0 ? Threads : Environment.ProcessorCount;
 }
 
@@ -137,6 +140,8 @@ sealed class Archiver : IDisposable
             parents[pack.Name] = pack.Size;
         foreach (var name in workers.Select(w => w.Chunks.Use).Append(_tree.Use).Append(_use).SelectMany(u => u.Packs).Distinct().Select(n => Sink.Index.Pack(n).Name))
         {
+            if (packs.ContainsKey(name))
+                continue; // of this session
             if (parents.TryGetValue(name, out var size))
             {
                 packs[name] = size;
@@ -150,7 +155,7 @@ sealed class Archiver : IDisposable
         }
         return new Archive(root, level, _tree.Entries, _files, _logical, (ulong)written.Sum(p => p.Size),
             new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
-            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Order()], (ulong)Source.Problems.Count + _left,
+            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], (ulong)Source.Problems.Count + _left,
             workers.Sum(w => w.Chunks.BytesRead));
     }
 

@@ -36,13 +36,14 @@ static class BackupRun
         using var state = statePath is null || !request.Options.UseState ? null : OpenState(statePath, put.Domain, parent, request);
         using var next = statePath is null ? null : new SourceState.Writer(statePath, put.Domain);
 
-        using var queue = new DurableQueue(keeper.Store);
-        using var session = new PackSession(keeper.Vault, put, sourceId, keeper.Store, (staged, name) =>
+        ChunkSink sink = null!;
+        using var queue = new DurableQueue(keeper.Store, pack => sink.Stored(pack));
+        using var session = new PackSession(keeper.Vault, put, sourceId, keeper.Store, (staged, pack) =>
         {
             progress.AddStored(staged.Length);
-            queue.Enter(staged, name);
+            queue.Enter(staged, pack);
         }, TimeProvider.System);
-        var sink = new ChunkSink(index, session, parentPacks);
+        sink = new ChunkSink(index, session, parentPacks, request.Options.IndexFrom);
         using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
         var archive = archiver.Run(keeper.Store, parentPacks);
         queue.Drain();
@@ -53,7 +54,7 @@ static class BackupRun
         var receipt = keeper.Commit(snapshot);
 
         // From here on the snapshot counts; what follows are caches.
-        index.Add([.. archive.Written.Select(p => (p.Name, p.Class, p.Ids))]);
+        sink.Flush();
         var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)])) ?? true;
         return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered);
     }

@@ -6,12 +6,18 @@ using Holdfast.Core.Packs;
 namespace Holdfast.Core.Backup;
 
 /// <summary>What all threads of a run share about chunks: which are known, which this session has claimed, which packs are used. Safe for concurrent use.</summary>
+/// <remarks>A claim is held in memory until its pack is durable and there are enough of them for a run of the index: memory does not grow with what is new.</remarks>
 /// <param name="index">Where chunks are found.</param>
 /// <param name="session">Where new ones go.</param>
 /// <param name="parent">Packs of the parent snapshot: what lies elsewhere and is used is told in the snapshot's references.</param>
-sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet parent)
+/// <param name="indexFrom">Chunks of durable packs that become a run together.</param>
+sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet parent, int indexFrom)
 {
     readonly SessionChunks _claimed = new();
+    readonly List<WrittenPack> _stored = [];
+    long _storedChunks;
+    int _flushes;
+    readonly HashSet<Hash32> _own = []; // packs of this session that are durable
     readonly HashSet<int> _parentPacks = [.. index.NumbersOf(parent.ToList().Select(p => p.Name))];
 
     public ChunkIndex Index => index;
@@ -22,14 +28,61 @@ sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet 
     /// <summary>True for the one caller that must store the chunk. A chunk that lies in the vault marks its pack as used.</summary>
     public bool MustStore(Hash32 id, PackUse use)
     {
-        if (index.TryFind(id, out var place))
-        {
-            use.Mark(place.Pack);
-            if (!_parentPacks.Contains(place.Pack))
-                use.References.Add(id);
+        var before = Volatile.Read(ref _flushes);
+        if (IsIndexed(id, use) || !_claimed.Claim(id.Prefix))
             return false;
+        // Between the two it may have gone from the claims to the index.
+        return before == Volatile.Read(ref _flushes) || !IsIndexed(id, use);
+    }
+
+    bool IsIndexed(Hash32 id, PackUse use)
+    {
+        if (!index.TryFind(id, out var place))
+            return false;
+        use.Mark(place.Pack);
+        if (!_parentPacks.Contains(place.Pack))
+            use.References.Add(id); // those of this session's packs are sorted out at the end
+        return true;
+    }
+
+    /// <summary>True where a run of this session names the chunk in a pack that this session wrote.</summary>
+    public bool IsOwn(Hash32 id)
+    {
+        lock (_stored)
+            return index.TryFind(id, out var place) && _own.Contains(index.Pack(place.Pack).Name);
+    }
+
+    /// <summary>A pack of this session is durable. For one thread.</summary>
+    public void Stored(WrittenPack pack)
+    {
+        lock (_stored)
+        {
+            _stored.Add(pack);
+            _own.Add(pack.Name);
+            _storedChunks += pack.Ids.Length;
+            if (_storedChunks >= indexFrom)
+                Flush();
         }
-        return _claimed.Claim(id.Prefix);
+    }
+
+    /// <summary>Gives what is durable to the index, and forgets the claims.</summary>
+    public void Flush()
+    {
+        lock (_stored)
+        {
+            try
+            {
+                index.Add([.. _stored.Select(p => (p.Name, p.Class, p.Ids))]);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return; // a cache: the claims stay, and the next run reads the footers
+            }
+            Interlocked.Increment(ref _flushes);
+            _claimed.Remove(_stored.SelectMany(p => p.Ids).Select(id => id.Prefix).ToHashSet());
+            _stored.Clear();
+            _storedChunks = 0;
+        }
     }
 
     /// <summary>True where the chunk is in the vault or on its way; marks its pack as used.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Backup;
@@ -8,27 +9,31 @@ sealed class DurableQueue : IDisposable
 {
     const int Depth = 3; // packs waiting; more would only hide that the disk is slower than the processor
 
-    readonly BlockingCollection<(IStaged Staged, Hash32 Name)> _queue = new(Depth);
+    readonly BlockingCollection<(IStaged Staged, WrittenPack Pack)> _queue = new(Depth);
     readonly Thread _thread;
     readonly IStore _store;
+    readonly Action<WrittenPack> _stored;
     Exception? _fault;
 
-    public DurableQueue(IStore store)
+    /// <param name="store">Gets the packs.</param>
+    /// <param name="stored">Told of each pack once it is durable, on the queue's own thread.</param>
+    public DurableQueue(IStore store, Action<WrittenPack> stored)
     {
         _store = store;
+        _stored = stored;
         _thread = new Thread(Run) { IsBackground = true, Name = "holdfast durable" };
         _thread.Start();
     }
 
     /// <summary>Takes over a finished pack.</summary>
-    public void Enter(IStaged staged, Hash32 name)
+    public void Enter(IStaged staged, WrittenPack pack)
     {
         if (Volatile.Read(ref _fault) is { } fault)
         {
             staged.Dispose();
             throw Again(fault);
         }
-        _queue.Add((staged, name));
+        _queue.Add((staged, pack));
     }
 
     /// <summary>Returns when everything taken over is durable and has its name.</summary>
@@ -43,7 +48,7 @@ sealed class DurableQueue : IDisposable
 
     void Run()
     {
-        foreach (var (staged, name) in _queue.GetConsumingEnumerable())
+        foreach (var (staged, pack) in _queue.GetConsumingEnumerable())
         {
             using (staged)
             {
@@ -51,7 +56,8 @@ sealed class DurableQueue : IDisposable
                     continue;
                 try
                 {
-                    _store.Enter(staged, StoreKind.Pack, name);
+                    _store.Enter(staged, StoreKind.Pack, pack.Name);
+                    _stored(pack);
                 }
                 catch (Exception e)
                 {

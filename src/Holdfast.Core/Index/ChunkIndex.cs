@@ -14,6 +14,8 @@ public sealed class ChunkIndex : IDisposable
     public const long DefaultCeiling = 256L << 20; // bytes
     const int Slots = 64;
     const int MergeFrom = 8; // runs in use
+    const int MergeFromAtOnce = Slots - 8; // while very many are added: each is then merged once, not many times
+    const int GroupChunks = 1 << 19; // 16 MiB of ids, and as much again while they become a run
 
     readonly string _folder;
     readonly Id16 _vault;
@@ -23,8 +25,8 @@ public sealed class ChunkIndex : IDisposable
     readonly List<IndexedPack> _packs = [];
     readonly Dictionary<Hash32, int> _packNumbers = [];
     readonly HashSet<Hash32> _gone = [];
-    readonly List<IndexRun> _retired = [];
     volatile LoadedRun[] _runs = [];
+    bool _isFilling; // very many are being added: their blocks stay on disk meanwhile
 
     ChunkIndex(string folder, Id16 vault, DomainKeys domain, long ceiling)
     {
@@ -133,66 +135,100 @@ public sealed class ChunkIndex : IDisposable
 
     /// <summary>Writes a run for packs not yet named by any, and merges runs where there are many.</summary>
     /// <param name="packs">Pack, class and ids in pack order.</param>
-    public void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs)
+    public void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs) => Add(packs, MergeFrom);
+
+    void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs, int mergeFrom)
     {
         if (packs.Count == 0)
             return;
         using var writing = LockFolder();
         Load();
         var fresh = packs.Where(p => !_packNumbers.ContainsKey(p.Name)).ToList();
-        if (fresh.Count == 0)
-            return;
-        var entries = new IndexEntry[fresh.Sum(p => p.Ids.Length)];
-        var at = 0;
-        for (var p = 0; p < fresh.Count; p++)
+        if (fresh.Count > 0)
         {
-            for (var i = 0; i < fresh[p].Ids.Length; i++)
-                entries[at++] = new IndexEntry(fresh[p].Ids[i].Prefix, (uint)p, (uint)i);
+            var entries = new IndexEntry[fresh.Sum(p => p.Ids.Length)];
+            var at = 0;
+            for (var p = 0; p < fresh.Count; p++)
+            {
+                for (var i = 0; i < fresh[p].Ids.Length; i++)
+                    entries[at++] = new IndexEntry(fresh[p].Ids[i].Prefix, (uint)p, (uint)i);
+            }
+            Array.Sort(entries);
+            Write(FreeSlot(), [.. fresh.Select(p => new IndexedPack(p.Name, p.Class))], entries.Length, entries);
+            Load();
         }
-        Array.Sort(entries);
-        Write(FreeSlot(), [.. fresh.Select(p => new IndexedPack(p.Name, p.Class))], entries.Length, entries);
-        Load();
-        if (_runs.Length >= MergeFrom)
+        if (_runs.Length >= mergeFrom)
             Merge();
     }
 
-    /// <summary>Reads the footers of packs no run names, in parallel, and adds them: after a crash, a lost cache, or another writer's work.</summary>
+    /// <summary>Reads the footers of packs no run names, in parallel, and adds them: after a crash, a lost cache, or another writer's work. Memory does not grow with their number.</summary>
     /// <param name="store">Where the packs are.</param>
     /// <param name="packs">Packs that may be missing.</param>
     /// <param name="progress">Footers read so far, of how many.</param>
     /// <param name="ct">Stops between packs.</param>
+    /// <param name="groupChunks">Ids held in memory, and one footer's more for each that is being read, before they become a run.</param>
     /// <returns>Packs whose footer could not be read, with the reason.</returns>
-    public List<(Hash32 Pack, HoldfastException Fault)> AddMissing(IStore store, IEnumerable<Hash32> packs, IProgress<(int Done, int All)>? progress, CancellationToken ct)
+    public List<(Hash32 Pack, HoldfastException Fault)> AddMissing(IStore store, IEnumerable<Hash32> packs, IProgress<(int Done, int All)>? progress, CancellationToken ct, int groupChunks = GroupChunks)
     {
         var missing = packs.Where(p => !Knows(p)).Distinct().ToList();
         var faults = new List<(Hash32, HoldfastException)>();
-        var done = 0;
-        const int group = 256; // packs: at most some hundred MiB of ids, usually a few
-        for (var start = 0; start < missing.Count; start += group)
+        var read = new List<(Hash32, KeyClass, Hash32[])>();
+        var (done, chunks) = (0, 0L);
+        var writing = Task.CompletedTask; // the last group becomes a run while the next is read
+        try
         {
-            var read = new List<(Hash32, KeyClass, Hash32[])>();
-            Parallel.ForEach(missing.Skip(start).Take(group), new ParallelOptions { CancellationToken = ct, MaxDegreeOfParallelism = 2 * Environment.ProcessorCount }, name =>
+            foreach (var some in missing.Chunk(8 * Environment.ProcessorCount))
             {
-                try
-                {
-                    using var pack = PackReader.OpenFooter(store, name, _vault, _domain);
-                    lock (read)
-                        read.Add((name, pack.Header.Seal.Class, pack.Footer.Ids));
-                }
-                catch (HoldfastException e) when (e.Code is not ErrorCode.KeyTooNarrow)
-                {
-                    lock (faults)
-                        faults.Add((name, e));
-                }
-                catch (HoldfastException)
-                {
-                    // Of another domain: its own index names it.
-                }
-                progress?.Report((Interlocked.Increment(ref done), missing.Count));
-            });
-            Add(read);
+                Parallel.ForEach(some, new ParallelOptions { CancellationToken = ct, MaxDegreeOfParallelism = 2 * Environment.ProcessorCount }, ReadFooter);
+                if (chunks < groupChunks)
+                    continue;
+                writing.GetAwaiter().GetResult();
+                var group = read;
+                (read, chunks, _isFilling) = ([], 0, true);
+                writing = Task.Run(() => Add(group, MergeFromAtOnce), CancellationToken.None);
+            }
         }
+        finally
+        {
+            writing.GetAwaiter().GetResult();
+        }
+        Add(read);
+        if (_isFilling)
+            EndFilling();
         return faults;
+
+        void ReadFooter(Hash32 name)
+        {
+            try
+            {
+                using var pack = PackReader.OpenFooter(store, name, _vault, _domain);
+                lock (faults)
+                {
+                    read.Add((name, pack.Header.Seal.Class, pack.Footer.Ids));
+                    chunks += pack.Footer.Ids.Length;
+                }
+            }
+            catch (HoldfastException e) when (e.Code is not ErrorCode.KeyTooNarrow)
+            {
+                lock (faults)
+                    faults.Add((name, e));
+            }
+            catch (HoldfastException)
+            {
+                // Of another domain: its own index names it.
+            }
+            progress?.Report((Interlocked.Increment(ref done), missing.Count));
+        }
+    }
+
+    void EndFilling()
+    {
+        using var writing = LockFolder();
+        Load();
+        if (_runs.Length >= MergeFrom)
+            Merge();
+        (_isFilling, _runs) = (false, []);
+        Load();
     }
 
     string SlotPath(int slot) => Path.Combine(_folder, $"run-{slot:d2}");
@@ -218,9 +254,8 @@ public sealed class ChunkIndex : IDisposable
                     runs.Add(same);
                     continue;
                 }
-                if (same is not null)
-                    _retired.Add(same.Run); // others may be reading it
-                if (IndexRun.TryOpen(SlotPath(slot), _vault, resident / 2) is not { } run)
+                // One whose file was replaced is let go, not closed: others may be reading it, and the last of them closes it.
+                if (IndexRun.TryOpen(SlotPath(slot), _vault, _isFilling ? 0 : resident / 2) is not { } run)
                     continue;
                 if (run.Domain != _domain.Domain || run.Generation != _domain.Generation)
                 {
@@ -265,35 +300,8 @@ public sealed class ChunkIndex : IDisposable
         Load();
     }
 
-    static IEnumerable<IndexEntry> MergedEntries(List<LoadedRun> runs, Dictionary<Hash32, uint> numbers)
-    {
-        var queue = new PriorityQueue<(IEnumerator<IndexEntry> Run, uint?[] Map), IndexEntry>();
-        foreach (var run in runs)
-        {
-            var map = run.Run.Packs.Select(p => numbers.TryGetValue(p.Name, out var n) ? n : (uint?)null).ToArray();
-            Next(run.Run.Entries().GetEnumerator(), map);
-        }
-        IndexEntry? last = null;
-        while (queue.TryDequeue(out var head, out var entry))
-        {
-            if (entry != last)
-                yield return entry;
-            last = entry;
-            Next(head.Run, head.Map);
-        }
-
-        void Next(IEnumerator<IndexEntry> rest, uint?[] map)
-        {
-            while (rest.MoveNext())
-            {
-                if (map[rest.Current.Pack] is not { } pack)
-                    continue;
-                queue.Enqueue((rest, map), rest.Current with { Pack = pack });
-                return;
-            }
-            rest.Dispose();
-        }
-    }
+    static IEnumerable<IndexEntry> MergedEntries(List<LoadedRun> runs, Dictionary<Hash32, uint> numbers) =>
+        RunMerge.Entries(runs.Select(r => (r.Run, r.Run.Packs.Select(p => numbers.TryGetValue(p.Name, out var n) ? n : (uint?)null).ToArray())));
 
     void Write(int slot, IReadOnlyList<IndexedPack> packs, long count, IEnumerable<IndexEntry> entries) =>
         CacheFile.Replace(SlotPath(slot), file =>
@@ -325,8 +333,6 @@ public sealed class ChunkIndex : IDisposable
     {
         foreach (var run in _runs)
             run.Run.Dispose();
-        foreach (var run in _retired)
-            run.Dispose();
         _runs = [];
     }
 }

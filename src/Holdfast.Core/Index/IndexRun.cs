@@ -181,20 +181,57 @@ public sealed class IndexRun : IDisposable
     }
 
     /// <summary>All entries, ascending: for merging.</summary>
-    public IEnumerable<IndexEntry> Entries()
+    public Reader Read() => new(this);
+
+    /// <summary>Goes through a run once, some blocks at a time. For one thread.</summary>
+    public sealed class Reader(IndexRun run)
     {
-        var buffer = new byte[IndexFormat.BlockSize];
-        for (var b = 0; b < _fences.Length; b++)
+        const int BlocksAtOnce = 16;
+
+        readonly byte[] _buffer = new byte[BlocksAtOnce * IndexFormat.BlockSize];
+        int _block = -1; // number of the block at hand
+        int _entry;
+        int _entries; // in the block at hand
+
+        /// <returns>False after the last one.</returns>
+        /// <exception cref="HoldfastException"><c>IndexDamaged</c>.</exception>
+        public bool TryNext(out IndexEntry entry)
         {
-            var count = EntriesIn(b);
-            for (var i = 0; i < count; i++)
+            if (_entry == _entries)
             {
-                if (i == 0)
-                    Block(b, buffer).CopyTo(buffer);
-                yield return Entry(buffer, i);
+                if (++_block >= run._fences.Length)
+                {
+                    _block = run._fences.Length;
+                    entry = default;
+                    return false;
+                }
+                if (_block % BlocksAtOnce == 0)
+                    run.Blocks(_block, _buffer.AsSpan(0, Math.Min(BlocksAtOnce, run._fences.Length - _block) * IndexFormat.BlockSize));
+                (_entry, _entries) = (0, run.EntriesIn(_block));
             }
+            entry = Entry(_buffer.AsSpan(_block % BlocksAtOnce * IndexFormat.BlockSize), _entry++);
+            return true;
         }
     }
+
+    /// <summary>Copies blocks from this one on, as many as there is room for.</summary>
+    void Blocks(int first, Span<byte> into)
+    {
+        for (var at = 0; at < into.Length; at += IndexFormat.BlockSize)
+        {
+            var number = first + at / IndexFormat.BlockSize;
+            if (_blocks is not null)
+                _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize).CopyTo(into[at..]);
+            else if (at == 0 && RandomAccess.Read(_file, into, _blocksAt + (long)number * IndexFormat.BlockSize) != into.Length)
+                throw Damaged();
+            if (!IsSound(into.Slice(at, IndexFormat.BlockSize), number))
+                throw Damaged();
+        }
+    }
+
+    static HoldfastException Damaged() => new(ErrorCode.IndexDamaged,
+        "A block of the chunk index is damaged.",
+        "Run `holdfast verify --rebuild-index`: the index is a cache and is rebuilt from the packs themselves.");
 
     int EntriesIn(int block) => (int)Math.Min(IndexFormat.EntriesPerBlock, Count - (long)block * IndexFormat.EntriesPerBlock);
 
@@ -209,9 +246,7 @@ public sealed class IndexRun : IDisposable
         if (_blocks is not null)
             return _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize);
         if (RandomAccess.Read(_file, buffer, _blocksAt + (long)number * IndexFormat.BlockSize) != buffer.Length || !IsSound(buffer, number))
-            throw new HoldfastException(ErrorCode.IndexDamaged,
-                "A block of the chunk index is damaged.",
-                "Run `holdfast verify --rebuild-index`: the index is a cache and is rebuilt from the packs themselves.");
+            throw Damaged();
         return buffer;
     }
 

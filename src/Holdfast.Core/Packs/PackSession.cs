@@ -9,7 +9,7 @@ namespace Holdfast.Core.Packs;
 /// <param name="Name">SHA-256 of its bytes.</param>
 /// <param name="Size">Bytes.</param>
 /// <param name="Class">Key class.</param>
-/// <param name="Ids">Ids of its chunks, in pack order.</param>
+/// <param name="Ids">Ids of its chunks, in pack order; empty where the session tells of it afterwards.</param>
 public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Class, Hash32[] Ids);
 
 /// <summary>What the packs of one session share: source, session id, seals by class, and where they go. Safe for concurrent use.</summary>
@@ -17,9 +17,9 @@ public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Clas
 /// <param name="put">The writer's key.</param>
 /// <param name="source">Source id: decides which sealing keys are used.</param>
 /// <param name="store">Where packs are staged.</param>
-/// <param name="enter">Takes over a finished pack: gives it its name, durably, now or by the time the session is committed, and disposes of it.</param>
+/// <param name="enter">Takes over a finished pack: gives it its name, durably, now or by the time the session is committed, and disposes of it. The session forgets its ids.</param>
 /// <param name="time">For the hour after which a session takes a new secret.</param>
-public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, Hash32> enter, TimeProvider time) : IDisposable
+public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, WrittenPack> enter, TimeProvider time) : IDisposable
 {
     static readonly TimeSpan SealLife = TimeSpan.FromHours(1);
 
@@ -68,9 +68,9 @@ public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore stor
 
     internal void Enter(IStaged staged, WrittenPack pack)
     {
-        enter(staged, pack.Name);
+        enter(staged, pack);
         lock (_lock)
-            _packs[pack.Slot] = pack;
+            _packs[pack.Slot] = pack with { Ids = [] };
     }
 
     public void Dispose()

@@ -41,9 +41,9 @@ public sealed class HostileTreeTests
         using var vault = test.Open();
         var put = test.Keys.Put;
         var source = put.Domain.SourceId("hostile"u8);
-        using var session = new PackSession(vault.Id, put, source, vault.Keeper.Store, (staged, name) =>
+        using var session = new PackSession(vault.Id, put, source, vault.Keeper.Store, (staged, pack) =>
         {
-            vault.Keeper.Store.Enter(staged, StoreKind.Pack, name);
+            vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name);
             staged.Dispose();
         }, TimeProvider.System);
         using (var tree = new PackWriter(session, KeyClass.Tree, 1))

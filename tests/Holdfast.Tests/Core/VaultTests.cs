@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Backup;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
@@ -41,6 +42,36 @@ public sealed class VaultTests
         var again = test.BackUp();
         Assert.Empty(again.Archive.Written);
         Assert.True(again.Archive.BytesRead > 9_700_000);
+    }
+
+    [Fact]
+    public void What_a_run_has_given_to_the_index_on_its_way_it_does_not_store_again()
+    {
+        using var test = new TestVault();
+        Directory.CreateDirectory(test.Source);
+        var random = new Random(1);
+        var bytes = new byte[1 << 20];
+        foreach (var name in new[] { "a", "b" })
+        {
+            random = new Random(1);
+            using var file = File.Create(Path.Combine(test.Source, name));
+            for (var i = 0; i < 160; i++)
+            {
+                random.NextBytes(bytes);
+                file.Write(bytes);
+            }
+        }
+        BackupResult result;
+        using (var vault = test.Open())
+            result = test.BackUp(vault, new ArchiveOptions { Threads = 2, IndexFrom = 1 });
+        Assert.True(result.Archive.Written.Count > 3, "packs became durable while it ran");
+        Assert.InRange(result.Archive.NewBytes, 160UL << 20, 161UL << 20);
+        Assert.Empty(result.Archive.References);
+        Assert.Equal(result.Archive.Written.Select(w => w.Name).Order(), result.Archive.Packs.ToList().Select(p => p.Name).Order());
+        TestVault.AssertSame(test.Source, test.Restore());
+        using (var vault = test.Open())
+        using (var index = vault.OpenIndex(test.Keys.Put.Domain, CancellationToken.None))
+            Assert.Equal(index.Packs().Count, result.Archive.Written.Count);
     }
 
     [Fact]

@@ -2,6 +2,8 @@ using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core.Index;
 
@@ -43,6 +45,48 @@ public sealed class ChunkIndexTests : IDisposable
         using var all = Open(ceiling);
         AssertHas(all, 60);
         Assert.Equal(60 * 300, all.Chunks);
+    }
+
+    [Fact]
+    public void Very_many_packs_are_added_in_groups_and_merged_once()
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        var put = test.Keys.Put;
+        using (var session = new PackSession(vault.Id, put, Id16.New(), vault.Keeper.Store, (staged, pack) => vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name), TimeProvider.System))
+        {
+            using var writer = new PackWriter(session, KeyClass.Content, 1);
+            for (var p = 0; p < 64 * Environment.ProcessorCount + 40; p++)
+            {
+                for (var c = 0; c < 9; c++)
+                    writer.Add([1], Id(p, c));
+                writer.Finish();
+            }
+        }
+        var packs = vault.Keeper.Store.List(StoreKind.Pack).Select(p => p.Name).ToList();
+        for (var again = 0; again < 2; again++)
+        {
+            using var index = ChunkIndex.Open(test["index"], vault.Id, put.Domain);
+            var told = new List<(int, int)>();
+            Assert.Empty(index.AddMissing(vault.Keeper.Store, packs, new Told(told), CancellationToken.None, groupChunks: 1));
+            Assert.Equal(again == 0 ? packs.Count : 0, told.Count);
+            Assert.Equal(packs.Count * 9, index.Chunks);
+            Assert.True(Directory.EnumerateFiles(test["index"], "run-*").Count(f => new FileInfo(f).Length > 0) < 8, "merged");
+            for (var p = 0; p < packs.Count; p++)
+            {
+                for (var c = 0; c < 9; c++)
+                    Assert.True(index.TryFind(Id(p, c), out var place) && place.Number == c);
+            }
+        }
+    }
+
+    sealed class Told(List<(int, int)> told) : IProgress<(int Done, int All)>
+    {
+        public void Report((int Done, int All) value)
+        {
+            lock (told)
+                told.Add(value);
+        }
     }
 
     [Fact]
