@@ -3,7 +3,11 @@ namespace Holdfast.Tests;
 /// <summary>A folder of a test's own, gone afterwards.</summary>
 sealed class TempFolder : IDisposable
 {
-    public string Path { get; } = Directory.CreateTempSubdirectory("holdfast-test-").FullName;
+    /// <param name="parent">Where; null for the system's place for such.</param>
+    public TempFolder(string? parent = null) =>
+        Path = (parent is null ? Directory.CreateTempSubdirectory("holdfast-test-") : Directory.CreateDirectory(System.IO.Path.Combine(parent, Guid.NewGuid().ToString()))).FullName;
+
+    public string Path { get; }
 
     public string this[string name] => System.IO.Path.Combine(Path, name);
 

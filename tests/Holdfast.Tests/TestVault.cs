@@ -30,10 +30,11 @@ sealed class TestVault : IDisposable
 {
     public const ulong Day = RetentionPolicy.Day;
 
-    readonly TempFolder _folder = new();
+    readonly TempFolder _folder;
 
-    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0)
+    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null)
     {
+        _folder = new TempFolder(parent);
         Directory.CreateDirectory(Source);
         (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine);
         vault.Dispose();
