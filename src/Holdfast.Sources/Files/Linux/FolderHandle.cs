@@ -108,5 +108,8 @@ sealed unsafe class FolderHandle(int root) : IDisposable
         buffer[name.Length] = 0;
     }
 
+    /// <summary>The name under which the system finds what a handle is open on.</summary>
+    public static byte[] ProcPath(int handle) => System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"/proc/self/fd/{handle}\0"));
+
     public void Dispose() => Forget();
 }

@@ -218,18 +218,18 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
         var to = run.End / block * block;
         if (from > to)
         {
-            LinuxFileTarget.WriteAt(file, run.Buffer.Span[run.Start..run.End], run.FileOffset(run.Start)); // within one block
+            TargetFiles.WriteAt(file, run.Buffer.Span[run.Start..run.End], run.FileOffset(run.Start)); // within one block
             return;
         }
-        LinuxFileTarget.WriteAt(file, run.Buffer.Span[run.Start..from], run.FileOffset(run.Start));
+        TargetFiles.WriteAt(file, run.Buffer.Span[run.Start..from], run.FileOffset(run.Start));
         for (var at = from; at < to;)
         {
             var end = SkipZeros(run, ref at, to);
             if (at < end)
-                LinuxFileTarget.WriteAt(direct, run.Buffer.Span[at..end], run.FileOffset(at));
+                TargetFiles.WriteAt(direct, run.Buffer.Span[at..end], run.FileOffset(at));
             at = end;
         }
-        LinuxFileTarget.WriteAt(file, run.Buffer.Span[to..run.End], run.FileOffset(to));
+        TargetFiles.WriteAt(file, run.Buffer.Span[to..run.End], run.FileOffset(to));
     }
 
     /// <summary>Moves past blocks of zeros, and returns where the bytes that must be written end.</summary>

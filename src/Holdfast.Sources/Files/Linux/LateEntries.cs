@@ -1,0 +1,126 @@
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Sources.Files.Linux;
+
+/// <summary>What is made when all files are there: symlinks (so that nothing is ever written through one), special files, further names.</summary>
+sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, ExistingFiles existing)
+{
+    const int CopySize = 64 << 10; // bytes
+
+    /// <summary>A symlink or a special file; false where it does not stand there as the snapshot has it.</summary>
+    public bool Make(Noted entry)
+    {
+        var path = notes.PathOf(entry);
+        var folder = folders.Open(TreePath.Parent(path));
+        if (folder < 0)
+        {
+            report.Missed(entry, TreePath.Parent(path), Native.Error);
+            return false;
+        }
+        var name = stackalloc byte[TreePath.MaxName + 1];
+        FolderHandle.Terminate(TreePath.Name(path), name);
+        var made = MakeOne(entry, folder, name);
+        if (made != 0 && Native.Error == Native.EExist && existing != ExistingFiles.Refuse)
+            made = Native.Unlink(folder, name, 0) == 0 ? MakeOne(entry, folder, name) : -1;
+        if (made != 0)
+        {
+            if (Native.Error == Native.EPerm)
+                report.Problem(entry, Native.EPerm); // of its kind: this user or this file system makes none
+            else
+                report.Missed(entry, TreePath.Parent(path), Native.Error);
+            return false;
+        }
+        entry.IsThere = true;
+        return attributes.SetByName(folder, name, TreePath.Name(path), entry);
+    }
+
+    static int MakeOne(Noted entry, int folder, byte* name)
+    {
+        switch (entry.Kind)
+        {
+            case EntryKind.Symlink:
+                fixed (byte* target = (byte[])[.. entry.Target!, 0])
+                    return Native.MakeSymlink(target, folder, name);
+            case EntryKind.Fifo:
+                return Native.MakeNode(folder, name, Native.TypeFifo | 0x180, 0);
+            default:
+                var (major, minor) = (entry.RawDevice >> 32, entry.RawDevice & uint.MaxValue);
+                var device = (major & 0xFFF) << 8 | (minor & 0xFF) | (minor & ~0xFFUL) << 12 | (major & ~0xFFFUL) << 32; // makedev(3) of glibc
+                return Native.MakeNode(folder, name, (uint)(entry.Kind == EntryKind.CharacterDevice ? Native.TypeCharacter : Native.TypeBlock) | 0x180, device);
+        }
+    }
+
+    /// <summary>A further name of a file that is there already; false where it could not be made.</summary>
+    public bool MakeName(Noted entry, Noted first)
+    {
+        if (!first.IsThere)
+        {
+            report.Problem(entry, TargetFault.FirstNameMissing, "another name of a file that was not restored");
+            return false;
+        }
+        var path = notes.PathOf(entry);
+        var from = notes.PathOf(first);
+        using var source = folders.Another();
+        var fromFolder = source.Open(TreePath.Parent(from));
+        var folder = fromFolder < 0 ? -1 : folders.Open(TreePath.Parent(path));
+        if (folder < 0)
+        {
+            report.Missed(entry, TreePath.Parent(path), Native.Error);
+            return false;
+        }
+        var fromName = stackalloc byte[TreePath.MaxName + 1];
+        var name = stackalloc byte[TreePath.MaxName + 1];
+        FolderHandle.Terminate(TreePath.Name(from), fromName);
+        FolderHandle.Terminate(TreePath.Name(path), name);
+        var made = Native.MakeLink(fromFolder, fromName, folder, name, 0);
+        if (made != 0 && Native.Error == Native.EExist && existing != ExistingFiles.Refuse)
+            made = Native.Unlink(folder, name, 0) == 0 ? Native.MakeLink(fromFolder, fromName, folder, name, 0) : -1;
+        if (made == 0)
+            return true;
+        if (Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys or Native.EMLink or Native.EXDev)
+            return CopyFirst(entry, fromFolder, fromName, Native.Error);
+        report.Missed(entry, TreePath.Parent(path), Native.Error);
+        return false;
+    }
+
+    /// <summary>Where no link can be made the content comes all the same, as a file of its own.</summary>
+    bool CopyFirst(Noted entry, int fromFolder, byte* fromName, int why)
+    {
+        var first = Native.OpenAt(fromFolder, fromName, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
+        StatX stat;
+        byte nul = 0;
+        if (first < 0 || Native.StatX(first, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type != Native.TypeFile)
+        {
+            if (first >= 0)
+                _ = Native.Close(first);
+            report.Problem(entry, why);
+            return false;
+        }
+        using var content = new LinuxContent(first, stat);
+        using var writer = files.Open(entry);
+        if (writer is null)
+            return false;
+        try
+        {
+            var buffer = new byte[CopySize];
+            for (long at = 0; at < entry.Size;)
+            {
+                var count = content.Read(buffer, at);
+                if (count == 0)
+                    throw new IOException();
+                if (buffer.AsSpan(0, count).ContainsAnyExcept((byte)0))
+                    writer.Write(buffer.AsSpan(0, count), at);
+                at += count;
+            }
+        }
+        catch (IOException)
+        {
+            report.Problem(entry, Native.EIo);
+            return false;
+        }
+        if (!writer.Complete())
+            return false;
+        report.Refusal("hard links", why);
+        return true;
+    }
+}

@@ -1,0 +1,135 @@
+using System.Globalization;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Sources.Files.Linux;
+
+/// <summary>Owners, permissions, times and extended attributes. What this user may not set is counted as a refusal; it stops nothing.</summary>
+sealed unsafe class TargetAttributes
+{
+    const uint SetIds = 0xC00; // set-user-id and set-group-id
+
+    readonly TargetReport _report;
+    readonly bool _isRoot = Native.EffectiveUser() == 0;
+    readonly bool _inheritsGroup;
+
+    public TargetAttributes(TargetFolders folders, TargetReport report)
+    {
+        _report = report;
+        StatX stat;
+        byte nul = 0;
+        _inheritsGroup = Native.StatX(folders.Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0x400) != 0;
+    }
+
+    /// <summary>False where one of them could not be set though this user may set it and this file system has it.</summary>
+    public bool Set(int file, Noted entry, bool isNew)
+    {
+        var owned = SetOwner(entry, isNew, (uid, gid) => Native.ChangeOwner(file, uid, gid));
+        var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
+        var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
+        if (mode != entry.Mode)
+            _report.Refusal("set-id bits", "the owner is another");
+        if (mode != 0x180 && Native.ChangeMode(file, mode) != 0)
+            _report.Refusal("permissions", Native.Error);
+        var times = stackalloc TimeSpec[2];
+        FillTimes(times, entry);
+        if (Native.SetTimes(file, times) != 0)
+            _report.Refusal("times", Native.Error);
+        return whole;
+    }
+
+    /// <summary>As <see cref="Set"/>, of what cannot be opened: a symlink or a special file, just made.</summary>
+    public bool SetByName(int folder, byte* name, ReadOnlySpan<byte> fileName, Noted entry)
+    {
+        var folderCopy = folder;
+        var nameCopy = (nint)name;
+        SetOwner(entry, isNew: true, (uid, gid) => Native.ChangeOwner(folderCopy, (byte*)nameCopy, uid, gid, Native.AtNoFollow));
+        if (entry.Kind != EntryKind.Symlink)
+            SetMode(entry, folder, name);
+        var whole = true;
+        if (entry.Xattrs is { } xattrs)
+        {
+            fixed (byte* p = ProcPath(folder, fileName))
+            {
+                var start = (nint)p;
+                whole = SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0));
+            }
+        }
+        var times = stackalloc TimeSpec[2];
+        FillTimes(times, entry);
+        if (Native.SetTimes(folder, name, times, Native.AtNoFollow) != 0)
+            _report.Refusal("times", Native.Error);
+        return whole;
+    }
+
+    static void FillTimes(TimeSpec* times, Noted entry)
+    {
+        times[0] = new TimeSpec { Seconds = entry.Seconds, Nanoseconds = entry.Nanoseconds };
+        times[1] = times[0];
+    }
+
+    bool SetOwner(Noted entry, bool isNew, Func<uint, uint, int> change)
+    {
+        // What this user makes belongs to it already; nobody but root can give it away.
+        if (isNew && _isRoot && entry.Uid == 0 && entry.Gid == 0 && !_inheritsGroup)
+            return true;
+        if (change(_isRoot ? entry.Uid : uint.MaxValue, entry.Gid) != 0)
+        {
+            _report.Refusal("owners", Native.Error);
+            return false;
+        }
+        if (_isRoot || entry.Uid == Native.EffectiveUser())
+            return true;
+        _report.Refusal("owners", Native.EPerm);
+        return false;
+    }
+
+    bool SetXattrs(Noted entry, byte[] xattrs, Func<nint, nint, nuint, int> set)
+    {
+        var list = new List<(byte[] Name, byte[] Value)>();
+        if (!XattrList.TryDecode(xattrs, list))
+            return false;
+        var (refused, fault) = (0, 0);
+        foreach (var (name, value) in list)
+        {
+            fixed (byte* n = (byte[])[.. name, 0])
+            fixed (byte* v = (byte[])[.. value, 0])
+            {
+                if (set((nint)n, (nint)v, (nuint)value.Length) == 0)
+                    continue;
+                // A full disk is said of attributes too that are larger than this file system has room for in one file.
+                if (Native.Error is Native.EPerm or Native.EAcces or Native.EOpNotSupp)
+                    refused = Native.Error;
+                else
+                    fault = Native.Error == Native.EIo ? throw TargetFaults.Fault("Attributes cannot be written") : Native.Error;
+            }
+        }
+        if (refused != 0)
+            _report.Refusal("extended attributes", refused);
+        if (fault == 0)
+            return true;
+        _report.Problem(entry, TargetFault.NotHeld, $"an extended attribute was not taken: {Native.Describe(fault)}");
+        return false;
+    }
+
+    /// <summary>Of a special file, through a handle: by its name it could be a symlink that someone has put there since.</summary>
+    void SetMode(Noted entry, int folder, byte* name)
+    {
+        var file = Native.OpenAt(folder, name, Native.PathOnly | Native.NoFollow | Native.CloseOnExec, 0);
+        if (file < 0)
+        {
+            _report.Refusal("permissions", Native.Error);
+            return;
+        }
+        StatX stat;
+        byte nul = 0;
+        fixed (byte* path = FolderHandle.ProcPath(file))
+        {
+            if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type == Native.TypeSymlink || Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
+                _report.Refusal("permissions", Native.Error);
+        }
+        _ = Native.Close(file);
+    }
+
+    static byte[] ProcPath(int folder, ReadOnlySpan<byte> name) =>
+        [.. System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{folder}/")), .. name, 0];
+}

@@ -1,0 +1,76 @@
+using System.Collections.Concurrent;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Sources.Files.Linux;
+
+/// <summary>A folder into which this user can write nothing, or that cannot be made: what lies in it is counted, not told one by one.</summary>
+sealed class ShutFolder(byte[] path, int error, bool isThere)
+{
+    public byte[] Path => path;
+    public int Error => error;
+
+    /// <summary>False where there is no such folder: then nothing below it is there either.</summary>
+    public bool IsThere => isThere;
+    public long Entries;
+}
+
+/// <summary>What did not come back, and what the system refused of what did. Failures that concern the whole disk are thrown instead.</summary>
+sealed class TargetReport(TargetFolders folders, TargetNotes notes)
+{
+    readonly ConcurrentQueue<TargetProblem> _problems = new();
+    readonly ConcurrentDictionary<(string What, string Detail), long> _refusals = new();
+    readonly Dictionary<string, ShutFolder> _shut = []; // by path, in base64
+
+    public IReadOnlyCollection<TargetProblem> Problems
+    {
+        get
+        {
+            lock (_shut)
+                return [.. _problems, .. _shut.Values.Where(s => s.Entries > 0).Select(s => new TargetProblem(TargetFaults.FaultOf(s.Error), s.Path, Native.Describe(s.Error), s.Entries))];
+        }
+    }
+
+    public IReadOnlyCollection<AttributeRefusal> Refusals => [.. _refusals.OrderBy(r => r.Key).Select(r => new AttributeRefusal(r.Key.What, r.Key.Detail, r.Value))];
+
+    public ShutFolder Shut(ReadOnlySpan<byte> path, int error, bool isThere)
+    {
+        if (error == Native.ERofs)
+            folders.RequireWritable();
+        var key = Convert.ToBase64String(path);
+        lock (_shut)
+            return _shut.TryGetValue(key, out var known) ? known : _shut[key] = new ShutFolder(path.ToArray(), error, isThere);
+    }
+
+    /// <summary>An entry cannot be made: because of its folder, or for a reason of its own.</summary>
+    public void Missed(Noted entry, ReadOnlySpan<byte> folder, int error)
+    {
+        if (TargetFaults.IsOfTheDisk(error))
+            throw TargetFaults.Fault("An entry cannot be made", error);
+        if (TargetFaults.IsOfTheFolder(error))
+            Interlocked.Increment(ref Shut(folder, error, isThere: true).Entries);
+        else
+            Problem(entry, error);
+    }
+
+    /// <summary>Always false.</summary>
+    public bool WriteFailed(Noted entry, int error)
+    {
+        if (TargetFaults.IsOfTheDisk(error))
+            throw TargetFaults.Fault("A file cannot be written", error);
+        Problem(entry, error);
+        return false;
+    }
+
+    public void Problem(Noted entry, int error) => Problem(entry, TargetFaults.FaultOf(error), Native.Describe(error));
+
+    public void Problem(Noted entry, TargetFault fault, string detail) => _problems.Enqueue(new TargetProblem(fault, notes.PathOf(entry).ToArray(), detail, 1));
+
+    public void Refusal(string what, int error)
+    {
+        if (TargetFaults.IsOfTheDisk(error))
+            throw TargetFaults.Fault("Attributes cannot be written", error);
+        Refusal(what, Native.Describe(error));
+    }
+
+    public void Refusal(string what, string detail) => _refusals.AddOrUpdate((what, detail), 1, (_, n) => n + 1);
+}
