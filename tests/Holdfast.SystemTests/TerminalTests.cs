@@ -63,6 +63,38 @@ public sealed class TerminalTests
     }
 
     [Fact]
+    public void An_output_that_does_not_wait_gets_all_bytes_all_the_same()
+    {
+        Assert.SkipUnless(Cli.Has("python3"), "needs python3 to make a pipe that does not wait");
+        using var cli = new Cli().Init();
+        cli.Write("scan.dcm", Cli.Noise(5, 3_000_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        File.WriteAllText(cli["pipe.py"], """
+            import os, subprocess, sys
+            wanted, program = int(sys.argv[1]), sys.argv[2:]
+            reads, writes = os.pipe()
+            os.set_blocking(writes, False)
+            running = subprocess.Popen(program, stdout=writes)
+            os.close(writes)
+            taken = 0
+            while taken < wanted:
+                piece = os.read(reads, min(10_000, wanted - taken))
+                if not piece:
+                    break
+                sys.stdout.buffer.write(piece)
+                taken += len(piece)
+            os.close(reads)
+            sys.exit(running.wait())
+            """);
+
+        Result Taken(int bytes) => Cli.Finish(cli.StartProgram("bash", null, "-c", $"set -o pipefail; python3 '{cli["pipe.py"]}' {bytes} '{Program}' cat latest scan.dcm | sha256sum")).Expect(0);
+        string Digest(int bytes) => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Cli.Noise(5, 3_000_000).AsSpan(0, bytes)));
+
+        Assert.StartsWith(Digest(3_000_000), Taken(int.MaxValue).Out, StringComparison.Ordinal);
+        Assert.StartsWith(Digest(200_000), Taken(200_000).Out, StringComparison.Ordinal); // then the reader leaves, while the program waits
+    }
+
+    [Fact]
     public void What_a_command_finds_counts_even_where_nobody_reads_it()
     {
         using var cli = Sample();

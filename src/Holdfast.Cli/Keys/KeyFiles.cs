@@ -83,7 +83,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
                     throw new HoldfastException(ErrorCode.VaultBusy, "Another command has been changing this key folder for half a minute.",
                         "Let it end (it may be waiting for a passphrase), then run this one again.", e)
                     { IsTransient = true };
-                Thread.Sleep(50);
+                Thread.Sleep(50); // the system's wait for a lock has no time limit, and cannot be taken back
             }
         }
     }

@@ -5,7 +5,7 @@ namespace Holdfast.Cli.Terminal;
 
 /// <summary>Descriptor 1, written as it is. .NET's own console stream takes a closed pipe for success, and so a listing would go on for hours for nobody.</summary>
 /// <remarks>Throws <see cref="ReaderGoneException"/> where nobody reads any more, else <see cref="HoldfastException"/> with <c>OutputFailed</c>.</remarks>
-sealed partial class StandardOutput : Stream
+sealed partial class StandardOutput : WriteOnlyStream
 {
     const int Descriptor = 1;
     const int GetFlags = 1; // F_GETFD
@@ -14,6 +14,8 @@ sealed partial class StandardOutput : Stream
     const int TryAgain = 11; // EAGAIN
     const int BadDescriptor = 9; // EBADF
     const int BrokenPipe = 32; // EPIPE
+    const short CanTake = 4; // POLLOUT
+    const int NoLimit = -1; // milliseconds
 
     readonly Stream? _console = OperatingSystem.IsLinux() ? null : Console.OpenStandardOutput();
     readonly bool _isOpen;
@@ -24,18 +26,6 @@ sealed partial class StandardOutput : Stream
         // What a program inherits has no close-on-exec flag, or it would not have inherited it: what has the flag was opened by the runtime, in the place of a closed output.
         _isOpen = _console is not null || Control(Descriptor, GetFlags, 0) is >= 0 and var flags && (flags & CloseOnExec) == 0;
     }
-
-    public override bool CanRead => false;
-    public override bool CanSeek => false;
-    public override bool CanWrite => true;
-    public override long Length => throw new NotSupportedException();
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-    public override void SetLength(long value) => throw new NotSupportedException();
-    public override void Flush() { }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -57,7 +47,7 @@ sealed partial class StandardOutput : Stream
                 case Interrupted:
                     break;
                 case TryAgain: // someone who shares the terminal has made it non-blocking
-                    Thread.Sleep(5);
+                    AwaitRoom();
                     break;
                 case BrokenPipe:
                     throw new ReaderGoneException();
@@ -65,6 +55,13 @@ sealed partial class StandardOutput : Stream
                     throw Failed(error);
             }
         }
+    }
+
+    /// <summary>Until the reader has taken something, or is gone: what the next write then says.</summary>
+    static void AwaitRoom()
+    {
+        var awaited = new Awaited { Descriptor = Descriptor, Events = CanTake };
+        _ = Poll(ref awaited, 1, NoLimit);
     }
 
     static void WriteConsole(Stream console, ReadOnlySpan<byte> buffer)
@@ -88,6 +85,17 @@ sealed partial class StandardOutput : Stream
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     private static partial int Control(int descriptor, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "poll")]
+    private static partial int Poll(ref Awaited awaited, nuint count, int milliseconds);
+
+    [StructLayout(LayoutKind.Sequential)]
+    struct Awaited // struct pollfd
+    {
+        public int Descriptor;
+        public short Events;
+        public short Happened;
+    }
 }
 
 /// <summary>Nobody reads our output any more, as after head(1): a listing ends, quietly.</summary>

@@ -33,7 +33,7 @@ sealed class KeeperLock : IDisposable
                     throw new HoldfastException(ErrorCode.VaultBusy, "Another process has been writing this vault's log for two minutes.",
                         "See which with `fuser` on the file keeper/lock; a process that hangs on a dead disk or mount is the usual cause. Then run the same command again.")
                     { IsTransient = true };
-                Thread.Sleep(20);
+                Thread.Sleep(20); // the system's wait for a lock has no time limit, and cannot be taken back
             }
         }
     }
