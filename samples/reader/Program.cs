@@ -3,6 +3,7 @@
 //
 //   reader list    VAULT SHARE...
 //   reader restore VAULT SNAPSHOT TARGET SHARE...
+//   reader vectors FILE                              recomputes docs/vectors.json
 //
 // Sections named in comments are those of docs/format.md.
 using System.Buffers.Binary;
@@ -14,9 +15,11 @@ using Org.BouncyCastle.Crypto.Parameters;
 using Org.BouncyCastle.Math.EC.Rfc7748;
 using Org.BouncyCastle.Math.EC.Rfc8032;
 
+if (args.Length == 2 && args[0] == "vectors")
+    return VectorCheck.Run(args[1]);
 if (args.Length < 3 || args[0] is not ("list" or "restore"))
 {
-    Console.Error.WriteLine("reader list VAULT SHARE... | reader restore VAULT SNAPSHOT TARGET SHARE...");
+    Console.Error.WriteLine("reader list VAULT SHARE... | reader restore VAULT SNAPSHOT TARGET SHARE... | reader vectors FILE");
     return 2;
 }
 var restore = args[0] == "restore";
@@ -192,13 +195,13 @@ sealed class VaultReader
     static string Hex(byte[] bytes) => Convert.ToHexStringLower(bytes);
     static byte[] U32(uint value) => BitConverter.GetBytes(value);
     static ulong U64(byte[] bytes, int at) => BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(at));
-    static byte[] Label(string word) => Encoding.ASCII.GetBytes("holdfast/v1/" + word);
+    public static byte[] Label(string word) => Encoding.ASCII.GetBytes("holdfast/v1/" + word);
     static byte[] Sha(params byte[][] parts) => SHA256.HashData(parts.SelectMany(p => p).ToArray());
 
     // Section 1.
-    static byte[] Derive(byte[] key, string label, byte[] context, int n) => HKDF.DeriveKey(HashAlgorithmName.SHA256, key, n, Label(label), context);
+    public static byte[] Derive(byte[] key, string label, byte[] context, int n) => HKDF.DeriveKey(HashAlgorithmName.SHA256, key, n, Label(label), context);
 
-    static byte[]? Open(byte[] key, byte[] nonce, byte[] aad, byte[] stored)
+    public static byte[]? Open(byte[] key, byte[] nonce, byte[] aad, byte[] stored)
     {
         using var gcm = new AesGcm(key, 16);
         var plain = new byte[stored.Length - 16];
@@ -213,7 +216,7 @@ sealed class VaultReader
         }
     }
 
-    static byte Mul(byte a, byte b)
+    public static byte Mul(byte a, byte b)
     {
         int product = 0, x = a;
         for (var bit = 0; bit < 8; bit++)
@@ -227,7 +230,7 @@ sealed class VaultReader
 
     static byte Inverse(byte a) => (byte)Enumerable.Range(1, 255).First(i => Mul(a, (byte)i) == 1);
 
-    static byte[] ReadShare(string text)
+    public static byte[] ReadShare(string text)
     {
         const string alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         var bits = new List<int>();
@@ -271,7 +274,7 @@ sealed class VaultReader
         return leaves;
     }
 
-    static byte[] Root(byte[][] hashes)
+    public static byte[] Root(byte[][] hashes)
     {
         if (hashes.Length == 1)
             return hashes[0];
@@ -301,7 +304,7 @@ sealed class VaultReader
         && BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(20)) == 0 && bytes.AsSpan(24, 16).SequenceEqual(_vault), "newer format, or another vault");
 
     /// <summary>X-Wing (draft-connolly-cfrg-xwing-kem): the shared secret of a ciphertext.</summary>
-    static byte[] Decapsulate(byte[] seed, byte[] ciphertext, out byte[] publicKey)
+    public static byte[] Decapsulate(byte[] seed, byte[] ciphertext, out byte[] publicKey)
     {
         var shake = new ShakeDigest(256);
         shake.BlockUpdate(seed, 0, 32);
@@ -517,7 +520,7 @@ sealed class VaultReader
         return set;
     }
 
-    static byte[] PackRoot(byte[][] names, int depth)
+    public static byte[] PackRoot(byte[][] names, int depth)
     {
         if (names.Length == 0)
             return new byte[32];

@@ -72,6 +72,21 @@ public sealed class ReaderTests
     }
 
     [Fact]
+    public void The_independent_reader_makes_every_vector_of_the_format()
+    {
+        using var cli = new Cli();
+        var file = Path.Combine(Cli.Root, "docs/vectors.json");
+        var count = System.Text.Json.JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("vectors").GetArrayLength();
+        Assert.Equal($"{count} right, 0 wrong\n", Cli.Finish(cli.StartProgram(Reader, null, "vectors", file)).Expect(0).Out);
+
+        // And it does look: one digit altered in each, and each is found.
+        var text = File.ReadAllText(file);
+        File.WriteAllText(cli["altered.json"], System.Text.RegularExpressions.Regex.Replace(text, "(\"(?:out|publicKey|root|leafHash|qr|end|text)\": \"?)(.)", m => m.Groups[1].Value + (m.Groups[2].Value == "1" ? "2" : "1")));
+        var altered = Cli.Finish(cli.StartProgram(Reader, null, "vectors", cli["altered.json"])).Expect(1);
+        Assert.Matches("^2 right, ", altered.Out); // of cuts and of shares the results are lists
+    }
+
+    [Fact]
     public void The_golden_vault_of_format_1_stays_readable()
     {
         using var cli = new Cli();

@@ -23,7 +23,7 @@ sealed class TreeBuilder : IDisposable
 
     sealed class Level
     {
-        public List<(ChunkRef Node, ulong Entries, byte[] FirstPath)> Children { get; } = [];
+        public List<NodeChild> Children { get; } = [];
     }
 
     public PackUse Use => _worker.Use;
@@ -75,7 +75,7 @@ sealed class TreeBuilder : IDisposable
         if (_levels.Count == level)
             _levels.Add(new Level());
         var children = _levels[level].Children;
-        children.Add((new ChunkRef(digest, node.Length), entries, firstPath));
+        children.Add(new NodeChild(new ChunkRef(digest, node.Length), entries, firstPath));
         if (children.Count == MaxChildren || (children.Count >= MinChildren && digest.Prefix >> (128 - RowsBits) == 0))
             EndLevel(level);
     }
@@ -84,21 +84,8 @@ sealed class TreeBuilder : IDisposable
     {
         var children = _levels[level].Children;
         var bytes = new ByteWriter(children.Count * 64);
-        bytes.U8((byte)(level + 1));
-        bytes.Var((ulong)children.Count);
-        ReadOnlySpan<byte> before = default;
-        ulong entries = 0;
-        foreach (var child in children)
-        {
-            bytes.Hash(child.Node.Digest);
-            bytes.Var((ulong)child.Node.Length);
-            bytes.Var(child.Entries);
-            var shared = before.CommonPrefixLength(child.FirstPath);
-            bytes.Var((ulong)shared);
-            bytes.Bytes(child.FirstPath.AsSpan(shared));
-            before = child.FirstPath;
-            entries += child.Entries;
-        }
+        HigherNode.Write((byte)(level + 1), children, bytes);
+        var entries = children.Aggregate(0UL, (sum, child) => sum + child.Entries);
         var first = children[0].FirstPath;
         children.Clear();
         Child(level + 1, bytes.Span, entries, first);

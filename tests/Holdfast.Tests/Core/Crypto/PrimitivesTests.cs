@@ -66,6 +66,30 @@ public class PrimitivesTests
         Assert.Throws<ArgumentException>(() => Kdf.Derive(new byte[32], "l"u8, [], new byte[Kdf.MaxOutput + 1]));
     }
 
+    [Fact] // RFC 9106, section 5.3, has four lanes, a secret and data, which libsodium has not: so it is checked by way of another implementation.
+    public void Argon2id_agrees_with_one_that_gives_the_published_tag()
+    {
+        Assert.Equal("0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659", Convert.ToHexStringLower(Other(Repeat(1, 32), Repeat(2, 16), 32, 3, 4, Repeat(3, 8), Repeat(4, 12))));
+
+        var salt = Repeat(7, 16);
+        foreach (var passphrase in new byte[][] { "x"u8.ToArray(), "correct horse battery staple"u8.ToArray(), Repeat(0, 200) })
+        {
+            using var secret = new Argon2Cost(Argon2Cost.MinMemoryKiB, 2).Derive(passphrase, salt);
+            Assert.Equal(Other(passphrase, salt, (int)Argon2Cost.MinMemoryKiB, 2, 1, [], []), secret.Span.ToArray());
+        }
+
+        static byte[] Repeat(byte value, int count) => [.. Enumerable.Repeat(value, count)];
+        static byte[] Other(byte[] passphrase, byte[] salt, int memoryKiB, int passes, int lanes, byte[] secret, byte[] data)
+        {
+            var argon2 = new Org.BouncyCastle.Crypto.Generators.Argon2BytesGenerator();
+            argon2.Init(new Org.BouncyCastle.Crypto.Parameters.Argon2Parameters.Builder(Org.BouncyCastle.Crypto.Parameters.Argon2Parameters.Argon2id).WithVersion(0x13).WithSalt(salt).WithMemoryAsKB(memoryKiB)
+                .WithIterations(passes).WithParallelism(lanes).WithSecret(secret).WithAdditional(data).Build());
+            var tag = new byte[32];
+            argon2.GenerateBytes(passphrase, tag);
+            return tag;
+        }
+    }
+
     [Fact] // The GCM specification's test case 16 (McGrew and Viega, 2005).
     public void Aead_gives_the_published_bytes()
     {

@@ -1,0 +1,121 @@
+using Holdfast.Core;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Vectors;
+
+/// <summary>Sections 11 and 12: the log, the objects its leaves name, ends of locks.</summary>
+static class LogVectors
+{
+    static string Origin => $"holdfast/{Sample.Vault}";
+
+    public static string Verifier
+    {
+        get
+        {
+            using var signer = new Ed25519Signer(Sample.LogSeed);
+            return new VerifierKey(Origin, signer.PublicKey.ToArray()).ToString();
+        }
+    }
+
+    public static void AddTo(VectorList list)
+    {
+        Log(list);
+        Objects(list);
+        Locks(list);
+    }
+
+    static void Log(VectorList list)
+    {
+        using var signer = new Ed25519Signer(Sample.LogSeed);
+        var leaf = new Leaf(LeafType.Commit, 1_767_225_600, Sample.Snapshot, Sample.Agent, 1_769_817_600, 131_072, 2, Sample.Hash(31));
+        var bytes = list.Encode("11.3", "leaf of a commit",
+        [
+            "u8 1 version", "u8 2 type", "u16 0 zero", "u64 1767225600 vault time", Fields.Raw(Sample.Snapshot.ToArray(), "subject"), Fields.Raw(Sample.Agent.ToArray(), "actor"), "u64 1769817600 expiry", "u64 131072 bytes",
+            "u64 2 packs", Fields.Raw(Sample.Hash(31).ToArray(), "payload"),
+        ], leaf.ToArray());
+        list.Encode("11.1", "the leaf in a bundle", ["u16be 100 length", Fields.Raw(bytes, "leaf")], [0, 100, .. bytes]);
+
+        byte[][] leaves = [bytes, .. Enumerable.Range(1, 6).Select(i => Sample.Hash((ulong)i).ToArray())];
+        var tree = new MerkleTree();
+        foreach (var one in leaves)
+            tree.Add(LogHash.Leaf(one));
+        for (var index = 0; index < leaves.Length; index += 3)
+        {
+            list.All.Add(new("11.1", $"leaf {index} of 7", "merkle", "", [("leaves", leaves.Select(Convert.ToHexStringLower).ToArray()), ("index", index)],
+                [("leafHash", LogHash.Leaf(leaves[index]).ToArray()), ("root", tree.Root(7).ToArray()), ("path", tree.ProveInclusion(index, 7).Select(h => h.ToString()).ToArray())]));
+        }
+        var key = new VerifierKey(Origin, signer.PublicKey.ToArray());
+        list.Hash("11.2", "key id", "", [.. System.Text.Encoding.UTF8.GetBytes(Origin), 0x0A, 0x01, .. signer.PublicKey], key.KeyId);
+        list.Text("11.2", "verifier key", [("origin", Origin), ("publicKey", signer.PublicKey.ToArray())], Verifier);
+        var checkpoint = Checkpoint.Sign(Origin, 7, tree.Root(7), signer);
+        Assert.True(checkpoint.IsSignedBy(key));
+        list.Text("11.2", "checkpoint", [("origin", Origin), ("size", 7), ("root", tree.Root(7).ToArray()), ("seed", Sample.LogSeed)], checkpoint.Note);
+        var proof = new LogProof(leaves[0], 0, tree.ProveInclusion(0, 7), checkpoint);
+        Assert.True(proof.IsValid(key));
+        list.Text("11.2", "proof", [("leaf", leaves[0]), ("index", 0), ("path", proof.Path.Select(h => h.ToString()).ToArray()), ("checkpoint", checkpoint.Note)], proof.ToString());
+    }
+
+    static void Objects(VectorList list)
+    {
+        var (salt, vault) = (new Hash32(Sample.Salt), Sample.Vault);
+        var policy = new RetentionPolicy(2_592_000, 8, 12, 7, 1UL << 40, 1UL << 44);
+        string[] rules = ["u64 2592000 base retention", "var 8 weeks", "var 12 months", "var 7 years", $"u64 {1UL << 40} quota a day", $"u64 {1UL << 44} quota locked"];
+        using var signer = new Ed25519Signer(Sample.AgentSeed);
+        var genesis = new Genesis
+        {
+            Salt = salt,
+            Vault = vault,
+            Kind = VaultKind.Real,
+            Created = 1_767_225_600,
+            ShortestLock = 86_400,
+            LongestLock = 315_360_000,
+            Policy = policy,
+            Reserve = 268_435_456,
+            LogKey = Verifier,
+            Domains = [Sample.Domain],
+            Quorum = 2,
+            Approvers = [(Sample.Id(0xD0), signer.PublicKey.ToArray())],
+            Witnesses = ["witness+key"],
+            TimeSources = ["time.example"],
+        };
+        list.Object("11.4", "genesis", ObjectType.Genesis, Id16.None,
+        [
+            Fields.Raw(Sample.Salt, "salt"), Fields.Raw(vault.ToArray(), "vault"), "u8 1 kind", "u64 1767225600 created", "u64 86400 shortest lock", "u64 315360000 longest lock", .. rules, "u64 268435456 reserve",
+            Fields.Bytes(System.Text.Encoding.ASCII.GetBytes(Verifier), "log verifier key"), "var 1 domains", Fields.Raw(Sample.Domain.ToArray(), "domain"), "u8 2 quorum", "var 1 approvers", Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"),
+            Fields.Raw(signer.PublicKey, "key"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness"), "var 1 time sources", Fields.Bytes("time.example"u8, "time source"),
+        ], genesis.ToArray());
+        list.Object("11.4", "policy", ObjectType.Policy, Id16.None, [Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xD1).ToArray(), "policy"), Fields.Raw(Sample.Source.ToArray(), "source"), .. rules],
+            new PolicyObject(vault, salt, Sample.Id(0xD1), Sample.Source, policy).ToArray());
+        list.Object("11.4", "expiry list", ObjectType.ExpiryList, Id16.None,
+            [Fields.Raw(Sample.Salt, "salt"), "var 2 names", "u8 1 pack", Fields.Raw(Sample.Hash(1).ToArray(), "name"), "u8 2 object", Fields.Raw(Sample.Hash(0).ToArray(), "name")],
+            new ExpiryList(vault, salt, [(StoreKind.Object, Sample.Hash(0)), (StoreKind.Pack, Sample.Hash(1))]).ToArray());
+        list.Object("11.4", "enrolment", ObjectType.Enrolment, Id16.None,
+            [Fields.Raw(Sample.Salt, "salt"), "u8 1 agent", Fields.Raw(Sample.Agent.ToArray(), "id"), "u32 0 epoch", Fields.Raw(signer.PublicKey, "public key"), Fields.Raw(Sample.Domain.ToArray(), "domain")],
+            new Enrolment(vault, salt, EnrolmentKind.Agent, Sample.Agent, 0, signer.PublicKey.ToArray(), Sample.Domain).ToArray());
+
+        using var openingSeed = new SecretBytes(Sample.OpeningSeed);
+        using var treeSeed = Holdfast.Core.Keys.SealingKey.Seed(openingSeed, vault, Sample.Epoch, Sample.Domain, KeyClass.Tree, Id16.None);
+        string[] late = ["var 1 files", Fields.Bytes("lab/scan.dcm"u8, "path"), Fields.Raw(Sample.Hash(41).ToArray(), "digest")];
+        list.Encode("11.5", "late digests", late, Fields.Encode(late));
+        var box = list.Box("11.5", "box of late digests", "payload", treeSeed.Span.ToArray(), [.. vault.ToArray(), .. Sample.Domain.ToArray(), 12], Fields.Encode(late));
+        list.Object("11.4", "attestation", ObjectType.Attestation, Sample.Domain,
+        [
+            Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), "u8 2 full", "var 2 packs", "var 300 chunks", "var 3000012 bytes read", "u8 1 root matches", "u8 1 pack set matches",
+            "u8 0 contents match", "var 1 defects", "u8 2 kind", Fields.Raw(Sample.Hash(1).ToArray(), "name"), Fields.Bytes(box, "box"),
+        ], new AttestationObject(vault, Sample.Domain, salt, Sample.Snapshot, true, 2, 300, 3_000_012, true, true, false, [(AttestationDefect.PackDamaged, Sample.Hash(1))], box).ToArray());
+    }
+
+    static void Locks(VectorList list)
+    {
+        foreach (var (retention, expiry) in new[] { (604_800UL, 1_769_817_600UL), (2_592_000UL, 1_769_817_601UL), (3UL, 1_769_817_600UL), (315_360_000UL, 4_291_747_100UL) })
+        {
+            var name = Sample.Hash(expiry);
+            list.All.Add(new("12.1", $"end of a pack's lock, base retention {retention}", "lock-end", "", [("pack", name.ToArray()), ("baseRetention", retention), ("expiry", expiry)],
+                [("end", LockRules.PackEnd(name, expiry, LockRules.Quantum(retention)))]));
+        }
+    }
+}
