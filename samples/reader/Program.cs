@@ -38,6 +38,16 @@ sealed record Snapshot(string Id, byte[] SourceName, ulong Files, ulong Entries,
 /// <summary>What later snapshots need to know of one: to check that they follow it, and to tell their pack sets.</summary>
 sealed record Committed(byte[] Source, byte[] ContentRoot, SortedDictionary<string, ulong>? Packs);
 
+/// <summary>What the log says of a commit, whether its object can be read or not.</summary>
+sealed record Lock(string Id, string Name)
+{
+    public ulong Expiry { get; set; }
+
+    /// <summary>The object whose pack set its own is told as a difference to.</summary>
+    public string? BuildsOn { get; set; }
+    public string? Fault { get; set; }
+}
+
 sealed record Frame(long Offset, int Stored, int Payload, int Codec, int[] Chunks);
 
 sealed record Pack(string File, byte[] Key, Frame[] Frames);
@@ -76,6 +86,7 @@ sealed class In(byte[] data)
 sealed class VaultReader
 {
     static readonly byte[] Zero = new byte[12];
+    const ulong LastEnd = 4_291_747_200;
 
     readonly string _folder;
     readonly List<string> _folders;
@@ -83,7 +94,11 @@ sealed class VaultReader
     readonly HashSet<string> _genesisDomains = [];
     readonly Dictionary<string, byte[]> _agents = [];
     readonly Dictionary<string, Committed?> _committed = []; // by name of the object
+    readonly Dictionary<string, Lock> _locks = []; // by snapshot id
     readonly HashSet<string> _removed = [];
+    readonly HashSet<string> _named = []; // objects that leaves of other types name
+    readonly List<string> _faults = [];
+    ulong _quantum;
     readonly Dictionary<uint, byte[]> _seeds = [];
     readonly Dictionary<string, (byte[] Index, List<(uint Generation, byte[] Key)> Dedup)> _domains = [];
     readonly Dictionary<string, (byte[] Domain, byte Class, byte[] Source, uint Epoch)> _sealing = [];
@@ -121,30 +136,47 @@ sealed class VaultReader
         // Sections 15, 5.4: the newest leaf of the seed's epoch names the keyring.
         OpenKeyring(ReadObject(leaves.Last(l => l[1] == 11 && U64(l, 44) == epoch)[68..100], 3));
         ReadPacks();
-        foreach (var leaf in leaves.Where(l => l[1] == 6))
-            ReadExpiry(ReadObject(leaf[68..100], 7));
-        foreach (var leaf in leaves)
+        for (var i = 0; i < leaves.Count; i++)
         {
+            var leaf = leaves[i];
+            if (leaf[1] != 2)
+                _named.Add(Hex(leaf[68..100]));
             if (leaf[1] == 9)
                 ReadEnrolment(leaf);
             else if (leaf[1] == 2)
                 Try(leaf);
+            else if (leaf[1] == 3 && _locks.TryGetValue(Hex(leaf[12..28]), out var locked))
+                locked.Expiry = Math.Max(locked.Expiry, Math.Min(U64(leaf, 44), LastEnd));
+            else if (leaf[1] == 6)
+                ReadExpiry(leaf, Math.Min(U64(leaf, 44), leaves.Skip(i).Min(l => U64(l, 4))));
         }
+        Snapshots.RemoveAll(s => IsGone(_locks[s.Id]));
+        foreach (var locked in _locks.Values.Where(l => l.Fault is not null && !IsGone(l)))
+            Console.Error.WriteLine($"snapshot {locked.Id} is left out: {locked.Fault}");
+        foreach (var fault in _faults)
+            Console.Error.WriteLine(fault);
     }
 
-    /// <summary>One snapshot that is gone, or fails, does not hold up the others.</summary>
+    bool IsGone(Lock locked) => _removed.Contains(locked.Name) || (_committed[locked.Name]?.Packs?.Keys.Any(_removed.Contains) ?? false);
+
+    /// <summary>One snapshot that is gone, or fails, does not hold up the others. Section 11.3: of several commits of one snapshot or object the first counts.</summary>
     void Try(byte[] leaf)
     {
-        _committed[Hex(leaf[68..100])] = null;
-        if (_removed.Contains(Hex(leaf[68..100])))
+        var (id, name) = (Hex(leaf[12..28]), Hex(leaf[68..100]));
+        if (_locks.ContainsKey(id) || _committed.ContainsKey(name))
+        {
+            _faults.Add($"a second commit of snapshot {id} is not believed");
             return;
+        }
+        _committed[name] = null;
+        var locked = _locks[id] = new Lock(id, name) { Expiry = Math.Min(U64(leaf, 44), LastEnd) };
         try
         {
-            ReadSnapshot(leaf);
+            ReadSnapshot(leaf, locked);
         }
         catch (Exception e) when (e is InvalidDataException or IOException or IndexOutOfRangeException or ArgumentException or OverflowException)
         {
-            Console.Error.WriteLine($"snapshot {Hex(leaf[12..28])} is left out: {e.Message}");
+            locked.Fault = e.Message;
         }
     }
 
@@ -152,7 +184,8 @@ sealed class VaultReader
     void ReadGenesis(byte[] body)
     {
         var r = new In(body);
-        r.Raw(32 + 16 + 1 + 4 * 8);
+        r.Raw(32 + 16 + 1 + 3 * 8);
+        _quantum = Math.Clamp(r.U64() / 5, 1, 28 * 86_400);
         _ = r.Var() + r.Var() + r.Var();
         r.Raw(3 * 8);
         r.Bytes();
@@ -160,15 +193,53 @@ sealed class VaultReader
             _genesisDomains.Add(Hex(r.Raw(16)));
     }
 
-    void ReadExpiry(byte[] body)
+    /// <summary>Section 12.5: what a leaf names is given up only where its lock was over by then.</summary>
+    void ReadExpiry(byte[] leaf, ulong judged)
     {
-        var r = new In(body);
+        In r;
+        try
+        {
+            r = new In(ReadObject(leaf[68..100], 7));
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            _faults.Add($"an expiry gives up nothing: {e.Message}");
+            return;
+        }
         r.Raw(32);
+        var locked = 0;
         for (var n = r.Var(); n > 0; n--)
         {
-            r.U8();
-            _removed.Add(Hex(r.Raw(32)));
+            var (kind, name) = (r.U8(), Hex(r.Raw(32)));
+            var end = kind == 1 ? PackEnd(name) : ObjectEnd(name);
+            if (end is null || end + 14 * 86_400 < judged)
+                _removed.Add(name);
+            else
+                locked++;
         }
+        if (locked > 0)
+            _faults.Add($"an expiry of {locked} names that were locked is not believed");
+    }
+
+    /// <summary>Section 12.1; null where no set names the pack.</summary>
+    ulong? PackEnd(string name)
+    {
+        var expiry = _locks.Values.Where(l => _committed[l.Name]?.Packs?.ContainsKey(name) == true).Select(l => (ulong?)l.Expiry).Max();
+        return expiry is not { } e ? null
+            : Math.Min(e + (BinaryPrimitives.ReadUInt64BigEndian(Convert.FromHexString(name)) % _quantum + _quantum - e % _quantum) % _quantum, LastEnd);
+    }
+
+    /// <summary>An object stays as long as what builds on it; null where no leaf names it.</summary>
+    ulong? ObjectEnd(string name)
+    {
+        var ends = new Dictionary<string, ulong>();
+        foreach (var locked in _locks.Values.Reverse())
+        {
+            var end = ends[locked.Name] = Math.Max(ends.GetValueOrDefault(locked.Name), Math.Min(locked.Expiry + _quantum, LastEnd));
+            if (locked.BuildsOn is { } parent)
+                ends[parent] = Math.Max(ends.GetValueOrDefault(parent), end);
+        }
+        return ends.TryGetValue(name, out var found) ? found : _named.Contains(name) ? LastEnd : null;
     }
 
     /// <summary>Section 11.6: the newest enrolment of an agent counts; a revocation names no object.</summary>
@@ -448,7 +519,7 @@ sealed class VaultReader
     }
 
     /// <summary>Sections 10 and 11.6.</summary>
-    void ReadSnapshot(byte[] leaf)
+    void ReadSnapshot(byte[] leaf, Lock locked)
     {
         var r = new In(ReadObject(leaf[68..100], 2, out var domain));
         Check(_genesisDomains.Contains(Hex(domain)) && _domains.ContainsKey(Hex(domain)), "it is of a domain that the vault does not have");
@@ -468,7 +539,9 @@ sealed class VaultReader
             Check(_committed.TryGetValue(parent, out before), "its parent is no earlier snapshot");
             Check(before is null || (before.Source.AsSpan().SequenceEqual(source) && before.ContentRoot.AsSpan().SequenceEqual(parentRoot)), "its parent is not what it says");
         }
-        var packs = ReadPackSet(r, before?.Packs, U64(leaf, 60));
+        var packs = ReadPackSet(r, before?.Packs, U64(leaf, 60), out var isWhole);
+        locked.BuildsOn = isWhole ? null : parent;
+        _committed[locked.Name] = new Committed(source, contentRoot, packs); // whoever signed it: a lock is a lock
         byte[]? tree = null;
         for (var n = r.Var(); n > 0; n--)
         {
@@ -487,9 +560,6 @@ sealed class VaultReader
             isSigned |= role == 1 && algorithm == 1 && Hex(signer) == Hex(agent) && _agents.TryGetValue(Hex(agent), out var key) && Ed25519.Verify(signature, 0, key, 0, signed, 0, signed.Length);
         }
         Check(isSigned, "it is not signed by the agent that was enrolled then");
-        _committed[Hex(leaf[68..100])] = new Committed(source, contentRoot, packs);
-        if (packs is not null && packs.Keys.Any(_removed.Contains))
-            return; // gone; its object stays for what builds on it
         Check(tree is not null, "it does not open with these shares");
         r = new In(tree!);
         var (rootSalt, rootDigest) = (r.Raw(32), r.Raw(32));
@@ -500,9 +570,10 @@ sealed class VaultReader
     }
 
     /// <summary>Section 10.4; null where it builds on a set that cannot be told.</summary>
-    static SortedDictionary<string, ulong>? ReadPackSet(In r, SortedDictionary<string, ulong>? before, ulong expected)
+    static SortedDictionary<string, ulong>? ReadPackSet(In r, SortedDictionary<string, ulong>? before, ulong expected, out bool isWhole)
     {
         var (root, count, bytes, mode) = (r.Raw(32), r.U64(), r.U64(), r.U8());
+        isWhole = mode == 1;
         var set = mode == 1 ? new SortedDictionary<string, ulong>(StringComparer.Ordinal) : before is null ? null : new SortedDictionary<string, ulong>(before, StringComparer.Ordinal);
         var added = new List<(string Name, ulong Size)>();
         for (var n = r.Var(); n > 0; n--)

@@ -43,6 +43,7 @@ public enum ErrorCode
     LogDamaged = 41,
     ProofInvalid = 42,
     SnapshotRefused = 43,
+    LeafRefused = 44,
 
     SourceMissing = 50,
     SourceUnreadable = 51,

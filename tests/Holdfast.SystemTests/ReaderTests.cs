@@ -1,6 +1,7 @@
 using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.SystemTests;
 
@@ -49,7 +50,11 @@ public sealed class ReaderTests
         {
             var first = vault.State.Snapshots[0];
             vault.Keeper.Record(LeafType.AgentEnrolled, first.Agent, Id16.None, 2, 0, 0);
-            vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, first.Expiry, 0, first.PackCount, first.Object!.ToArray()); // signed before it was revoked, committed after
+            var forged = first.Object! with { Snapshot = Id16.New() };
+            vault.Keeper.Record(LeafType.Commit, forged.Snapshot, first.Agent, first.Expiry, 0, first.PackCount, forged.ToArray()); // by an agent that is revoked, over another's name
+            vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, first.PackCount, first.Object!.ToArray()); // a second time, with a lock that is over
+            var locked = vault.State.PacksOf(first)!.ToList().Select(p => (StoreKind.Pack, p.Name)).Append((StoreKind.Object, first.Name)).Append((StoreKind.Object, vault.State.Keyring)).Order().ToList();
+            vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0, 0, new ExpiryList(vault.Id, Hash32.None, locked).ToArray()); // all of it is locked
         }
         cli.Write("after", Cli.Noise(2, 700_000));
         cli.Shell("cp keys2/put.key keys2/agent.key keys/");
@@ -65,6 +70,8 @@ public sealed class ReaderTests
         var snapshots = list.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(2, snapshots.Length);
         Assert.Contains("is left out: it is not signed by the agent that was enrolled then", list.Error, StringComparison.Ordinal);
+        Assert.Contains("a second commit of snapshot", list.Error, StringComparison.Ordinal);
+        Assert.Matches(@"an expiry of \d+ names that were locked is not believed", list.Error);
         Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], snapshots[1][..32], cli["r"], cli["s2"], cli["s4"])).Expect(0);
         cli.Shell("diff -r source r; rm source/after");
         Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], snapshots[0][..32], cli["r0"], cli["s2"], cli["s4"])).Expect(0);

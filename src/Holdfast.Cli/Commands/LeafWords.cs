@@ -24,7 +24,7 @@ static class LeafWords
             LeafType.WriterEnrolled => leaf.C == 2 ? $"writer {subject}, epoch {leaf.A}, found BAD from leaf {leaf.B} on" : $"writer {subject}, epoch {leaf.A}, enrolled",
             LeafType.KeyEpoch => $"key epoch {leaf.A} begins",
             LeafType.Attestation => $"attestation of snapshot {subject}: {(leaf.A == 2 ? "all" : "a sample")}, {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
-            LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{(leaf.A == 1 ? ": to shorten a lock" : "")}",
+            LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{leaf.A switch { 1 => ": to shorten a lock", 2 => ": to commit what does not hold", 3 => ": to commit more than the quota allows", 4 => ": to weaken a policy", _ => "" }}",
             LeafType.StoreChanged => leaf.A == 2 ? "a folder of the vault retired" : "a folder added to the vault",
             LeafType.TimeEvidence => $"time evidence of source {subject}: {Text.Time(leaf.A)}",
             LeafType.Takeover => $"keeper {subject} takes over",
@@ -36,6 +36,14 @@ static class LeafWords
             _ => $"of a type that this version does not know ({(int)leaf.Type})",
         };
     }
+
+    /// <summary>Why a leaf is not believed.</summary>
+    public static string Of(RefusedLeaf refused) => "NOT BELIEVED: " + refused.Fault switch
+    {
+        LeafFault.ExpiryOfLocked => $"it gives up {Text.Count(refused.Names.Count, "name")} whose locks were not over; these stay needed",
+        LeafFault.ExpiryInFuture => "by this machine's clock its time has not come; what it names stays needed",
+        _ => "its snapshot was committed before, and the first commit counts",
+    };
 
     /// <summary>Members that stay: those of every leaf, and what a, b and c mean in one of this type, under their own names.</summary>
     public static void Write(Utf8JsonWriter w, long index, Leaf leaf)

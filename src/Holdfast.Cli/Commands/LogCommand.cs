@@ -4,6 +4,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
+using Holdfast.Core.Restore;
 
 namespace Holdfast.Cli.Commands;
 
@@ -161,6 +162,7 @@ static class LogCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var log = vault.Keeper.Log;
+        var refused = VaultHealth.RefusedLeaves(vault.Keeper).GroupBy(l => l.Ordinal).ToDictionary(g => g.Key, g => g.First());
         using var entries = session.JsonList("entries");
         for (long i = 0; i < log.Size; i++)
         {
@@ -168,8 +170,14 @@ static class LogCommand
             var index = i;
             if (Leaf.TryParse(log.Leaf(i), out var leaf))
             {
-                entries.Add(w => LeafWords.Write(w, index, leaf));
-                session.Row($"{i,6}  {Text.Time(leaf.VaultTime)}  {LeafWords.Of(leaf)}");
+                var fault = refused.TryGetValue((ulong)i, out var found) ? LeafWords.Of(found) : null;
+                entries.Add(w =>
+                {
+                    LeafWords.Write(w, index, leaf);
+                    if (fault is not null)
+                        w.WriteString("refused", fault);
+                });
+                session.Row($"{i,6}  {Text.Time(leaf.VaultTime)}  {LeafWords.Of(leaf)}{(fault is null ? "" : $"; {fault}")}");
             }
             else
             {

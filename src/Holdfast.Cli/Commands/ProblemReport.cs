@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -14,6 +15,11 @@ static class ProblemReport
     /// <summary>What is wrong, how much of it, and how many snapshots that hits.</summary>
     public static string Describe(VaultProblem problem)
     {
+        if (problem.Code == ErrorCode.LeafRefused)
+        {
+            return $"{Text.Count(problem.Leaves.Count, "leaf", "leaves")} of the log {(problem.Leaves.Count == 1 ? "is" : "are")} NOT BELIEVED ({Listing(problem.Leaves.Select(l => l.ToString(CultureInfo.InvariantCulture)), problem.Leaves.Count, ", ")}): no sound keeper writes such; "
+                + "what they give up is needed as before";
+        }
         var count = problem.Names.Count;
         var what = problem.Code switch
         {
@@ -35,6 +41,8 @@ static class ProblemReport
         ErrorCode.PackDamaged => "Bring sound files of the same names from another copy of the vault: in place of the damaged ones, or beside them as NAME.1; then run `holdfast verify --full`, which clears what it reads right. "
             + "The next backup stores anew what its source still has. A disk that damaged one file is not to be trusted with the others.",
         ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Bring the files (objects/XX/NAME, XX the first two letters of the name) back from another copy of the vault; then run `holdfast verify`. Until then restore from other snapshots.",
+        ErrorCode.LeafRefused => "See if this machine's clock is right (timedatectl): where it is behind, an expiry seems to be ahead of its time. If it is right, somebody has the log's key (keeper/log.key) who should not: treat it as a break-in. `holdfast log entries` says what is wrong "
+            + "with each leaf. Take the vault's disks away from that machine before anything is removed, copy them, and go on with a new vault; what is missing has to come from a copy elsewhere.",
         _ => "Run `holdfast attest --keys FOLDER`: it re-opens them whole, names what is wrong with each, and clears what is right again. Until then restore from other snapshots.",
     };
 
@@ -51,7 +59,7 @@ static class ProblemReport
             session.Line($"  {Describe(problem)}");
             if (problem.Snapshots.Count > 0)
                 session.Line($"    snapshots  {Listing(problem.Snapshots.Select(s => Text.Id(s.Snapshot)), problem.Snapshots.Count, ", ")}");
-            if (problem.Code != ErrorCode.SnapshotDefective)
+            if (problem.Code is not (ErrorCode.SnapshotDefective or ErrorCode.LeafRefused))
                 session.Line($"    names      {Listing(problem.Names.Select(n => n.ToString()), problem.Names.Count, "\n               ")}");
             session.Line($"    what to do {Advice(problem.Code)}");
         }
@@ -70,12 +78,19 @@ static class ProblemReport
             w.WriteStartObject();
             w.WriteString("code", problem.Code.ToString());
             w.WriteNumber("status", (int)problem.Code);
-            w.WriteNumber("count", problem.Names.Count);
+            w.WriteNumber("count", problem.Code == ErrorCode.LeafRefused ? problem.Leaves.Count : problem.Names.Count);
             w.WriteString("message", Describe(problem));
             w.WriteString("advice", Advice(problem.Code));
             w.WriteNumber("snapshotCount", problem.Snapshots.Count);
             WriteAll(w, "snapshots", problem.Snapshots.Select(s => s.Snapshot.ToString()));
             WriteAll(w, "names", problem.Names.Select(n => n.ToString()));
+            if (problem.Code == ErrorCode.LeafRefused)
+            {
+                w.WriteStartArray("leaves");
+                foreach (var leaf in problem.Leaves.Take(Listed))
+                    w.WriteNumberValue(leaf);
+                w.WriteEndArray();
+            }
             w.WriteEndObject();
         }
         w.WriteEndArray();

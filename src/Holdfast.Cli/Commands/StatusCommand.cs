@@ -39,7 +39,7 @@ static class StatusCommand
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
         foreach (var (day, bytes) in status.Freed.Take(5))
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
-        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.State.Refusals > 0 ? $"; {vault.State.Refusals} requests REFUSED" : "")}");
+        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED" : "")}");
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
         if (vault.State.IsKitOld)
             session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit");
@@ -157,7 +157,7 @@ static class StatusCommand
         w.WriteEndArray();
         w.WriteNumber("logSize", vault.Keeper.Log.Size);
         w.WriteBoolean("filesImmutable", vault.Keeper.IsGuarded);
-        w.WriteNumber("refusals", vault.State.Refusals);
+        w.WriteNumber("refusals", vault.Keeper.Refusals);
         w.WriteNumber("unreadPacks", status.NeverRead);
         w.WriteNumber("foreignFiles", health.Foreign);
         if (status.OldestRead is { } oldest)

@@ -80,6 +80,11 @@ static class VerifyCommand
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
         foreach (var defect in result.Defects)
             session.Line($"  {Describe(defect)}");
+        var refused = VaultHealth.Refused(vault.Keeper);
+        if (refused is not null)
+            session.Line($"  {ProblemReport.Describe(refused)}");
+        if (bad.Count == 0 && refused is not null)
+            return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)
         {
             session.Line(Verdict(level, result) + (isSample ? " The rest of the packs are there; they were not read." : ""));

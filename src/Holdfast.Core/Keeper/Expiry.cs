@@ -27,7 +27,9 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         _names.Clear();
         var bytes = 0L;
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
-        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(s.Expiry) && projection.PacksOf(s) is null))
+        // Ends of pack locks are rounded up by less than the quantum.
+        var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
+        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.PacksOf(s) is null))
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true); // a snapshot that cannot say what it needs may need anything
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
@@ -67,15 +69,15 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         }
     }
 
-    /// <summary>Removes what the log has given up: of this run, and what an interrupted one left.</summary>
+    /// <summary>Removes what the log has given up: of this run, and what an interrupted one left. What a leaf names that was locked then stays, whoever signed it, and so does what it gives up by a
+    /// time that has not come.</summary>
     /// <returns>Names of which a file is still there.</returns>
     public int Remove()
     {
         var stuck = 0;
-        var gone = projection.Removed as IReadOnlySet<Hash32> ?? projection.Removed.ToHashSet();
         foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
         {
-            foreach (var item in store.List(kind).Where(i => gone.Contains(i.Name)).ToList())
+            foreach (var item in store.List(kind).Where(i => projection.WasRemoved(i.Name) && HasCome(projection.RemovedAt(i.Name))).ToList())
             {
                 Remover.Remove(store, disk, kind, item.Name);
                 stuck += store.Find(kind, item.Name, item.Copy) is null ? 0 : 1;
@@ -84,6 +86,9 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         store.SweepStaging();
         return stuck;
     }
+
+    /// <summary>The vault clock is never behind a leaf: what tells is the machine's own, to a day.</summary>
+    bool HasCome(ulong judged) => clock.HasPassed(judged - Math.Min(judged, RetentionPolicy.Day));
 
     bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);
 

@@ -13,16 +13,39 @@ public sealed class Projection
     readonly Dictionary<Hash32, PackSet> _sets = [];
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
-    readonly HashSet<Hash32> _removed = [];
+    readonly HashSet<Hash32> _named = [];
+    readonly Dictionary<Hash32, ulong> _removed = []; // and by which time that was judged
+    readonly PackSpans _spans;
+    readonly IReadOnlyDictionary<ulong, ulong> _latest;
     readonly List<Hash32> _keyrings = [];
     readonly HashSet<Hash32> _objects = [];
     readonly HashSet<Hash32> _unreadable = [];
+    readonly HashSet<RefusalKey> _refusals = [];
 
-    public Projection(IStore store) => _store = store;
+    /// <param name="store">Has the objects that leaves name.</param>
+    /// <param name="latest">By the ordinal of an expiry leaf, the earliest time of a leaf after it, where that is earlier than its own: see <see cref="IsTimeBack"/>.</param>
+    public Projection(IStore store, IReadOnlyDictionary<ulong, ulong>? latest = null)
+    {
+        _store = store;
+        _latest = latest ?? new Dictionary<ulong, ulong>();
+        _spans = new PackSpans(PacksOf);
+    }
 
     /// <summary>Leaves taken in so far.</summary>
     public ulong Size { get; private set; }
     public ulong LatestTime { get; private set; }
+
+    /// <summary>The latest moment an expiry was judged by.</summary>
+    ulong _judged;
+
+    /// <summary>A leaf is earlier than an expiry before it was judged by: that expiry lied about the time. Then all leaves are to be taken in anew, with what is known now.</summary>
+    public bool IsTimeBack { get; private set; }
+
+    /// <summary>Leaves that no sound keeper writes, and what they say does not count.</summary>
+    public List<RefusedLeaf> Refused { get; } = [];
+
+    /// <summary>Every expiry, and the moment it was judged by.</summary>
+    public List<(ulong Ordinal, Leaf Leaf, ulong Judged)> Expiries { get; } = [];
     public Genesis? Genesis { get; private set; }
 
     /// <summary>In the order of their commits.</summary>
@@ -52,6 +75,9 @@ public sealed class Projection
 
     public ulong Refusals { get; private set; }
 
+    /// <summary>A leaf tells of these refusals already.</summary>
+    public bool Tells(RefusalKey key) => _refusals.Contains(key);
+
     public List<ScopedKeyRecord> ScopedKeys { get; } = [];
 
     /// <exception cref="HoldfastException"><c>LogDamaged</c>: the first leaf is no genesis of this vault.</exception>
@@ -61,6 +87,7 @@ public sealed class Projection
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
+        IsTimeBack |= leaf.VaultTime < _judged;
         if (leaf.Type != LeafType.Commit && !leaf.Payload.IsNone)
             _objects.Add(leaf.Payload);
         if (ordinal == 0)
@@ -101,7 +128,7 @@ public sealed class Projection
                 _keyrings.Add(leaf.Payload);
                 break;
             case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
-                GiveUp(list!, leaf.A);
+                GiveUp(ordinal, leaf, list!);
                 break;
             case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
                 Attest(attested, leaf);
@@ -114,6 +141,7 @@ public sealed class Projection
                 break;
             case LeafType.Refusals:
                 Refusals += leaf.C;
+                _refusals.Add(new RefusalKey(leaf.Subject, (RefusedRequest)leaf.A, leaf.B));
                 break;
             case LeafType.ScopedKey:
                 ScopedKeys.Add(new ScopedKeyRecord(leaf.Subject, (KeyClass)leaf.A, leaf.B, leaf.C, leaf.VaultTime));
@@ -125,17 +153,33 @@ public sealed class Projection
 
     public SnapshotRecord? Find(Hash32 name) => _byName.GetValueOrDefault(name);
     public SnapshotRecord? Find(Id16 snapshot) => _byId.GetValueOrDefault(snapshot);
-    public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
-    public bool WasRemoved(Hash32 name) => _removed.Contains(name);
 
-    /// <summary>Names of packs and objects that an expiry leaf gave up.</summary>
-    public IReadOnlyCollection<Hash32> Removed => _removed;
+    /// <summary>The snapshots that these packs and objects are of, by what the log has named so far.</summary>
+    public IEnumerable<SnapshotRecord> Having(IReadOnlyCollection<Hash32> names)
+    {
+        _spans.Take(Snapshots);
+        return _spans.With(names).Concat(names.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()).Distinct();
+    }
+
+    public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
+
+    /// <summary>An expiry gave it up, and its lock was over by then.</summary>
+    public bool WasRemoved(Hash32 name) => _removed.ContainsKey(name);
+
+    /// <summary>The vault time by which that was judged; 0 where it was not given up.</summary>
+    public ulong RemovedAt(Hash32 name) => _removed.GetValueOrDefault(name);
+
+    /// <summary>Names of packs and objects that an expiry leaf lists, whether that counts or not (<see cref="WasRemoved"/>).</summary>
+    public IReadOnlyCollection<Hash32> Removed => _named;
 
     /// <summary>Names of the objects, other than snapshots, that leaves name: these stay for as long as the vault.</summary>
     public IReadOnlyCollection<Hash32> Objects => _objects;
 
     /// <summary>Objects that were needed to tell the state, and could not be read: what they say does not count.</summary>
     public IReadOnlySet<Hash32> Unreadable => _unreadable;
+
+    /// <summary>Policies that were set since the vault was made, by source; none for all sources that have none of their own.</summary>
+    public IReadOnlyDictionary<Id16, RetentionPolicy> Policies => _policies;
 
     /// <summary>The policy in force for a source.</summary>
     public RetentionPolicy PolicyFor(Id16 source) =>
@@ -207,7 +251,12 @@ public sealed class Projection
     }
 
     /// <summary>The same from the differences alone, quickly however many snapshots share a pack: to be shown, not to remove anything by.</summary>
-    public NamedPacks NamedPacks() => NamedPackWalk.Run(Snapshots, PacksOf, LockRules.Quantum(Genesis!.Policy.Base));
+    /// <param name="isGone">Whether a snapshot counts as given up; null for what the log alone says.</param>
+    public NamedPacks NamedPacks(Predicate<SnapshotRecord>? isGone = null)
+    {
+        _spans.Take(Snapshots);
+        return _spans.Named(isGone ?? (s => s.IsRemoved), LockRules.Quantum(Genesis!.Policy.Base));
+    }
 
     /// <summary>Until when each snapshot object is needed: until its last pack has been given up, or as long as a later one whose pack set builds on it.</summary>
     public Dictionary<Hash32, ulong> ObjectLocks()
@@ -242,6 +291,11 @@ public sealed class Projection
             Object = parsed,
             Signer = Agent(leaf.Actor),
         };
+        if (_byName.ContainsKey(record.Name) || _byId.ContainsKey(record.Snapshot))
+        {
+            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.SecondCommit, []) { Record = record }); // the first counts: nothing that came later changes it
+            return;
+        }
         Snapshots.Add(record);
         _byName[record.Name] = record;
         _byId[record.Snapshot] = record;
@@ -259,22 +313,31 @@ public sealed class Projection
             record.Attested = leaf.VaultTime;
     }
 
-    /// <summary>A snapshot is gone when its object is, or any of its packs: the object stays longer, for what builds on it.</summary>
-    void GiveUp(ExpiryList list, ulong judged)
+    /// <summary>Takes an expiry at its word only where the locks that it says are over were over: whoever has the log's key could name anything (docs/format.md, section 12.5). A snapshot is
+    /// gone when its object is, or any of its packs: the object stays longer, for what builds on it.</summary>
+    void GiveUp(ulong ordinal, Leaf leaf, ExpiryList list)
     {
-        var packs = false;
-        foreach (var (kind, name) in list.Names)
+        var judged = Math.Min(Math.Min(leaf.A, leaf.VaultTime), _latest.GetValueOrDefault(ordinal, ulong.MaxValue));
+        _judged = Math.Max(_judged, judged);
+        Expiries.Add((ordinal, leaf, judged));
+        var quantum = LockRules.Quantum(Genesis!.Policy.Base);
+        _spans.Take(Snapshots);
+        var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum);
+        var locks = ObjectLocks();
+        // Objects of other types are never given up. One that no leaf names may go: nothing says what it was for.
+        var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name)
+            .Where(n => locks.TryGetValue(n, out var end) ? end + LockRules.Margin < judged : !_objects.Contains(n)).ToList();
+        foreach (var (_, name) in list.Names)
+            _named.Add(name);
+        foreach (var name in packs.Concat(objects))
+            _removed.TryAdd(name, judged);
+        foreach (var record in _spans.With(packs).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
         {
-            packs |= kind == StoreKind.Pack;
-            _removed.Add(name);
-            if (_byName.TryGetValue(name, out var gone))
-                gone.IsRemoved = true;
+            record.RemovedAt = record.IsRemoved ? Math.Min(record.RemovedAt, judged) : judged;
+            record.IsRemoved = true;
         }
-        foreach (var record in packs ? Snapshots.Where(s => !s.IsRemoved && s.Expiry <= judged) : [])
-        {
-            if (PacksOf(record) is { } set && set.ToList().Any(p => _removed.Contains(p.Name)))
-                record.IsRemoved = true;
-        }
+        if (list.Names.Count > packs.Count + objects.Count)
+            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.ExpiryOfLocked, [.. list.Names.Select(n => n.Name).Except(packs).Except(objects)]));
     }
 
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
@@ -307,4 +370,28 @@ public sealed record ScopedKeyRecord(Id16 Key, KeyClass Class, ulong Expiry, ulo
 {
     /// <summary>What <see cref="Packs"/> says of a key for a whole domain: all of its class, those of later backups too, until the next rotation.</summary>
     public const ulong AllPacks = ulong.MaxValue;
+}
+
+/// <summary>Why a leaf is not believed.</summary>
+public enum LeafFault
+{
+    /// <summary>It gives up what was locked.</summary>
+    ExpiryOfLocked,
+
+    /// <summary>It is an expiry by a time that has not come yet.</summary>
+    ExpiryInFuture,
+
+    /// <summary>It commits a snapshot, or an object, that was committed before.</summary>
+    SecondCommit,
+}
+
+/// <summary>A leaf that no sound keeper writes. Whoever wrote it has the log's key, and should not.</summary>
+/// <param name="Ordinal">Its index.</param>
+/// <param name="Leaf">What it says.</param>
+/// <param name="Fault">What is wrong with it.</param>
+/// <param name="Names">What it gives up that was locked.</param>
+public sealed record RefusedLeaf(ulong Ordinal, Leaf Leaf, LeafFault Fault, IReadOnlyList<Hash32> Names)
+{
+    /// <summary>The snapshot of a second commit, as it would have it.</summary>
+    public SnapshotRecord? Record { get; init; }
 }

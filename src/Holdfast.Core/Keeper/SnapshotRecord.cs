@@ -28,8 +28,11 @@ public sealed class SnapshotRecord
     /// <summary>The parsed object; null where it is missing or damaged, or was removed after its lock had ended.</summary>
     public SnapshotObject? Object { get; init; }
 
-    /// <summary>True once an expiry leaf named its object or one of its packs.</summary>
+    /// <summary>True once an expiry leaf gave up its object or one of its packs, and their locks were over.</summary>
     public bool IsRemoved { get; set; }
+
+    /// <summary>The vault time by which that was judged.</summary>
+    public ulong RemovedAt { get; set; }
 
     /// <summary>The enrolment of its agent as it stood at the commit: what was signed before an agent was revoked stays signed. Null where there was none, or its object cannot be read.</summary>
     public Enrolment? Signer { get; init; }

@@ -26,6 +26,7 @@ public sealed class VaultKeeper : IDisposable
     readonly string _folder;
     readonly Disk _disk;
     readonly IMachineTime _machine;
+    readonly RefusalTally _refusals;
     MerkleLog _log;
     Projection _projection;
     VaultClock? _clock;
@@ -38,6 +39,7 @@ public sealed class VaultKeeper : IDisposable
         Store = store;
         _disk = disk;
         _machine = machine;
+        _refusals = new RefusalTally(KeeperPath(folder, "refusals"), disk);
         _log = log;
         _projection = new Projection(store);
     }
@@ -58,6 +60,9 @@ public sealed class VaultKeeper : IDisposable
             return (_projection.Genesis!.Reserve, file.Exists ? (ulong)file.Length : 0);
         }
     }
+
+    /// <summary>Requests that were refused: those the log tells of, and those of this hour.</summary>
+    public ulong Refusals => _projection.Refusals + _refusals.Read().Where(r => !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
 
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
@@ -136,7 +141,7 @@ public sealed class VaultKeeper : IDisposable
         var file = VaultFile.Read(folder);
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
-        var store = new FolderStore([folder, .. ExtraFolders(folder)], disk);
+        var store = new FolderStore([folder, .. ExtraFolders(folder)], disk) { More = () => [folder, .. ExtraFolders(folder)] };
         var log = MerkleLog.Open(Path.Combine(folder, "log"), disk, key);
         var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log);
         keeper.Project();
@@ -149,6 +154,7 @@ public sealed class VaultKeeper : IDisposable
     /// <summary>Takes in what other processes have written.</summary>
     public void Refresh()
     {
+        Store.Look();
         _log.Refresh();
         Project();
     }
@@ -159,7 +165,7 @@ public sealed class VaultKeeper : IDisposable
     {
         if (_projection.Find(snapshot.Snapshot) is { } already)
             return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
-        var set = Check(snapshot);
+        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => Check(snapshot));
         var policy = _projection.PolicyFor(snapshot.Source);
         var from = Clock.LockFrom;
         var size = set.Bytes;
@@ -168,7 +174,11 @@ public sealed class VaultKeeper : IDisposable
         var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0 && Size(s) >= size / 2)));
         expiry = Math.Clamp(expiry, from + _projection.Genesis!.ShortestLock, Math.Min(from + _projection.Genesis.LongestLock, LockRules.LastEnd));
         var fresh = NewBytes(snapshot, set);
-        CheckQuotas(snapshot.Source, policy, fresh, earlier);
+        Counting(RefusedRequest.Quota, snapshot.Agent, () =>
+        {
+            CheckQuotas(snapshot.Source, policy, fresh, earlier);
+            return 0;
+        });
 
         var bytes = snapshot.ToArray();
         var name = Store.PutObject(bytes);
@@ -188,14 +198,40 @@ public sealed class VaultKeeper : IDisposable
                 "Lock a later snapshot (`holdfast snapshots` lists them).");
         if (expiry < record.Expiry)
         {
-            Append(new Leaf(LeafType.Refusals, Clock.Now, actor, Id16.None, 1, Clock.Now / 3600 * 3600, 1, Hash32.None));
-            throw new HoldfastException(ErrorCode.LockRefused, "A lock is never shortened. The request was refused, and the log has a record of it.",
+            Count(RefusedRequest.ShorterLock, actor);
+            throw new HoldfastException(ErrorCode.LockRefused, "A lock is never shortened. The request was refused and counted; when the hour is over the log has a record of it.",
                 "Name a later date, or leave the lock as it is.");
         }
         if (expiry > Math.Min(Clock.LockFrom + _projection.Genesis!.LongestLock, LockRules.LastEnd))
             throw new HoldfastException(ErrorCode.LockTooLong, "The lock asked for is longer than this vault allows.",
                 $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
         return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
+    });
+
+    /// <summary>Raises a policy, for what is committed from now on. It is never weakened here: a request to do so is refused and counted.</summary>
+    /// <param name="source">None: all sources that have no policy of their own.</param>
+    /// <param name="raise">What it should be, given the one in force.</param>
+    /// <param name="actor">Who asks.</param>
+    /// <returns>False where that is in force already.</returns>
+    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>.</exception>
+    public bool SetPolicy(Id16 source, Func<RetentionPolicy, RetentionPolicy> raise, Id16 actor) => Changing(() =>
+    {
+        var now = _projection.PolicyFor(source);
+        var wanted = raise(now);
+        if (wanted.IsWeakerThan(now))
+        {
+            Count(RefusedRequest.WeakerPolicy, actor);
+            throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota. It was refused and counted; nothing was changed.",
+                "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). Weakening a policy needs the approval of several people, which this version has no way to give.");
+        }
+        if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Clock.LockFrom))
+            throw new HoldfastException(ErrorCode.LockTooLong, "The policy asked for locks longer than this vault allows.",
+                $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
+        if (wanted == now)
+            return false;
+        var policy = Id16.New();
+        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, 0, 0, 0, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
+        return true;
     });
 
     /// <summary>Refuses a vault that this process cannot change: asked before work whose end is a leaf, such as making key material.</summary>
@@ -350,17 +386,52 @@ public sealed class VaultKeeper : IDisposable
     }
 
     static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
-        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, wait until its day is over or older snapshots have expired, or back up to a vault with a larger quota; what it stored is used.");
+        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, wait until its day is over or older snapshots have expired, or give it a larger quota (holdfast policy set); what it stored is used.");
 
     static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
         "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
+
+    /// <summary>Only ids that the log enrolled: others can be made up without end.</summary>
+    Id16 Known(Id16 agent) => _projection.Agent(agent) is null ? Id16.None : agent;
+
+    /// <summary>Counts a refusal of what is looked at.</summary>
+    T Counting<T>(RefusedRequest request, Id16 identity, Func<T> look)
+    {
+        try
+        {
+            return look();
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.CommitRefused or ErrorCode.QuotaExceeded)
+        {
+            Count(request, identity);
+            throw;
+        }
+    }
+
+    void Count(RefusedRequest request, Id16 identity) => _refusals.Add(new RefusalKey(identity, request, Clock.Now / RefusalKey.Length * RefusalKey.Length));
+
+    /// <summary>Puts the counts of hours that are over into the log. Should it end between leaf and note, the next time finds the leaf.</summary>
+    void TellRefusals()
+    {
+        var counts = _refusals.Read();
+        var over = counts.Keys.Where(k => k.IsOver(Clock.Now)).ToList();
+        if (over.Count == 0)
+            return;
+        foreach (var key in over)
+        {
+            counts.Remove(key, out var count);
+            if (!_projection.Tells(key))
+                Append(new Leaf(LeafType.Refusals, Clock.Now, key.Identity, Id16.None, (ulong)key.Request, key.Hour, count, Hash32.None));
+        }
+        _refusals.Write(counts);
+    }
 
     long Append(Leaf leaf)
     {
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
         var bytes = leaf.ToArray();
         var ordinal = _log.Append([bytes], _signer);
-        _projection.Apply(bytes);
+        Project();
         return ordinal;
     }
 
@@ -374,11 +445,13 @@ public sealed class VaultKeeper : IDisposable
         T result;
         try
         {
+            TellRefusals();
             result = change();
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReleaseReserve())
         {
             Reopen();
+            TellRefusals();
             result = change();
         }
         catch
@@ -407,8 +480,33 @@ public sealed class VaultKeeper : IDisposable
 
     void Project()
     {
+        ApplyAll();
+        if (_projection.IsTimeBack)
+        {
+            _projection = new Projection(Store, TimesAfterExpiries());
+            ApplyAll();
+        }
+    }
+
+    void ApplyAll()
+    {
         while ((long)_projection.Size < _log.Size)
             _projection.Apply(_log.Leaf((long)_projection.Size));
+    }
+
+    /// <summary>By the ordinal of each expiry leaf, the earliest time that a leaf after it has.</summary>
+    Dictionary<ulong, ulong> TimesAfterExpiries()
+    {
+        var (times, earliest) = (new Dictionary<ulong, ulong>(), ulong.MaxValue);
+        for (var at = _log.Size - 1; at >= 0; at--)
+        {
+            if (!Leaf.TryParse(_log.Leaf(at), out var leaf))
+                continue;
+            if (leaf.Type == LeafType.Expiry)
+                times[(ulong)at] = earliest;
+            earliest = Math.Min(earliest, leaf.VaultTime);
+        }
+        return times;
     }
 
     bool ReleaseReserve()

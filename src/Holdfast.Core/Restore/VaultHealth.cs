@@ -5,10 +5,14 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Restore;
 
 /// <summary>One kind of thing that is known to be wrong.</summary>
-/// <param name="Code"><c>PackMissing</c>, <c>PackDamaged</c>, <c>ObjectMissing</c>, <c>ObjectDamaged</c> or <c>SnapshotDefective</c>.</param>
-/// <param name="Names">The packs or objects, ascending; the snapshots' objects for a defect.</param>
+/// <param name="Code"><c>PackMissing</c>, <c>PackDamaged</c>, <c>ObjectMissing</c>, <c>ObjectDamaged</c>, <c>SnapshotDefective</c> or <c>LeafRefused</c>.</param>
+/// <param name="Names">The packs or objects, ascending; the snapshots' objects for a defect, what the leaves name for leaves that are not believed.</param>
 /// <param name="Snapshots">The snapshots it hits, oldest first; none where it takes no data with it.</param>
-public sealed record VaultProblem(ErrorCode Code, IReadOnlyList<Hash32> Names, IReadOnlyList<SnapshotRecord> Snapshots);
+public sealed record VaultProblem(ErrorCode Code, IReadOnlyList<Hash32> Names, IReadOnlyList<SnapshotRecord> Snapshots)
+{
+    /// <summary>Indexes of the leaves that are not believed.</summary>
+    public IReadOnlyList<ulong> Leaves { get; init; } = [];
+}
 
 /// <summary>What is known to be wrong with a vault, without reading a pack: what the log says must be there against a listing of what is, with what earlier reads and
 /// attestations found. One listing of packs and one of objects, whatever the number of snapshots.</summary>
@@ -19,9 +23,11 @@ public sealed class VaultHealth
     readonly Dictionary<SnapshotRecord, Dictionary<ErrorCode, int>> _hits = [];
 
     readonly IReadOnlySet<SnapshotRecord> _untold;
+    readonly Needs _needs;
 
-    VaultHealth(List<StoredName> stored, NamedPacks named)
+    VaultHealth(List<StoredName> stored, NamedPacks named, Needs needs)
     {
+        _needs = needs;
         Stored = stored;
         Named = named.Packs;
         _untold = named.Untold;
@@ -51,41 +57,83 @@ public sealed class VaultHealth
     /// <summary>What the log says must be there: packs by name, and objects.</summary>
     internal static (Dictionary<Hash32, NamedPack> Packs, HashSet<Hash32> Objects) Needed(VaultKeeper keeper)
     {
-        return (keeper.State.NamedPacks().Packs.Where(p => IsNeeded(keeper, p.Key, p.Value)).ToDictionary(), NeededObjects(keeper));
+        var needs = new Needs(keeper);
+        return (keeper.State.NamedPacks(needs.IsGone).Packs.Where(p => needs.Has(p.Key, p.Value)).ToDictionary(), needs.Objects());
     }
 
-    /// <summary>Until expiry may take it, a pack is to be there.</summary>
-    static bool IsNeeded(VaultKeeper keeper, Hash32 name, NamedPack pack) =>
-        pack.IsNeeded && pack.LockEnd + LockRules.Margin > keeper.Clock.Now && !keeper.State.WasRemoved(name);
-
-    static HashSet<Hash32> NeededObjects(VaultKeeper keeper)
+    /// <summary>What must be there by every source of time: the vault clock goes no further back than the newest leaf, and whoever has the log's key may write one of next century.</summary>
+    sealed class Needs(VaultKeeper keeper)
     {
-        var state = keeper.State;
-        var needed = new HashSet<Hash32>(state.Objects) { keeper.File.Genesis };
-        var locks = state.ObjectLocks();
-        foreach (var record in state.Snapshots.Where(s => !s.IsRemoved))
+        const ulong Doubt = RetentionPolicy.Day; // clocks of sound machines are not further apart
+
+        readonly ulong _now = keeper.Clock.Now;
+        readonly ulong _wall = (ulong)Math.Max(0, (long)keeper.Clock.Now + keeper.Clock.WallOffset);
+
+        bool HasPassed(ulong moment) => _now > moment && _wall > moment;
+
+        /// <summary>Whether a time that a leaf gives has come.</summary>
+        public bool HasCome(ulong time) => time <= _wall + Doubt;
+
+        public bool IsGone(SnapshotRecord record) => record.IsRemoved && HasCome(record.RemovedAt);
+
+        bool IsGone(Hash32 name) => keeper.State.WasRemoved(name) && HasCome(keeper.State.RemovedAt(name));
+
+        /// <summary>Until expiry may take it, a pack is to be there.</summary>
+        public bool Has(Hash32 name, NamedPack pack) => pack.IsNeeded && !HasPassed(pack.LockEnd + LockRules.Margin) && !IsGone(name);
+
+        public HashSet<Hash32> Objects()
         {
-            foreach (var name in state.ObjectsOf(record))
+            var state = keeper.State;
+            var needed = new HashSet<Hash32>(state.Objects) { keeper.File.Genesis };
+            var locks = state.ObjectLocks();
+            foreach (var record in state.Snapshots.Where(s => !IsGone(s)))
             {
-                if (locks.GetValueOrDefault(name) + LockRules.Margin > keeper.Clock.Now && !state.WasRemoved(name))
-                    needed.Add(name);
+                foreach (var name in state.ObjectsOf(record))
+                {
+                    if (!HasPassed(locks.GetValueOrDefault(name) + LockRules.Margin) && !IsGone(name))
+                        needed.Add(name);
+                }
             }
+            return needed;
         }
-        return needed;
     }
 
     public static VaultHealth Of(VaultKeeper keeper, ReadTimes reads)
     {
         var all = keeper.Store.List(StoreKind.Pack).ToList();
-        var health = new VaultHealth([.. all.Where(p => !p.Name.IsNone)], keeper.State.NamedPacks()) { Foreign = all.Count(p => p.Name.IsNone) };
+        var needs = new Needs(keeper);
+        var health = new VaultHealth([.. all.Where(p => !p.Name.IsNone)], keeper.State.NamedPacks(needs.IsGone), needs) { Foreign = all.Count(p => p.Name.IsNone) };
         health.LookAtPacks(keeper, reads);
         health.LookAtObjects(keeper, reads);
-        var defective = keeper.State.Snapshots.Where(s => s is { IsRemoved: false, Defects: > 0 }).ToList();
+        var defective = keeper.State.Snapshots.Where(s => s.Defects > 0 && !needs.IsGone(s)).ToList();
         foreach (var record in defective)
             health.Hit(record, ErrorCode.SnapshotDefective, (int)Math.Min(record.Defects, int.MaxValue));
         health.Add(ErrorCode.SnapshotDefective, [.. defective.Select(s => s.Name)]);
+        if (Refused(keeper) is { } refused)
+            health.Problems.Add(refused);
         health.Problems.Sort((l, r) => l.Code.CompareTo(r.Code));
         return health;
+    }
+
+    /// <summary>The leaves of the log that no sound keeper writes: those that the log itself shows to be false, and expiries by a time that has not come.</summary>
+    public static IReadOnlyList<RefusedLeaf> RefusedLeaves(VaultKeeper keeper)
+    {
+        var needs = new Needs(keeper);
+        return [.. keeper.State.Refused, .. keeper.State.Expiries.Where(e => !needs.HasCome(e.Judged)).Select(e => new RefusedLeaf(e.Ordinal, e.Leaf, LeafFault.ExpiryInFuture, []))];
+    }
+
+    /// <summary>Those leaves as a problem; null where there are none.</summary>
+    public static VaultProblem? Refused(VaultKeeper keeper)
+    {
+        var leaves = RefusedLeaves(keeper);
+        if (leaves.Count == 0)
+            return null;
+        var needs = new Needs(keeper);
+        var hit = keeper.State.Having([.. leaves.SelectMany(l => l.Names)]).Concat(leaves.Select(l => l.Record is null ? null : keeper.State.Find(l.Leaf.Subject) ?? keeper.State.Find(l.Leaf.Payload)).OfType<SnapshotRecord>());
+        return new VaultProblem(ErrorCode.LeafRefused, [.. leaves.Select(l => l.Leaf.Payload).Distinct().Order()], [.. hit.Where(s => !needs.IsGone(s)).Distinct().OrderBy(s => s.Ordinal)])
+        {
+            Leaves = [.. leaves.Select(l => l.Ordinal).Distinct().Order()],
+        };
     }
 
     void LookAtPacks(VaultKeeper keeper, ReadTimes reads)
@@ -102,12 +150,12 @@ public sealed class VaultHealth
         {
             if (whole.Contains(name) && !reads.Damaged.ContainsKey(name))
                 continue;
-            if (IsNeeded(keeper, name, pack))
+            if (_needs.Has(name, pack))
                 (names.Contains(name) ? Damaged : Missing).Add(name);
         }
         if (Missing.Count + Damaged.Count > 0)
         {
-            foreach (var record in keeper.State.Snapshots.Where(s => !s.IsRemoved))
+            foreach (var record in keeper.State.Snapshots.Where(s => !_needs.IsGone(s)))
             {
                 if (keeper.State.PacksOf(record) is not { } set)
                     continue;
@@ -125,14 +173,14 @@ public sealed class VaultHealth
     {
         var state = keeper.State;
         var there = keeper.Store.List(StoreKind.Object).Where(o => !o.Name.IsNone).Select(o => o.Name).ToHashSet();
-        var needed = NeededObjects(keeper);
+        var needed = _needs.Objects();
         HashSet<Hash32> missing = [.. needed.Where(n => !there.Contains(n))], damaged = [];
         foreach (var name in needed.Where(there.Contains))
         {
             if (state.Unreadable.Contains(name) || reads.Damaged.ContainsKey(name) || (name == state.Keyring && !IsSound(keeper.Store, name)))
                 damaged.Add(name);
         }
-        foreach (var record in state.Snapshots.Where(s => !s.IsRemoved))
+        foreach (var record in state.Snapshots.Where(s => !_needs.IsGone(s)))
         {
             var objects = state.ObjectsOf(record).Append(state.Keyring).Append(keeper.File.Genesis).ToList();
             Hit(record, ErrorCode.ObjectMissing, objects.Count(missing.Contains));

@@ -16,6 +16,22 @@ public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Month
     public const uint MaxMonths = 1_200;
     public const uint MaxYears = 100;
 
+    /// <summary>Seconds that the longest lock under it takes.</summary>
+    public ulong Longest
+    {
+        get
+        {
+            var policy = this;
+            return Math.Max(Base, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy)));
+        }
+    }
+
+    /// <summary>True where anything would be kept less long than under another, or a backup end at a quota sooner: a quota that nobody reaches stops no attack, and one of a byte stops every backup.</summary>
+    public bool IsWeakerThan(RetentionPolicy other) => Base < other.Base || Weeks < other.Weeks || Months < other.Months || Years < other.Years
+        || Quota(DailyQuota) < Quota(other.DailyQuota) || Quota(LockedQuota) < Quota(other.LockedQuota);
+
+    static ulong Quota(ulong bytes) => bytes == 0 ? ulong.MaxValue : bytes;
+
     public void Write(ByteWriter writer)
     {
         writer.U64(Base);

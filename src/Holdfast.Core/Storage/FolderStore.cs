@@ -9,7 +9,7 @@ public sealed class FolderStore : IStore
     const int MaxCopies = 10;
 
     readonly Disk _disk;
-    readonly List<string> _folders;
+    volatile string[] _folders; // replaced whole: several threads read through one store
 
     /// <param name="folders">Folders that hold the vault's bytes; the first is the vault's own. A folder that is not there counts as empty: its disk may be away.</param>
     /// <param name="disk">Where changes go.</param>
@@ -20,6 +20,23 @@ public sealed class FolderStore : IStore
     }
 
     public IReadOnlyList<string> Folders => _folders;
+
+    /// <summary>Tells all folders as they are now; null where there are never others.</summary>
+    internal Func<IEnumerable<string>>? More { get; init; }
+
+    /// <summary>Goes on with the folders that there are now: another process may have added one.</summary>
+    internal void Look()
+    {
+        try
+        {
+            if (More?.Invoke() is { } folders)
+                _folders = [.. folders.Select(Path.GetFullPath)];
+        }
+        catch (HoldfastException)
+        {
+            // It goes on with those it knows.
+        }
+    }
 
     /// <summary>Folders whose disk is not there: what lies in them cannot be read now.</summary>
     public IReadOnlyList<string> Away => [.. _folders.Where(f => !IsThere(f))];
@@ -42,6 +59,7 @@ public sealed class FolderStore : IStore
 
     public IStaged Stage(bool large = false)
     {
+        Look(); // a long run goes on where there is room, though the folder was added while it ran
         var folder = Roomiest();
         var path = Path.Combine(folder, "staging", Id16.New().ToString());
         return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder);
@@ -87,11 +105,17 @@ public sealed class FolderStore : IStore
     {
         // Copies count over all folders: the same number may lie in several, where a disk was away for a while.
         var path = FindAll(kind, name).Skip(copy).FirstOrDefault();
+        if (path is null && copy == 0)
+        {
+            Look();
+            path = FindAll(kind, name).FirstOrDefault();
+        }
         return path is null ? null : DiskFault.Translated(() => new Item(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete)));
     }
 
     public IEnumerable<StoredName> List(StoreKind kind)
     {
+        Look();
         foreach (var folder in _folders)
         {
             var root = Path.Combine(folder, Part(kind));
@@ -132,7 +156,7 @@ public sealed class FolderStore : IStore
     internal IEnumerable<string> FindAll(StoreKind kind, Hash32 name) =>
         from copy in Enumerable.Range(0, MaxCopies) from folder in _folders let path = PathOf(folder, kind, name, copy) where File.Exists(path) select path;
 
-    string Roomiest() => _folders.Count == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
+    string Roomiest() => _folders.Length == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
 
     static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
 

@@ -182,8 +182,73 @@ public sealed class LockTests
         var refused = Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(result.Snapshot, result.Receipt.Expiry, Id16.None));
         Assert.Equal(ErrorCode.LockRefused, refused.Code);
         Assert.Equal(result.Receipt.Expiry + 10 * Day, vault.State.Snapshots[0].Expiry);
-        Assert.Equal(1UL, vault.State.Refusals);
+        Assert.Equal(1UL, vault.Keeper.Refusals);
         Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(result.Snapshot, LockRules.LastEnd, Id16.None)).Code);
+    }
+
+    static List<Leaf> Refusals(TestVault test)
+    {
+        using var vault = test.Open();
+        return [.. Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) ? leaf : default).Where(l => l.Type == LeafType.Refusals)];
+    }
+
+    static void AskForLess(TestVault test, Id16 actor)
+    {
+        using var vault = test.Open(); // as another process would
+        var record = vault.State.Snapshots[0];
+        Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(record.Snapshot, record.Expiry - 1, actor)).Code);
+    }
+
+    [Fact]
+    public void Refusals_of_an_hour_are_one_leaf_for_each_who_asked_and_none_is_lost()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var result = test.BackUp();
+        var (one, two) = (Id16.New(), Id16.New());
+        var begun = test.Machine.Wall / 1_000 / 3_600 * 3_600;
+        for (var i = 0; i < 5; i++)
+            AskForLess(test, one);
+        AskForLess(test, two);
+        using (var vault = test.Open())
+        {
+            vault.Keeper.Extend(result.Snapshot, result.Receipt.Expiry + 1, one); // a change of the same hour
+            Assert.Equal(6UL, vault.Keeper.Refusals);
+        }
+        Assert.Empty(Refusals(test));
+        var noted = File.ReadAllText(Path.Combine(test.Folder, "keeper/refusals"));
+        test.Machine.Pass(3_600);
+        AskForLess(test, one);
+        Assert.Equal([(one, 1UL, begun, 5UL), (two, 1UL, begun, 1UL)], Refusals(test).Select(l => (l.Subject, l.A, l.B, l.C)).OrderByDescending(l => l.C));
+        // Killed between the leaves and its own note, it tells nothing twice.
+        File.WriteAllText(Path.Combine(test.Folder, "keeper/refusals"), noted + File.ReadAllText(Path.Combine(test.Folder, "keeper/refusals")));
+        using (var vault = test.Open())
+            Assert.Equal(7UL, vault.Keeper.Refusals);
+        test.Machine.Pass(3_600);
+        using (var vault = test.Open())
+        {
+            vault.Keeper.Extend(result.Snapshot, result.Receipt.Expiry + 2, one);
+            Assert.Equal((7UL, 7UL), (vault.State.Refusals, vault.Keeper.Refusals));
+        }
+        Assert.Equal(3, Refusals(test).Count);
+    }
+
+    [Fact]
+    public void Refused_commits_are_counted_and_ids_that_were_made_up_are_not_told_apart()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            var snapshot = vault.State.Snapshots[0].Object!;
+            for (var i = 0; i < 20; i++)
+                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(snapshot with { Snapshot = Id16.New(), Agent = Id16.New() })).Code);
+            Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(snapshot with { Snapshot = Id16.New() })).Code);
+        }
+        test.Machine.Pass(3_600);
+        test.BackUp();
+        Assert.Equal([(Id16.None, 2UL, 20UL), (test.Keys.Agent.Agent, 2UL, 1UL)], Refusals(test).Select(l => (l.Subject, l.A, l.C)).OrderByDescending(l => l.Item3));
     }
 
     [Fact]

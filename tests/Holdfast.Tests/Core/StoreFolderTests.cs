@@ -84,4 +84,25 @@ public sealed class StoreFolderTests
         TestVault.AssertSame(before, test.Restore(first.Snapshot.ToString()));
         Assert.True(test.Verify(full: true).IsSound);
     }
+
+    [Fact]
+    public void A_folder_that_another_process_adds_is_taken_up_by_one_that_is_running()
+    {
+        using var test = new TestVault();
+        test.WriteSome(1);
+        test.BackUp();
+        using var running = test.Open();
+        using (var other = test.Open())
+            other.Keeper.AddFolder(test["second"]);
+        using (running.Keeper.Store.Stage())
+            Assert.Equal([test.Folder, test["second"]], running.Keeper.Store.Folders);
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).First();
+        using (var other = test.Open())
+            other.Keeper.AddFolder(test["third"]);
+        File.Move(pack, pack.Replace(test.Folder, test["third"], StringComparison.Ordinal));
+        Assert.True(Hash32.TryParse(Path.GetFileName(pack), out var name));
+        using (var item = running.Keeper.Store.Open(Holdfast.Core.Storage.StoreKind.Pack, name))
+            Assert.NotNull(item);
+        Assert.Empty(running.Health().Problems);
+    }
 }
