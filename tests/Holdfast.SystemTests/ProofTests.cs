@@ -155,6 +155,9 @@ public sealed class ProofTests
         cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(22);
         Assert.Contains("OBJECT MISSING", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
         cli.Run("attest", "--full", "--older-than", "1s").Expect(22);
+        var attest = cli.Run("attest", "latest", "--full").Expect(22);
+        Assert.Contains($"missing or damaged object {first}", attest.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("break-in", attest.Error, StringComparison.Ordinal);
 
         var bytes = File.ReadAllBytes(cli["kept"]);
         bytes[^1] ^= 1;
@@ -167,6 +170,50 @@ public sealed class ProofTests
         cli.Run("verify").Expect(0);
         cli.Run("attest").Expect(0);
         cli.Run("status").Expect(0);
+    }
+
+    [Fact]
+    public void A_forged_expiry_is_told_by_every_command_and_hides_no_loss()
+    {
+        using var cli = Sample();
+        var pack = LargestPack(cli);
+        using (var vault = Holdfast.Core.Vault.Open(cli["vault"]))
+        {
+            // As whoever has the log's key can.
+            Assert.True(Holdfast.Core.Hash32.TryParse(Path.GetFileName(pack), out var name));
+            var list = new Holdfast.Core.Keeper.ExpiryList(vault.Id, Holdfast.Core.Hash32.None, [(Holdfast.Core.Storage.StoreKind.Pack, name)]).ToArray();
+            vault.Keeper.Record(Holdfast.Core.Keeper.LeafType.Expiry, Holdfast.Core.Id16.New(), Holdfast.Core.Id16.None, vault.Keeper.Clock.Now, 0, 1, list);
+        }
+        var status = cli.Run("status").Expect(44);
+        Assert.Contains("1 leaf of the log is NOT BELIEVED", status.Out, StringComparison.Ordinal);
+        Assert.Contains("break-in", status.Error, StringComparison.Ordinal);
+        Assert.Contains("NOT BELIEVED: it gives up 1 name whose locks were not over", cli.Run("log", "entries").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("NOT BELIEVED", Json(cli.Run("log", "entries", "--json")).GetProperty("entries").EnumerateArray().Single(e => e.TryGetProperty("refused", out _)).GetProperty("refused").GetString(), StringComparison.Ordinal);
+        cli.Run("verify").Expect(44);
+        cli.Run("attest").Expect(44);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+
+        File.Delete(pack);
+        var problems = Json(cli.Run("status", "--json").Expect(20)).GetProperty("problems").EnumerateArray().ToList();
+        Assert.Equal(["PackMissing", "LeafRefused"], problems.Select(p => p.GetProperty("code").GetString()));
+        Assert.Equal(2, problems[0].GetProperty("snapshotCount").GetInt32());
+        Assert.Equal((1, 2), (problems[1].GetProperty("leaves").GetArrayLength(), problems[1].GetProperty("snapshotCount").GetInt32()));
+        cli.Run("verify").Expect(20);
+    }
+
+    [Fact]
+    public void Attest_says_what_is_healed_elsewhere()
+    {
+        using var cli = Sample();
+        Spoil(LargestPack(cli), "flipped");
+        cli.Run("verify").Expect(21);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var attest = cli.Run("attest", "--full", "latest~2").Expect(21);
+        Assert.DoesNotContain("break-in", attest.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("signed by", attest.Out, StringComparison.Ordinal);
+        Assert.Contains("healed elsewhere", attest.Out, StringComparison.Ordinal);
+        cli.Run("restore", "latest~2", cli["r"]).Expect(0);
     }
 
     [Fact]

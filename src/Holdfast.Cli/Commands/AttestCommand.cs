@@ -4,6 +4,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
 
 namespace Holdfast.Cli.Commands;
 
@@ -62,7 +63,7 @@ static class AttestCommand
                 session.Line(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => !f.Attestation.IsGood).ToList();
             if (bad.Count == 0 && closed.Count == 0)
-                return 0;
+                return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
             return session.Fail(code, $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
                 bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Advice).Distinct()));
@@ -97,6 +98,8 @@ static class AttestCommand
             if (kind.Count() > Shown)
                 session.Line($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
         }
+        if (finding.IsHealed)
+            session.Line("          healed elsewhere: all of it was read all the same, since other packs hold what these should; a restore gives everything");
     }
 
     static string Describe(Vault vault, SnapshotRecord record, AttestationDefect kind, Hash32 name) => kind switch
@@ -108,6 +111,8 @@ static class AttestCommand
         AttestationDefect.RootWrong => $"content root wrong: the tree is not what agent {record.Agent} signed",
         AttestationDefect.PackSetWrong => $"pack set wrong: it leaves out pack {name}, which the snapshot needs; signed by agent {record.Agent}",
         AttestationDefect.SampleWrong => $"wrong content: a file is not what its SHA-256 in the tree says; signed by agent {record.Agent}",
+        AttestationDefect.RecordWrong => $"record wrong: the log's leaf of it, its object, its parent or its pack set do not agree; a restore refuses it. Signed by agent {record.Agent}",
+        AttestationDefect.ObjectMissing => $"missing or damaged object {name}: which packs the snapshot needs cannot be told without it",
         _ => $"a defect of a kind that this version does not know ({(byte)kind})",
     };
 
@@ -120,6 +125,7 @@ static class AttestCommand
         w.WriteString("snapshot", record.Snapshot.ToString());
         w.WriteBoolean("good", attestation.IsGood);
         w.WriteBoolean("full", attestation.IsFull);
+        w.WriteBoolean("healedElsewhere", finding.IsHealed);
         w.WriteBoolean("rootMatches", attestation.RootMatches);
         w.WriteBoolean("packSetMatches", attestation.PackSetMatches);
         w.WriteBoolean("sampleMatches", attestation.SampleMatches);
@@ -143,9 +149,15 @@ static class AttestCommand
     sealed record Finding(SnapshotRecord Record, AttestationObject Attestation)
     {
         bool Has(AttestationDefect kind) => Attestation.Defects.Any(d => d.Kind == kind);
-        bool HasLoss => Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged);
+        bool HasLoss => Attestation.Defects.Any(d => IsLoss(d.Kind));
 
-        public ErrorCode Code => Has(AttestationDefect.PackMissing) ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged : ErrorCode.SnapshotDefective;
+        static bool IsLoss(AttestationDefect kind) => kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged or AttestationDefect.ObjectMissing;
+
+        public ErrorCode Code => Has(AttestationDefect.PackMissing) ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged
+            : Has(AttestationDefect.ObjectMissing) ? ErrorCode.ObjectMissing : ErrorCode.SnapshotDefective;
+
+        /// <summary>Packs of the snapshot are lost, and yet all of it was read: what they held lies in other packs too.</summary>
+        public bool IsHealed => (Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged)) && Attestation is { IsFull: true, RootMatches: true, SampleMatches: true };
 
         public string Root => Attestation.RootMatches ? "as signed" : HasLoss && !Has(AttestationDefect.RootWrong) ? "NOT READABLE" : "NOT AS SIGNED";
 
@@ -154,9 +166,11 @@ static class AttestCommand
         {
             get
             {
-                if (HasLoss)
+                if (Has(AttestationDefect.ObjectMissing))
+                    yield return ProblemReport.Advice(ErrorCode.ObjectMissing);
+                if (Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged))
                     yield return "Bring the missing and damaged packs (packs/XX/NAME, XX the first two letters of the name) back from another copy of the vault, then run `holdfast attest` again: it re-checks what has defects.";
-                if (!HasLoss || Attestation.Defects.Any(d => d.Kind > AttestationDefect.PackDamaged))
+                if (!HasLoss || Attestation.Defects.Any(d => !IsLoss(d.Kind)))
                     yield return "What was written wrong no other copy mends: take another snapshot for restores, and look into the writer or agent that is named (its machine and its key files) as you would after a break-in.";
             }
         }

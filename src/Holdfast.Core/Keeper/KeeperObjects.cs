@@ -127,6 +127,12 @@ public enum AttestationDefect : byte
 
     /// <summary>A file's content is not what its row says (nothing).</summary>
     SampleWrong = 6,
+
+    /// <summary>Leaf and object do not agree in what a restore asks of them, or the pack set does not add up (the snapshot object).</summary>
+    RecordWrong = 7,
+
+    /// <summary>A snapshot object that the pack set builds on is missing or damaged, so that the set cannot be told (that object).</summary>
+    ObjectMissing = 8,
 }
 
 /// <summary>What the clean room found when it re-opened a snapshot (docs/format.md, section 11.4).</summary>

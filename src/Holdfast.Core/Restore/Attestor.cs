@@ -24,7 +24,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     ulong _lateCount;
     ulong _chunkCount;
     long _sampled;
-    bool _isWhole; // no pack of the set is missing or damaged
+    bool _isWhole; // the set is told, and no pack of it is missing or damaged
 
     /// <summary>What was found of packs on the way.</summary>
     public ReadFindings Found(bool full)
@@ -42,7 +42,9 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     {
         var snapshot = record.Object!;
         var set = keeper.State.PacksOf(record);
+        chunks.Prefer = set; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);
+        CheckChain(record, set);
         TreeSection? tree = null;
         var rootMatches = record.Signer is { } signer && signer.Id == snapshot.Agent && snapshot.IsSignedBy(snapshot.Agent, signer.PublicKey)
             && TreeSection.TryParse(snapshot.Open(SnapshotSection.Tree, keys), out tree)
@@ -50,6 +52,11 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                 snapshot.ParentContentRoot, tree.Root.Digest) == snapshot.ContentRoot;
         if (!rootMatches)
             _defects.Add((AttestationDefect.RootWrong, record.Name));
+        else if (SnapshotCheck.Fault(keeper.State, record, tree!, keeper.Vault, packs: false) is not null)
+            _defects.Add((AttestationDefect.RecordWrong, record.Name)); // what a restore would refuse
+        var addsUp = SnapshotCheck.AddsUp(keeper.State, record);
+        if (!addsUp)
+            _defects.Add((AttestationDefect.RecordWrong, record.Name));
         var sampleMatches = true;
         if (tree is not null)
         {
@@ -84,13 +91,15 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                 rootMatches = false;
             }
         }
-        foreach (var pack in _isWhole ? chunks.PacksRead : [])
+        foreach (var (pack, isContent) in chunks.Failed.Where(f => set?.Contains(f.Key) == true))
+            Judge(pack, isContent); // though another pack may have given what it did not
+        foreach (var pack in _isWhole && chunks.Failed.Count == 0 ? chunks.PacksRead : [])
         {
-            if (set is null || !set.Contains(pack))
+            if (!set!.Contains(pack))
                 _defects.Add((AttestationDefect.PackSetWrong, pack));
         }
         return new AttestationObject(keeper.Vault, snapshot.Domain, VaultKeeper.Salt(), snapshot.Snapshot, full, (ulong)(set?.Count ?? 0), _chunkCount, (ulong)chunks.BytesRead,
-            rootMatches, set is not null && !_defects.Any(d => d.Item1 is AttestationDefect.PackSetWrong or AttestationDefect.PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
+            rootMatches, set is not null && addsUp && !_defects.Any(d => d.Item1 is AttestationDefect.PackSetWrong or AttestationDefect.PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
     }
 
     static bool IsOfPack(HoldfastException e) =>
@@ -100,7 +109,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// were last read, and those whose footer could not be taken in, are read.</summary>
     void CheckPresence(PackSet? set)
     {
-        _isWhole = true;
+        _isWhole = set is not null;
         var there = keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone).Select(p => (p.Name, p.Size)).ToHashSet();
         var names = there.Select(p => p.Name).ToHashSet();
         foreach (var pack in set?.ToList() ?? [])
@@ -112,6 +121,16 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                 Add(AttestationDefect.PackDamaged, pack.Name);
             else if (isMarked || !chunks.Index.Knows(pack.Name))
                 Judge(pack.Name, contentWrong: isMarked && damage.IsContent);
+        }
+    }
+
+    /// <summary>Where the set cannot be told because an object of its chain is gone or damaged, that is what is wrong, and nothing is held against who wrote the snapshot.</summary>
+    void CheckChain(SnapshotRecord record, PackSet? set)
+    {
+        foreach (var name in set is null ? keeper.State.ObjectsOf(record) : [])
+        {
+            if (keeper.State.Find(name) is { Object: null })
+                _defects.Add((AttestationDefect.ObjectMissing, name));
         }
     }
 

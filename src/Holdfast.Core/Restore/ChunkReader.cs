@@ -19,6 +19,12 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     public ChunkIndex Index => index;
     public long BytesRead { get; private set; }
 
+    /// <summary>Packs of this set are tried first, wherever else a chunk lies too; null for any order.</summary>
+    public PackSet? Prefer { get; set; }
+
+    /// <summary>Packs that did not give a chunk which the index says they have; true where they were read and what they gave is wrong.</summary>
+    public Dictionary<Hash32, bool> Failed { get; } = [];
+
     /// <summary>Packs that gave something.</summary>
     public HashSet<Hash32> PacksRead { get; } = [];
 
@@ -46,23 +52,28 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     public ReadOnlySpan<byte> Read(KeyClass keyClass, ChunkRef chunk)
     {
         HoldfastException? fault = null;
-        foreach (var generation in domain.Generations)
+        foreach (var place in Places(keyClass, chunk.Digest))
         {
-            foreach (var place in index.FindAll(domain.ChunkId(keyClass, chunk.Digest, generation)))
+            try
             {
-                try
-                {
-                    return Read(place, chunk);
-                }
-                catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
-                {
-                    fault ??= e;
-                }
+                return Read(place, chunk);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+            {
+                var name = index.Pack(place.Pack).Name;
+                Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
+                fault ??= e;
             }
         }
         throw fault ?? new HoldfastException(ErrorCode.ChunkMissing,
             "A piece of data that the snapshot names is in no pack of the vault.",
             "Run `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
+    }
+
+    IEnumerable<ChunkPlace> Places(KeyClass keyClass, Hash32 digest)
+    {
+        var places = domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, digest, g)));
+        return Prefer is { } set ? places.OrderByDescending(p => set.Contains(index.Pack(p.Pack).Name)) : places;
     }
 
     ReadOnlySpan<byte> Read(ChunkPlace place, ChunkRef chunk)

@@ -35,7 +35,7 @@ static class SnapshotCheck
         parent is not null && parent.Ordinal < record.Ordinal && (parent.Object is not { } before || (before.Source == record.Source && before.ContentRoot == record.Object!.ParentContentRoot));
 
     /// <summary>Where an object that the set builds on is missing or damaged, nothing can be said of it, and it is not held against the snapshot.</summary>
-    static bool AddsUp(Projection state, SnapshotRecord record)
+    public static bool AddsUp(Projection state, SnapshotRecord record)
     {
         if (state.PacksOf(record) is { } set)
             return (ulong)set.Count == record.PackCount;

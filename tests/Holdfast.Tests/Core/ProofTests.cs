@@ -20,11 +20,11 @@ public sealed class ProofTests
 
     static Hash32 PackOf(BackupResult result, KeyClass keyClass) => result.Archive.Written.First(w => w.Class == keyClass).Name;
 
-    static AttestationObject Attest(TestVault test, bool full)
+    static AttestationObject Attest(TestVault test, bool full, string which = "latest")
     {
         using var vault = test.Open();
         using var keys = vault.Unlock(test.Seed);
-        return vault.Attest(vault.Find("latest"), keys, full, Id16.None, Ct);
+        return vault.Attest(vault.Find(which), keys, full, Id16.None, Ct);
     }
 
     static SnapshotRecord Latest(TestVault test)
@@ -69,6 +69,99 @@ public sealed class ProofTests
         Assert.False(found.RootMatches);
         using var later = test.Open();
         Assert.True(later.LastReads().Damaged.ContainsKey(pack));
+    }
+
+    [Fact]
+    public void A_pack_set_that_cannot_be_told_accuses_nobody()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.Write("more", "x");
+        test.BackUp();
+        Hash32 first;
+        using (var vault = test.Open())
+            first = vault.State.Snapshots[0].Name;
+        var path = Path.Combine(test.Folder, "objects", first.ToString()[..2], first.ToString());
+        File.Move(path, test["kept"]);
+        var found = Attest(test, full: true);
+        Assert.Equal([(AttestationDefect.ObjectMissing, first)], found.Defects);
+        Assert.True(found is { RootMatches: true, SampleMatches: true, PackSetMatches: false });
+        File.Move(test["kept"], path);
+        Assert.True(Attest(test, full: true).IsGood);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_was_stored_anew_after_a_damage_accuses_nobody(bool missing)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 600_000));
+        var first = test.BackUp();
+        var pack = PackOf(first, KeyClass.Content);
+        using (var vault = test.Open())
+        {
+            File.Copy(PathOf(vault, pack), test["kept"]);
+            if (missing)
+                File.Delete(PathOf(vault, pack));
+            else
+                Flip(PathOf(vault, pack));
+        }
+        test.Verify(full: false);
+        test.Write("g", "y");
+        test.BackUp(useState: false); // heals it: the data lies in another pack too
+        TestVault.AssertSame(test.Source, test.Restore());
+        var old = first.Snapshot.ToString();
+        var found = Attest(test, full: true, old);
+        Assert.Equal([(missing ? AttestationDefect.PackMissing : AttestationDefect.PackDamaged, pack)], found.Defects);
+        Assert.True(found is { RootMatches: true, SampleMatches: true });
+        Assert.NotEmpty(Directory.EnumerateFiles(test.Restore(old)));
+        using (var vault = test.Open())
+        {
+            var path = Path.Combine(test.Folder, "packs", pack.ToString()[..2], pack.ToString());
+            File.Delete(path);
+            File.Copy(test["kept"], path);
+        }
+        Assert.True(Attest(test, full: true, old).IsGood); // it lies in two places, and the first found is not its own
+    }
+
+    [Theory]
+    [InlineData("subject")]
+    [InlineData("parent")]
+    [InlineData("count")]
+    public void What_a_restore_refuses_is_not_attested(string what)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        Copy(Path.Combine(test.Folder, "log"), test["log"]);
+        test.BackUp();
+        Holdfast.Core.Snapshots.SnapshotObject snapshot;
+        using (var vault = test.Open())
+            snapshot = vault.State.Snapshots[0].Object!;
+        Directory.Delete(Path.Combine(test.Folder, "log"), recursive: true); // the keeper never saw it
+        Copy(test["log"], Path.Combine(test.Folder, "log"));
+        using (var vault = test.Open())
+        {
+            if (what == "parent")
+                snapshot = snapshot with { Parent = new Hash32(TestVault.Noise(2, 32)) };
+            vault.Keeper.Record(LeafType.Commit, what == "subject" ? Id16.New() : snapshot.Snapshot, snapshot.Agent, vault.Keeper.Clock.Now + 30 * Day, 0,
+                (ulong)snapshot.Packs.Count + (what == "count" ? 1u : 0), snapshot.ToArray());
+        }
+        Assert.Equal(ErrorCode.SnapshotRefused, Assert.Throws<HoldfastException>(() => test.Restore()).Code);
+        var found = Attest(test, full: true);
+        Assert.Equal([(AttestationDefect.RecordWrong, Latest(test).Name)], found.Defects);
+        Assert.Equal(1u, Latest(test).Defects);
+    }
+
+    static void Copy(string from, string to)
+    {
+        foreach (var file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+        {
+            var target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
     }
 
     [Fact]
@@ -250,6 +343,7 @@ public sealed class ProofTests
             vault.Keeper.Expire(dryRun: false);
         using var opened = test.Open();
         Assert.Contains(opened.State.Snapshots, s => s.IsRemoved);
+        Assert.Empty(opened.State.Refused);
         Assert.Contains(opened.State.Snapshots, s => s.Object is { Packs.IsWhole: true, Parent.IsNone: false });
         var named = opened.State.NamedPacks();
         Assert.Empty(named.Untold);
