@@ -19,7 +19,7 @@ public sealed class CommandTests
     {
         using var cli = new Cli();
         var help = cli.Run("--help").Expect(0).Out;
-        foreach (var command in new[] { "up", "down", "init", "backup", "snapshots", "ls", "find", "cat", "diff", "restore", "verify", "attest", "expire", "status", "log", "store", "lock", "recovery-kit", "recover-key", "completion" })
+        foreach (var command in new[] { "up", "down", "init", "backup", "snapshots", "ls", "find", "cat", "diff", "restore", "verify", "attest", "expire", "status", "log", "store", "lock", "policy", "recovery-kit", "recover-key", "completion" })
             Assert.Contains($"  {command} ", help, StringComparison.Ordinal);
         Assert.Matches(@"^\d+\.\d+\.\d+", cli.Run("--version").Expect(0).Out);
     }
@@ -109,6 +109,33 @@ public sealed class CommandTests
         cli.Run("lock", "latest", "--until", later).Expect(0);
         cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(10).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(30);
         Assert.Contains("REFUSED", cli.Run("status").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_policy_is_raised_for_all_or_for_one_source_and_never_weakened()
+    {
+        using var cli = Sample();
+        cli.Run("policy", "set", "--lock", "9d", "--daily-quota", "50GiB").Expect(30); // there was no quota
+        cli.Run("policy", "set", "--lock", "9d", "--weeks", "3").Expect(0);
+        Assert.Contains("nothing was changed", cli.Run("policy", "set", "--lock", "9d").Expect(0).Out, StringComparison.Ordinal);
+        var weaker = cli.Run("policy", "set", "--lock", "8d").Expect(30);
+        Assert.Contains("approval", weaker.Error, StringComparison.Ordinal);
+        cli.Run("policy", "set", "--lock", "soon").Expect(2);
+        cli.Run("policy", "set", "--weeks", "9999").Expect(2);
+        cli.Run("policy", "set", "--lock", "99y").Expect(35);
+        cli.Run("policy", "set", "--name", "ward", "--lock", "50d").Expect(36);
+        var date = DateTimeOffset.UtcNow.AddDays(50).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.Run("policy", "set", "--name", "ward", "--lock", "50d", "--confirm-locked-until", date).Expect(0);
+
+        var all = JsonDocument.Parse(cli.Run("policy", "show", "--json").Expect(0).Out).RootElement;
+        Assert.Equal((9 * 86_400, 3), (all.GetProperty("policy").GetProperty("lockSeconds").GetInt32(), all.GetProperty("policy").GetProperty("weeks").GetInt32()));
+        Assert.Equal(50 * 86_400, Assert.Single(all.GetProperty("sources").EnumerateArray()).GetProperty("lockSeconds").GetInt32());
+        var ward = cli.Run("policy", "show", "--name", "ward").Expect(0).Out;
+        Assert.Contains("a policy of its own", ward, StringComparison.Ordinal);
+        Assert.DoesNotContain("ward", cli.Run("log", "entries").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var locked = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().Last().GetProperty("lockedUntil").GetString()!;
+        Assert.StartsWith(date, locked, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -15,14 +15,14 @@ static class InitCommand
 
     static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
     static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d, 30d, 6m, 1y.", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
-    static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
-    static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
-    static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
-    static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB. Default: no limit.", HelpName = "SIZE" };
-    static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB. Default: no limit.", HelpName = "SIZE" };
+    public static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
+    public static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
+    public static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
+    public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB. Default: no limit.", HelpName = "SIZE" };
+    public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB. Default: no limit.", HelpName = "SIZE" };
     static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
-    static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
+    public static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
 
     public static Command Create() => Session.Command("init", "Make a vault and its keys.", command =>
     {
@@ -37,22 +37,20 @@ static class InitCommand
         var folder = Path.GetFullPath(session.Parsed.GetValue(VaultArgument)!);
         var keys = Path.GetFullPath(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
-        var length = Text.Seconds(session.Parsed.GetValue(LockOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
+        var length = Length(session.Parsed.GetValue(LockOption)!);
         var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption),
             Size(session, DailyOption), Size(session, LockedOption));
         if (Size(session, ReserveOption) is var reserve && reserve is < LeastReserve or > MostReserve)
             throw new HoldfastException(ErrorCode.Usage, "The reserve is out of range.", $"From {Text.Bytes(LeastReserve)} to {Text.Bytes(MostReserve)}; 64MiB suits most.");
-        if (policy.Weeks > RetentionPolicy.MaxWeeks || policy.Months > RetentionPolicy.MaxMonths || policy.Years > RetentionPolicy.MaxYears)
-            throw new HoldfastException(ErrorCode.Usage, "No vault keeps a snapshot for so long.",
-                $"At most {RetentionPolicy.MaxWeeks} weeks, {RetentionPolicy.MaxMonths} months and {RetentionPolicy.MaxYears} years.");
-        var longest = Math.Max(length, Enum.GetValues<Places.Kind>().Max(k => Places.Length(k, policy)));
+        RequirePlaces(policy);
+        var longest = policy.Longest;
         if (longest > LockRules.LastEnd - (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
         var unfinished = VaultKeeper.Unfinished(folder);
         var files = new KeyFiles(keys);
         VaultKeeper.RequireFree(folder);
         files.RequireFree(unfinished);
-        ConfirmLong(session, longest, folder);
+        ConfirmLong(session, longest, folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
 
         if (files.PutAside(unfinished))
@@ -83,8 +81,18 @@ static class InitCommand
         return 0;
     }
 
+    public static ulong Length(string text) =>
+        Text.Seconds(text) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
+
+    public static void RequirePlaces(RetentionPolicy policy)
+    {
+        if (policy.Weeks > RetentionPolicy.MaxWeeks || policy.Months > RetentionPolicy.MaxMonths || policy.Years > RetentionPolicy.MaxYears)
+            throw new HoldfastException(ErrorCode.Usage, "No vault keeps a snapshot for so long.",
+                $"At most {RetentionPolicy.MaxWeeks} weeks, {RetentionPolicy.MaxMonths} months and {RetentionPolicy.MaxYears} years.");
+    }
+
     /// <summary>0 where the option was not given.</summary>
-    static ulong Size<T>(Session session, Option<T> option) => session.Parsed.GetValue(option) is not string text ? 0
+    public static ulong Size<T>(Session session, Option<T> option) => session.Parsed.GetValue(option) is not string text ? 0
         : Text.Size(text) ?? throw new HoldfastException(ErrorCode.Usage, $"{option.Name} takes a size above 0.", "Write it as a whole number and a unit: 500MiB, 50GiB, 2TiB.");
 
     /// <summary>Whoever takes the vault's disk must not find the keys on it.</summary>
@@ -94,7 +102,8 @@ static class InitCommand
             throw new HoldfastException(ErrorCode.Usage, "The key folder lies inside the vault.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
     }
 
-    static void ConfirmLong(Session session, ulong longest, string folder)
+    /// <summary>Has a person type the date until which space stays taken, where that is over 30 days.</summary>
+    public static void ConfirmLong(Session session, ulong longest, string folder, string otherwise)
     {
         if (longest <= LockRules.LongLock)
             return;
@@ -106,6 +115,6 @@ static class InitCommand
             root = Path.GetDirectoryName(root)!;
         session.Warn($"What is backed up today stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
         if (!Prompt.Confirm($"Lock until {until}?", until, session.Stop))
-            throw new HoldfastException(ErrorCode.NotConfirmed, "A lock over 30 days was not confirmed; nothing was made.", $"Type the date when asked, or add --confirm-locked-until {until}.");
+            throw new HoldfastException(ErrorCode.NotConfirmed, $"A lock over 30 days was not confirmed; {otherwise}.", $"Type the date when asked, or add --confirm-locked-until {until}.");
     }
 }

@@ -1,0 +1,129 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Json;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Retention;
+
+namespace Holdfast.Cli.Commands;
+
+static class PolicyCommand
+{
+    static readonly Option<string?> NameOption = new("--name") { Description = "Of the source of this name only; needs put.key. Default: of all sources that have none of their own.", HelpName = "NAME" };
+    static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Not shorter than now.", HelpName = "TIME" };
+
+    public static Command Create()
+    {
+        var policy = new Command("policy", """
+            Show how long what is backed up from now on is kept, and have it kept longer.
+
+            A policy is only ever raised: locks longer, more weeks, months and years, larger quotas. What was committed before keeps the lock it has (holdfast lock lengthens that).
+            """);
+        policy.Subcommands.Add(Session.Command("show", "Show the policies in force.", command =>
+        {
+            command.Options.Add(NameOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Show));
+        policy.Subcommands.Add(Session.Command("set", "Raise the policy of all sources, or of one. What is not named stays as it is.", command =>
+        {
+            foreach (var option in new Option[] { NameOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption, InitCommand.ConfirmOption })
+                command.Options.Add(option);
+            KeyFolder.AddTo(command, reading: false);
+        }, Set));
+        return policy;
+    }
+
+    static int Show(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        var named = Source(session, vault);
+        var own = vault.State.Policies.Where(p => !p.Key.IsNone && (named is null || p.Key == named)).OrderBy(p => p.Key).ToList();
+        session.Json(w =>
+        {
+            w.WriteStartObject("policy");
+            Write(w, vault.State.PolicyFor(named ?? Id16.None));
+            w.WriteEndObject();
+            w.WriteStartArray("sources");
+            foreach (var (source, policy) in own)
+            {
+                w.WriteStartObject();
+                w.WriteString("source", source.ToString());
+                Write(w, policy);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+        });
+        if (named is { } one)
+        {
+            session.Line($"Source {Text.Id(one)} ({(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}");
+            return 0;
+        }
+        session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
+        foreach (var (source, policy) in own)
+            session.Line($"Source {Text.Id(source)}: {Describe(policy)}");
+        session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made.");
+        return 0;
+    }
+
+    static int Set(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        var source = Source(session, vault) ?? Id16.None;
+        var length = session.Parsed.GetValue(LockOption) is { } text ? InitCommand.Length(text) : (ulong?)null;
+        RetentionPolicy Raised(RetentionPolicy now) => now with
+        {
+            Base = length ?? now.Base,
+            Weeks = Given(session, InitCommand.WeeksOption) ?? now.Weeks,
+            Months = Given(session, InitCommand.MonthsOption) ?? now.Months,
+            Years = Given(session, InitCommand.YearsOption) ?? now.Years,
+            DailyQuota = InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : now.DailyQuota,
+            LockedQuota = InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : now.LockedQuota,
+        };
+        var before = vault.State.PolicyFor(source);
+        var wanted = Raised(before);
+        InitCommand.RequirePlaces(wanted);
+        // A policy that is refused asks for no date; one that locks longer than before does.
+        if (!wanted.IsWeakerThan(before) && wanted.Longest > before.Longest && wanted.Longest <= vault.State.Genesis!.LongestLock)
+            InitCommand.ConfirmLong(session, wanted.Longest, vault.Keeper.Folder, "nothing was changed");
+        var isChanged = vault.Keeper.SetPolicy(source, Raised, Id16.None);
+        var policy = vault.State.PolicyFor(source);
+        session.Json(w =>
+        {
+            w.WriteBoolean("changed", isChanged);
+            if (!source.IsNone)
+                w.WriteString("source", source.ToString());
+            w.WriteStartObject("policy");
+            Write(w, policy);
+            w.WriteEndObject();
+        });
+        session.Line($"{(source.IsNone ? "All sources without a policy of their own" : "Source " + Text.Id(source))}: {Describe(policy)}{(isChanged ? ". From the next backup on; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
+        return 0;
+    }
+
+    static Id16? Source(Session session, Vault vault)
+    {
+        if (session.Parsed.GetValue(NameOption) is not { } name)
+            return null;
+        using var put = new KeyFolder(session).Put();
+        vault.Require(put);
+        return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
+    }
+
+    static uint? Given(Session session, Option<uint> option) => session.Parsed.GetResult(option) is { Implicit: false } ? session.Parsed.GetValue(option) : null;
+
+    static string Describe(RetentionPolicy policy) => "every snapshot for " + StatusCommand.Policy(policy)
+        + (policy.DailyQuota > 0 ? $"; at most {Text.Bytes(policy.DailyQuota)} new a day" : "") + (policy.LockedQuota > 0 ? $"; at most {Text.Bytes(policy.LockedQuota)} locked" : "");
+
+    static void Write(Utf8JsonWriter w, RetentionPolicy policy)
+    {
+        w.WriteNumber("lockSeconds", policy.Base);
+        w.WriteNumber("weeks", policy.Weeks);
+        w.WriteNumber("months", policy.Months);
+        w.WriteNumber("years", policy.Years);
+        w.WriteNumber("dailyQuota", policy.DailyQuota);
+        w.WriteNumber("lockedQuota", policy.LockedQuota);
+    }
+}
