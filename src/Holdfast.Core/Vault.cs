@@ -235,21 +235,39 @@ public sealed class Vault : IDisposable
         return DomainKeys.TryRead(ref reader, out var copy) ? copy! : throw new InvalidOperationException("Domain keys read what they write.");
     }
 
-    /// <summary>Finds a snapshot by id, by the first letters of its id, as "latest", or as "latest~1" for the one before that (~2 and so on); of one source where it is given.</summary>
-    /// <exception cref="HoldfastException"><c>SnapshotMissing</c>.</exception>
+    /// <summary>Finds a snapshot by id, by the first letters of its id, as "latest", or as "latest~1" for the one before that (~2 and so on); of one source where it is given.
+    /// "latest" counts every snapshot that a listing shows: one that cannot be read is never passed over in silence for an older one.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c>; <c>ObjectMissing</c> where "latest" or "latest~N" is one that cannot be read, or may be.</exception>
     public SnapshotRecord Find(string which, Id16? source = null)
     {
-        var there = State.Snapshots.Where(s => !s.IsRemoved && (source is null || s.Source == source)).ToList();
+        var all = State.Snapshots.Where(s => !s.IsRemoved).ToList();
+        var there = all.Where(s => source is null || s.Source == source).ToList();
         if (which == "latest" || which.StartsWith("latest~", StringComparison.Ordinal))
         {
             var before = 0;
-            var whole = there.Where(s => s.Object is not null).ToList();
-            return (which == "latest" || int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) && before < whole.Count
-                ? whole[whole.Count - 1 - before] : throw VaultKeeper.SnapshotMissing(which);
+            if ((which != "latest" && !int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) || before >= there.Count)
+                throw VaultKeeper.SnapshotMissing(which);
+            var chosen = there[there.Count - 1 - before];
+            // Of which source a snapshot is, its object says: one without may be of any.
+            var unread = chosen.Object is null ? chosen : all.LastOrDefault(s => s.Object is null && s.Ordinal > chosen.Ordinal && source is not null);
+            return unread is null ? chosen : throw Unread(which, unread, there);
         }
         var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
         return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : which);
     }
+
+    static HoldfastException Unread(string which, SnapshotRecord unread, List<SnapshotRecord> there)
+    {
+        var older = there.FindLastIndex(s => s.Object is not null && s.Ordinal < unread.Ordinal);
+        // Among snapshots of one source, one that may be of it has no number.
+        var number = there.Contains(unread) ? $", or as latest~{there.Count - 1 - older}" : "";
+        return new HoldfastException(ErrorCode.ObjectMissing,
+            $"`{which}` {(there.Contains(unread) ? "is" : "may be")} snapshot {unread.Snapshot} of {Moment(unread.Committed)}, and its object is missing or damaged. No older snapshot was taken in its place.",
+            (older < 0 ? "There is no older one. " : $"The one before is {there[older].Snapshot} of {Moment(there[older].Committed)}: where an older state will do, ask for it by that id{number}. ")
+            + "For this one, bring the object that `holdfast status` names back from another copy of the vault.");
+    }
+
+    static string Moment(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
 
     /// <summary>The sealed description of a snapshot.</summary>
     public static TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>

@@ -41,7 +41,8 @@ static class RestoreCommand
         using (keys)
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
-            var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
+            var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!, tell: false);
+            var tree = SnapshotsCommand.Describe(record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             using var target = FileTarget.Create(path, new FileTargetOptions
             {
@@ -52,6 +53,7 @@ static class RestoreCommand
             var patterns = session.Parsed.GetValue(IncludeOption)!.Select(Pattern).ToList();
             if (patterns.Count == 0 && !resume && !overwrite)
                 WarnIfTight(session, path, record);
+            session.Note($"Restoring {SnapshotArgument.Words(record, tree)}.");
             var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, path));
             var progress = new RestoreProgress();
             RestoreResult result;
@@ -64,7 +66,7 @@ static class RestoreCommand
             if (patterns.Count > 0 && result.Matched == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
-            return Report.Tell(session, record, result, target, elapsed, isLogged, isDoubted());
+            return Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
         }
     }
 
@@ -125,13 +127,14 @@ static class RestoreCommand
     {
         const int Shown = 20;
 
-        public static int Tell(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
+        public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
         {
             var missed = result.Failed.Count + target.Problems.Sum(p => p.Entries);
             var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
-            WriteJson(session, record, result, target, elapsed, isLogged, missed, code);
+            WriteJson(session, record, tree, result, target, elapsed, isLogged, missed, code);
             var written = result.Written;
             session.Line($"Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s; every piece matched its digest.");
+            session.Line($"  state              {SnapshotArgument.Words(record, tree)}");
             if (written.Others > 0)
                 session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
             if (written.Names > 0)
@@ -183,9 +186,17 @@ static class RestoreCommand
             _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
         };
 
-        static void WriteJson(Session session, SnapshotRecord record, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+        static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteString("committed", Text.Iso(record.Committed));
+            w.WriteString("source", record.Source.ToString());
+            if (tree is not null)
+            {
+                w.WriteName("name", tree.SourceName);
+                w.WriteName("host", tree.HostName);
+                w.WriteName("path", tree.RootPath);
+            }
             w.WriteNumber("entries", result.Entries);
             w.WriteNumber("files", result.Files);
             w.WriteNumber("bytes", result.Bytes);

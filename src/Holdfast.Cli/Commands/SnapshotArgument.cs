@@ -5,6 +5,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Cli.Commands;
 
@@ -34,12 +35,23 @@ static class SnapshotArgument
 
     public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on)." };
 
-    public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which)
+    /// <param name="session">A person at its terminal is told what `latest` stood for.</param>
+    /// <param name="vault">Where to look.</param>
+    /// <param name="keys">For --name.</param>
+    /// <param name="which">As it was typed.</param>
+    /// <param name="tell">False where the command says it itself.</param>
+    public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which, bool tell = true)
     {
-        if (session.Parsed.GetValue(NameOption) is not { } name)
-            return vault.Find(which);
-        return vault.Find(which, SourcesOf(vault, keys, name)[0]);
+        var record = session.Parsed.GetValue(NameOption) is { } name ? vault.Find(which, SourcesOf(vault, keys, name)[0]) : vault.Find(which);
+        if (which.StartsWith("latest", StringComparison.Ordinal) && tell && !Console.IsErrorRedirected)
+            session.Note($"{which} is {Words(record, SnapshotsCommand.Describe(record, keys))}");
+        return record;
     }
+
+    /// <summary>Which state of what a snapshot is, for a person: its id, when it was committed, and of which source it is, where the key tells.</summary>
+    public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time), source {(tree is null
+        ? Text.Id(record.Source)
+        : $"{Text.Name(tree.SourceName)} on {Text.Name(tree.HostName)}")}";
 
     /// <summary>The sources of a name, one in each trust domain that has it.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>: none has.</exception>

@@ -238,6 +238,7 @@ public sealed class VaultKeeper : IDisposable
     /// <exception cref="HoldfastException"><c>ReadOnlyMedia</c>, <c>NoPermission</c>, <c>KeyFileBad</c>, <c>VaultBusy</c>.</exception>
     public void RequireWritable()
     {
+        RequireOpen();
         Disk.RequireWritable(Path.Combine(_folder, "log"));
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);

@@ -1,0 +1,117 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>Which state comes back: `latest` never means an older one in silence, and a restore says which it was.</summary>
+public sealed class SnapshotChoiceTests
+{
+    static Cli Sample(params string[] states)
+    {
+        var cli = new Cli().Init();
+        foreach (var state in states)
+            Back(cli, state, "ward");
+        return cli;
+    }
+
+    static void Back(Cli cli, string state, string name)
+    {
+        cli.Write("notes.txt", Encoding.UTF8.GetBytes(state));
+        cli.Run("backup", cli["source"], "--name", name).Expect(0);
+    }
+
+    static List<JsonElement> Snapshots(Cli cli) => [.. JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray()];
+
+    static string Id(JsonElement snapshot) => snapshot.GetProperty("id").GetString()!;
+
+    /// <summary>Takes the object of the newest snapshot away, or damages it.</summary>
+    static void Break(Cli cli, bool damage)
+    {
+        var leaf = JsonDocument.Parse(cli.Run("log", "entries", "--json").Out).RootElement.GetProperty("entries").EnumerateArray().Last(e => e.GetProperty("type").GetString() == "Commit");
+        var name = leaf.GetProperty("payload").GetString()!;
+        var path = cli[$"vault/objects/{name[..2]}/{name}"];
+        if (damage)
+            File.WriteAllText(path, "rubbish");
+        else
+            File.Move(path, cli["taken"]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Latest_is_refused_where_the_newest_snapshot_cannot_be_read_and_the_older_one_is_named(bool damage)
+    {
+        using var cli = Sample("bed 3: first", "bed 3: second", "bed 3: third");
+        Break(cli, damage);
+        var listed = Snapshots(cli);
+        Assert.Equal(3, listed.Count);
+        foreach (var call in new string[][] { ["restore", "latest", cli["r"]], ["cat", "latest", "notes.txt"], ["ls", "latest"], ["diff", "latest~1", "latest"], ["find", "*", "--snapshot", "latest"], ["log", "prove", "latest"], ["attest", "latest"] })
+        {
+            var refused = cli.Run(call).Expect(22);
+            foreach (var word in new[] { "ObjectMissing", Id(listed[2]), Id(listed[1]), "latest~1", "No older snapshot was taken in its place" })
+                Assert.Contains(word, refused.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("second", refused.Out, StringComparison.Ordinal);
+        }
+        Assert.False(Path.Exists(cli["r"]));
+        // Counted as the listing counts: the last line is latest, the one above it latest~1.
+        Assert.Equal("bed 3: second", cli.Run("cat", "latest~1", "notes.txt").Expect(0).Out);
+        Assert.Equal("bed 3: first", cli.Run("cat", "latest~2", "notes.txt").Expect(0).Out);
+        Assert.Equal("bed 3: second", cli.Run("cat", Id(listed[1]), "notes.txt").Expect(0).Out);
+        cli.Run("cat", "latest~3", "notes.txt").Expect(27);
+    }
+
+    [Fact]
+    public void A_snapshot_that_may_be_the_latest_of_a_source_is_not_passed_over_either()
+    {
+        using var cli = Sample("bed 3: first", "bed 3: second");
+        Back(cli, "theatre", "theatre");
+        Break(cli, damage: false); // whose snapshot that was, nobody can tell now
+        var listed = Snapshots(cli);
+        var refused = cli.Run("restore", "latest", cli["r"], "--name", "ward").Expect(22).Error;
+        Assert.Contains(Id(listed[1]), refused, StringComparison.Ordinal);
+        Assert.Contains("may be", refused, StringComparison.Ordinal);
+        Assert.Equal("bed 3: second", cli.Run("cat", Id(listed[1]), "notes.txt", "--name", "ward").Expect(0).Out);
+        Assert.Contains("without --name", cli.Run("snapshots", "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+        Back(cli, "bed 3: third", "ward");
+        Assert.Equal("bed 3: third", cli.Run("cat", "latest", "notes.txt", "--name", "ward").Expect(0).Out);
+        cli.Run("cat", "latest~1", "notes.txt", "--name", "ward").Expect(22);
+    }
+
+    [Fact]
+    public void A_restore_says_before_and_after_which_state_it_brings()
+    {
+        using var cli = Sample("bed 3: first", "bed 3: second");
+        var older = Snapshots(cli)[0];
+        var (id, when) = (Id(older), older.GetProperty("committed").GetDateTimeOffset().ToString("yyyy-MM-dd HH:mm 'UTC'", System.Globalization.CultureInfo.InvariantCulture));
+        var restored = cli.Run("restore", "latest~1", cli["r"]).Expect(0);
+        foreach (var said in new[] { restored.Out, restored.Error })
+        {
+            foreach (var word in new[] { id[..8], when, "ward" })
+                Assert.Contains(word, said, StringComparison.Ordinal);
+        }
+        var json = JsonDocument.Parse(cli.Run("restore", id, cli["j"], "--json").Expect(0).Out).RootElement;
+        Assert.Equal(id, json.GetProperty("snapshot").GetString());
+        Assert.Equal("ward", json.GetProperty("name").GetString());
+        Assert.Equal(older.GetProperty("committed").GetString(), json.GetProperty("committed").GetString());
+        Assert.Equal(older.GetProperty("source").GetString(), json.GetProperty("source").GetString());
+        // One that fails says it too: what stands in the target then is part of that state.
+        cli.Shell("rm vault/packs/*/*");
+        Assert.Contains(id[..8], cli.Run("restore", id, cli["f"]).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_person_at_a_terminal_is_told_what_latest_stood_for_and_a_script_is_not()
+    {
+        Assert.SkipUnless(Cli.Has("script"), "needs script (util-linux) for a terminal");
+        using var cli = Sample("bed 3: first");
+        var id = Id(Snapshots(cli)[0])[..8];
+        foreach (var call in new[] { "cat latest notes.txt", "ls latest", "find notes.txt --snapshot latest", "diff latest latest" })
+        {
+            Assert.Equal("", cli.Run(call.Split(' ')).Expect(0).Error);
+            var seen = Cli.Finish(cli.StartProgram("script", null, "-qec", $"'{Path.Combine(Cli.Root, "artifacts/holdfast/holdfast")}' {call}", "/dev/null")).Expect(0).Out;
+            Assert.Contains($"latest is snapshot {id}", seen, StringComparison.Ordinal);
+            Assert.Contains("ward", seen, StringComparison.Ordinal);
+        }
+        Assert.DoesNotContain("latest is", Cli.Finish(cli.StartProgram("script", null, "-qec", $"'{Path.Combine(Cli.Root, "artifacts/holdfast/holdfast")}' ls {id}", "/dev/null")).Expect(0).Out, StringComparison.Ordinal);
+    }
+}
