@@ -44,6 +44,7 @@ public enum ErrorCode
     ProofInvalid = 42,
     SnapshotRefused = 43,
     LeafRefused = 44,
+    VaultIsCopy = 45,
 
     SourceMissing = 50,
     SourceUnreadable = 51,

@@ -128,6 +128,31 @@ public sealed class Vault : IDisposable
         return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
     }
 
+    /// <summary>Says where a folder of the vault lies now: after its disk was replaced, or in a copy of the vault. One that is among the vault's folders already has taken in what the old one held.</summary>
+    /// <returns>True where the list is one folder shorter.</returns>
+    /// <exception cref="HoldfastException"><c>Usage</c>, <c>TargetMissing</c>, <c>WrongVault</c>; <c>PackMissing</c>: something that is needed would not be found any more. Nothing was changed then.</exception>
+    public bool MoveFolder(string old, string folder)
+    {
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var isMerged = Keeper.Store.Folders.Any(f => FolderPath.Real(f) == FolderPath.Real(folder) && FolderPath.Real(f) != FolderPath.Real(old));
+        if (!isMerged)
+            StorePlace.RequireOf(folder, Id);
+        Keeper.MoveFolder(old, isMerged ? null : folder, folders =>
+        {
+            var after = new FolderStore(folders);
+            var needed = VaultHealth.Needed(Keeper);
+            var lost = needed.Packs.Keys.Count(p => IsLost(StoreKind.Pack, p)) + needed.Objects.Count(o => IsLost(StoreKind.Object, o));
+            if (lost > 0)
+            {
+                throw new HoldfastException(ErrorCode.PackMissing, $"{lost} files that the vault needs lie in the old folder and would not be found any more. Nothing was changed.",
+                    "Copy them first (rsync -a --ignore-existing OLD/packs OLD/objects NEW/), then run this again.");
+            }
+
+            bool IsLost(StoreKind kind, Hash32 name) => Keeper.Store.Exists(kind, name) && !after.Exists(kind, name);
+        });
+        return isMerged;
+    }
+
     /// <summary>Opens the newest keyring that the opening seed opens: an older epoch's seed opens what was sealed up to then.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c>.</exception>
     public OpeningKeys Unlock(SecretBytes seed)

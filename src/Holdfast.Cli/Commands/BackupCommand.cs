@@ -109,9 +109,9 @@ static class BackupCommand
         using var put = keys.Put();
         using var agent = keys.Agent();
         vault.Require(put);
-        keys.Remember(vault);
+        keys.Remember(vault, toChange: true);
         var result = Execute(session, vault, source, name, rootPath, options, put, agent);
-        keys.Remember(vault);
+        keys.Remember(vault, toChange: true);
         Core.Keeper.SnapshotRecord? attested = null;
         if (session.Parsed.GetValue(AttestOption))
         {

@@ -23,8 +23,8 @@ static class ExpireCommand
     static int Run(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
-        new KeyFolder(session).Remember(vault);
         var dry = session.Parsed.GetValue(DryRunOption);
+        new KeyFolder(session).Remember(vault, toChange: !dry);
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var result = vault.Keeper.Expire(dry);
         var names = result.Names.Select(n => n.Name).ToHashSet();

@@ -60,6 +60,7 @@ static class InitCommand
         using (vault)
         using (made)
         {
+            new LogMemory(keys).Keep(vault);
             session.Json(w =>
             {
                 w.WriteString("vault", vault.Id.ToString());

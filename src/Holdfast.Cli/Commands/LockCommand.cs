@@ -21,7 +21,7 @@ static class LockCommand
     static int Run(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
-        new KeyFolder(session).Remember(vault);
+        new KeyFolder(session).Remember(vault, toChange: true);
         if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
             throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
         var record = vault.Find(session.Parsed.GetValue(Snapshot)!);

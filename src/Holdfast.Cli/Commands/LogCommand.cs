@@ -14,6 +14,7 @@ static class LogCommand
     static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint that was kept earlier: the log must still begin with all that it covered.", HelpName = "FILE" };
     static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
     static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's public key, from someone you trust. `holdfast init --json` prints it, and it stands in the vault's file `vault`, after `log`.", HelpName = "KEY" };
+    static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the first eight letters of the vault's id.", HelpName = "LETTERS" };
     static readonly Option<string?> OutOption = new("--out") { Description = "A new file to write it to, instead of standard output.", HelpName = "FILE" };
 
     public static Command Create()
@@ -38,7 +39,41 @@ static class LogCommand
             KeyFolder.AddTo(command, reading: false);
         }, Verify));
         log.Subcommands.Add(Session.Command("entries", "List what the log records, oldest first.", command => KeyFolder.AddTo(command, reading: false), Entries));
+        log.Subcommands.Add(Session.Command("accept", "Go on with the log that is here: an older copy of the vault that you brought back knowingly, or one in another place.", command =>
+        {
+            command.Options.Add(ConfirmOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Accept));
         return log;
+    }
+
+    /// <summary>A person's own decision, and never a job's: whoever put an older log in the vault's place would want it taken.</summary>
+    static int Accept(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session);
+        var folder = new KeyFolder(session);
+        var memory = new LogMemory(folder.Folder);
+        if (folder.Files.Vault() is { } of && of != vault.Id)
+            throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
+        var (seen, word) = (memory.Seen, Text.Id(vault.Id));
+        var here = vault.State.Snapshots.LastOrDefault(s => !s.IsRemoved);
+        session.Warn($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");
+        session.Warn(seen is null ? "These keys have seen none before." : $"These keys have seen one of {Text.Count(seen.Size, "leaf", "leaves")}{(memory.Place is { } place ? $" in {place}" : "")}. Snapshots committed and locks lengthened in it only are not here, and that vault is refused from now on.");
+        if (session.Parsed.GetValue(ConfirmOption) != word && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
+            throw new HoldfastException(ErrorCode.NotConfirmed, "That was not confirmed; nothing was changed.", $"Be sure that nobody else put this log here. Then type the first letters of the vault's id when asked, or add --confirm {word}.");
+        var kept = memory.Accept(vault);
+        session.Json(w =>
+        {
+            w.WriteString("vault", vault.Id.ToString());
+            w.WriteString("folder", vault.Keeper.Folder);
+            w.WriteNumber("size", vault.Keeper.Log.Size);
+            if (kept is not null)
+                w.WriteString("earlierCheckpoint", kept);
+        });
+        session.Line($"These keys go on with the vault in {vault.Keeper.Folder}.");
+        if (kept is not null)
+            session.Line($"What they had seen before is kept as evidence in {kept}.");
+        return 0;
     }
 
     static int Checkpoint(Session session)
@@ -58,6 +93,7 @@ static class LogCommand
     static int Prove(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
         var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
         var proof = vault.Keeper.Log.Prove((long)record.Ordinal);
         var state = BytesState.Of(vault, record);
@@ -74,7 +110,7 @@ static class LogCommand
             if (state.LastRead is { } read)
                 w.WriteString("allBytesLastRead", Text.Iso(read));
         });
-        session.Note($"Record unaltered since {Text.Time(record.Committed)}: the proof shows it to anyone who has the log key {vault.Keeper.File.LogKey}");
+        session.Note($"Snapshot {record.Snapshot}: record unaltered since {Text.Time(record.Committed)}: the proof shows it to anyone who has the log key {vault.Keeper.File.LogKey}");
         if (state.Code == ErrorCode.None)
             session.Note(state.Statement);
         return state.Code == ErrorCode.None ? 0 : session.Fail(state.Code, state.Statement + " The proof holds for the record, not for the data.", ProblemReport.Advice(state.Code));

@@ -67,14 +67,14 @@ static class SnapshotArgument
     public static byte[] PathWithin(string path) =>
         Encoding.UTF8.GetBytes(string.Join('/', path.Split('/').Where(part => part is not ("" or "."))));
 
-    /// <summary>For commands that need the opening key itself.</summary>
+    /// <summary>For commands that need the opening key itself, and write what they found.</summary>
     public static (Vault Vault, OpeningKeys Keys) OpenAll(Session session)
     {
         var vault = KeyFolder.OpenVault(session);
         try
         {
             var folder = new KeyFolder(session);
-            folder.Remember(vault);
+            folder.Remember(vault, toChange: true);
             return (vault, folder.Open(vault));
         }
         catch

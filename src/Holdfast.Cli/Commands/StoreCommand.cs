@@ -9,21 +9,31 @@ namespace Holdfast.Cli.Commands;
 static class StoreCommand
 {
     static readonly Argument<string> FolderArgument = new("FOLDER") { Description = "Folder on another disk." };
+    static readonly Argument<string> OldArgument = new("OLD") { Description = "The folder as `holdfast store list` shows it." };
+    static readonly Argument<string> NewArgument = new("NEW") { Description = "Where it lies now; or another folder of the vault, into which all it held was copied." };
 
     public static Command Create()
     {
         var store = new Command("store", """
             Add a folder or a disk to a vault, and list those it has.
 
-            There is no `store remove`: nothing here takes locked data away. To retire a folder, stop all backups; copy its packs/ and objects/ into another folder of
-            the vault (rsync -a --ignore-existing OLD/packs OLD/objects OTHER/); take its line out of keeper/folders in the vault's first folder; run
-            `holdfast verify --full`, which says whether anything is missing. Wipe the old disk only after that. A folder whose disk is merely away comes back by itself.
+            A folder that was moved, or lies in a copy of the vault, is found again with `holdfast store move OLD NEW`. It moves no data.
+
+            There is no `store remove`: nothing here takes locked data away. To retire a folder, stop all backups; copy its packs/ and objects/ into another folder of the
+            vault (rsync -a --ignore-existing OLD/packs OLD/objects OTHER/); run `holdfast store move OLD OTHER`, which looks whether all is there, and then
+            `holdfast verify --full`. Wipe the old disk only after that. A folder whose disk is merely away comes back by itself.
             """);
         store.Subcommands.Add(Session.Command("add", "Add a folder to a vault, while it is in use.", command =>
         {
             command.Arguments.Add(FolderArgument);
             KeyFolder.AddTo(command, reading: false);
         }, Add));
+        store.Subcommands.Add(Session.Command("move", "Say where a folder lies now, that was moved or copied by other means.", command =>
+        {
+            command.Arguments.Add(OldArgument);
+            command.Arguments.Add(NewArgument);
+            KeyFolder.AddTo(command, reading: false);
+        }, Move));
         store.Subcommands.Add(Session.Command("list", "List the folders.", command => KeyFolder.AddTo(command, reading: false), List));
         return store;
     }
@@ -34,6 +44,7 @@ static class StoreCommand
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name an empty folder on another disk.");
         using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault, toChange: true);
         var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named));
         var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
         vault.Keeper.AddFolder(folder);
@@ -45,6 +56,25 @@ static class StoreCommand
         if (neighbour)
             session.Warn("holdfast: that folder lies on a disk that the vault is on already: it adds no room, and no second disk. Where another disk was meant, see whether it is mounted");
         session.Line("Added. New packs go where most space is free.");
+        return 0;
+    }
+
+    static int Move(Session session)
+    {
+        var (old, named) = (session.Parsed.GetValue(OldArgument)!, session.Parsed.GetValue(NewArgument)!);
+        if (old.Length == 0 || named.Length == 0)
+            throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "`holdfast store list` shows the vault's folders.");
+        using var vault = Vault.Open(KeyFolder.VaultFolder(session));
+        var isMerged = vault.MoveFolder(old, named);
+        var folder = Path.GetFullPath(named);
+        session.Json(w =>
+        {
+            w.WriteString("was", Path.GetFullPath(old));
+            w.WriteString("is", folder);
+            w.WriteBoolean("merged", isMerged);
+        });
+        session.Line(isMerged ? "The vault no longer looks in the old folder: what it needs of it lies in the others." : "The vault now looks there.");
+        session.Line("No data was moved. `holdfast verify` reads all of it and says whether anything is missing.");
         return 0;
     }
 

@@ -16,7 +16,6 @@ sealed class KeyFolder
     public const string AgentFile = "agent.key";
     public const string OpeningFile = "opening.key";
     public const string SecretFile = "opening.secret";
-    public const string CheckpointFile = "checkpoint";
 
     public static readonly Option<string?> VaultOption = new("--vault")
     {
@@ -83,7 +82,9 @@ sealed class KeyFolder
     {
         var vault = Vault.Open(VaultFolder(session));
         foreach (var away in vault.Keeper.Store.Away)
-            session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can");
+            session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
+        if (!vault.Keeper.HasKeeperFolder)
+            session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
         return vault;
     }
 
@@ -95,7 +96,7 @@ sealed class KeyFolder
         {
             vault.Keeper.RequireWritable();
             var folder = new KeyFolder(session);
-            folder.Remember(vault);
+            folder.Remember(vault, toChange: true);
             return (vault, folder.Open(vault));
         }
         catch
@@ -152,8 +153,14 @@ sealed class KeyFolder
     public bool CanRead => IsGiven || _session.Parsed.GetValue(ScopedOption) is not null;
 
     /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c> where a scoped key was named: it opens one class, and what takes the opening key needs all.</exception>
     public OpeningKeys Open(Vault vault)
     {
+        if (_session.Parsed.GetValue(ScopedOption) is not null)
+        {
+            throw new HoldfastException(ErrorCode.KeyTooNarrow, "This command needs the opening key; a scoped key of whatever class is not enough for it.",
+                "Leave --scoped-key out: the key folder's opening.key is used, with opening.secret in the key folder, --opening-secret FILE or its passphrase. What scoped keys are enough for stands in docs/manual/keys.md; `holdfast verify` needs no key at all.");
+        }
         try
         {
             return Files.Open(vault, Unwrap);
@@ -257,35 +264,44 @@ sealed class KeyFolder
 
     static HoldfastException NameTaken() => new(ErrorCode.Usage, "There is a file of that name already.", "Choose another name: nothing is written over it.");
 
-    /// <summary>Compares the log with the checkpoint seen last, and remembers the present one: a log that was put back shows at the next command.</summary>
-    public void Remember(Vault vault)
+    /// <summary>Compares the vault with what these keys saw of it last, and remembers what is new: a log that was put back shows at the next command. A copy of the vault elsewhere
+    /// is read and not written to, and what is remembered stays.</summary>
+    /// <param name="vault">Closed to changes where it is a copy.</param>
+    /// <param name="toChange">For a command whose purpose is a change.</param>
+    /// <exception cref="HoldfastException"><c>LogForked</c>, <c>WrongVault</c>; <c>VaultIsCopy</c> where it is to be changed.</exception>
+    public void Remember(Vault vault, bool toChange = false)
     {
         if (!IsGiven || !Directory.Exists(Folder))
             return;
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
-        var path = Path.Combine(Folder, CheckpointFile);
-        if (File.Exists(path) && Core.Log.Checkpoint.TryParse(UserFile.Text(path, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var earlier))
+        var memory = new LogMemory(Folder);
+        if (memory.Seen is { } seen && seen.Origin != vault.Keeper.Log.Key.Name)
+            throw WrongVault("The key folder is", vault);
+        var copy = memory.Compare(vault);
+        if (copy is null || (toChange && copy.IsMoved))
         {
-            if (earlier.Origin != vault.Keeper.Log.Key.Name)
-                throw WrongVault("The key folder is", vault);
-            try
-            {
-                vault.Keeper.Log.RequireExtends(earlier);
-            }
-            catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
-            {
-                throw new HoldfastException(e.Code, e.Message, e.Guidance + $" Did you yourself bring back an older copy of this vault? Then what was committed after that copy is not in it: keep the file `{CheckpointFile}` of the key folder"
-                    + " as evidence, move it out of that folder, and run the command again; it then begins anew from the log that is there (docs/errors.md, LogForked).", e);
-            }
+            if (copy is not null)
+                _session.Warn($"holdfast: the vault was in {copy.Place} when these keys last saw it, and is not there any more. From now on they hold to the one here");
+            memory.Keep(vault);
+            return;
         }
-        try
+        if (toChange)
+            throw copy.Refusal;
+        vault.Keeper.Closed = copy.Refusal;
+        if (copy.Behind > 0)
+            _session.Warn($"holdfast: {copy.Words}");
+        else if (!copy.IsMoved)
+            _session.Note($"holdfast: {copy.Words}");
+        _session.Json(w =>
         {
-            Disk.Real.Replace(path, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
-        }
-        catch (HoldfastException)
-        {
-            // A key folder on read-only media: then nothing is remembered.
-        }
+            w.WriteStartObject("copy");
+            w.WriteString("of", copy.Place);
+            w.WriteBoolean("vaultIsThere", copy.IsPlaceThere);
+            w.WriteNumber("leavesBehind", copy.Behind);
+            w.WriteString("seen", Text.Iso(copy.Seen));
+            w.WriteString("ends", Text.Iso(copy.Latest));
+            w.WriteEndObject();
+        });
     }
 }

@@ -25,6 +25,11 @@ sealed class KeeperLock : IDisposable
             {
                 throw DiskFault.Of(e);
             }
+            catch (IOException e) when (!Directory.Exists(Path.GetDirectoryName(path)))
+            {
+                throw new HoldfastException(ErrorCode.KeyFileBad, "The vault's folder `keeper` is missing, and with it the key of the log: nothing can be written.",
+                    "Bring `keeper` back from another copy of the vault. Listing, restoring and verifying work without it.", e);
+            }
             catch (IOException e)
             {
                 if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)

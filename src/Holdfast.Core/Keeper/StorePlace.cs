@@ -8,6 +8,24 @@ static class StorePlace
     static readonly string[] Parts = ["packs", "objects", "staging"];
     const string FileSystemsOwn = "lost+found"; // at the root of a new disk
 
+    /// <summary>Refuses a folder that is none of this vault's.</summary>
+    /// <exception cref="HoldfastException"><c>TargetMissing</c>, <c>WrongVault</c>, <c>Usage</c>.</exception>
+    public static void RequireOf(string folder, Id16 vault)
+    {
+        if (folder.Any(char.IsControl))
+            throw new HoldfastException(ErrorCode.Usage, "The folder's name has characters in it that no list of folders can hold.", "Choose a name without control characters.");
+        try
+        {
+            if (VaultFile.Read(folder).Vault != vault)
+                throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Name the folder that the old one was copied or moved to.");
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.VaultMissing)
+        {
+            throw new HoldfastException(ErrorCode.TargetMissing, "That is no folder of a vault: its file `vault` is missing.",
+                "Copy or move the whole old folder there first (its vault, packs, objects and staging), then run this again. An empty folder is added with `holdfast store add`.", e);
+        }
+    }
+
     /// <summary>Refuses any other folder. Changes nothing.</summary>
     /// <param name="folder">Full path.</param>
     /// <param name="folders">The vault's folders so far.</param>

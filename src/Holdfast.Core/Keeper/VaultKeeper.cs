@@ -51,6 +51,12 @@ public sealed class VaultKeeper : IDisposable
     public Projection State => _projection;
     public string Folder => _folder;
 
+    /// <summary>Set where this is a copy of a vault that goes on elsewhere: thrown by whatever would change it.</summary>
+    public HoldfastException? Closed { get; set; }
+
+    /// <summary>False where all that changes need is gone, and with it the list of further folders; reading goes on without.</summary>
+    public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));
+
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
     public (ulong Wanted, ulong Kept) Reserve
     {
@@ -193,6 +199,9 @@ public sealed class VaultKeeper : IDisposable
     public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
     {
         var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
+        if (!record.IsRemoved && record.Object is null)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {snapshot} is missing or damaged: which packs a longer lock would hold cannot be told.",
+                "Bring the object that `holdfast status` names back from another copy of the vault, then lengthen the lock; or lock another snapshot.");
         if (record.IsRemoved || _projection.PacksOf(record) is null)
             throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
                 "Lock a later snapshot (`holdfast snapshots` lists them).");
@@ -272,6 +281,24 @@ public sealed class VaultKeeper : IDisposable
         _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Join('\n', all) + "\n"));
         return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
     });
+
+    /// <summary>Says where a folder of the vault lies now, or that what it held lies in the others. Changes the list of folders alone: no leaf, so that a copy without the log's key can be told too.</summary>
+    /// <param name="old">As the list has it.</param>
+    /// <param name="folder">Of this vault; null: the line goes.</param>
+    /// <param name="check">Gets the folders as they would be, before anything is changed.</param>
+    internal void MoveFolder(string old, string? folder, Action<IReadOnlyList<string>> check)
+    {
+        using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
+        var extra = ExtraFolders(_folder).ToList();
+        var at = extra.FindIndex(f => FolderPath.Real(f) == FolderPath.Real(old));
+        if (at < 0)
+            throw new HoldfastException(ErrorCode.Usage, "That is none of the vault's further folders.", "`holdfast store list` shows them; name it as it is written there. The vault's first folder is simply named with --vault, wherever it lies.");
+        extra.RemoveAt(at);
+        if (folder is not null)
+            extra.Insert(at, folder);
+        check([_folder, .. extra]);
+        _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Concat(extra.Select(f => f + "\n"))));
+    }
 
     /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
     /// <param name="dryRun">Only says what would go.</param>
@@ -436,9 +463,16 @@ public sealed class VaultKeeper : IDisposable
         return ordinal;
     }
 
+    void RequireOpen()
+    {
+        if (Closed is { } closed)
+            throw new HoldfastException(closed.Code, closed.Message, closed.Guidance);
+    }
+
     /// <summary>Runs one change under the vault's lock, on the newest state; a full disk gets the reserve's room and one more try.</summary>
     T Changing<T>(Func<T> change)
     {
+        RequireOpen();
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _clock = null;
         Refresh();

@@ -32,6 +32,23 @@ public static class FolderPath
         return i == o || i.StartsWith(Path.EndsInDirectorySeparator(o) ? o : o + Path.DirectorySeparatorChar, StringComparison.Ordinal);
     }
 
+    /// <summary>True where two paths lead to one and the same file, by whatever mounts: a copy is another file.</summary>
+    public static bool AreOneFile(string a, string b) => OperatingSystem.IsLinux() && Identity(a) is { } one && Identity(b) == one;
+
+    static (ulong Inode, ulong Device)? Identity(string path)
+    {
+        try
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            Span<uint> stat = stackalloc uint[64]; // struct statx: 32-bit words 8 and 9 are the inode, 34 and 35 the device
+            return Libc.StatX(file, "", 0x1000, 0x7FF, ref System.Runtime.InteropServices.MemoryMarshal.GetReference(stat)) == 0 ? (stat[8] | (ulong)stat[9] << 32, stat[34] | (ulong)stat[35] << 32) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>True where both lie on one mounted disk; where a folder is not there yet, it counts as where it would be made.</summary>
     public static bool AreOnOneDisk(string a, string b)
     {

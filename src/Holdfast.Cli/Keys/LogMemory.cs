@@ -1,0 +1,159 @@
+using System.Text;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Cli.Keys;
+
+/// <summary>What a key folder remembers of its vault: how far the log had come, and in which folder. A log that was put back there shows; a copy elsewhere is told from the vault
+/// itself, and neither reading nor writing it moves what is remembered (docs/design/0010-copies.md).</summary>
+/// <param name="folder">The key folder.</param>
+sealed class LogMemory(string folder)
+{
+    public const string CheckpointFile = "checkpoint";
+    public const string PlaceFile = "checkpoint.place";
+
+    string CheckpointPath => Path.Combine(folder, CheckpointFile);
+    string PlacePath => Path.Combine(folder, PlaceFile);
+
+    /// <summary>The checkpoint seen last; null where there is none that can be read.</summary>
+    public Checkpoint? Seen => File.Exists(CheckpointPath) && Checkpoint.TryParse(UserFile.Text(CheckpointPath, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var seen) ? seen : null;
+
+    /// <summary>When that was.</summary>
+    ulong SeenTime => (ulong)Math.Max(0, new DateTimeOffset(File.GetLastWriteTimeUtc(CheckpointPath), TimeSpan.Zero).ToUnixTimeSeconds());
+
+    string When => $"on {Text.Time(SeenTime)}";
+
+    /// <summary>The folder that the vault was in then; null where a version before this one kept the checkpoint.</summary>
+    public string? Place => File.Exists(PlacePath) && UserFile.Text(PlacePath, "The place in the key folder", ErrorCode.KeyFileBad).TrimEnd('\n') is { Length: > 0 } place ? place : null;
+
+    /// <summary>Compares a vault with what is remembered.</summary>
+    /// <returns>Null where it is the vault that the keys go on with, or they know none yet.</returns>
+    /// <exception cref="HoldfastException"><c>LogForked</c>: put back, or another history.</exception>
+    public VaultCopy? Compare(Vault vault)
+    {
+        if (Seen is not { } seen)
+            return null;
+        var log = vault.Keeper.Log;
+        if (Place is not { } place || IsAt(vault, place))
+        {
+            try
+            {
+                log.RequireExtends(seen);
+                return null;
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+            {
+                throw new HoldfastException(e.Code, $"{e.Message} These keys saw it {When}, in this place.",
+                    $"{e.Guidance} Did you yourself bring back an older copy of this vault? Then what was committed after that copy is not in it: to read it, move it to another folder and name that with --vault. "
+                    + $"To go on with it for good, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
+            }
+        }
+        var isThere = IsThere(vault, place);
+        var copy = new VaultCopy(place, isThere, (ulong)Math.Max(0, seen.Size - log.Size), SeenTime, vault.State.LatestTime);
+        if (copy.Behind > 0 ? isThere && !IsBeginningOf(log, place) : !Extends(log, seen))
+        {
+            throw new HoldfastException(ErrorCode.LogForked, $"This copy of the vault went its own way: its log is no beginning of the one that these keys saw in {place} {When}, and does not go on from it.",
+                $"Something was written to it after it had been copied. If you did that, all is well in {place}; keep this copy read-only, until you have what only it holds. If nobody did, treat it as an attack. To read it all the same, use a key folder that remembers nothing: "
+                + "a copy of opening.key and opening.secret in a folder of their own. To go on with this one for good instead of the other: `holdfast log accept` (docs/errors.md, LogForked).");
+        }
+        return copy;
+    }
+
+    static bool Extends(MerkleLog log, Checkpoint seen)
+    {
+        try
+        {
+            log.RequireExtends(seen);
+            return true;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>One checkpoint cannot say whether a shorter log is a beginning of it; the longer log itself can. Where that cannot be read, nobody can say.</summary>
+    static bool IsBeginningOf(MerkleLog log, string place)
+    {
+        try
+        {
+            return Extends(MerkleLog.Open(Path.Combine(place, "log"), Disk.Real, log.Key), log.Checkpoint!);
+        }
+        catch (HoldfastException)
+        {
+            return true;
+        }
+    }
+
+    static bool IsAt(Vault vault, string place) => FolderPath.Real(vault.Keeper.Folder) == place || FolderPath.AreOneFile(Path.Combine(vault.Keeper.Folder, VaultFile.Name), Path.Combine(place, VaultFile.Name));
+
+    static bool IsThere(Vault vault, string place)
+    {
+        try
+        {
+            return VaultFile.Read(place).Vault == vault.Id;
+        }
+        catch (HoldfastException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Holds to the vault as it is here and now.</summary>
+    public void Keep(Vault vault)
+    {
+        try
+        {
+            var place = FolderPath.Real(vault.Keeper.Folder);
+            if (Place is not { } known || !IsAt(vault, known))
+                Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
+            Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
+        }
+        catch (HoldfastException)
+        {
+            // A key folder on read-only media: then nothing is remembered.
+        }
+    }
+
+    /// <summary>Begins anew from the vault as it is here; what was remembered stays beside it.</summary>
+    /// <returns>The file that has the checkpoint seen before; null where there was none.</returns>
+    /// <exception cref="HoldfastException">What the disk reports.</exception>
+    public string? Accept(Vault vault)
+    {
+        string? kept = null;
+        if (File.Exists(CheckpointPath))
+        {
+            kept = $"{CheckpointPath}.before-{DateTimeOffset.FromUnixTimeSeconds((long)SeenTime):yyyyMMdd-HHmmss}";
+            if (!Disk.Real.Rename(CheckpointPath, kept, replace: false))
+                Disk.Real.Rename(CheckpointPath, kept += $"-{Id16.New().ToString()[..8]}", replace: false);
+        }
+        Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(FolderPath.Real(vault.Keeper.Folder) + "\n"));
+        Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
+        return kept;
+    }
+}
+
+/// <summary>A vault in another folder than the one that the keys go on with.</summary>
+/// <param name="Place">That one.</param>
+/// <param name="IsPlaceThere">Whether the vault is still in it.</param>
+/// <param name="Behind">Leaves that the log here lacks of what was seen there.</param>
+/// <param name="Seen">When, seconds since 1970.</param>
+/// <param name="Latest">Vault time of the last leaf here.</param>
+sealed record VaultCopy(string Place, bool IsPlaceThere, ulong Behind, ulong Seen, ulong Latest)
+{
+    /// <summary>The vault was moved: it is whole, and no longer where it was.</summary>
+    public bool IsMoved => !IsPlaceThere && Behind == 0;
+
+    public string Words => Behind > 0
+        ? $"this is an older copy of the vault: its log is {Text.Count((long)Behind, "leaf", "leaves")} behind what these keys saw in {Place} on {Text.Time(Seen)}. It ends on {Text.Time(Latest)}; what was backed up later is not in it"
+        : $"this is a copy of the vault that these keys go on with in {Place}";
+
+    /// <summary>Why nothing is written to it.</summary>
+    public HoldfastException Refusal => new(ErrorCode.VaultIsCopy, $"Nothing was written: {Words}.", (IsPlaceThere
+        ? $"Reading it is allowed. To write, name the vault itself: --vault {Shell.Word(Place)}. Two that go on from one copy never fit together again. "
+        : $"Reading it is allowed. The vault in {Place} is not there now: bring its disk back where you can, it has more. ")
+        + "Only if the vault is to go on here for good, and nowhere else: `holdfast log accept --vault` with this folder.");
+}

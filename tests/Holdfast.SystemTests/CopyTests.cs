@@ -1,0 +1,181 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>A vault and copies of it, with one key folder: a copy is read and not written to, and the vault itself goes on whatever was done to a copy.</summary>
+public sealed class CopyTests
+{
+    static Cli Sample()
+    {
+        var cli = new Cli().Init();
+        Back(cli, "first").Expect(0);
+        return cli;
+    }
+
+    static Result Back(Cli cli, string state, params string[] options)
+    {
+        cli.Write("notes.txt", Encoding.UTF8.GetBytes(state));
+        return cli.Run(["backup", cli["source"], "--name", "ward", .. options]);
+    }
+
+    static void Says(Result result, params string[] words)
+    {
+        foreach (var word in words)
+            Assert.Contains(word, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_older_copy_is_read_with_a_warning_and_not_written_to_and_the_vault_goes_on()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        Says(cli.Run("restore", "latest", cli["equal"], "--vault", cli["copy"]).Expect(0), "copy of the vault that these keys go on with", cli["vault"]);
+        Back(cli, "second").Expect(0);
+        cli.Shell("cp -a copy untouched; cp keys/checkpoint seen");
+
+        Says(cli.Run("status", "--vault", cli["copy"]).Expect(0), "older copy", "1 leaf behind", cli["vault"], "what was backed up later is not in it");
+        Says(cli.Run("restore", "latest", cli["old"], "--vault", cli["copy"], "--quiet").Expect(0), "older copy");
+        Assert.Equal("first", File.ReadAllText(cli["old/notes.txt"]));
+        var json = JsonDocument.Parse(cli.Run("snapshots", "--vault", cli["copy"], "--json").Expect(0).Out).RootElement.GetProperty("copy");
+        Assert.Equal(1, json.GetProperty("leavesBehind").GetInt32());
+        Assert.Equal(cli["vault"], json.GetProperty("of").GetString());
+        cli.Run("verify", "--full", "--vault", cli["copy"]).Expect(0);
+
+        foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["attest"], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["store", "add", cli["more"]], ["key", "issue", "--out", cli["k2"]], ["key", "rotate"], ["recovery-kit", "--out", cli["kit.pdf"]] })
+            Says(cli.Run([.. call, "--vault", cli["copy"]]).Expect(45), "VaultIsCopy", "--vault " + cli["vault"], "log accept", "Nothing was written");
+        cli.Shell("diff -r untouched/log copy/log; cmp keys/checkpoint seen; test ! -e more; test ! -e k2; test ! -e kit.pdf");
+
+        Back(cli, "third").Expect(0);
+        Assert.Equal("third", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);
+        Assert.Equal("first", cli.Run("cat", "latest", "notes.txt", "--vault", cli["copy"]).Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_copy_that_other_keys_wrote_to_is_told_and_the_vault_goes_on()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy; mkdir other; cp keys/*.key keys/opening.secret other/");
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["state2"];
+        Back(cli, "elsewhere", "--vault", cli["copy"], "--keys", cli["other"]).Expect(0);
+        Back(cli, "elsewhere too", "--vault", cli["copy"], "--keys", cli["other"]).Expect(0);
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["state"];
+        Back(cli, "second").Expect(0);
+        Says(cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(40), "went its own way", cli["vault"], "log accept", "attack");
+        Back(cli, "third").Expect(0);
+        Back(cli, "fourth").Expect(0);
+        // Shorter than the vault by now, and no beginning of it all the same.
+        Says(cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(40), "went its own way");
+        Assert.Equal("fourth", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);
+        // The keys that wrote to the copy hold to that one, and say so at the vault.
+        Says(cli.Run("cat", "latest", "notes.txt", "--keys", cli["other"]).Expect(40), "went its own way", cli["copy"]);
+        Assert.Equal("elsewhere too", cli.Run("cat", "latest", "notes.txt", "--keys", cli["other"], "--vault", cli["copy"]).Expect(0).Out);
+    }
+
+    [Fact]
+    public void With_the_vault_gone_an_older_copy_is_restored_from_at_once_and_taken_over_only_knowingly()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        Back(cli, "second").Expect(0);
+        cli.Shell("mv vault lost");
+        cli.Environment["HOLDFAST_VAULT"] = cli["copy"];
+        Says(cli.Run("restore", "latest", cli["r"]).Expect(0), "older copy", "1 leaf behind");
+        Says(Back(cli, "third").Expect(45), "is not there now", "log accept");
+        Says(cli.Run("log", "accept").Expect(36), "--confirm");
+        var id = JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("vault").GetString()!;
+        var accepted = JsonDocument.Parse(cli.Run("log", "accept", "--confirm", id[..8], "--json").Expect(0).Out).RootElement;
+        Assert.True(File.Exists(accepted.GetProperty("earlierCheckpoint").GetString()));
+        Assert.Equal("", Back(cli, "third").Expect(0).Error);
+        Assert.Equal("third", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);
+        // The lost one found again is another history now.
+        Says(cli.Run("ls", "latest", "--vault", cli["lost"]).Expect(40), "went its own way");
+    }
+
+    [Fact]
+    public void A_vault_that_was_moved_goes_on_and_a_second_path_to_it_is_no_copy()
+    {
+        using var cli = Sample();
+        cli.Shell("mv vault moved; ln -s moved link");
+        Assert.Equal("", cli.Run("ls", "latest", "--vault", cli["moved"], "--quiet").Expect(0).Error);
+        Says(Back(cli, "second", "--vault", cli["moved"]).Expect(0), "is not there any more", cli["vault"]);
+        Assert.Equal("", Back(cli, "third", "--vault", cli["moved"]).Expect(0).Error);
+        Assert.Equal("", Back(cli, "fourth", "--vault", cli["link"]).Expect(0).Error);
+        if (Environment.UserName != "root" || Cli.Finish(cli.StartProgram("bash", null, "-c", $"mkdir '{cli["bound"]}' && mount --bind '{cli["moved"]}' '{cli["bound"]}'")).Status != 0)
+            return;
+        try
+        {
+            Assert.Equal("", Back(cli, "fifth", "--vault", cli["bound"]).Expect(0).Error);
+            Assert.Equal("", Back(cli, "sixth", "--vault", cli["moved"]).Expect(0).Error);
+        }
+        finally
+        {
+            cli.Shell("umount bound");
+        }
+    }
+
+    [Fact]
+    public void An_older_vault_put_back_in_its_place_is_refused_even_for_reading()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        cli.Run("log", "prove", "latest").Expect(0);
+        Back(cli, "second").Expect(0);
+        cli.Shell("mv vault newer; mv copy vault");
+        foreach (var call in new string[][] { ["restore", "latest", cli["r"]], ["log", "prove", "latest"], ["attest"], ["backup", cli["source"], "--name", "ward"] })
+            Says(cli.Run(call).Expect(40), "attack", "log accept", "These keys saw it on");
+        cli.Shell("mv vault copy");
+        cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(0);
+    }
+
+    [Fact]
+    public void A_proof_takes_the_log_as_seen()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy; rm keys/checkpoint*");
+        cli.Run("lock", "latest", "--until", "2026-12-30", "--keys", "").Expect(0);
+        cli.Run("log", "prove", "latest").Expect(0);
+        cli.Shell("cmp keys/checkpoint vault/log/checkpoint; rm -r vault; mv copy vault");
+        cli.Run("log", "prove", "latest").Expect(40);
+    }
+
+    [Fact]
+    public void A_copy_of_a_vault_of_several_folders_is_told_where_they_are()
+    {
+        using var cli = Sample();
+        cli.Run("store", "add", cli["more"]).Expect(0);
+        cli.Shell("for p in vault/packs/*/*; do mv \"$p\" \"more/${p#vault/}\"; done; mkdir site; cp -a vault more site/; rm site/vault/keeper/log.key; mv more away; mv vault gone");
+        cli.Environment["HOLDFAST_VAULT"] = cli["site/vault"];
+        Says(cli.Run("status").Expect(20), "folder of the vault is not there", cli["more"], "store move");
+        cli.Run("store", "move", cli["nowhere"], cli["site/more"]).Expect(2);
+        cli.Run("store", "move", cli["more"], cli["source"]).Expect(56);
+        cli.Run("init", cli["v2"], "--keys", cli["k2"], "--lock", "1d").Expect(0);
+        cli.Run("store", "move", cli["more"], cli["v2"]).Expect(13);
+        Assert.Equal(cli["site/more"], JsonDocument.Parse(cli.Run("store", "move", cli["more"], cli["site/more"], "--json").Expect(0).Out).RootElement.GetProperty("is").GetString());
+        Assert.Equal("", cli.Run("verify", "--full", "--quiet").Expect(0).Error);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
+
+        // Into one: refused until all is there.
+        Says(cli.Run("store", "move", cli["site/more"], cli["site/vault"]).Expect(20), "Nothing was changed");
+        cli.Shell("cp -an site/more/packs site/more/objects site/vault/");
+        cli.Run("store", "move", cli["site/more"], cli["site/vault"]).Expect(0);
+        cli.Shell("rm -r site/more");
+        Assert.Equal("", cli.Run("verify", "--full", "--quiet").Expect(0).Error);
+    }
+
+    [Fact]
+    public void Without_its_keeper_folder_a_vault_is_read_and_a_change_is_refused_at_once()
+    {
+        using var cli = Sample();
+        cli.Shell("mv vault/keeper kept");
+        foreach (var call in new string[][] { ["status"], ["ls", "latest"], ["verify"], ["verify", "--full"], ["restore", "latest", cli["r"]], ["log", "prove", "latest"], ["expire", "--dry-run"] })
+            Says(cli.Run(call).Expect(0), "`keeper` is not there");
+        cli.Shell("diff -r source r");
+        // Nothing in the way of waiting for a lock: each would take two minutes, and the test with it.
+        foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["attest"], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["store", "add", cli["more"]], ["key", "issue", "--out", cli["k2"]] })
+            Assert.Equal(17, Cli.Finish(cli.StartProgram("timeout", null, ["60", Path.Combine(Cli.Root, "holdfast"), .. call])).Expect(17).Status);
+        cli.Shell("mv kept vault/keeper");
+        Back(cli, "second").Expect(0);
+    }
+}
