@@ -88,6 +88,8 @@ public sealed class CopyTests
         Assert.True(File.Exists(accepted.GetProperty("earlierCheckpoint").GetString()));
         Assert.Equal("", Back(cli, "third").Expect(0).Error);
         Assert.Equal("third", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);
+        Assert.Contains("nothing to accept", cli.Run("log", "accept").Expect(0).Out, StringComparison.Ordinal);
+        Says(cli.Run("status", "--keys", cli["mistyped"]).Expect(0), "not compared");
         // The lost one found again is another history now.
         Says(cli.Run("ls", "latest", "--vault", cli["lost"]).Expect(40), "went its own way");
     }

@@ -86,6 +86,54 @@ public sealed class KeyFileTests
     }
 
     [Fact]
+    public void A_machine_that_only_backs_up_lists_its_snapshots_without_names()
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir put && cp -p keys/put.key keys/agent.key put/");
+        cli.Environment["HOLDFAST_KEYS"] = cli["put"];
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal(2, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength());
+        Assert.DoesNotContain("ward", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("status").Expect(0);
+        cli.Run("ls", "latest").Expect(17);
+    }
+
+    [Fact]
+    public void What_needs_the_opening_key_refuses_a_scoped_one_before_it_does_anything()
+    {
+        using var cli = Sample();
+        foreach (var scope in new[] { "content", "tree", "features" })
+        {
+            cli.Run("key", "scope", "--class", scope, "--out", cli[scope]).Expect(0);
+            foreach (var call in new string[][] { ["attest"], ["attest", "latest", "--full"], ["backup", cli["source"], "--name", "ward", "--attest"], ["recovery-kit", "--out", cli["kit.pdf"]], ["key", "issue", "--out", cli["k2"]], ["key", "rotate"] })
+            {
+                var error = cli.Run([.. call, "--scoped-key", cli[scope]]).Expect(19).Error;
+                foreach (var word in new[] { "needs the opening key", "--opening-secret" })
+                    Assert.Contains(word, error, StringComparison.Ordinal);
+            }
+            Assert.Contains("opening key", cli.Run("cat", "latest", "notes.txt", "--scoped-key", cli[scope]).Expect(19).Error, StringComparison.Ordinal);
+        }
+        // A backup that could not be attested is not made either: what is missing is told before hours of reading.
+        File.Move(cli["keys/opening.secret"], cli["moved"]);
+        cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(17);
+        Assert.Equal(1, JsonDocument.Parse(cli.Run("snapshots", "--json", "--keys", "").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength());
+        cli.Run("backup", cli["source"], "--name", "ward", "--attest", "--opening-secret", cli["moved"]).Expect(0);
+    }
+
+    [Fact]
+    public void A_key_of_one_source_finds_what_was_there_when_it_was_cut_and_says_what_it_leaves_out()
+    {
+        using var cli = Sample();
+        cli.Run("key", "scope", "--class", "tree", "--name", "ward", "--out", cli["ward.key"]).Expect(0);
+        cli.Run("find", "notes.txt", "--scoped-key", cli["ward.key"]).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var found = cli.Run("find", "notes.txt", "--scoped-key", cli["ward.key"]).Expect(3);
+        Assert.Contains("notes.txt", found.Out, StringComparison.Ordinal);
+        Assert.Contains("was left out", found.Error, StringComparison.Ordinal);
+        Assert.Contains("cut it anew", cli.Run("ls", "latest", "--scoped-key", cli["ward.key"]).Expect(19).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void An_older_copy_brought_back_is_used_once_its_checkpoint_is_moved_away()
     {
         using var cli = Sample();

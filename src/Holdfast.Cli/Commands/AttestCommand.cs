@@ -22,7 +22,7 @@ static class AttestCommand
         command.Options.Add(FullOption);
         command.Options.Add(OlderOption);
         command.Options.Add(SnapshotArgument.NameOption);
-        KeyFolder.AddTo(command, reading: true);
+        KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
 
     static int Run(Session session)

@@ -35,7 +35,7 @@ static class BackupCommand
         command.Arguments.Add(CommandArgument);
         foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
             command.Options.Add(option);
-        KeyFolder.AddTo(command, reading: true);
+        KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
 
     static int Run(Session session)
@@ -110,12 +110,12 @@ static class BackupCommand
         using var agent = keys.Agent();
         vault.Require(put);
         keys.Remember(vault, toChange: true);
+        using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent);
         keys.Remember(vault, toChange: true);
         Core.Keeper.SnapshotRecord? attested = null;
-        if (session.Parsed.GetValue(AttestOption))
+        if (opening is not null)
         {
-            using var opening = keys.Open(vault);
             attested = vault.Find(result.Snapshot.ToString());
             vault.Attest(attested, opening, full: false, agent.Agent, session.Stop);
         }

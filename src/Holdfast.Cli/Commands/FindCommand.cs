@@ -67,7 +67,7 @@ static class FindCommand
                         }
                     }
                 }
-                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged))
+                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.KeyTooNarrow))
                 {
                     session.Warn($"holdfast: snapshot {Text.Id(record.Snapshot)} was left out: {e.Message}"); // the others are not held up
                     leftOut = true;

@@ -20,15 +20,15 @@ static class KeyCommand
         key.Subcommands.Add(Session.Command("issue", "Make put and agent keys for another machine, or in place of lost ones.", command =>
         {
             command.Options.Add(OutFolderOption);
-            KeyFolder.AddTo(command, reading: true);
+            KeyFolder.AddTo(command, reading: true, scoped: false);
         }, Issue));
         key.Subcommands.Add(Session.Command("scope", "Cut a key for an unattended job: one class, of all sources or of one.", command =>
         {
             foreach (var option in new Option[] { ClassOption, SourceOption, ReplaceOption, OutFileOption })
                 command.Options.Add(option);
-            KeyFolder.AddTo(command, reading: true);
+            KeyFolder.AddTo(command, reading: true, scoped: false);
         }, Scope));
-        key.Subcommands.Add(Session.Command("rotate", "Start a new key epoch: new data is sealed to new keys.", command => KeyFolder.AddTo(command, reading: true), Rotate));
+        key.Subcommands.Add(Session.Command("rotate", "Start a new key epoch: new data is sealed to new keys.", command => KeyFolder.AddTo(command, reading: true, scoped: false), Rotate));
         return key;
     }
 

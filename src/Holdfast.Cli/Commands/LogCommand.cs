@@ -55,6 +55,13 @@ static class LogCommand
         var memory = new LogMemory(folder.Folder);
         if (folder.Files.Vault() is { } of && of != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
+        if (memory.Place is not null && IsAccepted(memory, vault))
+        {
+            memory.Keep(vault);
+            session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
+            session.Line("These keys go on with this vault already: there is nothing to accept.");
+            return 0;
+        }
         var (seen, word) = (memory.Seen, Text.Id(vault.Id));
         var here = vault.State.Snapshots.LastOrDefault(s => !s.IsRemoved);
         session.Warn($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");
@@ -74,6 +81,18 @@ static class LogCommand
         if (kept is not null)
             session.Line($"What they had seen before is kept as evidence in {kept}.");
         return 0;
+    }
+
+    static bool IsAccepted(LogMemory memory, Vault vault)
+    {
+        try
+        {
+            return memory.Compare(vault) is null;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+        {
+            return false; // what is to be decided
+        }
     }
 
     static int Checkpoint(Session session)

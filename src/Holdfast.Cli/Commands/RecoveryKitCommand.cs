@@ -20,7 +20,7 @@ static class RecoveryKitCommand
     {
         foreach (var option in new Option[] { ThresholdOption, SharesOption, OutOption, OrganisationOption })
             command.Options.Add(option);
-        KeyFolder.AddTo(command, reading: true);
+        KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
 
     static int Run(Session session)

@@ -53,7 +53,7 @@ static class SnapshotsCommand
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
         if (keys is null && there.Count > 0)
-            session.Note("Names of sources need the opening key: add --keys FOLDER.");
+            session.Note("Names of sources need the opening key: add --keys with a folder that has it.");
         return 0;
     }
 

@@ -49,6 +49,9 @@ sealed class KeyFolder
         HelpName = "FILE",
     };
 
+    /// <summary>Of a command that needs the opening key itself: typed all the same, it is refused with the reason.</summary>
+    static readonly Option<string?> RefusedScopedOption = new(ScopedOption.Name) { Hidden = true };
+
     const int ShortestPassphrase = 12; // characters
 
     readonly Session _session;
@@ -64,7 +67,10 @@ sealed class KeyFolder
     }
 
     /// <summary>Adds --vault and --keys to a command.</summary>
-    public static void AddTo(Command command, bool reading)
+    /// <param name="command">The command.</param>
+    /// <param name="reading">It opens what is sealed.</param>
+    /// <param name="scoped">A scoped key may be enough for it.</param>
+    public static void AddTo(Command command, bool reading, bool scoped = true)
     {
         command.Options.Add(VaultOption);
         command.Options.Add(KeysOption);
@@ -72,7 +78,7 @@ sealed class KeyFolder
             return;
         command.Options.Add(SecretOption);
         command.Options.Add(PassphraseOption);
-        command.Options.Add(ScopedOption);
+        command.Options.Add(scoped ? ScopedOption : RefusedScopedOption);
     }
 
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
@@ -150,13 +156,14 @@ sealed class KeyFolder
 
     bool IsTyped(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
-    public bool CanRead => IsGiven || _session.Parsed.GetValue(ScopedOption) is not null;
+    /// <summary>False too where the folder is that of a machine that backs up: put and agent keys alone.</summary>
+    public bool CanRead => (IsGiven && (Files.Has(OpeningFile) || !Files.Has(PutFile))) || _session.Parsed.GetValue(ScopedOption) is not null;
 
     /// <summary>Opens the vault's keyring: with the secret file where there is one, else with the passphrase.</summary>
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c> where a scoped key was named: it opens one class, and what takes the opening key needs all.</exception>
     public OpeningKeys Open(Vault vault)
     {
-        if (_session.Parsed.GetValue(ScopedOption) is not null)
+        if (_session.Parsed.GetValue(RefusedScopedOption) is not null)
         {
             throw new HoldfastException(ErrorCode.KeyTooNarrow, "This command needs the opening key; a scoped key of whatever class is not enough for it.",
                 "Leave --scoped-key out: the key folder's opening.key is used, with opening.secret in the key folder, --opening-secret FILE or its passphrase. What scoped keys are enough for stands in docs/manual/keys.md; `holdfast verify` needs no key at all.");
@@ -234,7 +241,7 @@ sealed class KeyFolder
             KeyFiles.WarnIfOpen(named, "the passphrase file", session.Warn);
             return UserFile.FirstLine(named, "The passphrase file", ErrorCode.KeyFileBad);
         }
-        return Prompt.IsPossible ? null : throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE or --opening-secret FILE.");
+        return Prompt.IsPossible ? null : throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE. If it is lost, `holdfast recover-key --out FOLDER` rebuilds the opening key from the recovery kit.");
     }
 
     /// <summary>Writes a new file whole and durably, readable by its owner alone.</summary>
@@ -271,8 +278,13 @@ sealed class KeyFolder
     /// <exception cref="HoldfastException"><c>LogForked</c>, <c>WrongVault</c>; <c>VaultIsCopy</c> where it is to be changed.</exception>
     public void Remember(Vault vault, bool toChange = false)
     {
-        if (!IsGiven || !Directory.Exists(Folder))
+        if (!IsGiven)
             return;
+        if (!Directory.Exists(Folder))
+        {
+            _session.Warn("holdfast: the key folder that was named is not there: the vault's log was not compared with what was seen of it before. Look at --keys or HOLDFAST_KEYS");
+            return;
+        }
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var memory = new LogMemory(Folder);

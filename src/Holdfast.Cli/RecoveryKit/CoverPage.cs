@@ -41,11 +41,13 @@ static class CoverPage
         sheet.Item("", $"On a computer you trust, run \"{Command}\" and enter {Some(share)} from the paper: do they fit? Then remove that folder.", size);
         sheet.Item("", "Put each share in an envelope of its own, seal and sign it, and hand it over. Fill in the table below.", size);
         sheet.Item("", "Keep the envelopes in different buildings or safes. Nobody holds two. Holders know their deputy.", size);
+        sheet.Item("", "Write into step 1 below where the vault, its copies and the Holdfast program lie.", size);
         sheet.Item("", "Delete the file this was printed from, and have the printer's memory and job list cleared.", size);
         sheet.Item("", "Put this page into the incident plan, on paper, with a copy of the small opening key file if you use one.", size);
 
         sheet.Heading("When it is needed");
         sheet.Item("1", "Take a clean computer with the Holdfast program and the vault, or a copy of it. It needs no network.", size);
+        sheet.Item(" ", $"Vault: {Blank} Copy: {Blank} Program: {Blank}", size);
         sheet.Item("2", $"Call the holders until {Some(share)} are in the room. Let each holder open the envelope.", size);
         sheet.Item("3", $"Run \"{Command}\". Type or scan each share; it names a wrong line. Compare check words.", size);
         sheet.Item("4", "Run \"holdfast restore latest TARGET --vault VAULT --keys FOLDER\": FOLDER as in step 3, VAULT the vault's folder, TARGET a new one. Afterwards make a new set of shares: paper that was opened is no longer sealed.", size);
@@ -62,6 +64,8 @@ static class CoverPage
         sheet.Paragraph("Enter shares from the paper as if it were needed, note it here, and seal them in new envelopes.", size, after: 5);
         Table(sheet, ["Date", "Shares used", "By", "Result"], [90, 110, 150, 143], rehearsals, rowHeight);
     }
+
+    const string Blank = "______________________"; // to be written on by hand
 
     static string Some(RecoveryShare share) => share.Threshold == 1 ? "one share" : $"{share.Threshold} shares";
 

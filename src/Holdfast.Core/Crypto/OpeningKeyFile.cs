@@ -114,7 +114,7 @@ public sealed class OpeningKeyFile
         if (VaultId != vaultId)
             throw new HoldfastException(ErrorCode.WrongVault,
                 $"The key file is for vault {VaultId}, not for {vaultId}.",
-                "Use the key file that was made with this vault; copies lie on the keeper, in the clean room and in the recovery kit.");
+                "Use the key file that was made with this vault; recovery shares rebuild it: `holdfast recover-key`.");
     }
 
     public byte[] ToArray()

@@ -50,7 +50,7 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
 
     static HoldfastException TooNarrow(string what) => new(ErrorCode.KeyTooNarrow,
         $"This key does not open the {what}, which was asked for.",
-        "Use the opening key of that epoch or a later one (key file, passphrase or recovery shares), or a scoped key cut for this source and class.");
+        "Use the opening key of that epoch or a later one (key file, passphrase or recovery shares), or a scoped key cut for this source and class: listing names takes the tree class; contents come back with the opening key alone. A key cut for one source opens what was there on that day; for later snapshots cut it anew.");
 
     protected virtual void Dispose(bool disposing)
     {

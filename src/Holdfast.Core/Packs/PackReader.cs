@@ -125,7 +125,7 @@ public sealed class PackReader : IDisposable
     public ReadOnlySpan<byte> ReadFrame(int frame, FrameBuffer buffer)
     {
         var key = _key ?? throw new HoldfastException(ErrorCode.KeyTooNarrow,
-            $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key.");
+            $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
         var stored = buffer.Stored(Footer.StoredLength(frame));
         HoldfastException? fault = null;
         foreach (var copy in _copies)
