@@ -45,6 +45,7 @@ public enum ErrorCode
     SnapshotRefused = 43,
     LeafRefused = 44,
     VaultIsCopy = 45,
+    GuardStateDamaged = 46,
 
     SourceMissing = 50,
     SourceUnreadable = 51,

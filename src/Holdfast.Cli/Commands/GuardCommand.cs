@@ -28,25 +28,43 @@ static class GuardCommand
     {
         if (!OperatingSystem.IsLinux())
             throw new HoldfastException(ErrorCode.Usage, "Immutable flags are known on Linux only.", "Keep the vault on a Linux host, or go without the guard.");
-        using var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
-        var look = guard.Look(); // what cannot work at all fails here, and not every minute
-        Tell(session, look);
-        session.Json(w =>
+        var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
+        var once = session.Parsed.GetValue(OnceOption);
+        var told = "";
+        try
         {
-            w.WriteNumber("guarded", look.Guarded);
-            w.WriteNumber("cleared", look.Cleared);
-            w.WriteNumber("refused", look.Refused);
-        });
-        if (session.Parsed.GetValue(OnceOption))
-            return look.Refused > 0 ? (int)ErrorCode.LockRefused : 0;
+            var look = guard.Look(); // what cannot work at all fails here, and not every ten seconds
+            Tell(session, look);
+            session.Json(w =>
+            {
+                w.WriteNumber("guarded", look.Guarded);
+                w.WriteNumber("cleared", look.Cleared);
+                w.WriteNumber("refused", look.Refused);
+            });
+            if (once)
+                return look.Refused > 0 ? (int)ErrorCode.LockRefused : 0;
+        }
+        catch (HoldfastException e) when (!once && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked or ErrorCode.GuardStateDamaged)
+        {
+            Warn(e); // nothing is let go, and what is stored is made immutable all the same: a guard that ended would not do that
+        }
         session.Note("Guarding; Ctrl+C ends it. The files stay immutable.");
         FlagGuard.Serve(() =>
         {
             var now = guard.Look();
+            told = "";
             if (now.Cleared > 0 || now.Refused > 0)
                 Tell(session, now);
-        }, e => session.Warn($"holdfast: {e.Message}\n  what to do: {e.Guidance}"), session.Stop);
+        }, Warn, session.Stop);
         return 0;
+
+        void Warn(HoldfastException e)
+        {
+            if (e.Message == told)
+                return; // once, not every ten seconds
+            told = e.Message;
+            session.Warn($"holdfast: {e.Message}\n  what to do: {e.Guidance}");
+        }
     }
 
     static void Tell(Session session, GuardLook look)

@@ -21,8 +21,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
-    /// <param name="again">Judges what is given up already too: for who does not take the keeper's word for it.</param>
-    public ExpiryResult Plan(bool note, bool again = false)
+    public ExpiryResult Plan(bool note)
     {
         _names.Clear();
         var bytes = 0L;
@@ -40,11 +39,11 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
                 continue; // not ours
             if (locks.TryGetValue(pack.Name, out var end))
             {
-                if (IsOver(end) && (again || !projection.WasRemoved(pack.Name)))
+                if (IsOver(end) && !projection.WasRemoved(pack.Name))
                     Give(pack);
                 continue;
             }
-            if (!again && projection.WasRemoved(pack.Name))
+            if (projection.WasRemoved(pack.Name))
                 continue; // given up already
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = unclaimed.TryGetValue(pack.Name, out var known) ? known : clock.Now;
@@ -55,7 +54,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var objects = projection.ObjectLocks();
         foreach (var item in store.List(StoreKind.Object))
         {
-            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && (again || !projection.WasRemoved(item.Name)))
+            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(item.Name))
                 Give(item);
         }
         if (note)

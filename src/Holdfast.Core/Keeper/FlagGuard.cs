@@ -1,70 +1,76 @@
 using System.Globalization;
-using System.Text;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
 
-/// <param name="Guarded">Files that are immutable now.</param>
+/// <param name="Guarded">Files and folders that are flagged now.</param>
 /// <param name="Cleared">Files that expiry gave up, and whose locks are over by the guard's own reckoning: they may be removed.</param>
-/// <param name="Refused">Names that the log gives up although their locks are not over: somebody holds the log's key who should not.</param>
+/// <param name="Refused">Files that the log gives up although their locks are not over: somebody holds the log's key who should not.</param>
 public sealed record GuardLook(int Guarded, int Cleared, int Refused);
 
-/// <summary>Makes the vault's files immutable, and lets go only of what no lock holds. It takes nobody's word: it replays the log with a clock and a memory of its own, in a folder
-/// that the keeper's user cannot write to. Nobody can ask it for anything (docs/threat-model.md).</summary>
+/// <summary>Makes the vault's files immutable, and lets go only of what no lock holds. It takes nobody's word: what it judges by lies in a folder that the vault's owner cannot write
+/// to (<see cref="GuardJudge"/>). Nobody can ask it for anything (docs/threat-model.md).</summary>
 /// <remarks>For one thread. Needs CAP_LINUX_IMMUTABLE; Linux only.</remarks>
-public sealed class FlagGuard : IDisposable
+public sealed class FlagGuard
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
 
-    readonly VaultKeeper _keeper;
-    readonly string _state;
-    readonly Disk _disk;
-    readonly IMachineTime _machine;
+    readonly string _folder;
+    readonly VaultFile _file;
+    readonly ulong _inode;
     readonly uint _owner;
+    readonly GuardJudge _judge;
     readonly HashSet<string> _guarded = [];
 
     /// <param name="vault">The vault's folder.</param>
     /// <param name="state">The guard's own folder, apart from the vault; made where it is missing, for its user alone.</param>
     /// <param name="machine">The machine's clocks.</param>
-    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogForked</c>, <c>Usage</c> for a trial vault.</exception>
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>; <c>WrongVault</c>, <c>LogForked</c> where this is not the vault that was seen at that path; <c>Usage</c> for a trial
+    /// vault.</exception>
     public FlagGuard(string vault, string state, IMachineTime? machine = null)
     {
-        _disk = Disk.Real;
-        _machine = machine ?? MachineTime.System;
-        _keeper = VaultKeeper.Open(vault, _disk, _machine);
-        if (_keeper.State.Genesis!.Kind == VaultKind.Trial)
-            throw new HoldfastException(ErrorCode.Usage, "This is a trial vault: it is meant to be removed.", "Guard a real vault (holdfast init).");
-        _state = Path.Combine(Path.GetFullPath(state), _keeper.Vault.ToString());
-        _disk.MakeDurable(_state, ownerOnly: true);
-        if (!FileFlags.TryOwner(Path.Combine(_keeper.Folder, VaultFile.Name), out _owner))
-            throw new HoldfastException(ErrorCode.VaultMissing, "The vault's file `vault` cannot be looked at.", "Check the folder, and that nothing but a plain file stands there.");
+        _folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(vault));
+        _file = VaultFile.Read(_folder);
+        using var root = HeldFolder.Open(_folder) ?? throw Missing();
+        using (root.OpenFile(VaultFile.Name, out var stat) ?? throw Missing())
+            _owner = stat.User;
+        _inode = root.Stat.Inode;
+        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine ?? MachineTime.System);
     }
 
-    string StatePath(string name) => Path.Combine(_state, name);
-
-    /// <summary>Looks at the log and at the files once.</summary>
-    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; nothing is cleared then. <c>NoPermission</c> without the
-    /// privilege.</exception>
+    /// <summary>Looks at the log and at the files once. Where something is wrong with the log or with the guard's own memory, nothing is let go; what is stored is made immutable all the
+    /// same.</summary>
+    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; <c>GuardStateDamaged</c>; <c>NoPermission</c> without the
+    /// privilege; <c>WrongVault</c> where another folder has taken the vault's place.</exception>
     public GuardLook Look()
     {
-        _keeper.Refresh();
-        Remember();
-        var clock = Clock();
-        var given = _keeper.State.Removed as IReadOnlySet<Hash32> ?? _keeper.State.Removed.ToHashSet();
-        var free = new Expiry(_keeper.State, _keeper.Store, clock, StatePath("unclaimed"), _disk).Plan(note: true, again: true).Names
-            .Where(n => given.Contains(n.Name)).Select(n => n.Name).ToHashSet();
-        clock.Save();
+        var fault = _judge.Follow();
         var (cleared, refused) = (0, 0);
-        foreach (var folder in _keeper.Store.Folders.Where(IsOurs))
+        foreach (var path in _judge.Folders)
         {
+            using var folder = HeldFolder.Open(path);
+            var isRoot = path == _folder;
+            if (isRoot && folder?.Stat.Inode != _inode)
+                throw new HoldfastException(ErrorCode.WrongVault, "Another folder has taken the place of the vault's since the guard was started.",
+                    "Treat it as an attack until shown otherwise, and look for the folder that was there: its files are immutable still.");
+            if (folder is null || !IsOurs(path))
+                continue; // its disk may be away
             foreach (var kind in new[] { "packs", "objects" })
-                Shelves(Path.Combine(folder, kind), given, free, ref cleared, ref refused);
+            {
+                Shelves(path, folder, kind, ref cleared, ref refused);
+                GuardFolder(path, folder, kind);
+            }
             foreach (var name in new[] { VaultFile.Name, "format.md" })
-                Guard(Path.Combine(folder, name));
+                GuardFile(path, folder, name);
+            if (isRoot)
+                Tiles(path, folder);
+            if (!_guarded.Contains(path) && FileFlags.SetFolder(folder, isSet: true, _owner))
+                _guarded.Add(path);
         }
-        foreach (var tile in WholeTiles())
-            Guard(tile);
+        if (fault is not null)
+            throw fault;
+        _judge.Save();
         return new GuardLook(_guarded.Count, cleared, refused);
     }
 
@@ -73,87 +79,87 @@ public sealed class FlagGuard : IDisposable
     {
         try
         {
-            return VaultFile.Read(folder).Vault == _keeper.Vault;
+            return VaultFile.Read(folder).Vault == _file.Vault;
         }
         catch (HoldfastException)
         {
-            return false; // its disk may be away
+            return false;
         }
     }
 
-    void Shelves(string root, IReadOnlySet<Hash32> given, HashSet<Hash32> free, ref int cleared, ref int refused)
+    void Shelves(string path, HeldFolder root, string kind, ref int cleared, ref int refused)
     {
         for (var i = 0; i < 256; i++)
         {
-            var shelf = Path.Combine(root, i.ToString("x2", CultureInfo.InvariantCulture));
-            // Not through a link: what it leads to is not the vault.
-            if (new DirectoryInfo(shelf) is not { Exists: true, LinkTarget: null } || new DirectoryInfo(root).LinkTarget is not null)
+            var at = string.Create(CultureInfo.InvariantCulture, $"{kind}/{i:x2}");
+            using var shelf = root.Folder(at);
+            if (shelf is null || shelf.Stat.User != _owner)
                 continue;
+            var place = Path.Combine(path, at);
             var leaving = new List<string>();
-            foreach (var path in Directory.EnumerateFiles(shelf))
+            foreach (var file in shelf.Names())
             {
-                var file = Path.GetFileName(path.AsSpan());
-                if (file.Length < 2 * Hash32.Size || !Hash32.TryParse(file[..(2 * Hash32.Size)], out var name) || (file.Length > 2 * Hash32.Size && file[2 * Hash32.Size] != '.'))
+                if (file.Length < 2 * Hash32.Size || !Hash32.TryParse(file.AsSpan(0, 2 * Hash32.Size), out var name) || (file.Length > 2 * Hash32.Size && file[2 * Hash32.Size] != '.'))
                     continue; // not ours
-                if (free.Contains(name))
+                var verdict = _judge.Judge(kind == "packs" ? StoreKind.Pack : StoreKind.Object, name);
+                if (verdict == Verdict.Free)
                 {
-                    leaving.Add(path);
+                    leaving.Add(file);
                     continue;
                 }
-                refused += given.Contains(name) ? 1 : 0;
-                Guard(path);
+                refused += verdict == Verdict.Locked ? 1 : 0;
+                GuardFile(place, shelf, file);
             }
             // An append-only folder lets no name go: it is open for as long as something is to be removed from it. What stays in it is immutable meanwhile.
             if (leaving.Count == 0)
             {
-                if (_guarded.Add(shelf))
-                    FileFlags.Set(shelf, isFolder: true, isSet: true, _owner);
+                if (!_guarded.Contains(place) && FileFlags.SetFolder(shelf, isSet: true, _owner))
+                    _guarded.Add(place);
                 continue;
             }
-            FileFlags.Set(shelf, isFolder: true, isSet: false, _owner);
-            _guarded.Remove(shelf);
-            foreach (var path in leaving)
+            FileFlags.SetFolder(shelf, isSet: false, _owner);
+            _guarded.Remove(place);
+            foreach (var file in leaving)
             {
-                if (FileFlags.Set(path, isFolder: false, isSet: false, _owner))
+                if (FileFlags.SetFile(shelf, file, isSet: false, _owner))
                     cleared++;
-                _guarded.Remove(path);
+                _guarded.Remove(Path.Combine(place, file));
             }
         }
     }
 
-    void Guard(string path)
+    void GuardFile(string place, HeldFolder folder, string name)
     {
-        if (!_guarded.Contains(path) && FileFlags.Set(path, isFolder: false, isSet: true, _owner))
+        var path = Path.Combine(place, name);
+        if (!_guarded.Contains(path) && FileFlags.SetFile(folder, name, isSet: true, _owner))
             _guarded.Add(path);
     }
 
-    /// <summary>Tiles and bundles of the log that are full and covered by the checkpoint: nothing writes them again.</summary>
-    IEnumerable<string> WholeTiles()
+    void GuardFolder(string place, HeldFolder root, string name)
     {
-        var root = Path.Combine(_keeper.Folder, "log", "tile");
-        foreach (var level in Directory.Exists(root) ? Directory.GetDirectories(root) : [])
+        var path = Path.Combine(place, name);
+        if (_guarded.Contains(path))
+            return;
+        using var folder = root.Folder(name);
+        if (folder is not null && FileFlags.SetFolder(folder, isSet: true, _owner))
+            _guarded.Add(path);
+    }
+
+    /// <summary>Tiles and bundles of the log that are full and covered by a checkpoint: nothing writes them again. The folders they are written in stay as they are, for a tile gets
+    /// its name by renaming.</summary>
+    void Tiles(string path, HeldFolder root)
+    {
+        const string tiles = "log/tile";
+        using var folder = root.Folder(tiles);
+        if (folder is null)
+            return;
+        foreach (var level in folder.Names())
         {
-            var name = Path.GetFileName(level);
-            var height = name == "entries" ? 0 : int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed < 7 ? parsed : -1;
-            for (var tile = 0L; height >= 0 && (tile + 1) << (8 * (height + 1)) <= _keeper.Log.Size; tile++)
-                yield return Path.Combine(level, MerkleLog.TilePath(tile));
+            var height = level == "entries" ? 0 : int.TryParse(level, NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed < 7 ? parsed : -1;
+            for (var tile = 0L; height >= 0 && (tile + 1) << (8 * (height + 1)) <= _judge.LogSize; tile++)
+                GuardFile(path, root, $"{tiles}/{level}/{MerkleLog.TilePath(tile)}");
         }
-    }
-
-    /// <summary>The log must go on from what this guard saw last: one that was put back would make locks look shorter.</summary>
-    void Remember()
-    {
-        var path = StatePath("checkpoint");
-        if (File.Exists(path) && Checkpoint.TryParse(File.ReadAllText(path), out var earlier))
-            _keeper.Log.RequireExtends(earlier);
-        _disk.Replace(path, Encoding.UTF8.GetBytes(_keeper.Log.Checkpoint!.Note));
-    }
-
-    /// <summary>Not moved on by the log's leaves, as the keeper's is: their times are the keeper's word.</summary>
-    VaultClock Clock()
-    {
-        var path = StatePath("clock");
-        return File.Exists(path) ? VaultClock.Open(path, _disk, _machine, latestLeaf: 0) : VaultClock.Create(path, _disk, _machine);
+        GuardFolder(path, root, tiles);
     }
 
     /// <summary>Looks every ten seconds, until it is stopped. Nobody can ask it for anything.</summary>
@@ -175,5 +181,5 @@ public sealed class FlagGuard : IDisposable
         }
     }
 
-    public void Dispose() => _keeper.Dispose();
+    static HoldfastException Missing() => new(ErrorCode.VaultMissing, "The vault's file `vault` cannot be looked at.", "Check the folder, and that nothing but a plain file stands there.");
 }

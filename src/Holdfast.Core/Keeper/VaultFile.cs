@@ -18,14 +18,9 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         string text;
         try
         {
-            using var file = File.OpenRead(path);
-            if (file.Length > MaxSize)
-                throw Missing();
-            var bytes = new byte[file.Length];
-            file.ReadExactly(bytes);
-            text = Encoding.ASCII.GetString(bytes);
+            text = Encoding.ASCII.GetString(Storage.PlainFile.ReadAll(path, MaxSize) ?? throw Missing());
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or EndOfStreamException)
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw Missing();
         }

@@ -21,6 +21,7 @@ public sealed record CommitReceipt(long Ordinal, ulong Committed, ulong Expiry, 
 /// keeper of one vault; each change takes the vault's lock and looks at the log again first. For one thread at a time.</remarks>
 public sealed class VaultKeeper : IDisposable
 {
+    const int MaxFolders = 1 << 20; // bytes of the list of them
     const int MaxDeltas = 63; // snapshots in a row that may tell their pack set as a difference
 
     readonly string _folder;
@@ -578,12 +579,18 @@ public sealed class VaultKeeper : IDisposable
         }
     }
 
-    static IEnumerable<string> ExtraFolders(string folder)
+    /// <summary>The further folders of a vault, as its list names them.</summary>
+    internal static IEnumerable<string> ExtraFolders(string folder)
     {
-        var path = KeeperPath(folder, "folders");
         try
         {
-            return System.IO.File.Exists(path) ? System.IO.File.ReadAllLines(path).Where(l => l.Length > 0) : [];
+            var list = PlainFile.ReadAll(KeeperPath(folder, "folders"), MaxFolders) ?? throw new HoldfastException(ErrorCode.StoreUnavailable,
+                "The vault's list of folders is something else than a file, or longer than such a list can be.", "See what stands at keeper/folders; put the list back, one absolute path a line.");
+            return Encoding.UTF8.GetString(list).Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return [];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

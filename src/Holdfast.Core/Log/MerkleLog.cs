@@ -87,7 +87,19 @@ public sealed class MerkleLog
 
     /// <summary>Appends leaves durably, all or none, and signs the new checkpoint.</summary>
     /// <returns>Index of the first.</returns>
-    public long Append(IReadOnlyList<byte[]> leaves, Ed25519Signer signer)
+    public long Append(IReadOnlyList<byte[]> leaves, Ed25519Signer signer) => Append(leaves, () => Checkpoint.Sign(Key.Name, Size, Tree.Root(Size), signer));
+
+    /// <summary>Takes over, durably, what another log of the same key has more than this one, and the checkpoint that covers it.</summary>
+    /// <exception cref="HoldfastException"><c>LogForked</c>: this log is not the other's beginning; it stays as it was.</exception>
+    public void Follow(MerkleLog other)
+    {
+        if (Checkpoint is not null)
+            other.RequireExtends(Checkpoint);
+        if (other.Size > Size)
+            Append(other._leaves[(int)Size..(int)other.Size], () => other.Checkpoint!);
+    }
+
+    long Append(IReadOnlyList<byte[]> leaves, Func<Checkpoint> cover)
     {
         var first = Size;
         foreach (var leaf in leaves)
@@ -98,7 +110,7 @@ public sealed class MerkleLog
         }
         WriteEntries(first);
         WriteTiles(first);
-        var checkpoint = Checkpoint.Sign(Key.Name, Size, Tree.Root(Size), signer);
+        var checkpoint = cover();
         _disk.Replace(Path.Combine(_folder, "checkpoint"), Encoding.UTF8.GetBytes(checkpoint.Note));
         Checkpoint = checkpoint;
         DiscardPartials(first);
@@ -124,10 +136,7 @@ public sealed class MerkleLog
         string text;
         try
         {
-            var path = Path.Combine(_folder, "checkpoint");
-            if (new FileInfo(path) is { Exists: true, Length: > Checkpoint.MaxLength })
-                throw Damaged("its checkpoint is too long");
-            text = File.ReadAllText(path, new UTF8Encoding(false, true));
+            text = new UTF8Encoding(false, true).GetString(PlainFile.ReadAll(Path.Combine(_folder, "checkpoint"), Checkpoint.MaxLength) ?? throw Damaged("its checkpoint is too long, or no file"));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or DecoderFallbackException)
         {
@@ -151,7 +160,7 @@ public sealed class MerkleLog
             byte[] bytes;
             try
             {
-                bytes = File.ReadAllBytes(FilePath("tile/entries", bundle, (int)width));
+                bytes = PlainFile.ReadAll(FilePath("tile/entries", bundle, (int)width), TileSize * (2 + MaxLeaf)) ?? throw Damaged("a bundle of entries is too long, or no file");
             }
             catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
             {

@@ -3,8 +3,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Storage;
 
-/// <summary>The inode flags of Linux that stop even root until they are cleared: <c>chattr +i</c> (nobody changes, renames or removes the file) and <c>chattr +a</c>
-/// (names may be added to the folder, and not taken away). Setting and clearing needs CAP_LINUX_IMMUTABLE (ioctl_iflags(2)).</summary>
+/// <summary>The inode flags of Linux that stop even root until they are cleared: <c>chattr +i</c> (nobody changes, renames or removes the file) and <c>chattr +a</c> (names may be added
+/// to the folder, and not taken away; nor is the folder itself renamed or removed). Setting and clearing needs CAP_LINUX_IMMUTABLE (ioctl_iflags(2)).</summary>
 static class FileFlags
 {
     const nuint GetFlags = 0x80086601; // FS_IOC_GETFLAGS
@@ -15,59 +15,47 @@ static class FileFlags
     /// <summary>False too where the file cannot be opened, or its file system has no such flag.</summary>
     public static bool IsImmutable(string path)
     {
-        using var file = Open(path, isFolder: false);
-        return file is not null && TryGet(file, out var flags) && (flags & Immutable) != 0;
+        if (Libc.Open(path, Libc.ReadAtOnce) is var descriptor && descriptor < 0)
+            return false;
+        using var file = new SafeFileHandle(descriptor, ownsHandle: true);
+        return TryGet(file, out var flags) && (flags & Immutable) != 0;
     }
 
-    /// <summary>Makes a file immutable, or a folder append-only, or neither any more. A symlink is never followed, and what is no file of the owner stays as it is.</summary>
-    /// <param name="path">The file or folder.</param>
-    /// <param name="isFolder">Which of both.</param>
+    /// <summary>Makes a plain file of the owner immutable, or lets it go; any other stays as it is.</summary>
+    /// <param name="folder">A folder above it.</param>
+    /// <param name="path">The file, below that folder.</param>
     /// <param name="isSet">Set or cleared.</param>
     /// <param name="owner">User id that the file must have; a hard link to somebody else's file is not the vault's.</param>
-    /// <returns>False where there is no such file of that owner, or it is to be let go and has other names.</returns>
+    /// <returns>False where there is no such file, or it is to be let go and has other names.</returns>
     /// <exception cref="HoldfastException"><c>NoPermission</c>: without the privilege; <c>StoreUnavailable</c>: the file system has no such flag.</exception>
-    public static bool Set(string path, bool isFolder, bool isSet, uint owner)
+    public static bool SetFile(HeldFolder folder, string path, bool isSet, uint owner)
     {
-        using var file = Open(path, isFolder);
-        if (file is null || !TryLook(file, out var user, out var links) || user != owner)
+        using var file = folder.OpenFile(path, out var stat);
+        if (file is null || stat.User != owner)
             return false;
-        if (!isSet && !isFolder && links != 1)
+        if (!isSet && stat.Links != 1)
             return false; // a flag is the file's, not the name's: under another name it may be locked
+        Set(file, Immutable, isSet);
+        return true;
+    }
+
+    /// <summary>Makes a folder of the owner append-only, or lets it go; another user's stays as it is.</summary>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>: without the privilege; <c>StoreUnavailable</c>: the file system has no such flag.</exception>
+    public static bool SetFolder(HeldFolder folder, bool isSet, uint owner)
+    {
+        if (folder.Stat.User != owner)
+            return false;
+        Set(folder.File, AppendOnly, isSet);
+        return true;
+    }
+
+    static void Set(SafeFileHandle file, int flag, bool isSet)
+    {
         if (!TryGet(file, out var flags))
             throw Fault();
-        var flag = isFolder ? AppendOnly : Immutable;
         var wanted = isSet ? flags | flag : flags & ~flag;
         if (wanted != flags && Libc.IoControl(file, SetFlags, ref wanted) != 0)
             throw Fault();
-        return true;
-    }
-
-    /// <summary>User id of a file's owner.</summary>
-    public static bool TryOwner(string path, out uint user)
-    {
-        using var file = Open(path, isFolder: false);
-        user = 0;
-        return file is not null && TryLook(file, out user, out _);
-    }
-
-    static bool TryLook(SafeFileHandle file, out uint user, out uint links)
-    {
-        Span<uint> stat = stackalloc uint[64]; // struct statx: the link count and the user id are its fifth and sixth 32-bit words
-        user = links = 0;
-        if (Libc.StatX(file, "", 0x1000, 0x7FF, ref MemoryMarshal.GetReference(stat)) != 0)
-            return false;
-        (links, user) = (stat[4], stat[5]);
-        return true;
-    }
-
-    static SafeFileHandle? Open(string path, bool isFolder)
-    {
-        var isArm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
-        var flags = (isArm ? 0x8000 : 0x20000) | 0x80000 | 0x800; // O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
-        if (isFolder)
-            flags |= isArm ? 0x4000 : 0x10000; // O_DIRECTORY
-        var file = Libc.Open(path, flags);
-        return file < 0 ? null : new SafeFileHandle(file, ownsHandle: true);
     }
 
     static bool TryGet(SafeFileHandle file, out int flags)

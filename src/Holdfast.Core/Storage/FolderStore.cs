@@ -104,13 +104,15 @@ public sealed class FolderStore : IStore
     public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)
     {
         // Copies count over all folders: the same number may lie in several, where a disk was away for a while.
-        var path = FindAll(kind, name).Skip(copy).FirstOrDefault();
+        var path = Plain().Skip(copy).FirstOrDefault();
         if (path is null && copy == 0)
         {
             Look();
-            path = FindAll(kind, name).FirstOrDefault();
+            path = Plain().FirstOrDefault();
         }
-        return path is null ? null : DiskFault.Translated(() => new Item(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete)));
+        return path is null ? null : DiskFault.Translated(() => PlainFile.Open(path) is { } file ? new Item(file) : null);
+
+        IEnumerable<string> Plain() => FindAll(kind, name).Where(PlainFile.IsOne);
     }
 
     public IEnumerable<StoredName> List(StoreKind kind)

@@ -9,7 +9,8 @@ static partial class Libc
     public const uint RenameNoReplace = 1;
     const int ReadOnlyFolder = 0x10000 | 0x80000; // O_RDONLY | O_DIRECTORY | O_CLOEXEC, x86 and arm64 differ only in O_DIRECTORY
     const int ReadOnlyFolderArm = 0x4000 | 0x80000;
-    public static readonly int OpenFolder = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? ReadOnlyFolderArm : ReadOnlyFolder;
+    static readonly bool IsArm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
+    public static readonly int OpenFolder = IsArm ? ReadOnlyFolderArm : ReadOnlyFolder;
     public const int Exist = 17; // EEXIST
     public const int NoSpace = 28; // ENOSPC
     public const int ReadOnlyFileSystem = 30; // EROFS
@@ -18,6 +19,8 @@ static partial class Libc
     public const int QuotaReached = 122; // EDQUOT
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
     public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000; // O_NOFOLLOW
+    public static readonly int ReadAtOnce = NoFollow | 0x80000 | 0x800; // O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
     public const int WillNeed = 3; // POSIX_FADV_WILLNEED
     public const int LockShared = 1 | 4; // LOCK_SH | LOCK_NB
     public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB
@@ -65,4 +68,11 @@ static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int StatX(SafeHandle file, string path, int flags, uint mask, ref uint result);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int StatX(int folder, string path, int flags, uint mask, ref uint result);
+
+    /// <summary>openat2(2): the C library has no word for it.</summary>
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint OpenAt2(nint number, SafeHandle folder, string path, ReadOnlySpan<ulong> how, nint size);
 }

@@ -1,0 +1,269 @@
+using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>What the guard does with a stored file.</summary>
+enum Verdict
+{
+    /// <summary>Nothing gave it up, or its lock is over by one clock and not yet by another.</summary>
+    Kept,
+
+    /// <summary>The log gives it up, and its lock is not over.</summary>
+    Locked,
+
+    /// <summary>The log gave it up, and no lock holds it.</summary>
+    Free,
+}
+
+/// <summary>Judges what may go, by what the guard keeps in a folder of its own: a copy of the log, the latest end seen of each lock, a clock, and which vault belongs where. Whoever owns
+/// the vault, and holds the log's key, can add to the log and lengthen locks by it; nothing that they write, hide or put back makes a lock end sooner that was seen once.</summary>
+sealed class GuardJudge
+{
+    readonly string _vault;
+    readonly VaultFile _file;
+    readonly string _state;
+    readonly VerifierKey _key;
+    readonly Disk _disk = Disk.Real;
+    readonly IMachineTime _machine;
+    readonly VaultClock? _clock;
+    readonly MerkleLog? _copy;
+    readonly GuardMemory _memory = new();
+    readonly HoldfastException? _damage;
+
+    MerkleLog? _log;
+    FolderStore _store;
+    Projection _projection;
+    Dictionary<Hash32, ulong> _unclaimed = [];
+    bool _mayJudge;
+    bool _isBlocked;
+
+    /// <param name="vault">Full path of the vault's folder.</param>
+    /// <param name="file">Its file <c>vault</c>.</param>
+    /// <param name="inode">Of that folder.</param>
+    /// <param name="state">Full path of the folder for the guard's own.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    public GuardJudge(string vault, VaultFile file, ulong inode, string state, IMachineTime machine)
+    {
+        (_vault, _file, _machine) = (vault, file, machine);
+        _state = Path.Combine(state, file.Vault.ToString());
+        if (!VerifierKey.TryParse(file.LogKey, out _key!))
+            throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
+        _store = new FolderStore([vault], _disk);
+        _projection = new Projection(_store);
+        var pins = GuardPins.Load(state);
+        if (pins is null)
+        {
+            _damage = Damaged();
+            return;
+        }
+        pins.Require(vault, file, inode);
+        var isFlagged = FileFlags.IsImmutable(Path.Combine(vault, VaultFile.Name));
+        var memory = GuardMemory.Load(Path.Combine(_state, GuardMemory.Name));
+        // Only a guard makes files immutable. One that did, and now has no memory, has lost it.
+        if (isFlagged && memory is null)
+        {
+            _damage = Damaged();
+            return;
+        }
+        if (memory is null)
+        {
+            RequireReal();
+            _disk.MakeDurable(state, ownerOnly: true);
+            pins.Add(state, vault, file, inode, _disk);
+            _disk.MakeDurable(_state, ownerOnly: true);
+            _clock = VaultClock.Create(Path.Combine(_state, "clock"), _disk, machine);
+            _copy = MerkleLog.Create(Path.Combine(_state, "log"), _disk, _key);
+            _copy.Follow(_log!);
+            _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
+            return;
+        }
+        _memory = memory;
+        try
+        {
+            _copy = MerkleLog.Open(Path.Combine(_state, "log"), _disk, _key);
+            _clock = VaultClock.Open(Path.Combine(_state, "clock"), _disk, machine, latestLeaf: 0);
+            if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
+                _damage = Damaged();
+            else
+                pins.Add(state, vault, file, inode, _disk);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked)
+        {
+            _damage = Damaged();
+        }
+    }
+
+    /// <summary>The vault's folders, as its list names them now; its own is the first.</summary>
+    public IReadOnlyList<string> Folders => _store.Folders;
+
+    /// <summary>Leaves that the guard has a copy of.</summary>
+    public long LogSize => _copy?.Size ?? 0;
+
+    /// <summary>Takes in what was logged since.</summary>
+    /// <returns>What is wrong: then nothing is free until the next call.</returns>
+    public HoldfastException? Follow()
+    {
+        _mayJudge = false;
+        _unclaimed = [];
+        try
+        {
+            List();
+            if (_damage is not null)
+                return _damage;
+            _log ??= MerkleLog.Open(Path.Combine(_vault, "log"), _disk, _key);
+            _log.Refresh();
+            _copy!.Follow(_log);
+            Project();
+            Learn();
+            // Before a flag is set: what is immutable has a guard that remembers it.
+            _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock!.Now);
+            _mayJudge = true;
+            return null;
+        }
+        catch (HoldfastException e)
+        {
+            _log = null; // what is in memory may be more than was ever signed
+            _projection = new Projection(_store);
+            return e;
+        }
+    }
+
+    /// <summary>Makes durable what was seen since.</summary>
+    public void Save()
+    {
+        _memory.Note(_unclaimed);
+        _clock!.Save();
+        _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
+    }
+
+    public Verdict Judge(StoreKind kind, Hash32 name)
+    {
+        if (!_mayJudge)
+            return Verdict.Kept;
+        var isTold = _memory.TryEnd(name, out var end);
+        if (!isTold)
+        {
+            if (kind != StoreKind.Pack)
+                return _projection.WasRemoved(name) ? Verdict.Locked : Verdict.Kept; // keyrings, policies and the like stay for as long as the vault
+            // No commit names it: of a session that is still writing, or that never came to its end.
+            var first = _memory.FirstSeen(name, _clock!.Now);
+            _unclaimed[name] = first;
+            end = first + LockRules.SessionLife;
+        }
+        if (!_projection.WasRemoved(name))
+            return Verdict.Kept;
+        if (!_isBlocked && IsOver(end))
+            return Verdict.Free;
+        // The guard may have begun later than the keeper, and its clock may be behind: only a lock that the calendar too says is not over makes a liar of the log.
+        return (isTold ? _machine.Wall / 1_000 <= end + LockRules.Margin : _isBlocked) ? Verdict.Locked : Verdict.Kept;
+    }
+
+    bool IsOver(ulong end) => _clock!.HasPassed(end + LockRules.Margin);
+
+    /// <summary>A folder more in the list may hold what could not be read before.</summary>
+    void List()
+    {
+        var folders = new List<string> { _vault };
+        try
+        {
+            folders.AddRange(VaultKeeper.ExtraFolders(_vault).Where(Path.IsPathFullyQualified).Select(Path.GetFullPath).Distinct().Where(f => f != _vault));
+        }
+        finally
+        {
+            if (!folders.SequenceEqual(_store.Folders))
+            {
+                _store = new FolderStore(folders, _disk);
+                _projection = new Projection(_store);
+            }
+        }
+    }
+
+    void Project()
+    {
+        while ((long)_projection.Size < _copy!.Size)
+            _projection.Apply(_copy.Leaf((long)_projection.Size));
+    }
+
+    /// <summary>Takes in the lock ends of new leaves, and of commits that could not say what they need and now can.</summary>
+    void Learn()
+    {
+        var quantum = LockRules.Quantum(_projection.Genesis!.Policy.Base);
+        if (Holding(quantum).Any(r => _projection.ObjectsOf(r).Any(n => _projection.Unreadable.Contains(n) && IsReadable(n))))
+        {
+            _projection = new Projection(_store);
+            Project();
+        }
+        foreach (var record in Holding(quantum))
+            Learn(record, quantum);
+        for (var ordinal = _memory.Seen; ordinal < (ulong)_copy!.Size; ordinal++)
+        {
+            if (!Leaf.TryParse(_copy.Leaf((long)ordinal), out var leaf))
+                continue;
+            if (leaf.Type == LeafType.Commit && Record(ordinal) is { } commit)
+                Learn(commit, quantum);
+            else if (leaf.Type == LeafType.LockExtension && _projection.Find(leaf.Subject) is { } extended)
+                Learn(extended, quantum);
+        }
+        _memory.TakeIn((ulong)_copy.Size);
+        // What cannot say which packs it needs may need any; that the log gave it up is the keeper's word.
+        _isBlocked = Holding(quantum).Count > 0;
+    }
+
+    /// <summary>Snapshots that cannot say what they need, and whose locks are not over.</summary>
+    List<SnapshotRecord> Holding(ulong quantum) => [.. _memory.Untold.Select(Record).OfType<SnapshotRecord>().Where(r => !IsOver(r.Expiry + quantum))];
+
+    SnapshotRecord? Record(ulong ordinal)
+    {
+        var (low, high) = (0, _projection.Snapshots.Count);
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_projection.Snapshots[middle].Ordinal < ordinal)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        return low < _projection.Snapshots.Count && _projection.Snapshots[low].Ordinal == ordinal ? _projection.Snapshots[low] : null;
+    }
+
+    void Learn(SnapshotRecord record, ulong quantum)
+    {
+        // The end of a pack's lock is rounded up by less than the quantum; what says that it is needed stays for as long.
+        var needed = Math.Min(record.Expiry + quantum, LockRules.LastEnd);
+        foreach (var name in _projection.ObjectsOf(record))
+            _memory.Lengthen(name, needed);
+        if (_projection.PacksOf(record) is not { } set)
+        {
+            _memory.Untold.Add(record.Ordinal);
+            return;
+        }
+        _memory.Untold.Remove(record.Ordinal);
+        foreach (var pack in set.Packs)
+            _memory.Lengthen(pack.Name, LockRules.PackEnd(pack.Name, record.Expiry, quantum));
+    }
+
+    bool IsReadable(Hash32 name)
+    {
+        try
+        {
+            return _store.ReadObject(name).Length > 0;
+        }
+        catch (HoldfastException)
+        {
+            return false;
+        }
+    }
+
+    void RequireReal()
+    {
+        _log = MerkleLog.Open(Path.Combine(_vault, "log"), _disk, _key);
+        _projection.Apply(_log.Leaf(0));
+        if (_projection.Genesis!.Kind == VaultKind.Trial)
+            throw new HoldfastException(ErrorCode.Usage, "This is a trial vault: it is meant to be removed.", "Guard a real vault (holdfast init).");
+    }
+
+    static HoldfastException Damaged() => new(ErrorCode.GuardStateDamaged, "The guard's own memory of this vault is missing or damaged: it lets nothing go.",
+        "Bring the guard's state folder back from a backup of this host. Where it is lost for good: as root, move what is left of it away, take the flag off the vault's file `vault` (chattr -i), and start the guard again; it then learns the locks anew from the log, so look first whether that log is the right one (holdfast log verify).");
+}
