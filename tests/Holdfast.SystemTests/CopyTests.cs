@@ -103,6 +103,8 @@ public sealed class CopyTests
         Says(Back(cli, "second", "--vault", cli["moved"]).Expect(0), "is not there any more", cli["vault"]);
         Assert.Equal("", Back(cli, "third", "--vault", cli["moved"]).Expect(0).Error);
         Assert.Equal("", Back(cli, "fourth", "--vault", cli["link"]).Expect(0).Error);
+        cli.Shell("cp -al moved links");
+        Says(cli.Run("ls", "latest", "--vault", cli["links"]).Expect(0), "copy of the vault that these keys go on with");
         if (Environment.UserName != "root" || Cli.Finish(cli.StartProgram("bash", null, "-c", $"mkdir '{cli["bound"]}' && mount --bind '{cli["moved"]}' '{cli["bound"]}'")).Status != 0)
             return;
         try

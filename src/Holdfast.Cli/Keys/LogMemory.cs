@@ -88,7 +88,7 @@ sealed class LogMemory(string folder)
         }
     }
 
-    static bool IsAt(Vault vault, string place) => FolderPath.Real(vault.Keeper.Folder) == place || FolderPath.AreOneFile(Path.Combine(vault.Keeper.Folder, VaultFile.Name), Path.Combine(place, VaultFile.Name));
+    static bool IsAt(Vault vault, string place) => FolderPath.Real(vault.Keeper.Folder) == place || FolderPath.AreOne(vault.Keeper.Folder, place);
 
     static bool IsThere(Vault vault, string place)
     {

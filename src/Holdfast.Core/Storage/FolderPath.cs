@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Storage;
 
@@ -32,21 +34,17 @@ public static class FolderPath
         return i == o || i.StartsWith(Path.EndsInDirectorySeparator(o) ? o : o + Path.DirectorySeparatorChar, StringComparison.Ordinal);
     }
 
-    /// <summary>True where two paths lead to one and the same file, by whatever mounts: a copy is another file.</summary>
-    public static bool AreOneFile(string a, string b) => OperatingSystem.IsLinux() && Identity(a) is { } one && Identity(b) == one;
+    /// <summary>True where two paths lead to one and the same folder, by whatever mounts: a copy is another folder, even where its files are hard links.</summary>
+    public static bool AreOne(string a, string b) => OperatingSystem.IsLinux() && Identity(a) is { } one && Identity(b) == one;
 
-    static (ulong Inode, ulong Device)? Identity(string path)
+    static (ulong Inode, ulong Device)? Identity(string folder)
     {
-        try
-        {
-            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            Span<uint> stat = stackalloc uint[64]; // struct statx: 32-bit words 8 and 9 are the inode, 34 and 35 the device
-            return Libc.StatX(file, "", 0x1000, 0x7FF, ref System.Runtime.InteropServices.MemoryMarshal.GetReference(stat)) == 0 ? (stat[8] | (ulong)stat[9] << 32, stat[34] | (ulong)stat[35] << 32) : null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
+        var descriptor = Libc.Open(folder, Libc.OpenFolder);
+        if (descriptor < 0)
             return null;
-        }
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
+        Span<uint> stat = stackalloc uint[64]; // struct statx: 32-bit words 8 and 9 are the inode, 34 and 35 the device
+        return Libc.StatX(handle, "", 0x1000, 0x7FF, ref MemoryMarshal.GetReference(stat)) == 0 ? (stat[8] | (ulong)stat[9] << 32, stat[34] | (ulong)stat[35] << 32) : null;
     }
 
     /// <summary>True where both lie on one mounted disk; where a folder is not there yet, it counts as where it would be made.</summary>
