@@ -1,8 +1,8 @@
+using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
-using System.Text;
 
 namespace Holdfast.Tests.Vectors;
 
