@@ -146,15 +146,15 @@ sealed class GuardJudge
         if (!isTold)
         {
             if (kind != StoreKind.Pack)
-                return _projection.WasRemoved(name) ? Verdict.Locked : Verdict.Kept; // keyrings, policies and the like stay for as long as the vault
+                return _projection.WasGivenUp(name) ? Verdict.Locked : Verdict.Kept; // keyrings, policies and the like stay for as long as the vault
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = _memory.FirstSeen(name, _clock!.Now);
             _unclaimed[name] = first;
             end = first + LockRules.SessionLife;
         }
-        if (!_projection.WasRemoved(name))
+        if (!_projection.WasGivenUp(name))
             return Verdict.Kept;
-        if (!_isBlocked && IsOver(end))
+        if (_projection.WasRemoved(name) && !_isBlocked && IsOver(end))
             return Verdict.Free;
         // The guard may have begun later than the keeper, and its clock may be behind: only a lock that the calendar too says is not over makes a liar of the log.
         return (isTold ? _machine.Wall / 1_000 <= end + LockRules.Margin : _isBlocked) ? Verdict.Locked : Verdict.Kept;

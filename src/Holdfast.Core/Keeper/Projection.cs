@@ -169,8 +169,8 @@ public sealed class Projection
     /// <summary>The vault time by which that was judged; 0 where it was not given up.</summary>
     public ulong RemovedAt(Hash32 name) => _removed.GetValueOrDefault(name);
 
-    /// <summary>Names of packs and objects that an expiry leaf lists, whether that counts or not (<see cref="WasRemoved"/>).</summary>
-    public IReadOnlyCollection<Hash32> Removed => _named;
+    /// <summary>An expiry leaf lists it, whether that counts or not.</summary>
+    public bool WasGivenUp(Hash32 name) => _named.Contains(name);
 
     /// <summary>Names of the objects, other than snapshots, that leaves name: these stay for as long as the vault.</summary>
     public IReadOnlyCollection<Hash32> Objects => _objects;
