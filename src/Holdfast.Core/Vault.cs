@@ -125,7 +125,15 @@ public sealed class Vault : IDisposable
         Keeper.Store.SweepStaging(); // before anything is written: a run that was killed for want of room gives it back
         using var index = OpenIndex(put.Domain, ct);
         index.Drop(DamagedPacks());
-        return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
+        try
+        {
+            return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
+        {
+            ForgetIndex();
+            throw new HoldfastException(e.Code, "The chunk index was damaged. It has been emptied, and is made anew from the packs.", "Run the backup again.", e) { IsTransient = true };
+        }
     }
 
     /// <summary>Says where a folder of the vault lies now: after its disk was replaced, or in a copy of the vault. One that is among the vault's folders already has taken in what the old one held.</summary>
@@ -148,7 +156,9 @@ public sealed class Vault : IDisposable
                     "Copy them first (rsync -a --ignore-existing OLD/packs OLD/objects NEW/), then run this again.");
             }
 
-            bool IsLost(StoreKind kind, Hash32 name) => Keeper.Store.Exists(kind, name) && !after.Exists(kind, name);
+            bool IsLost(StoreKind kind, Hash32 name) => SizesOf(Keeper.Store, kind, name).Except(SizesOf(after, kind, name)).Any(); // one cut short is none
+
+            static IEnumerable<long> SizesOf(FolderStore store, StoreKind kind, Hash32 name) => store.FindAll(kind, name).Select(p => new FileInfo(p).Length);
         });
         return isMerged;
     }
@@ -373,8 +383,12 @@ public sealed class Vault : IDisposable
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+        var result = new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
             .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
+        HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];
+        if (damaged.Count > 0)
+            Note(new ReadFindings { Damaged = damaged }); // status tells of it from now on, and the next backup does not build on it
+        return result;
     }
 
     /// <summary>Reads packs and objects and checks them: names without keys, contents with them.</summary>
@@ -428,7 +442,15 @@ public sealed class Vault : IDisposable
         }
     }
 
-    HashSet<Hash32> DamagedPacks() => [.. LastReads().Damaged.Keys];
+    /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with.</summary>
+    HashSet<Hash32> DamagedPacks()
+    {
+        HashSet<Hash32> damaged = [.. LastReads().Damaged.Keys];
+        var named = State.NamedPacks().Packs;
+        var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
+        damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
+        return damaged;
+    }
 
     /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
     public void ForgetIndex()

@@ -59,6 +59,10 @@ sealed class Cli : IDisposable
 
     public Result Run(params string[] arguments) => Finish(Start(arguments));
 
+    /// <summary>Id of the newest snapshot.</summary>
+    public string LatestId() => System.Text.Json.JsonDocument.Parse(Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray()
+        .MaxBy(s => s.GetProperty("committed").GetString(), StringComparer.Ordinal).GetProperty("id").GetString()!;
+
     public Result Shell(string script) => Finish(StartProgram("bash", Folder, "-c", $"set -e; {script}")).Expect(0);
 
     public Cli Init(string locked = "1d")

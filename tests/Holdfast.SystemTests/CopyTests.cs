@@ -52,6 +52,35 @@ public sealed class CopyTests
     }
 
     [Fact]
+    public void A_copy_that_is_checked_without_keys_stays_a_copy()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        Says(cli.Run("verify", "--vault", cli["copy"], "--keys", "").Expect(0), "Not noted in the log");
+        cli.Shell("diff -r vault/log copy/log");
+        Back(cli, "second").Expect(0);
+        cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(0);
+        Assert.Equal("first", File.ReadAllText(cli["r/notes.txt"]));
+    }
+
+    [Fact]
+    public void A_copy_without_the_logs_key_gives_everything_back_and_says_that_it_cannot_go_on()
+    {
+        using var cli = Sample();
+        // As the manual has it.
+        cli.Shell("mkdir copy; cp -a vault/log vault/keeper vault/vault vault/format.md copy/; rm copy/keeper/log.key copy/keeper/reserve; cp -a vault/packs vault/objects copy/; mv vault gone");
+        var restored = cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(0);
+        Assert.DoesNotContain("not there: ", restored.Error, StringComparison.Ordinal);
+        Assert.Equal("first", File.ReadAllText(cli["r/notes.txt"]));
+        Says(cli.Run("status", "--vault", cli["copy"]).Expect(17), "log.key", "new vault");
+        var id = File.ReadLines(cli["copy/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
+        Says(cli.Run("log", "accept", "--vault", cli["copy"], "--confirm", id).Expect(17), "log.key", "Nothing was changed");
+        cli.Shell("cp gone/keeper/log.key copy/keeper/");
+        Back(cli, "second", "--vault", cli["copy"]).Expect(0);
+        Assert.Equal("second", cli.Run("cat", "latest", "notes.txt", "--vault", cli["copy"]).Expect(0).Out);
+    }
+
+    [Fact]
     public void A_copy_that_other_keys_wrote_to_is_told_and_the_vault_goes_on()
     {
         using var cli = Sample();

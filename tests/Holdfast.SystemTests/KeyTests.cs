@@ -93,7 +93,7 @@ public sealed class KeyTests
         using var cli = Sample();
         cli.Run("key", "issue", "--out", cli["other"]).Expect(0);
         cli.Run("backup", cli["source"], "--name", "other", "--keys", cli["other"]).Expect(0);
-        cli.Run("snapshots", "--keys", cli["other"]).Expect(17);
+        cli.Run("ls", "latest", "--keys", cli["other"]).Expect(17);
         Assert.Equal("bed 3", cli.Run("cat", "latest", "notes.txt", "--name", "other").Expect(0).Out);
     }
 

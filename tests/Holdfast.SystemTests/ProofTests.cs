@@ -263,12 +263,75 @@ public sealed class ProofTests
         var pack = LargestPack(cli);
         cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
         cli.Environment["HOLDFAST_KEYS"] = cli["other-keys"];
+        var seen = File.ReadAllText(cli["other-keys/checkpoint"]);
         var status = cli.Run("status").Expect(0);
         Assert.Contains("HOLDFAST_KEYS names the key folder of another vault", status.Error, StringComparison.Ordinal);
         Assert.Contains("Snapshots    2", status.Out, StringComparison.Ordinal);
-        Assert.False(File.Exists(cli["other-keys/checkpoint"])); // which would keep those keys from their own vault
+        Assert.Equal(seen, File.ReadAllText(cli["other-keys/checkpoint"])); // another would keep those keys from their own vault
         Assert.True(Json(cli.Run("status", "--json").Expect(0)).TryGetProperty("warning", out _));
         cli.Run("status", "--keys", cli["other-keys"]).Expect(13);
+    }
+
+    [Fact]
+    public void Status_says_what_would_stop_the_next_backup()
+    {
+        using var cli = Sample();
+        File.Move(cli["vault/keeper/log.key"], cli["log.key"]);
+        var status = cli.Run("status").Expect(17);
+        Assert.Contains("THE NEXT BACKUP WOULD FAIL", status.Out, StringComparison.Ordinal);
+        var problem = Assert.Single(Json(cli.Run("status", "--json").Expect(17)).GetProperty("problems").EnumerateArray());
+        Assert.Equal("KeyFileBad", problem.GetProperty("code").GetString());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(17);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        File.Move(cli["log.key"], cli["vault/keeper/log.key"]);
+        cli.Run("status").Expect(0);
+    }
+
+    [Fact]
+    public void No_backup_builds_on_a_pack_that_was_cut_short()
+    {
+        using var cli = Sample();
+        using (var pack = File.OpenWrite(LargestPack(cli)))
+            pack.SetLength(65_536);
+        cli.Run("status").Expect(21);
+        cli.Shell("touch source/*; find source -type f -exec touch {} +");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
+    }
+
+    [Fact]
+    public void A_checkpoint_that_cannot_be_read_is_not_taken_for_none()
+    {
+        using var cli = Sample();
+        File.WriteAllText(cli["keys/checkpoint"], "");
+        Assert.Contains("log accept", cli.Run("snapshots").Expect(17).Error, StringComparison.Ordinal);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(17);
+        var id = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
+        cli.Run("log", "accept", "--confirm", id).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+    }
+
+    [Fact]
+    public void A_pipe_in_the_cache_hangs_nobody()
+    {
+        using var cli = Sample();
+        cli.Shell("rm -f vault/cache/index/*/run-*; for d in vault/cache/index/*; do mkfifo $d/run-00; done; rm -f vault/keeper/reads; mkfifo vault/keeper/reads");
+        Assert.Contains("notes", Cli.Finish(cli.StartProgram("timeout", null, "60", Path.Combine(Cli.Root, "holdfast"), "ls", "latest")).Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_restore_found_damaged_status_shows()
+    {
+        using var cli = Sample();
+        var pack = LargestPack(cli);
+        var bytes = File.ReadAllBytes(pack);
+        for (var at = 4_096; at < bytes.Length - 300_000; at += 50_000)
+            bytes[at] ^= 1;
+        File.WriteAllBytes(pack, bytes);
+        cli.Run("status").Expect(0);
+        Assert.StartsWith("NOT COMPLETE", cli.Run("restore", "latest", cli["r"]).Expect(55).Out, StringComparison.Ordinal);
+        Assert.Contains(Path.GetFileName(pack), cli.Run("status").Expect(21).Out, StringComparison.Ordinal);
     }
 
     [Fact]

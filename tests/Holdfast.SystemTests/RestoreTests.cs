@@ -44,13 +44,16 @@ public sealed class RestoreTests
         Assert.Equal(0, RestoresLogged(cli));
 
         cli.Shell("rm -r r/big");
-        var rest = cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+        var rest = cli.Run("restore", cli.LatestId(), cli["r"], "--resume").Expect(0);
         Assert.Contains("there already", rest.Out, StringComparison.Ordinal);
         Assert.Contains("Next:", rest.Out, StringComparison.Ordinal);
         cli.Shell("diff -r --no-dereference source r");
         Assert.Equal(1, RestoresLogged(cli));
         cli.Run("restore", "latest", cli["part"], "--include", "d1").Expect(0);
         cli.Run("restore", "latest", cli["x"], "--resume", "--overwrite").Expect(2);
+        // `latest` may have moved on to what an attacker left: it is not what the target was begun with.
+        var moved = cli.Run("restore", "latest", cli["r"], "--resume").Expect(2);
+        Assert.Contains(cli.LatestId()[..8], moved.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -67,7 +70,7 @@ public sealed class RestoreTests
             var fresh = kill % 8 == 0;
             if (fresh)
                 cli.Shell("rm -rf r");
-            using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, ["restore", "latest", cli["r"], .. fresh ? Array.Empty<string>() : ["--resume"]]);
+            using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, ["restore", cli.LatestId(), cli["r"], .. fresh ? Array.Empty<string>() : ["--resume"]]);
             if (!process.WaitForExit(TimeSpan.FromMilliseconds(random.NextDouble() * takes.TotalMilliseconds)))
                 process.Kill();
             process.WaitForExit();
@@ -75,7 +78,7 @@ public sealed class RestoreTests
             cli.Shell("cd r 2>/dev/null || exit 0; find . -type f ! -name '.holdfast-restoring-*' | while read f; do cmp \"$f\" \"../source/$f\"; done");
             if (kill % 8 != 7)
                 continue;
-            cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+            cli.Run("restore", cli.LatestId(), cli["r"], "--resume").Expect(0);
             cli.Shell("diff -r --no-dereference source r; test -z \"$(find r -name '.holdfast-*')\"");
         }
     }
@@ -103,7 +106,7 @@ public sealed class RestoreTests
         }
         Assert.True(interrupted);
         cli.Shell("test -z \"$(find r -name '.holdfast-*')\"");
-        cli.Run("restore", "latest", cli["r"], "--resume").Expect(0);
+        cli.Run("restore", cli.LatestId(), cli["r"], "--resume").Expect(0);
         cli.Shell("diff -r --no-dereference source r");
     }
 
@@ -125,7 +128,7 @@ public sealed class RestoreTests
             cli.Shell("mkdir disk/later; dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || true");
             Assert.DoesNotContain("\n    ", cli.Run("restore", "latest", cli["disk/later"]).Expect(60).Error, StringComparison.Ordinal); // before any file
             cli.Shell("rm disk/fill; mount -o remount,size=200m disk");
-            cli.Run("restore", "latest", cli["disk/r"], "--resume").Expect(0);
+            cli.Run("restore", cli.LatestId(), cli["disk/r"], "--resume").Expect(0);
             cli.Shell("diff -r --no-dereference source disk/r");
         }
         finally
@@ -144,7 +147,7 @@ public sealed class RestoreTests
         Assert.SkipUnless(Cli.Finish(cli.StartProgram("bash", null, "-c", $"mount -t tmpfs tmpfs '{cli["r/d1"]}' && mount --bind '{cli["r/d2"]}' '{cli["r/d2"]}' && mount -o remount,ro,bind '{cli["r/d2"]}'")).Status == 0, "mounting is not allowed here");
         try
         {
-            var json = Json(cli.Run("restore", "latest", cli["r"], "--resume", "--json").Expect(3));
+            var json = Json(cli.Run("restore", cli.LatestId(), cli["r"], "--resume", "--json").Expect(3));
             var problem = Assert.Single(json.GetProperty("problems").EnumerateArray());
             Assert.Equal(("d2", "NotPermitted", 43), (problem.GetProperty("path").GetString(), problem.GetProperty("kind").GetString(), problem.GetProperty("entries").GetInt32()));
             Assert.Equal(43, json.GetProperty("missed").GetInt32());
@@ -184,7 +187,7 @@ public sealed class RestoreTests
         Assert.Equal(0, RestoresLogged(cli));
         // A folder of another's in the target.
         cli.Shell("chown root:root nobody/r/d4; rm nobody/r/d4/f4; rm nobody/r/d5/f5");
-        var shut = Json(Nobody("restore", "latest", cli["nobody/r"], "--resume", "--json").Expect(3));
+        var shut = Json(Nobody("restore", cli.LatestId(), cli["nobody/r"], "--resume", "--json").Expect(3));
         Assert.Contains(shut.GetProperty("problems").EnumerateArray(), p => p.GetProperty("path").GetString() == "d4" && p.GetProperty("entries").GetInt32() == 1);
         Assert.True(File.Exists(cli["nobody/r/d5/f5"]));
         cli.Shell("mkdir closed");
@@ -192,7 +195,7 @@ public sealed class RestoreTests
             Assert.Single(Nobody("restore", "latest", cli[target]).Expect(15).Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
         // Root sets what was not allowed.
         cli.Environment.Remove("HOME");
-        cli.Run("restore", "latest", cli["nobody/r"], "--resume").Expect(0);
+        cli.Run("restore", cli.LatestId(), cli["nobody/r"], "--resume").Expect(0);
         cli.Shell("test \"$(stat -c '%u %a' nobody/r/d1/f1)\" = '0 4755'; test \"$(stat -c '%u %g' nobody/r/d3/f3)\" = '33 33'; test $(stat -c %u nobody/r/d2/f2) = 0");
         Assert.Equal(1, RestoresLogged(cli));
     }
@@ -237,7 +240,7 @@ public sealed class RestoreTests
             var first = vault.State.Snapshots[0];
             var other = Id16.New();
             (good, forged) = (first.Snapshot.ToString(), other.ToString());
-            vault.Keeper.Record(LeafType.Commit, other, first.Agent, first.Expiry, 0, first.PackCount, first.Object!.ToArray());
+            vault.Keeper.Record(LeafType.Commit, other, first.Agent, first.Expiry, 0, first.PackCount, (first.Object! with { ClientTime = first.Object!.ClientTime + 1 }).ToArray());
         }
         foreach (var call in new string[][] { ["restore", forged, cli["r"]], ["ls", forged], ["cat", forged, "note"], ["find", "note", "--snapshot", forged], ["diff", good, forged] })
             Assert.Contains("SnapshotRefused", cli.Run(call).Expect(43).Error, StringComparison.Ordinal);

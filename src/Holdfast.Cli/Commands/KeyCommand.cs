@@ -116,7 +116,7 @@ static class KeyCommand
             w.WriteNumber("epoch", epoch);
             w.WriteBoolean("recoveryKitIsOld", kit > 0);
         });
-        session.Line($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything, {KeyFolder.PutFile} seals to the new epoch; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
+        session.Line($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything{(folder.Files.Has(KeyFolder.PutFile) ? $", {KeyFolder.PutFile} seals to the new epoch" : "")}; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
         session.Line();
         session.Line(kit > 0 && hadKit
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."

@@ -62,6 +62,9 @@ static class LogCommand
             session.Line("These keys go on with this vault already: there is nothing to accept.");
             return 0;
         }
+        if (!vault.Keeper.HasLogKey)
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The key of the log (keeper/log.key) is not in this copy: it can be read, and nothing can be written to it. Nothing was changed.",
+                "To restore from it no `accept` is needed. To go on backing up to it, put keeper/log.key into it first, from where you keep a copy of that file; where there is none, make a new vault (`holdfast init`) and keep this one for restores.");
         var (seen, word) = (memory.Seen, Text.Id(vault.Id));
         var here = vault.State.Snapshots.LastOrDefault(s => !s.IsRemoved);
         session.Warn($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");

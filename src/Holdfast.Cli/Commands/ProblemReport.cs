@@ -36,7 +36,7 @@ static class ProblemReport
 
     public static string Advice(ErrorCode code) => code switch
     {
-        ErrorCode.PackMissing => "Bring back the disk that held what is missing, or the files (packs/XX/NAME, XX the first two letters of the name) from another copy of the vault; then run `holdfast verify`. Until then restore from other snapshots; "
+        ErrorCode.PackMissing => "Bring back the disk that held what is missing, or the files (packs/XX/NAME, XX the first two letters of the name) from another copy of the vault; then run `holdfast verify`. Until then restore from snapshots that it does not hit, if there are any; "
             + "the next backup stores anew what its source still has.",
         ErrorCode.PackDamaged => "Bring sound files of the same names from another copy of the vault: in place of the damaged ones, or beside them as NAME.1; then run `holdfast verify --full`, which clears what it reads right. "
             + "The next backup stores anew what its source still has. A disk that damaged one file is not to be trusted with the others.",
@@ -70,7 +70,7 @@ static class ProblemReport
         string.Join(separator, all.Take(Shown)) + (count > Shown ? $"{separator}and {Text.Count(count - Shown, "more", "more")} (--json)" : "");
 
     /// <summary>The array <c>problems</c>; empty where nothing is known to be wrong.</summary>
-    public static void Write(Utf8JsonWriter w, VaultHealth health)
+    public static void Write(Utf8JsonWriter w, VaultHealth health, IReadOnlyList<Obstacle>? obstacles = null)
     {
         w.WriteStartArray("problems");
         foreach (var problem in health.Problems)
@@ -93,6 +93,8 @@ static class ProblemReport
             }
             w.WriteEndObject();
         }
+        foreach (var obstacle in obstacles ?? [])
+            obstacle.Write(w);
         w.WriteEndArray();
     }
 

@@ -12,12 +12,11 @@ namespace Holdfast.Cli.Commands;
 
 static class RestoreCommand
 {
-    const string GoOn = "To go on, run the same command with --resume: what is whole stays, the rest is brought.";
 
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
     static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
-    static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others are written." };
+    static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners by their names on this machine, where it has them." };
 
@@ -42,6 +41,8 @@ static class RestoreCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!, tell: false);
+            if (resume)
+                RequireId(session.Parsed.GetValue(Snapshot)!, record);
             var tree = SnapshotsCommand.Describe(record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             using var target = FileTarget.Create(path, new FileTargetOptions
@@ -60,7 +61,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => string.Create(CultureInfo.InvariantCulture, $"{progress.Files:#,0} files, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}")))
             {
-                result = Restore(() => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
+                result = Restore(record, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0)
@@ -70,8 +71,19 @@ static class RestoreCommand
         }
     }
 
+    static string GoOn(SnapshotRecord record) => $"To go on, run the same command with --resume, and with {Text.Id(record.Snapshot)} for the snapshot: what is whole stays, the rest is brought.";
+
+    /// <summary>A target that was begun with one snapshot is not gone on with by another that was committed since: in an attack, that one holds what the attacker left.</summary>
+    static void RequireId(string which, SnapshotRecord record)
+    {
+        if (which.StartsWith("latest", StringComparison.Ordinal))
+            throw new HoldfastException(ErrorCode.Usage, $"--resume goes on with the snapshot that the target was begun with, and `{which}` may be another one by now.",
+                $"Name the snapshot by its id, which the restore printed when it began. `{which}` is {Text.Id(record.Snapshot)} now, from {Text.Time(record.Committed)}: only if that is the one you began with, put its id in place of `{which}`. "
+                + "To have another state, restore it into another folder.");
+    }
+
     /// <summary>What is cut short says how to go on.</summary>
-    static RestoreResult Restore(Func<RestoreResult> restore, RestoreProgress progress)
+    static RestoreResult Restore(SnapshotRecord record, Func<RestoreResult> restore, RestoreProgress progress)
     {
         try
         {
@@ -79,11 +91,11 @@ static class RestoreCommand
         }
         catch (OperationCanceledException e)
         {
-            throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole; what was being written was taken back.", GoOn, e);
+            throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole; what was being written was taken back.", GoOn(record), e);
         }
         catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
         {
-            throw new HoldfastException(e.Code, $"{e.Message} {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole.", $"{e.Guidance} {GoOn}", e);
+            throw new HoldfastException(e.Code, $"{e.Message} {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole.", $"{e.Guidance} {GoOn(record)}", e);
         }
     }
 
@@ -133,7 +145,7 @@ static class RestoreCommand
             var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
             WriteJson(session, record, tree, result, target, elapsed, isLogged, missed, code);
             var written = result.Written;
-            session.Line($"Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s; every piece matched its digest.");
+            session.Line($"{(result.Failed.Count > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Line($"  state              {SnapshotArgument.Words(record, tree)}");
             if (written.Others > 0)
                 session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
@@ -144,7 +156,7 @@ static class RestoreCommand
             if (isLogged)
                 session.Line("  logged             the log has a record that the whole snapshot came back");
             Group(session, result.Failed.Count, "did not come back: no copy in the vault gives them whole", result.Failed.Select(p => (p, "")),
-                "`holdfast find NAME` shows the other snapshots that have them; `holdfast verify --full` shows what is damaged. Bring the packs it names from another copy of the vault, then run this again with --resume.");
+                "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
             foreach (var group in target.Problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
             {
                 var (what, mend) = Describe(group.Key);

@@ -19,8 +19,10 @@ static class StatusCommand
         var warning = Remember(session, vault);
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
-        session.Json(w => Write(w, vault, health, status, warning));
+        var obstacles = Obstacle.Of(vault, status.Free);
+        session.Json(w => Write(w, vault, health, obstacles, status, warning));
         ProblemReport.Print(session, health);
+        Obstacle.Print(session, obstacles);
         if (warning is not null)
             session.Warn($"holdfast: {warning}");
         if (status.IsTrial)
@@ -57,7 +59,9 @@ static class StatusCommand
             session.Line($"Also in      {folder}{(Directory.Exists(folder) ? "" : "  NOT THERE")}");
         if (health.Foreign > 0)
             session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
-        return health.Problems.Count == 0 ? 0 : session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems), ProblemReport.Advice(health.Problems[0].Code));
+        if (health.Problems.Count > 0)
+            return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems), ProblemReport.Advice(health.Problems[0].Code));
+        return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"The next backup would fail: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
     }
 
     /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>
@@ -112,9 +116,9 @@ static class StatusCommand
     static string ClockAdvice(VaultStatus status) => "set this machine's clock right (timedatectl status, chronyc tracking)"
         + (status.ClockOffset > 0 ? ". Where it is right, the machine was off for that long: the vault's clock does not count such time, and nothing has to be mended" : "");
 
-    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, VaultStatus status, string? warning)
+    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, IReadOnlyList<Obstacle> obstacles, VaultStatus status, string? warning)
     {
-        ProblemReport.Write(w, health);
+        ProblemReport.Write(w, health, obstacles);
         w.WriteString("vault", vault.Id.ToString());
         if (warning is not null)
             w.WriteString("warning", warning);

@@ -44,7 +44,10 @@ static class VerifyCommand
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)bad.Count);
+            if (!folder.IsGiven) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
+                session.Note("Not noted in the log: that needs the key folder (--keys).");
+            else
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)bad.Count);
         }
         catch (HoldfastException e)
         {

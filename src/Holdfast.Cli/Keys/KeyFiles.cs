@@ -31,7 +31,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     public byte[] Read(string file)
     {
         WarnIfOpen(PathOf(file), file, warn);
-        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER.");
+        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. Where put.key and agent.key are lost, `holdfast key issue --out NEW-FOLDER`, with a folder that has the opening key, makes new ones.");
     }
 
     /// <summary>The vault that the folder's keys are of; null where it has none that can be read.</summary>

@@ -288,6 +288,9 @@ sealed class KeyFolder
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var memory = new LogMemory(Folder);
+        if (memory.IsUnreadable)
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The file `checkpoint` in the key folder cannot be read: whether the vault's log was put back since it was last seen cannot be told.",
+                "Put the file back from a copy of the key folder. Where there is none, be sure of the log first (`holdfast log verify --since FILE`, with a checkpoint kept elsewhere); then `holdfast log accept` goes on with the log that is here.");
         if (memory.Seen is { } seen && seen.Origin != vault.Keeper.Log.Key.Name)
             throw WrongVault("The key folder is", vault);
         var copy = memory.Compare(vault);

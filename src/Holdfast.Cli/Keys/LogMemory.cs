@@ -21,6 +21,9 @@ sealed class LogMemory(string folder)
     /// <summary>The checkpoint seen last; null where there is none that can be read.</summary>
     public Checkpoint? Seen => File.Exists(CheckpointPath) && Checkpoint.TryParse(UserFile.Text(CheckpointPath, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var seen) ? seen : null;
 
+    /// <summary>True where there is a checkpoint and it makes no sense: it was not written so.</summary>
+    public bool IsUnreadable => File.Exists(CheckpointPath) && Seen is null;
+
     /// <summary>When that was.</summary>
     ulong SeenTime => (ulong)Math.Max(0, new DateTimeOffset(File.GetLastWriteTimeUtc(CheckpointPath), TimeSpan.Zero).ToUnixTimeSeconds());
 

@@ -74,7 +74,7 @@ sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet 
             {
                 index.Add([.. _stored.Select(p => (p.Name, p.Class, p.Ids))]);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException { Code: ErrorCode.IndexDamaged })
             {
                 return; // a cache: the claims stay, and the next run reads the footers
             }

@@ -159,7 +159,7 @@ public sealed class OpeningKeyFile
     public static OpeningKeyFile Parse(ReadOnlySpan<byte> bytes) => TryParse(bytes, out var file)
         ? file
         : throw new HoldfastException(ErrorCode.KeyFileBad, "The opening key file is damaged, cut short, or not one.",
-            "Copy it again from the keeper, the clean room or the recovery kit. Recovery shares open the vault without it: " +
+            "Copy it again from where another copy of the key folder is kept. Recovery shares open the vault without it: " +
             "`holdfast recover-key`.");
 
     OpeningKeyFile Add(KeySlotKind kind, Argon2Cost cost, byte[] salt, ReadOnlySpan<byte> secret, ReadOnlySpan<byte> seed)
@@ -181,7 +181,8 @@ public sealed class OpeningKeyFile
     }
 
     HoldfastException WrongKey(string what, KeySlotKind kind) => new(ErrorCode.WrongKey,
-        $"The {what} opens none of the {_slots.Count(s => s.Kind == kind)} {what} slots of this key file.",
+        kind == KeySlotKind.RawKey ? $"The opening secret does not fit this opening key ({_slots.Count(s => s.Kind == kind)} of its slots take one)."
+            : $"The {what} opens none of the {_slots.Count(s => s.Kind == kind)} {what} slots of this key file.",
         "Check that it belongs to this vault and this epoch. Recovery shares open the vault without it: `holdfast recover-key`.");
 
     static byte[] Sum(ReadOnlySpan<byte> body)

@@ -289,19 +289,26 @@ public sealed class ChunkIndex : IDisposable
         while (take < ascending.Count && ascending[take].Run.Count < 2 * total)
             total += ascending[take++].Run.Count;
         var merged = ascending.Take(take).ToList();
-        var packs = merged.SelectMany(r => r.Run.Packs).Distinct().Where(p => !_gone.Contains(p.Name)).ToList();
-        var numbers = packs.Select((p, i) => (p.Name, i)).ToDictionary(p => p.Name, p => (uint)p.i);
-        // A pack that was dropped goes; one that two runs name (a crash came between writing a merged run and emptying its parts) comes once.
+        // A pack that was dropped goes; one that two runs name (a crash came between writing a merged run and emptying its parts) is taken from the first: so the
+        // numbers that a run's packs get ascend as they did, and its entries with them.
+        var packs = new List<IndexedPack>();
+        var named = new HashSet<Hash32>();
+        var parts = merged.Select(r => (r.Run, Numbers: Array.ConvertAll(r.Run.Packs, Take))).ToList();
         var differs = packs.Count != merged.Sum(r => r.Run.Packs.Length);
-        var count = differs ? MergedEntries(merged, numbers).LongCount() : merged.Sum(r => r.Run.Count);
-        Write(FreeSlot(), packs, count, MergedEntries(merged, numbers));
+        var count = differs ? RunMerge.Entries(parts).LongCount() : merged.Sum(r => r.Run.Count);
+        Write(FreeSlot(), packs, count, RunMerge.Entries(parts));
         foreach (var run in merged)
             CacheFile.Empty(SlotPath(run.Slot));
         Load();
-    }
 
-    static IEnumerable<IndexEntry> MergedEntries(List<LoadedRun> runs, Dictionary<Hash32, uint> numbers) =>
-        RunMerge.Entries(runs.Select(r => (r.Run, r.Run.Packs.Select(p => numbers.TryGetValue(p.Name, out var n) ? n : (uint?)null).ToArray())));
+        uint? Take(IndexedPack pack)
+        {
+            if (_gone.Contains(pack.Name) || !named.Add(pack.Name))
+                return null;
+            packs.Add(pack);
+            return (uint)packs.Count - 1;
+        }
+    }
 
     void Write(int slot, IReadOnlyList<IndexedPack> packs, long count, IEnumerable<IndexEntry> entries) =>
         CacheFile.Replace(SlotPath(slot), file =>

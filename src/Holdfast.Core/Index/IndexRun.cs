@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Holdfast.Core.Codec;
+using Holdfast.Core.Storage;
 using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Index;
@@ -48,9 +49,8 @@ public sealed class IndexRun : IDisposable
     /// <param name="residentLimit">Bytes of blocks that may be kept in memory.</param>
     public static IndexRun? TryOpen(string path, Id16 vault, long residentLimit)
     {
-        if (!File.Exists(path))
+        if (!PlainFile.IsOne(path) || PlainFile.Open(path) is not { } file)
             return null;
-        var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         try
         {
             if (TryRead(file, vault, residentLimit) is { } run)
@@ -209,7 +209,7 @@ public sealed class IndexRun : IDisposable
                     run.Blocks(_block, _buffer.AsSpan(0, Math.Min(BlocksAtOnce, run._fences.Length - _block) * IndexFormat.BlockSize));
                 (_entry, _entries) = (0, run.EntriesIn(_block));
             }
-            entry = Entry(_buffer.AsSpan(_block % BlocksAtOnce * IndexFormat.BlockSize), _entry++);
+            entry = run.Entry(_buffer.AsSpan(_block % BlocksAtOnce * IndexFormat.BlockSize), _entry++);
             return true;
         }
     }
@@ -235,10 +235,11 @@ public sealed class IndexRun : IDisposable
 
     int EntriesIn(int block) => (int)Math.Min(IndexFormat.EntriesPerBlock, Count - (long)block * IndexFormat.EntriesPerBlock);
 
-    static IndexEntry Entry(ReadOnlySpan<byte> block, int i)
+    IndexEntry Entry(ReadOnlySpan<byte> block, int i)
     {
         var at = block[(i * IndexFormat.EntrySize)..];
-        return new IndexEntry(BinaryPrimitives.ReadUInt128BigEndian(at), BinaryPrimitives.ReadUInt32LittleEndian(at[16..]), BinaryPrimitives.ReadUInt32LittleEndian(at[20..]));
+        var pack = BinaryPrimitives.ReadUInt32LittleEndian(at[16..]);
+        return pack < (uint)Packs.Length ? new IndexEntry(BinaryPrimitives.ReadUInt128BigEndian(at), pack, BinaryPrimitives.ReadUInt32LittleEndian(at[20..])) : throw Damaged();
     }
 
     ReadOnlySpan<byte> Block(int number, Span<byte> buffer)

@@ -94,9 +94,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     Dictionary<Hash32, ulong> ReadUnclaimed()
     {
         var known = new Dictionary<Hash32, ulong>();
-        if (!File.Exists(unclaimedPath))
-            return known;
-        foreach (var line in File.ReadLines(unclaimedPath))
+        foreach (var line in PlainFile.ReadNote(unclaimedPath))
         {
             var parts = line.Split(' ');
             if (parts.Length == 2 && Hash32.TryParse(parts[0], out var name) && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var first))

@@ -248,7 +248,7 @@ sealed class GuardJudge
     {
         try
         {
-            return _store.ReadObject(name).Length > 0;
+            return Snapshots.SnapshotObject.TryParse(_store.ReadObject(name), out _); // another object than a snapshot never becomes one
         }
         catch (HoldfastException)
         {

@@ -42,7 +42,7 @@ sealed class RefusalTally(string path, Disk disk)
         var counts = new Dictionary<RefusalKey, ulong>();
         try
         {
-            foreach (var line in File.Exists(path) ? File.ReadLines(path).Take(MaxKinds) : [])
+            foreach (var line in PlainFile.ReadNote(path).Take(MaxKinds))
             {
                 if (line.Split(' ') is { Length: 4 } parts && Id16.TryParse(parts[0], out var identity) && TryNumber(parts[1], out var kind) && kind <= byte.MaxValue
                     && TryNumber(parts[2], out var hour) && hour <= Retention.LockRules.LastEnd && TryNumber(parts[3], out var count))

@@ -56,6 +56,7 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
 /// <remarks>Doubt lengthens locks and stops expiry. It never stops a backup.</remarks>
 public sealed class VaultClock
 {
+    const int MaxSize = 4_096; // bytes of its file
     const ulong PartsPerMillion = 500;
     const ulong DoubtAfter = 35 * 86_400; // seconds: a wall clock further ahead than this is not believed at all
 
@@ -96,7 +97,7 @@ public sealed class VaultClock
     public static VaultClock Open(string path, Disk disk, IMachineTime machine, ulong latestLeaf)
     {
         var clock = new VaultClock(path, disk, machine, latestLeaf * 1_000, machine.Wall, machine.SinceBoot, "");
-        if (File.Exists(path) && TryParse(File.ReadAllText(path), out var milliseconds, out var wall, out var sinceBoot, out var bootId))
+        if (PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && TryParse(Encoding.UTF8.GetString(bytes), out var milliseconds, out var wall, out var sinceBoot, out var bootId))
         {
             clock._milliseconds = Math.Max(milliseconds, latestLeaf * 1_000);
             (clock._wall, clock._sinceBoot, clock._bootId) = (wall, sinceBoot, bootId);

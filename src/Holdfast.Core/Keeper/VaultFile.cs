@@ -22,7 +22,8 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw Missing();
+            throw Directory.Exists(folder) ? Missing()
+                : new HoldfastException(ErrorCode.VaultMissing, "The folder that was named as the vault does not exist.", "Check the path of --vault or HOLDFAST_VAULT, and that its disk is mounted.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,5 +54,6 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
 
     static HoldfastException Missing() => new(ErrorCode.VaultMissing,
         "There is no vault in this folder: its file `vault` is missing or says something else.",
-        "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost, put it back from the format.md next to it, section 3; nothing else depends on it.");
+        "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost: every copy of the vault, and every folder added with `store add`, has the same one. Without any, write it anew after the format.md next to it, section 3: "
+        + "`id` and `log` stand in put.key after `vault` and `log`, `genesis` is the payload of leaf 0 of the log.");
 }

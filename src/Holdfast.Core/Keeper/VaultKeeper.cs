@@ -58,6 +58,9 @@ public sealed class VaultKeeper : IDisposable
     /// <summary>False where all that changes need is gone, and with it the list of further folders; reading goes on without.</summary>
     public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));
 
+    /// <summary>False where the key that signs the log is gone: nothing can be written.</summary>
+    public bool HasLogKey => System.IO.File.Exists(KeeperPath(_folder, "log.key"));
+
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
     public (ulong Wanted, ulong Kept) Reserve
     {
@@ -297,6 +300,7 @@ public sealed class VaultKeeper : IDisposable
         extra.RemoveAt(at);
         if (folder is not null)
             extra.Insert(at, folder);
+        Refresh(); // what was committed meanwhile is needed too
         check([_folder, .. extra]);
         _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Concat(extra.Select(f => f + "\n"))));
     }
@@ -487,8 +491,16 @@ public sealed class VaultKeeper : IDisposable
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReleaseReserve())
         {
             Reopen();
-            TellRefusals();
-            result = change();
+            try
+            {
+                TellRefusals();
+                result = change();
+            }
+            catch
+            {
+                Reopen();
+                throw;
+            }
         }
         catch
         {

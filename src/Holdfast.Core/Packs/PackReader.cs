@@ -66,7 +66,7 @@ public sealed class PackReader : IDisposable
             if (footer is null)
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
-                    "Add the folder or disk that holds it (holdfast store add), or bring it from another copy of the vault; then run holdfast verify.");
+                    "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault; then run holdfast verify.");
             using var key = packKey(header!);
             return new PackReader(name, header!, footer, copies, key is null ? null : new AeadKey(key.Span));
         }

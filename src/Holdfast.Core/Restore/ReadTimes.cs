@@ -48,9 +48,7 @@ public sealed class ReadTimes
         var times = new ReadTimes();
         try
         {
-            if (!File.Exists(path))
-                return times;
-            foreach (var line in File.ReadLines(path))
+            foreach (var line in PlainFile.ReadNote(path))
             {
                 if (line.Length < NameLength + 2 || !Hash32.TryParse(line.AsSpan(0, NameLength), out var name))
                     continue;

@@ -8,6 +8,9 @@ public sealed class FolderStore : IStore
 {
     const int MaxCopies = 10;
 
+    /// <summary>One level of folders, and not through links: what they lead to is not the vault.</summary>
+    static readonly EnumerationOptions Shelves = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false };
+
     readonly Disk _disk;
     volatile string[] _folders; // replaced whole: several threads read through one store
 
@@ -41,8 +44,8 @@ public sealed class FolderStore : IStore
     /// <summary>Folders whose disk is not there: what lies in them cannot be read now.</summary>
     public IReadOnlyList<string> Away => [.. _folders.Where(f => !IsThere(f))];
 
-    /// <summary>The place where a disk is mounted is a folder with or without the disk.</summary>
-    static bool IsThere(string folder) => Directory.Exists(Path.Combine(folder, "staging"));
+    /// <summary>The place where a disk is mounted is a folder with or without the disk. Staging may be missing: a copy does without.</summary>
+    static bool IsThere(string folder) => Directory.Exists(Path.Combine(folder, "packs"));
 
     /// <summary>Makes the folders of an empty store.</summary>
     public static void Create(string folder, Disk disk)
@@ -61,6 +64,8 @@ public sealed class FolderStore : IStore
     {
         Look(); // a long run goes on where there is room, though the folder was added while it ran
         var folder = Roomiest();
+        if (!Directory.Exists(Path.Combine(folder, "staging")) && IsThere(folder))
+            _disk.MakeFolder(Path.Combine(folder, "staging"));
         var path = Path.Combine(folder, "staging", Id16.New().ToString());
         return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder);
     }
@@ -123,7 +128,7 @@ public sealed class FolderStore : IStore
             var root = Path.Combine(folder, Part(kind));
             if (!Directory.Exists(root))
                 continue;
-            foreach (var file in new DirectoryInfo(root).EnumerateFiles("*", SearchOption.AllDirectories))
+            foreach (var file in new DirectoryInfo(root).EnumerateFiles("*", Shelves))
             {
                 var name = file.Name;
                 var dot = name.IndexOf('.');
@@ -287,12 +292,15 @@ public static class StoreExtensions
             ? new HoldfastException(ErrorCode.ObjectDamaged, $"Object {name} is damaged: its bytes do not give its name.",
                 "Run `holdfast verify` to see how far the damage goes; bring the object back from another copy of the vault.")
             : new HoldfastException(ErrorCode.ObjectMissing, $"Object {name} is not in the vault.",
-                "Add the folder or disk that holds it (holdfast store add), or bring it from another copy of the vault.");
+                "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault.");
     }
 
     /// <summary>Stores an object under the SHA-256 of its bytes; what is there already stays.</summary>
     public static Hash32 PutObject(this IStore store, ReadOnlySpan<byte> bytes)
     {
+        if (bytes.Length > MaxObject)
+            throw new HoldfastException(ErrorCode.CommitRefused, "An object would be larger than readers take (256 MiB); it was not stored.",
+                "A snapshot becomes that large where millions of its files are known from other sources. Back the source up in parts, each under a name of its own (--name).");
         var name = new Hash32(SHA256.HashData(bytes));
         using var staged = store.Stage();
         staged.Append(bytes);

@@ -12,6 +12,7 @@ static class PlainFile
     const int NoDevice = 6; // ENXIO: a socket
     const int Loop = 40; // ELOOP: a link
     const int SetFlags = 4; // F_SETFL
+    const int MaxNote = 256 << 20; // bytes: three million lines of a name and a time
 
     /// <returns>Null where something else than a plain file has the name.</returns>
     /// <exception cref="IOException">As <see cref="File.OpenHandle"/>; no name is told.</exception>
@@ -53,6 +54,11 @@ static class PlainFile
             read += more;
         return read == bytes.Length ? bytes : bytes[..read];
     }
+
+    /// <summary>Lines of a note that is a convenience: none where it is missing, too long, or no plain file.</summary>
+    /// <exception cref="IOException">As <see cref="ReadAll"/>.</exception>
+    public static string[] ReadNote(string path) =>
+        IsOne(path) && ReadAll(path, MaxNote) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.RemoveEmptyEntries) : [];
 
     /// <summary>True where a plain file has the name. It may be another one a moment later: <see cref="Open"/> looks again.</summary>
     public static bool IsOne(string path) => !OperatingSystem.IsLinux() ? File.Exists(path) : FileStat.TryRead(path, out var stat) && stat.IsFile;

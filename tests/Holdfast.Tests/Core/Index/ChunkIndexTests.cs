@@ -111,6 +111,34 @@ public sealed class ChunkIndexTests : IDisposable
     }
 
     [Fact]
+    public void A_chunk_in_two_packs_outlives_a_crash_in_a_merge()
+    {
+        // Pack 5 has the chunks of pack 0 too: two sessions stored them side by side.
+        (Hash32, KeyClass, Hash32[]) twin = (Id(5, -1), KeyClass.Content, Pack(0).Item3);
+        for (var p = 0; p < 6; p++)
+        {
+            using var index = Open();
+            index.Add([p == 5 ? twin : Pack(p)]);
+        }
+        var run = Directory.EnumerateFiles(_folder.Path, "run-*").Single(f => File.ReadAllBytes(f).AsSpan().IndexOf(Id(5, -1).ToArray()) >= 0);
+        File.Copy(run, Path.Combine(_folder.Path, "kept"));
+        for (var p = 6; p < 9; p++)
+        {
+            using var index = Open();
+            index.Add([Pack(p)]);
+        }
+        File.Copy(Path.Combine(_folder.Path, "kept"), Path.Combine(_folder.Path, "run-60")); // merged already, and not emptied yet
+        for (var p = 9; p < 40; p++)
+        {
+            using var index = Open();
+            index.Add([Pack(p)]);
+        }
+        using var all = Open();
+        Assert.Equal(40 * 300, all.Chunks);
+        Assert.Equal(2, all.FindAll(Id(0, 7)).Count);
+    }
+
+    [Fact]
     public void Dropped_packs_are_not_found()
     {
         using var index = Open();

@@ -1,0 +1,61 @@
+using System.Text.Json;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>What keeps a vault from taking the next backup, though all that it holds may be whole.</summary>
+/// <param name="Code">What the backup would end with.</param>
+/// <param name="Message">What is the matter.</param>
+/// <param name="Advice">What to do about it.</param>
+sealed record Obstacle(ErrorCode Code, string Message, string Advice)
+{
+    const long LeastRoom = 64 << 20; // bytes: one pack
+
+    /// <summary>None for a copy that is read only.</summary>
+    public static List<Obstacle> Of(Vault vault, long free)
+    {
+        var found = new List<Obstacle>();
+        if (vault.Keeper.Closed is not null)
+            return found;
+        if (!vault.Keeper.HasKeeperFolder)
+            found.Add(new(ErrorCode.KeyFileBad, "the vault's folder `keeper` is missing, and with it the log's key: nothing can be written", "Bring `keeper` back from a copy of the vault's folder that has keeper/log.key in it. Without that key go on with a new vault, and keep this one for restores."));
+        else if (!vault.Keeper.HasLogKey)
+            found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "Put keeper/log.key back from where you keep a copy of it. Without it go on with a new vault, and keep this one for restores."));
+        if (vault.Keeper.Store.Away.Count is var away and > 0)
+            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there (see below)", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
+        if (free < LeastRoom)
+            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free, less than one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
+        return found;
+    }
+
+    public static void Print(Session session, IReadOnlyList<Obstacle> obstacles)
+    {
+        if (obstacles.Count == 0)
+            return;
+        session.Line("THE NEXT BACKUP WOULD FAIL.");
+        foreach (var obstacle in obstacles)
+        {
+            session.Line($"  {obstacle.Message}");
+            session.Line($"    what to do {obstacle.Advice}");
+        }
+        session.Line();
+    }
+
+    public void Write(Utf8JsonWriter w)
+    {
+        w.WriteStartObject();
+        w.WriteString("code", Code.ToString());
+        w.WriteNumber("status", (int)Code);
+        w.WriteNumber("count", 1);
+        w.WriteString("message", Message);
+        w.WriteString("advice", Advice);
+        w.WriteNumber("snapshotCount", 0);
+        foreach (var none in new[] { "snapshots", "names" })
+        {
+            w.WriteStartArray(none);
+            w.WriteEndArray();
+        }
+        w.WriteEndObject();
+    }
+}
