@@ -203,7 +203,7 @@ public sealed class CopyTests
         using var cli = Sample();
         cli.Shell("mv vault/keeper kept");
         foreach (var call in new string[][] { ["status"], ["ls", "latest"], ["verify"], ["verify", "--full"], ["restore", "latest", cli["r"]], ["log", "prove", "latest"], ["expire", "--dry-run"] })
-            Says(cli.Run(call).Expect(0), "`keeper` is not there");
+            Says(cli.Run(call).Expect(call[0] == "status" ? 17 : 0), "`keeper` is not there"); // no backup can be made
         cli.Shell("diff -r source r");
         // Nothing in the way of waiting for a lock: each would take two minutes, and the test with it.
         foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["attest"], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["store", "add", cli["more"]], ["key", "issue", "--out", cli["k2"]] })

@@ -169,6 +169,7 @@ public sealed class RestoreTests
         using var cli = Sample();
         cli.Shell("chmod 4755 source/d1/f1; setfattr -n user.note -v kept source/d2/f2; setfacl -m u:33:r source/d2/f2; mknod source/null c 1 3; chown 33:33 source/d3/f3");
         cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        var id = cli.LatestId();
         cli.Shell("chmod 755 .; chmod -R a+rX vault keys; mkdir nobody; chown 65534:65534 nobody");
         Result Nobody(params string[] arguments) => Cli.Finish(cli.StartProgram("setpriv", cli["nobody"], ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. arguments]));
         cli.Environment["HOME"] = cli["nobody"];
@@ -187,7 +188,7 @@ public sealed class RestoreTests
         Assert.Equal(0, RestoresLogged(cli));
         // A folder of another's in the target.
         cli.Shell("chown root:root nobody/r/d4; rm nobody/r/d4/f4; rm nobody/r/d5/f5");
-        var shut = Json(Nobody("restore", cli.LatestId(), cli["nobody/r"], "--resume", "--json").Expect(3));
+        var shut = Json(Nobody("restore", id, cli["nobody/r"], "--resume", "--json").Expect(3));
         Assert.Contains(shut.GetProperty("problems").EnumerateArray(), p => p.GetProperty("path").GetString() == "d4" && p.GetProperty("entries").GetInt32() == 1);
         Assert.True(File.Exists(cli["nobody/r/d5/f5"]));
         cli.Shell("mkdir closed");
