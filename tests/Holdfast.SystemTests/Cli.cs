@@ -61,7 +61,7 @@ sealed class Cli : IDisposable
 
     /// <summary>Id of the newest snapshot.</summary>
     public string LatestId() => System.Text.Json.JsonDocument.Parse(Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray()
-        .MaxBy(s => s.GetProperty("committed").GetString(), StringComparer.Ordinal).GetProperty("id").GetString()!;
+        .Last().GetProperty("id").GetString()!; // they are listed oldest first
 
     public Result Shell(string script) => Finish(StartProgram("bash", Folder, "-c", $"set -e; {script}")).Expect(0);
 
