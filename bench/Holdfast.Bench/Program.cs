@@ -58,7 +58,7 @@ static class Program
         var table = Enumerable.Range(0, packs).Select(p => new IndexedPack(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), KeyClass.Content)).ToList();
         using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
         {
-            var writer = new IndexRunWriter(file, vault, domain.Domain, domain.Generation, table, count);
+            using var writer = new IndexRunWriter(file, vault, domain, table, count);
             for (long n = 0; n < count; n++)
                 writer.Add(new IndexEntry(Id(n, count), (uint)(n / 600), (uint)(n % 600)));
             writer.Finish();

@@ -26,6 +26,7 @@ public static class FuzzTargets
 {
     static readonly Id16 Vault = Id16.New();
     static readonly Hash32 Hash = new(SHA256.HashData("x"u8));
+    static readonly DomainKeys RunKeys = DomainKeys.Create();
     static readonly Lazy<AeadKey> FrameKey = new(() => new AeadKey(new byte[32]));
 
     public static IReadOnlyList<FuzzTarget> All { get; } =
@@ -117,7 +118,7 @@ public static class FuzzTargets
         {
             using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite))
             {
-                var writer = new IndexRunWriter(file, Vault, Vault, 1, [new IndexedPack(Hash, KeyClass.Content)], 200);
+                using var writer = new IndexRunWriter(file, Vault, RunKeys, [new IndexedPack(Hash, KeyClass.Content)], 200);
                 for (var i = 0; i < 200; i++)
                     writer.Add(new IndexEntry((UInt128)i << 100, 0, (uint)i));
                 writer.Finish();
@@ -136,7 +137,7 @@ public static class FuzzTargets
         try
         {
             File.WriteAllBytes(path, bytes);
-            using var run = IndexRun.TryOpen(path, Vault, 1 << 20);
+            using var run = IndexRun.TryOpen(path, Vault, RunKeys, 1 << 20);
             if (run is null)
                 return false;
             var entries = run.Read();

@@ -68,7 +68,6 @@ static class VectorCheck
         "merkle" => IsInLog(v),
         "pack-set" => v.Gives("root", VaultReader.PackRoot([.. Enumerable.Range(0, (int)v.Number("count")).Select(Counted).OrderBy(Convert.ToHexStringLower, StringComparer.Ordinal)], 0)),
         "lock-end" => v.Gives("end", LockEnd(v)),
-        "crc" => v.Gives("out", BitConverter.GetBytes(Crc(v.Bytes("data"), (uint)v.Number("start")))),
         "filter" => v.Gives("out", Filter(v)),
         "note" => IsNote(v),
         _ => false,
@@ -255,18 +254,6 @@ static class VectorCheck
     }
 
     // Section 8.2, bit by bit.
-    static uint Crc(byte[] bytes, uint start)
-    {
-        var register = ~start;
-        foreach (var b in bytes)
-        {
-            register ^= b;
-            for (var bit = 0; bit < 8; bit++)
-                register = register >> 1 ^ ((register & 1) != 0 ? 0x82F63B78 : 0);
-        }
-        return ~register;
-    }
-
     // Section 8.1.
     static byte[] Filter(Vector v)
     {

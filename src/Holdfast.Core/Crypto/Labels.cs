@@ -32,6 +32,9 @@ public static class Labels
     /// <summary>Key of the reference section, and its AAD (5.5, 10.2).</summary>
     public static ReadOnlySpan<byte> References => "holdfast/v1/references"u8;
 
+    /// <summary>Key of an index run's tags (5.5, 8.2).</summary>
+    public static ReadOnlySpan<byte> IndexRun => "holdfast/v1/index-run"u8;
+
     /// <summary>AAD of a frame (7.2).</summary>
     public static ReadOnlySpan<byte> Frame => "holdfast/v1/frame"u8;
 

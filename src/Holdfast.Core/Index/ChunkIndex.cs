@@ -255,9 +255,9 @@ public sealed class ChunkIndex : IDisposable
                     continue;
                 }
                 // One whose file was replaced is let go, not closed: others may be reading it, and the last of them closes it.
-                if (IndexRun.TryOpen(SlotPath(slot), _vault, _isFilling ? 0 : resident / 2) is not { } run)
+                if (IndexRun.TryOpen(SlotPath(slot), _vault, _domain, _isFilling ? 0 : resident / 2) is not { } run)
                     continue;
-                if (run.Domain != _domain.Domain || run.Generation != _domain.Generation)
+                if (run.Generation != _domain.Generation)
                 {
                     run.Dispose();
                     continue;
@@ -313,7 +313,7 @@ public sealed class ChunkIndex : IDisposable
     void Write(int slot, IReadOnlyList<IndexedPack> packs, long count, IEnumerable<IndexEntry> entries) =>
         CacheFile.Replace(SlotPath(slot), file =>
         {
-            var writer = new IndexRunWriter(file, _vault, _domain.Domain, _domain.Generation, packs, count);
+            using var writer = new IndexRunWriter(file, _vault, _domain, packs, count);
             foreach (var entry in entries)
                 writer.Add(entry);
             writer.Finish();

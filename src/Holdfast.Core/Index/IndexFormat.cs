@@ -1,6 +1,3 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
-
 namespace Holdfast.Core.Index;
 
 /// <summary>Numbers of docs/format.md, section 8. Bytes, unless said otherwise.</summary>
@@ -8,26 +5,14 @@ static class IndexFormat
 {
     public const int EntrySize = 24;
     public const int BlockSize = 4_096;
-    public const int EntriesPerBlock = 170; // and 12 zero bytes and a CRC-32C
-    public const int CheckOffset = BlockSize - 4;
+    public const int EntriesPerBlock = 170; // and a tag
+    public const int TagOffset = EntriesPerBlock * EntrySize;
     public const int FixedHeader = ObjectHeader.Size + 80;
     public const int PackRecord = 40;
     public const int MaxPacks = 1 << 26;
     public const int FilterBlock = 64;
     public const int FilterBits = 10; // a chunk; 1.2 % of what is not there pass
     public const int FilterProbes = 7;
-
-    /// <summary>CRC-32C (Castagnoli): against rot. The index is a cache of its own machine; nobody else writes it.</summary>
-    public static uint Crc(ReadOnlySpan<byte> bytes, uint crc = 0)
-    {
-        crc = ~crc;
-        var words = MemoryMarshal.Cast<byte, ulong>(bytes);
-        foreach (var word in words)
-            crc = BitOperations.Crc32C(crc, word);
-        foreach (var b in bytes[(words.Length * 8)..])
-            crc = BitOperations.Crc32C(crc, b);
-        return ~crc;
-    }
 }
 
 /// <summary>Where a chunk lies: first half of its id, pack number within a run, number of the chunk within the pack.</summary>

@@ -1,25 +1,28 @@
 using System.Buffers.Binary;
 using Holdfast.Core.Codec;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
 using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Index;
 
 /// <summary>One sorted run on disk. Its filter and fences are in memory; its blocks too where it is small, else they are read one at a time.</summary>
-/// <remarks>Safe for concurrent use. A block that fails its check is an <c>IndexDamaged</c> fault: the index is then rebuilt from footers.</remarks>
+/// <remarks>Safe for concurrent use. A block whose tag does not hold is an <c>IndexDamaged</c> fault: the index is then rebuilt from footers.</remarks>
 public sealed class IndexRun : IDisposable
 {
     readonly SafeFileHandle _file;
+    readonly RunSeal _seal;
     readonly byte[] _filter;
     readonly ulong[] _fences;
     readonly byte[]? _blocks;
     readonly long _blocksAt;
     readonly (long Length, DateTime Written) _version;
 
-    IndexRun(SafeFileHandle file, Id16 domain, uint generation, IndexedPack[] packs, long count, byte[] filter, ulong[] fences, byte[]? blocks, long blocksAt)
+    IndexRun(SafeFileHandle file, RunSeal seal, uint generation, IndexedPack[] packs, long count, byte[] filter, ulong[] fences, byte[]? blocks, long blocksAt)
     {
         _file = file;
-        Domain = domain;
+        _seal = seal;
         Generation = generation;
         Packs = packs;
         Count = count;
@@ -33,7 +36,6 @@ public sealed class IndexRun : IDisposable
     /// <summary>True where the path still holds the file this run was opened from.</summary>
     public bool IsStill(string path) => File.Exists(path) && (new FileInfo(path).Length, File.GetLastWriteTimeUtc(path)) == _version;
 
-    public Id16 Domain { get; }
     public uint Generation { get; }
     public IndexedPack[] Packs { get; }
 
@@ -43,17 +45,18 @@ public sealed class IndexRun : IDisposable
     /// <summary>Bytes this run keeps in memory.</summary>
     public long ResidentBytes => _filter.Length + _fences.Length * 8L + (_blocks?.Length ?? 0) + Packs.Length * 40L;
 
-    /// <summary>Opens a run file; null where it is damaged, of another vault, or of a newer format: then it is rebuilt.</summary>
+    /// <summary>Opens a run file; null where it is damaged, forged, of another vault or domain, or of another format: then it is rebuilt.</summary>
     /// <param name="path">The file.</param>
     /// <param name="vault">Vault id it must be of.</param>
+    /// <param name="domain">Keys of the domain it must be of.</param>
     /// <param name="residentLimit">Bytes of blocks that may be kept in memory.</param>
-    public static IndexRun? TryOpen(string path, Id16 vault, long residentLimit)
+    public static IndexRun? TryOpen(string path, Id16 vault, DomainKeys domain, long residentLimit)
     {
         if (!PlainFile.IsOne(path) || PlainFile.Open(path) is not { } file)
             return null;
         try
         {
-            if (TryRead(file, vault, residentLimit) is { } run)
+            if (TryRead(file, vault, domain, residentLimit) is { } run)
                 return run;
         }
         catch (IOException)
@@ -63,12 +66,12 @@ public sealed class IndexRun : IDisposable
         return null;
     }
 
-    static IndexRun? TryRead(SafeFileHandle file, Id16 vault, long residentLimit)
+    static IndexRun? TryRead(SafeFileHandle file, Id16 vault, DomainKeys domain, long residentLimit)
     {
         var length = RandomAccess.GetLength(file);
         var fixedPart = new byte[IndexFormat.FixedHeader];
         if (length < fixedPart.Length || RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length
-            || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault)
+            || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault || header.Domain != domain.Domain)
             return null;
         var reader = new ByteReader(fixedPart.AsSpan(ObjectHeader.Size));
         var packCount = reader.U32();
@@ -76,28 +79,33 @@ public sealed class IndexRun : IDisposable
         var count = reader.U64();
         var filterLength = reader.U64();
         var blockCount = reader.U64();
+        var salt = reader.Id();
         if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > int.MaxValue
             || blockCount != (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock || blockCount > int.MaxValue / 8)
             return null;
         var tableLength = (int)packCount * (long)IndexFormat.PackRecord;
-        var metaEnd = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8 + 4;
+        var metaEnd = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8 + Aead.TagSize;
         var blocksAt = IndexRunWriter.BlocksAt(metaEnd);
         if (length != (blockCount == 0 ? metaEnd : blocksAt + (long)blockCount * IndexFormat.BlockSize) || tableLength > int.MaxValue)
             return null;
 
         var table = new byte[tableLength];
         var filter = new byte[filterLength];
-        var fenceBytes = new byte[blockCount * 8 + 4];
+        var fenceBytes = new byte[blockCount * 8];
+        var tag = new byte[Aead.TagSize];
         var offset = (long)fixedPart.Length;
-        foreach (var part in new[] { table, filter, fenceBytes })
+        foreach (var part in new[] { table, filter, fenceBytes, tag })
         {
             if (RandomAccess.Read(file, part, offset) != part.Length)
                 return null;
             offset += part.Length;
         }
-        var crc = IndexFormat.Crc(fenceBytes.AsSpan(0, fenceBytes.Length - 4), IndexFormat.Crc(filter, IndexFormat.Crc(table, IndexFormat.Crc(fixedPart))));
-        if (crc != BinaryPrimitives.ReadUInt32LittleEndian(fenceBytes.AsSpan(fenceBytes.Length - 4)))
+        var seal = RunSeal.Of(domain, salt);
+        if (!seal.IsSoundHead(tag, fixedPart, table, filter, fenceBytes))
+        {
+            seal.Dispose();
             return null;
+        }
         var packs = new IndexedPack[packCount];
         for (var i = 0; i < packs.Length; i++)
         {
@@ -112,15 +120,16 @@ public sealed class IndexRun : IDisposable
         if ((long)blockCount * IndexFormat.BlockSize <= residentLimit)
         {
             blocks = new byte[blockCount * IndexFormat.BlockSize];
-            if (RandomAccess.Read(file, blocks, blocksAt) != blocks.Length)
-                return null;
-            for (var i = 0; i < fences.Length; i++)
+            var isSound = RandomAccess.Read(file, blocks, blocksAt) == blocks.Length;
+            for (var i = 0; isSound && i < fences.Length; i++)
+                isSound = seal.IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i);
+            if (!isSound)
             {
-                if (!IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i))
-                    return null;
+                seal.Dispose();
+                return null;
             }
         }
-        return new IndexRun(file, header.Domain, generation, packs, (long)count, filter, fences, blocks, blocksAt);
+        return new IndexRun(file, seal, generation, packs, (long)count, filter, fences, blocks, blocksAt);
     }
 
     /// <summary>Looks up the first place of a chunk.</summary>
@@ -224,7 +233,7 @@ public sealed class IndexRun : IDisposable
                 _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize).CopyTo(into[at..]);
             else if (at == 0 && RandomAccess.Read(_file, into, _blocksAt + (long)number * IndexFormat.BlockSize) != into.Length)
                 throw Damaged();
-            if (!IsSound(into.Slice(at, IndexFormat.BlockSize), number))
+            if (!_seal.IsSound(into.Slice(at, IndexFormat.BlockSize), number))
                 throw Damaged();
         }
     }
@@ -246,13 +255,10 @@ public sealed class IndexRun : IDisposable
     {
         if (_blocks is not null)
             return _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize);
-        if (RandomAccess.Read(_file, buffer, _blocksAt + (long)number * IndexFormat.BlockSize) != buffer.Length || !IsSound(buffer, number))
+        if (RandomAccess.Read(_file, buffer, _blocksAt + (long)number * IndexFormat.BlockSize) != buffer.Length || !_seal.IsSound(buffer, number))
             throw Damaged();
         return buffer;
     }
-
-    static bool IsSound(ReadOnlySpan<byte> block, int number) =>
-        IndexFormat.Crc(block[..IndexFormat.CheckOffset], (uint)number) == BinaryPrimitives.ReadUInt32LittleEndian(block[IndexFormat.CheckOffset..]);
 
     /// <summary>Number of the first fence that is not below the key.</summary>
     int LowerBound(ulong key)
@@ -265,5 +271,9 @@ public sealed class IndexRun : IDisposable
         return at;
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _file.Dispose();
+        _seal.Dispose();
+    }
 }

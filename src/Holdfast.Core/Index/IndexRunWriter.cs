@@ -1,13 +1,16 @@
 using System.Buffers.Binary;
 using Holdfast.Core.Codec;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keys;
 using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Index;
 
 /// <summary>Writes one sorted run as a stream: memory is the filter, the fences and one block (docs/format.md, section 8).</summary>
-public sealed class IndexRunWriter
+public sealed class IndexRunWriter : IDisposable
 {
     readonly SafeFileHandle _file;
+    readonly RunSeal _seal;
     readonly byte[] _filter;
     readonly ulong[] _fences;
     readonly byte[] _block = new byte[IndexFormat.BlockSize];
@@ -20,25 +23,31 @@ public sealed class IndexRunWriter
 
     /// <param name="file">An empty file, written at explicit offsets; the caller makes it durable and gives it its name.</param>
     /// <param name="vault">Vault id.</param>
-    /// <param name="domain">Trust domain.</param>
-    /// <param name="generation">Dedup key generation of the ids.</param>
+    /// <param name="domain">Keys of the trust domain; ids are of its newest dedup key generation.</param>
     /// <param name="packs">Pack table; entries name packs by their number in it.</param>
     /// <param name="count">Entries that will follow.</param>
-    public IndexRunWriter(SafeFileHandle file, Id16 vault, Id16 domain, uint generation, IReadOnlyList<IndexedPack> packs, long count)
+    public IndexRunWriter(SafeFileHandle file, Id16 vault, DomainKeys domain, IReadOnlyList<IndexedPack> packs, long count)
+        : this(file, vault, domain, packs, count, RunSeal.New(domain))
+    {
+    }
+
+    internal IndexRunWriter(SafeFileHandle file, Id16 vault, DomainKeys domain, IReadOnlyList<IndexedPack> packs, long count, RunSeal seal)
     {
         _file = file;
+        _seal = seal;
         _count = count;
         _filter = new byte[BloomFilter.SizeFor(count)];
         var blocks = (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock;
         _fences = new ulong[blocks];
 
         var head = new ByteWriter(IndexFormat.FixedHeader + packs.Count * IndexFormat.PackRecord);
-        new ObjectHeader(ObjectType.IndexRun, vault, domain, 0).Write(head);
+        new ObjectHeader(ObjectType.IndexRun, vault, domain.Domain, 0).Write(head);
         head.U32((uint)packs.Count);
-        head.U32(generation);
+        head.U32(domain.Generation);
         head.U64((ulong)count);
         head.U64((ulong)_filter.Length);
         head.U64((ulong)blocks);
+        head.Id(_seal.Salt);
         head.Reserve(IndexFormat.FixedHeader - head.Length).Clear();
         foreach (var pack in packs)
         {
@@ -47,7 +56,7 @@ public sealed class IndexRunWriter
             head.Reserve(7).Clear();
         }
         _head = head.ToArray();
-        _blocksAt = BlocksAt(_head.Length + _filter.Length + _fences.Length * 8L + 4);
+        _blocksAt = BlocksAt(_head.Length + _filter.Length + _fences.Length * 8L + Aead.TagSize);
     }
 
     internal static long BlocksAt(long metaEnd) => (metaEnd + IndexFormat.BlockSize - 1) / IndexFormat.BlockSize * IndexFormat.BlockSize;
@@ -81,11 +90,8 @@ public sealed class IndexRunWriter
         var fences = new byte[_fences.Length * 8];
         for (var i = 0; i < _fences.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(fences.AsSpan(i * 8), _fences[i]);
-        var crc = IndexFormat.Crc(fences, IndexFormat.Crc(_filter, IndexFormat.Crc(_head)));
-        var tail = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(tail, crc);
         var offset = 0L;
-        foreach (var part in new[] { _head, _filter, fences, tail })
+        foreach (var part in new[] { _head, _filter, fences, _seal.SealHead(_head, _filter, fences) })
         {
             RandomAccess.Write(_file, part, offset);
             offset += part.Length;
@@ -96,8 +102,10 @@ public sealed class IndexRunWriter
     {
         _block.AsSpan(_inBlock * IndexFormat.EntrySize).Clear();
         var number = (_written - 1) / IndexFormat.EntriesPerBlock;
-        BinaryPrimitives.WriteUInt32LittleEndian(_block.AsSpan(IndexFormat.CheckOffset), IndexFormat.Crc(_block.AsSpan(0, IndexFormat.CheckOffset), (uint)number));
+        _seal.Seal(_block, number);
         RandomAccess.Write(_file, _block, _blocksAt + number * IndexFormat.BlockSize);
         _inBlock = 0;
     }
+
+    public void Dispose() => _seal.Dispose();
 }

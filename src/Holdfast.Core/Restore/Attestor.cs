@@ -255,10 +255,11 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             }
             catch (HoldfastException e) when (IsOfPack(e))
             {
-                foreach (var pack in chunks.PacksWith(KeyClass.Content, chunk.Digest).Distinct().ToList())
+                var failed = chunks.PacksWith(KeyClass.Content, chunk.Digest).Where(chunks.Failed.ContainsKey).Distinct().ToList();
+                foreach (var pack in failed)
                     Judge(pack, contentWrong: true); // none of them gives it
-                if (_isWhole)
-                    _defects.Add((AttestationDefect.SampleWrong, Hash32.None));
+                if (_isWhole) // where no pack's footer has it, it is missing, whatever the index says
+                    _defects.Add((failed.Count == 0 ? AttestationDefect.PackMissing : AttestationDefect.SampleWrong, Hash32.None));
                 return false;
             }
             _sampled += bytes.Length;

@@ -52,11 +52,12 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     public ReadOnlySpan<byte> Read(KeyClass keyClass, ChunkRef chunk)
     {
         HoldfastException? fault = null;
-        foreach (var place in Places(keyClass, chunk.Digest))
+        foreach (var (id, place) in Places(keyClass, chunk.Digest))
         {
             try
             {
-                return Read(place, chunk);
+                if (TryRead(place, id, chunk, out var bytes))
+                    return bytes;
             }
             catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
             {
@@ -67,22 +68,26 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         }
         throw fault ?? new HoldfastException(ErrorCode.ChunkMissing,
             "A piece of data that the snapshot names is in no pack of the vault.",
-            "Run `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
+            "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
     }
 
-    IEnumerable<ChunkPlace> Places(KeyClass keyClass, Hash32 digest)
+    IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, Hash32 digest)
     {
-        var places = domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, digest, g)));
-        return Prefer is { } set ? places.OrderByDescending(p => set.Contains(index.Pack(p.Pack).Name)) : places;
+        var places = domain.Generations.Select(g => domain.ChunkId(keyClass, digest, g)).SelectMany(id => index.FindAll(id).Select(p => (Id: id, Place: p)));
+        return Prefer is { } set ? places.OrderByDescending(p => set.Contains(index.Pack(p.Place.Pack).Name)) : places;
     }
 
-    ReadOnlySpan<byte> Read(ChunkPlace place, ChunkRef chunk)
+    /// <returns>False where the pack's own footer does not have the chunk there: then the index is wrong, and nothing is held against the pack.</returns>
+    bool TryRead(ChunkPlace place, Hash32 id, ChunkRef chunk, out ReadOnlySpan<byte> bytes)
     {
+        bytes = default;
         var name = index.Pack(place.Pack).Name;
         var pack = _packs.Open(name);
         var number = (int)place.Number;
-        if (number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != chunk.Length)
-            throw PackFormat.Damaged(name, "its footer does not have the chunk that the index says");
+        if (number >= pack.Footer.Chunks || pack.Footer.Ids[number] != id)
+            return false;
+        if (pack.Footer.ChunkLengths[number] != chunk.Length)
+            throw PackFormat.Damaged(name, $"chunk {number} has not the length that its name says");
         var frame = pack.Footer.FrameOf(number);
         var at = Array.FindIndex(_frames, f => f.Frame == frame && f.Pack == name && f.Payload is not null);
         if (at < 0)
@@ -96,10 +101,10 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             PacksRead.Add(name);
             Mark(name, frame, pack.Footer.Frames);
         }
-        var bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
+        bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
         Span<byte> hash = stackalloc byte[Hash32.Size];
         SHA256.HashData(bytes, hash);
-        return new Hash32(hash) == chunk.Digest ? bytes : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+        return new Hash32(hash) == chunk.Digest ? true : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
     }
 
     void Mark(Hash32 name, int frame, int frames)

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
@@ -102,9 +103,11 @@ static class ChunkVectors
         using var folder = new TempFolder();
         var path = Path.Combine(folder.Path, "run-00");
         var ids = Enumerable.Range(0, 172).Select(i => Sample.Hash((ulong)i)).Order().ToList();
+        var salt = Sample.Id(0xE0);
+        using var domain = Sample.DomainKeys();
         using (var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write))
         {
-            var run = new IndexRunWriter(file, Sample.Vault, Sample.Domain, Sample.Generation, [new IndexedPack(Sample.Hash(900), KeyClass.Content)], ids.Count);
+            using var run = new IndexRunWriter(file, Sample.Vault, domain, [new IndexedPack(Sample.Hash(900), KeyClass.Content)], ids.Count, RunSeal.Of(domain, salt));
             for (var i = 0; i < ids.Count; i++)
                 run.Add(new IndexEntry(ids[i].Prefix, 0, (uint)i));
             run.Finish();
@@ -116,14 +119,16 @@ static class ChunkVectors
         list.Encode("8", "start of an index run of 172 entries",
         [
             .. Sample.Header(ObjectType.IndexRun, Sample.Domain, 0), "u32 1 packs", $"u32 {Sample.Generation} dedup generation", "u64 172 entries", $"u64 {filterSize} filter bytes", "u64 2 blocks",
-            Fields.Raw(new byte[48], "zero"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"),
+            Fields.Raw(salt.ToArray(), "salt"), Fields.Raw(new byte[32], "zero"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"),
         ], bytes.AsSpan(0, filterAt));
         list.All.Add(new("8.1", "filter", "filter", "", [("ids", ids.Select(i => i.ToString()).ToArray()), ("bytes", filterSize)], [("out", bytes[filterAt..fencesAt])]));
         list.Encode("8", "fences: big-endian numbers, little-endian on disk", [.. new[] { ids[0], ids[170] }.Select(id => $"u64 {(ulong)(id.Prefix >> 64)} fence")], bytes.AsSpan(fencesAt, 16));
-        list.All.Add(new("8.2", "CRC of what is before the blocks", "crc", "", [("start", 0), ("data", bytes[..(fencesAt + 16)])], [("out", bytes[(fencesAt + 16)..(fencesAt + 20)])]));
+        var key = Kdf.DeriveKey(Sample.IndexKey, Labels.IndexRun, salt.ToArray()).Span.ToArray();
+        list.Derive("5.5", "run key", "index-run", Sample.IndexKey, salt.ToArray(), key);
+        var before = bytes.AsSpan(0, fencesAt + 16);
+        list.Seal("8.2", "tag of what is before the blocks", "", key, [.. Enumerable.Repeat((byte)255, 12)], SHA256.HashData(before), [], bytes[(fencesAt + 16)..(fencesAt + 32)]);
         var second = bytes.AsSpan(4_096 * 2, 4_096);
         list.Encode("8", "entry", [Fields.Raw(ids[170].ToArray().AsSpan(0, 16), "half of the id"), "u32 0 pack", "u32 170 chunk"], second[..24]);
-        list.All.Add(new("8.2", "CRC of block 1", "crc", "", [("start", 1), ("data", second[..4_092].ToArray())], [("out", second[4_092..].ToArray())]));
-        list.All.Add(new("8.2", "CRC of the nine digits", "crc", "", [("start", 0), ("data", "123456789"u8.ToArray())], [("out", BitConverter.GetBytes(IndexFormat.Crc("123456789"u8)))]));
+        list.Seal("8.2", "tag of block 1", "", key, [1, .. new byte[11]], second[..4_080].ToArray(), [], second[4_080..].ToArray());
     }
 }

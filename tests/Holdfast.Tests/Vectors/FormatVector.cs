@@ -30,7 +30,6 @@ static class VectorFile
         ("merkle", "leaves are hashed and joined as RFC 6962 says; path is the audit path of the leaf at index"),
         ("pack-set", "root of the trie over the names; name n is SHA-256(u64 n), n from 0 to count - 1"),
         ("lock-end", "section 12.1"),
-        ("crc", "CRC-32C of section 8.2"),
         ("filter", "section 8.1: a filter with the ids, bits in the order of its bytes"),
         ("note", "a checkpoint as a signed note, a proof, or a key file as text, UTF-8"),
     ];

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Codec;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
@@ -87,6 +88,45 @@ public sealed class ChunkIndexTests : IDisposable
             lock (told)
                 told.Add(value);
         }
+    }
+
+    /// <summary>Keys of the same domain with another index key: what someone has who can write the cache, and read all of docs/format.md, but holds no key.</summary>
+    static DomainKeys WithoutIndexKey(DomainKeys domain)
+    {
+        var writer = new ByteWriter();
+        domain.Write(writer);
+        var bytes = writer.ToArray();
+        bytes.AsSpan(Id16.Size, 32).Fill(7);
+        var reader = new ByteReader(bytes);
+        Assert.True(DomainKeys.TryRead(ref reader, out var keys));
+        return keys!;
+    }
+
+    [Fact]
+    public void A_run_made_without_the_index_key_is_no_run()
+    {
+        using var stranger = WithoutIndexKey(_domain);
+        using (var forged = ChunkIndex.Open(_folder.Path, _vault, stranger))
+        {
+            forged.Add([Pack(0)]);
+            AssertHas(forged, 1);
+        }
+        using (var index = Open())
+        {
+            Assert.False(index.TryFind(Id(0, 0), out _));
+            Assert.False(index.Knows(Id(0, -1)));
+            index.Add([Pack(1)]);
+            Assert.True(index.TryFind(Id(1, 0), out _));
+        }
+        // One forged block in a sound run, its blocks in memory and on disk.
+        var run = Directory.EnumerateFiles(_folder.Path, "run-*").First(f => new FileInfo(f).Length > 8_192);
+        var bytes = File.ReadAllBytes(run);
+        bytes[^4096] ^= 1;
+        File.WriteAllBytes(run, bytes);
+        using (var index = Open())
+            Assert.False(index.TryFind(Id(1, 0), out _));
+        using (var index = Open(ceiling: 0))
+            Assert.Equal(ErrorCode.IndexDamaged, Assert.Throws<HoldfastException>(() => Enumerable.Range(0, 300).Any(c => !index.TryFind(Id(1, c), out _))).Code);
     }
 
     [Fact]
