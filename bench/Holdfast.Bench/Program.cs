@@ -55,7 +55,7 @@ static class Program
         var path = Path.Combine(folder, "run-00");
         var clock = Stopwatch.StartNew();
         var packs = (int)(count / 600) + 1; // chunks of about 110 KiB in packs of 64 MiB
-        var table = Enumerable.Range(0, packs).Select(p => new IndexedPack(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), KeyClass.Content)).ToList();
+        var table = Enumerable.Range(0, packs).Select(p => new IndexedPack(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), KeyClass.Content, Id16.None)).ToList();
         using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
         {
             using var writer = new IndexRunWriter(file, vault, domain, table, count);

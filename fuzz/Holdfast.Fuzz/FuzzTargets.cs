@@ -118,7 +118,7 @@ public static class FuzzTargets
         {
             using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite))
             {
-                using var writer = new IndexRunWriter(file, Vault, RunKeys, [new IndexedPack(Hash, KeyClass.Content)], 200);
+                using var writer = new IndexRunWriter(file, Vault, RunKeys, [new IndexedPack(Hash, KeyClass.Content, Vault)], 200);
                 for (var i = 0; i < 200; i++)
                     writer.Add(new IndexEntry((UInt128)i << 100, 0, (uint)i));
                 writer.Finish();

@@ -400,8 +400,11 @@ public sealed class Vault : IDisposable
     public VerifyResult Verify(ReadingKeys? keys, Func<Hash32, bool>? choose, VerifyProgress progress, int threads, CancellationToken ct)
     {
         var needed = VaultHealth.Needed(Keeper);
-        return new Verifier(Keeper.Store, keys, progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
+        return new Verifier(Keeper.Store, keys, EndsOf(keys), progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
     }
+
+    Dictionary<Hash32, Id16> EndsOf(ReadingKeys? keys) =>
+        (keys?.Domains ?? []).SelectMany(d => ChunkIndex.Ends(IndexFolder(d.Domain), Id, d)).GroupBy(e => e.Key).ToDictionary(e => e.Key, e => e.First().Value);
 
     void Note(ReadFindings found) => ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now);
 
@@ -456,13 +459,15 @@ public sealed class Vault : IDisposable
     public void ForgetIndex()
     {
         foreach (var domain in State.Genesis!.Domains)
-            ChunkIndex.Empty(Path.Combine(Keeper.Folder, "cache", "index", domain.ToString()));
+            ChunkIndex.Empty(IndexFolder(domain));
     }
+
+    string IndexFolder(Id16 domain) => Path.Combine(Keeper.Folder, "cache", "index", domain.ToString());
 
     /// <summary>The chunk index, brought up to date with the packs that are there.</summary>
     internal ChunkIndex OpenIndex(DomainKeys domain, CancellationToken ct, IProgress<(int Done, int All)>? progress = null)
     {
-        var folder = Path.Combine(Keeper.Folder, "cache", "index", domain.Domain.ToString());
+        var folder = IndexFolder(domain.Domain);
         var packs = Keeper.Store.List(StoreKind.Pack).Where(p => p is { Copy: 0, Name.IsNone: false } && !State.WasRemoved(p.Name)).Select(p => p.Name).ToHashSet();
         try
         {

@@ -11,7 +11,7 @@ namespace Holdfast.Cli.Commands;
 
 static class VerifyCommand
 {
-    static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key. Otherwise bytes are checked against names, without any key." };
+    static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key. Otherwise every byte is hashed and checked against names, without any key." };
     static readonly Option<double> SampleOption = new("--sample") { Description = "Only so many percent of the packs, those read longest ago first.", HelpName = "PERCENT", DefaultValueFactory = _ => 100 };
     static readonly Option<bool> RebuildOption = new("--rebuild-index") { Description = "Throw the chunk index away first; it is rebuilt from the packs." };
 

@@ -72,7 +72,7 @@ sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet 
         {
             try
             {
-                index.Add([.. _stored.Select(p => (p.Name, p.Class, p.Ids))]);
+                index.Add([.. _stored.Select(p => (new IndexedPack(p.Name, p.Class, p.Ends), p.Ids))]);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException { Code: ErrorCode.IndexDamaged })
             {

@@ -54,6 +54,21 @@ public sealed class ChunkIndex : IDisposable
         return index;
     }
 
+    /// <summary>Digests of the ends of those packs whose writer told it, by name; without what else the runs hold in memory.</summary>
+    public static Dictionary<Hash32, Id16> Ends(string folder, Id16 vault, DomainKeys domain)
+    {
+        var ends = new Dictionary<Hash32, Id16>();
+        for (var slot = 0; slot < Slots; slot++)
+        {
+            foreach (var pack in IndexRun.TryReadPacks(Path.Combine(folder, $"run-{slot:d2}"), vault, domain) ?? [])
+            {
+                if (!pack.Ends.IsNone)
+                    ends[pack.Name] = pack.Ends;
+            }
+        }
+        return ends;
+    }
+
     /// <summary>Empties the runs of a folder.</summary>
     public static void Empty(string folder)
     {
@@ -134,16 +149,16 @@ public sealed class ChunkIndex : IDisposable
     }
 
     /// <summary>Writes a run for packs not yet named by any, and merges runs where there are many.</summary>
-    /// <param name="packs">Pack, class and ids in pack order.</param>
-    public void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs) => Add(packs, MergeFrom);
+    /// <param name="packs">Packs, and ids in pack order.</param>
+    public void Add(IReadOnlyList<(IndexedPack Pack, Hash32[] Ids)> packs) => Add(packs, MergeFrom);
 
-    void Add(IReadOnlyList<(Hash32 Name, KeyClass Class, Hash32[] Ids)> packs, int mergeFrom)
+    void Add(IReadOnlyList<(IndexedPack Pack, Hash32[] Ids)> packs, int mergeFrom)
     {
         if (packs.Count == 0)
             return;
         using var writing = LockFolder();
         Load();
-        var fresh = packs.Where(p => !_packNumbers.ContainsKey(p.Name)).ToList();
+        var fresh = packs.Where(p => !_packNumbers.ContainsKey(p.Pack.Name)).ToList();
         if (fresh.Count > 0)
         {
             var entries = new IndexEntry[fresh.Sum(p => p.Ids.Length)];
@@ -154,7 +169,7 @@ public sealed class ChunkIndex : IDisposable
                     entries[at++] = new IndexEntry(fresh[p].Ids[i].Prefix, (uint)p, (uint)i);
             }
             Array.Sort(entries);
-            Write(FreeSlot(), [.. fresh.Select(p => new IndexedPack(p.Name, p.Class))], entries.Length, entries);
+            Write(FreeSlot(), [.. fresh.Select(p => p.Pack)], entries.Length, entries);
             Load();
         }
         if (_runs.Length >= mergeFrom)
@@ -172,7 +187,7 @@ public sealed class ChunkIndex : IDisposable
     {
         var missing = packs.Where(p => !Knows(p)).Distinct().ToList();
         var faults = new List<(Hash32, HoldfastException)>();
-        var read = new List<(Hash32, KeyClass, Hash32[])>();
+        var read = new List<(IndexedPack, Hash32[])>();
         var (done, chunks) = (0, 0L);
         var writing = Task.CompletedTask; // the last group becomes a run while the next is read
         try
@@ -204,7 +219,7 @@ public sealed class ChunkIndex : IDisposable
                 using var pack = PackReader.OpenFooter(store, name, _vault, _domain);
                 lock (faults)
                 {
-                    read.Add((name, pack.Header.Seal.Class, pack.Footer.Ids));
+                    read.Add((new IndexedPack(name, pack.Header.Seal.Class, Id16.None), pack.Footer.Ids));
                     chunks += pack.Footer.Ids.Length;
                 }
             }

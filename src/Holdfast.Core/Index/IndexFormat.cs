@@ -8,7 +8,7 @@ static class IndexFormat
     public const int EntriesPerBlock = 170; // and a tag
     public const int TagOffset = EntriesPerBlock * EntrySize;
     public const int FixedHeader = ObjectHeader.Size + 80;
-    public const int PackRecord = 40;
+    public const int PackRecord = 56;
     public const int MaxPacks = 1 << 26;
     public const int FilterBlock = 64;
     public const int FilterBits = 10; // a chunk; 1.2 % of what is not there pass
@@ -28,4 +28,7 @@ public readonly record struct IndexEntry(UInt128 Id, uint Pack, uint Number) : I
 }
 
 /// <summary>A pack as a run names it.</summary>
-public readonly record struct IndexedPack(Hash32 Name, KeyClass Class);
+/// <param name="Name">SHA-256 of its bytes.</param>
+/// <param name="Class">Key class.</param>
+/// <param name="Ends">Digest of what stands before and after its frames (<see cref="Packs.PackEnds"/>), told by who wrote the pack; none by who only read its footer.</param>
+public readonly record struct IndexedPack(Hash32 Name, KeyClass Class, Id16 Ends);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
@@ -19,17 +20,17 @@ public sealed class IndexRun : IDisposable
     readonly long _blocksAt;
     readonly (long Length, DateTime Written) _version;
 
-    IndexRun(SafeFileHandle file, RunSeal seal, uint generation, IndexedPack[] packs, long count, byte[] filter, ulong[] fences, byte[]? blocks, long blocksAt)
+    IndexRun(SafeFileHandle file, Head head, byte[]? blocks)
     {
         _file = file;
-        _seal = seal;
-        Generation = generation;
-        Packs = packs;
-        Count = count;
-        _filter = filter;
-        _fences = fences;
+        _seal = head.Seal;
+        Generation = head.Generation;
+        Packs = head.Packs;
+        Count = head.Count;
+        _filter = head.Filter;
+        _fences = head.Fences;
         _blocks = blocks;
-        _blocksAt = blocksAt;
+        _blocksAt = head.BlocksAt;
         _version = (RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file));
     }
 
@@ -43,7 +44,7 @@ public sealed class IndexRun : IDisposable
     public long Count { get; }
 
     /// <summary>Bytes this run keeps in memory.</summary>
-    public long ResidentBytes => _filter.Length + _fences.Length * 8L + (_blocks?.Length ?? 0) + Packs.Length * 40L;
+    public long ResidentBytes => _filter.Length + _fences.Length * 8L + (_blocks?.Length ?? 0) + Packs.Length * (long)IndexFormat.PackRecord;
 
     /// <summary>Opens a run file; null where it is damaged, forged, of another vault or domain, or of another format: then it is rebuilt.</summary>
     /// <param name="path">The file.</param>
@@ -52,12 +53,16 @@ public sealed class IndexRun : IDisposable
     /// <param name="residentLimit">Bytes of blocks that may be kept in memory.</param>
     public static IndexRun? TryOpen(string path, Id16 vault, DomainKeys domain, long residentLimit)
     {
-        if (!PlainFile.IsOne(path) || PlainFile.Open(path) is not { } file)
+        if (Open(path) is not { } file)
             return null;
         try
         {
-            if (TryRead(file, vault, domain, residentLimit) is { } run)
-                return run;
+            if (Head.TryRead(file, vault, domain) is { } head)
+            {
+                if (TryReadBlocks(file, head, residentLimit, out var blocks))
+                    return new IndexRun(file, head, blocks);
+                head.Seal.Dispose();
+            }
         }
         catch (IOException)
         {
@@ -66,70 +71,121 @@ public sealed class IndexRun : IDisposable
         return null;
     }
 
-    static IndexRun? TryRead(SafeFileHandle file, Id16 vault, DomainKeys domain, long residentLimit)
+    /// <summary>The packs a run names, by the same rules; little else of it is in memory meanwhile.</summary>
+    public static IndexedPack[]? TryReadPacks(string path, Id16 vault, DomainKeys domain)
     {
-        var length = RandomAccess.GetLength(file);
-        var fixedPart = new byte[IndexFormat.FixedHeader];
-        if (length < fixedPart.Length || RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length
-            || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault || header.Domain != domain.Domain)
+        if (Open(path) is not { } file)
             return null;
-        var reader = new ByteReader(fixedPart.AsSpan(ObjectHeader.Size));
-        var packCount = reader.U32();
-        var generation = reader.U32();
-        var count = reader.U64();
-        var filterLength = reader.U64();
-        var blockCount = reader.U64();
-        var salt = reader.Id();
-        if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > int.MaxValue
-            || blockCount != (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock || blockCount > int.MaxValue / 8)
-            return null;
-        var tableLength = (int)packCount * (long)IndexFormat.PackRecord;
-        var metaEnd = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8 + Aead.TagSize;
-        var blocksAt = IndexRunWriter.BlocksAt(metaEnd);
-        if (length != (blockCount == 0 ? metaEnd : blocksAt + (long)blockCount * IndexFormat.BlockSize) || tableLength > int.MaxValue)
-            return null;
-
-        var table = new byte[tableLength];
-        var filter = new byte[filterLength];
-        var fenceBytes = new byte[blockCount * 8];
-        var tag = new byte[Aead.TagSize];
-        var offset = (long)fixedPart.Length;
-        foreach (var part in new[] { table, filter, fenceBytes, tag })
+        using (file)
         {
-            if (RandomAccess.Read(file, part, offset) != part.Length)
-                return null;
-            offset += part.Length;
-        }
-        var seal = RunSeal.Of(domain, salt);
-        if (!seal.IsSoundHead(tag, fixedPart, table, filter, fenceBytes))
-        {
-            seal.Dispose();
-            return null;
-        }
-        var packs = new IndexedPack[packCount];
-        for (var i = 0; i < packs.Length; i++)
-        {
-            var record = table.AsSpan(i * IndexFormat.PackRecord);
-            packs[i] = new IndexedPack(new Hash32(record[..Hash32.Size]), (KeyClass)record[Hash32.Size]);
-        }
-        var fences = new ulong[blockCount];
-        for (var i = 0; i < fences.Length; i++)
-            fences[i] = BinaryPrimitives.ReadUInt64LittleEndian(fenceBytes.AsSpan(i * 8));
-
-        byte[]? blocks = null;
-        if ((long)blockCount * IndexFormat.BlockSize <= residentLimit)
-        {
-            blocks = new byte[blockCount * IndexFormat.BlockSize];
-            var isSound = RandomAccess.Read(file, blocks, blocksAt) == blocks.Length;
-            for (var i = 0; isSound && i < fences.Length; i++)
-                isSound = seal.IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i);
-            if (!isSound)
+            try
             {
-                seal.Dispose();
+                if (Head.TryRead(file, vault, domain, packsOnly: true) is not { } head)
+                    return null;
+                head.Seal.Dispose();
+                return head.Packs;
+            }
+            catch (IOException)
+            {
                 return null;
             }
         }
-        return new IndexRun(file, seal, generation, packs, (long)count, filter, fences, blocks, blocksAt);
+    }
+
+    static SafeFileHandle? Open(string path) => PlainFile.IsOne(path) ? PlainFile.Open(path) : null;
+
+    static bool TryReadBlocks(SafeFileHandle file, Head head, long residentLimit, out byte[]? blocks)
+    {
+        blocks = null;
+        var length = (long)head.Fences.Length * IndexFormat.BlockSize;
+        if (length > residentLimit)
+            return true;
+        blocks = new byte[length];
+        if (RandomAccess.Read(file, blocks, head.BlocksAt) != blocks.Length)
+            return false;
+        for (var i = 0; i < head.Fences.Length; i++)
+        {
+            if (!head.Seal.IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i))
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>What stands before the blocks.</summary>
+    sealed record Head(RunSeal Seal, uint Generation, long Count, IndexedPack[] Packs, byte[] Filter, ulong[] Fences, long BlocksAt)
+    {
+        const int Piece = 1 << 20; // bytes
+
+        public static Head? TryRead(SafeFileHandle file, Id16 vault, DomainKeys domain, bool packsOnly = false)
+        {
+            var length = RandomAccess.GetLength(file);
+            var fixedPart = new byte[IndexFormat.FixedHeader];
+            if (length < fixedPart.Length || RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length
+                || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault || header.Domain != domain.Domain)
+                return null;
+            var reader = new ByteReader(fixedPart.AsSpan(ObjectHeader.Size));
+            var packCount = reader.U32();
+            var generation = reader.U32();
+            var count = reader.U64();
+            var filterLength = reader.U64();
+            var blockCount = reader.U64();
+            var salt = reader.Id();
+            if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > int.MaxValue
+                || blockCount != (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock || blockCount > int.MaxValue / 8)
+                return null;
+            var tableLength = (int)packCount * (long)IndexFormat.PackRecord;
+            var tagAt = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8;
+            var blocksAt = IndexRunWriter.BlocksAt(tagAt + Aead.TagSize);
+            if (length != (blockCount == 0 ? tagAt + Aead.TagSize : blocksAt + (long)blockCount * IndexFormat.BlockSize) || tableLength > int.MaxValue)
+                return null;
+
+            var table = new byte[tableLength];
+            var filter = new byte[packsOnly ? 0 : filterLength];
+            var fences = new byte[packsOnly ? 0 : blockCount * 8];
+            using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            sha.AppendData(fixedPart);
+            var at = (long)fixedPart.Length;
+            foreach (var part in new[] { table, filter, fences })
+            {
+                if (RandomAccess.Read(file, part, at) != part.Length)
+                    return null;
+                sha.AppendData(part);
+                at += part.Length;
+            }
+            var piece = new byte[Math.Min(Piece, tagAt - at)];
+            for (; at < tagAt; at += piece.Length)
+            {
+                var part = piece.AsSpan(0, (int)Math.Min(piece.Length, tagAt - at));
+                if (RandomAccess.Read(file, part, at) != part.Length)
+                    return null;
+                sha.AppendData(part);
+            }
+            var tag = new byte[Aead.TagSize];
+            var seal = RunSeal.Of(domain, salt);
+            if (RandomAccess.Read(file, tag, tagAt) == tag.Length && seal.IsSoundHead(tag, sha.GetHashAndReset()))
+                return new Head(seal, generation, (long)count, PacksOf(table), filter, FencesOf(fences), blocksAt);
+            seal.Dispose();
+            return null;
+        }
+
+        static IndexedPack[] PacksOf(byte[] table)
+        {
+            var packs = new IndexedPack[table.Length / IndexFormat.PackRecord];
+            for (var i = 0; i < packs.Length; i++)
+            {
+                var record = table.AsSpan(i * IndexFormat.PackRecord, IndexFormat.PackRecord);
+                packs[i] = new IndexedPack(new Hash32(record[..Hash32.Size]), (KeyClass)record[Hash32.Size], new Id16(record[^Id16.Size..]));
+            }
+            return packs;
+        }
+
+        static ulong[] FencesOf(byte[] bytes)
+        {
+            var fences = new ulong[bytes.Length / 8];
+            for (var i = 0; i < fences.Length; i++)
+                fences[i] = BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(i * 8));
+            return fences;
+        }
     }
 
     /// <summary>Looks up the first place of a chunk.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
@@ -54,6 +55,7 @@ public sealed class IndexRunWriter : IDisposable
             head.Hash(pack.Name);
             head.U8((byte)pack.Class);
             head.Reserve(7).Clear();
+            head.Id(pack.Ends);
         }
         _head = head.ToArray();
         _blocksAt = BlocksAt(_head.Length + _filter.Length + _fences.Length * 8L + Aead.TagSize);
@@ -90,12 +92,15 @@ public sealed class IndexRunWriter : IDisposable
         var fences = new byte[_fences.Length * 8];
         for (var i = 0; i < _fences.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(fences.AsSpan(i * 8), _fences[i]);
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var offset = 0L;
-        foreach (var part in new[] { _head, _filter, fences, _seal.SealHead(_head, _filter, fences) })
+        foreach (var part in new[] { _head, _filter, fences })
         {
+            sha.AppendData(part);
             RandomAccess.Write(_file, part, offset);
             offset += part.Length;
         }
+        RandomAccess.Write(_file, _seal.SealHead(sha.GetHashAndReset()), offset);
     }
 
     void FlushBlock()

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Security.Cryptography;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 
@@ -36,14 +35,15 @@ sealed class RunSeal : IDisposable
         _key.TryOpen(BlockNonce(stackalloc byte[Aead.NonceSize], number), block[IndexFormat.TagOffset..], default, block[..IndexFormat.TagOffset]);
 
     /// <summary>The tag of what stands before the blocks.</summary>
-    public byte[] SealHead(params ReadOnlySpan<byte[]> parts)
+    /// <param name="digest">SHA-256 of it.</param>
+    public byte[] SealHead(ReadOnlySpan<byte> digest)
     {
         var tag = new byte[Aead.TagSize];
-        _key.Seal(HeadNonce, default, tag, Digest(parts));
+        _key.Seal(HeadNonce, default, tag, digest);
         return tag;
     }
 
-    public bool IsSoundHead(ReadOnlySpan<byte> tag, params ReadOnlySpan<byte[]> parts) => _key.TryOpen(HeadNonce, tag, default, Digest(parts));
+    public bool IsSoundHead(ReadOnlySpan<byte> tag, ReadOnlySpan<byte> digest) => _key.TryOpen(HeadNonce, tag, default, digest);
 
     static ReadOnlySpan<byte> HeadNonce => [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
 
@@ -52,14 +52,6 @@ sealed class RunSeal : IDisposable
         nonce.Clear();
         BinaryPrimitives.WriteInt64LittleEndian(nonce, number);
         return nonce;
-    }
-
-    static byte[] Digest(ReadOnlySpan<byte[]> parts)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var part in parts)
-            hash.AppendData(part);
-        return hash.GetHashAndReset();
     }
 
     public void Dispose() => _key.Dispose();

@@ -9,8 +9,9 @@ namespace Holdfast.Core.Packs;
 /// <param name="Name">SHA-256 of its bytes.</param>
 /// <param name="Size">Bytes.</param>
 /// <param name="Class">Key class.</param>
+/// <param name="Ends">Digest of its two ends.</param>
 /// <param name="Ids">Ids of its chunks, in pack order; empty where the session tells of it afterwards.</param>
-public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Class, Hash32[] Ids);
+public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Class, Id16 Ends, Hash32[] Ids);
 
 /// <summary>What the packs of one session share: source, session id, seals by class, and where they go. Safe for concurrent use.</summary>
 /// <param name="vault">Vault id.</param>

@@ -96,7 +96,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         var name = new Hash32(_sha.GetHashAndReset());
         var staged = _staged;
         _staged = null; // from here on the session's
-        session.Enter(staged, new WrittenPack(_slot, name, staged.Length, keyClass, [.. _ids]));
+        session.Enter(staged, new WrittenPack(_slot, name, staged.Length, keyClass, PackEnds.Digest(_header, stored), [.. _ids]));
         Reset();
     }
 

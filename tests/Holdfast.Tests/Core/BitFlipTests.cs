@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
@@ -69,6 +70,44 @@ public sealed class BitFlipTests
             }
             File.WriteAllBytes(file, whole);
         }
+    }
+
+    /// <summary>With an index that has the ends of each pack, and without.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_full_verify_finds_a_flip_anywhere_in_a_pack(bool isIndexed)
+    {
+        using var test = Small();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        if (!isIndexed)
+            vault.ForgetIndex();
+        var files = Files(test, "packs");
+        Assert.Equal(isIndexed ? files.Count : 0, ChunkIndex.Ends(Path.Combine(test.Folder, "cache", "index", test.Keys.Put.Domain.Domain.ToString()), vault.Id, test.Keys.Put.Domain).Count);
+        Assert.True(IsSound(), "whole");
+        foreach (var file in files)
+        {
+            var whole = File.ReadAllBytes(file);
+            // Bytes of header and frames, and some of the long footer.
+            for (var at = 0; at < whole.Length; at += at < 5_000 ? isIndexed ? 7 : 101 : 2_503)
+            {
+                var bytes = whole.ToArray();
+                bytes[at] ^= (byte)(1 << at % 8);
+                File.WriteAllBytes(file, bytes);
+                Assert.False(IsSound(file), $"{Path.GetFileName(file)} at {at}");
+            }
+            // Another sound pack under this name.
+            foreach (var other in files.Where(f => f != file))
+            {
+                File.WriteAllBytes(file, File.ReadAllBytes(other));
+                Assert.False(IsSound(file), "another pack's bytes");
+            }
+            File.WriteAllBytes(file, whole);
+        }
+        Assert.True(IsSound(), "whole again");
+
+        bool IsSound(string? only = null) => vault.Verify(keys, only is null ? null : n => $"{n}" == Path.GetFileName(only), new VerifyProgress(), 1, CancellationToken.None).IsSound;
     }
 
     [Fact]

@@ -107,19 +107,19 @@ static class ChunkVectors
         using var domain = Sample.DomainKeys();
         using (var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write))
         {
-            using var run = new IndexRunWriter(file, Sample.Vault, domain, [new IndexedPack(Sample.Hash(900), KeyClass.Content)], ids.Count, RunSeal.Of(domain, salt));
+            using var run = new IndexRunWriter(file, Sample.Vault, domain, [new IndexedPack(Sample.Hash(900), KeyClass.Content, Sample.Id(0xF0))], ids.Count, RunSeal.Of(domain, salt));
             for (var i = 0; i < ids.Count; i++)
                 run.Add(new IndexEntry(ids[i].Prefix, 0, (uint)i));
             run.Finish();
         }
         var bytes = File.ReadAllBytes(path);
         const int filterSize = 256; // 64 * ceil(1,720 / 512)
-        var filterAt = 144 + 40;
+        var filterAt = 144 + 56;
         var fencesAt = filterAt + filterSize;
         list.Encode("8", "start of an index run of 172 entries",
         [
             .. Sample.Header(ObjectType.IndexRun, Sample.Domain, 0), "u32 1 packs", $"u32 {Sample.Generation} dedup generation", "u64 172 entries", $"u64 {filterSize} filter bytes", "u64 2 blocks",
-            Fields.Raw(salt.ToArray(), "salt"), Fields.Raw(new byte[32], "zero"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"),
+            Fields.Raw(salt.ToArray(), "salt"), Fields.Raw(new byte[32], "zero"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"), Fields.Raw(Sample.Id(0xF0).ToArray(), "ends"),
         ], bytes.AsSpan(0, filterAt));
         list.All.Add(new("8.1", "filter", "filter", "", [("ids", ids.Select(i => i.ToString()).ToArray()), ("bytes", filterSize)], [("out", bytes[filterAt..fencesAt])]));
         list.Encode("8", "fences: big-endian numbers, little-endian on disk", [.. new[] { ids[0], ids[170] }.Select(id => $"u64 {(ulong)(id.Prefix >> 64)} fence")], bytes.AsSpan(fencesAt, 16));

@@ -15,7 +15,7 @@ public sealed class ChunkIndexTests : IDisposable
     readonly Id16 _vault = Id16.New();
 
     static Hash32 Id(int pack, int chunk) => new(SHA256.HashData(BitConverter.GetBytes((long)pack << 32 | (uint)chunk)));
-    static (Hash32, KeyClass, Hash32[]) Pack(int number, int chunks = 300) => (Id(number, -1), KeyClass.Content, [.. Enumerable.Range(0, chunks).Select(c => Id(number, c))]);
+    static (IndexedPack, Hash32[]) Pack(int number, int chunks = 300) => (new(Id(number, -1), KeyClass.Content, Id16.None), [.. Enumerable.Range(0, chunks).Select(c => Id(number, c))]);
 
     ChunkIndex Open(long ceiling = ChunkIndex.DefaultCeiling) => ChunkIndex.Open(_folder.Path, _vault, _domain, ceiling);
 
@@ -154,7 +154,7 @@ public sealed class ChunkIndexTests : IDisposable
     public void A_chunk_in_two_packs_outlives_a_crash_in_a_merge()
     {
         // Pack 5 has the chunks of pack 0 too: two sessions stored them side by side.
-        (Hash32, KeyClass, Hash32[]) twin = (Id(5, -1), KeyClass.Content, Pack(0).Item3);
+        (IndexedPack, Hash32[]) twin = (new(Id(5, -1), KeyClass.Content, Id16.None), Pack(0).Item2);
         for (var p = 0; p < 6; p++)
         {
             using var index = Open();
@@ -194,7 +194,7 @@ public sealed class ChunkIndexTests : IDisposable
     {
         using var index = Open();
         index.Add([Pack(0)]);
-        index.Add([(Id(9, -1), KeyClass.Content, [Id(0, 5)])]);
+        index.Add([(new(Id(9, -1), KeyClass.Content, Id16.None), [Id(0, 5)])]);
         Assert.Equal(2, index.FindAll(Id(0, 5)).Count);
         index.Drop([Id(0, -1)]);
         Assert.True(index.TryFind(Id(0, 5), out var place));
