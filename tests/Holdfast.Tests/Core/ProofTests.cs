@@ -1,7 +1,9 @@
 using Holdfast.Cli.Commands;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
@@ -162,6 +164,57 @@ public sealed class ProofTests
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target);
         }
+    }
+
+    /// <summary>Makes the index anew, as who has the index key can: the chunks of each pack stand under the name of the other.</summary>
+    /// <param name="rightToo">Each place that is right is there as well.</param>
+    static void Swap(TestVault test, Hash32 one, Hash32 other, bool rightToo)
+    {
+        using var vault = test.Open();
+        var domain = test.Keys.Put.Domain;
+        vault.ForgetIndex();
+        using var index = ChunkIndex.Open(Path.Combine(test.Folder, "cache", "index", domain.Domain.ToString()), vault.Id, domain);
+        index.Add([(one, KeyClass.Content, Forged(one, other)), (other, KeyClass.Content, Forged(other, one))]);
+
+        Hash32[] Forged(Hash32 right, Hash32 wrong) => rightToo ? [.. Ids(right), .. Ids(wrong)] : Ids(wrong);
+
+        Hash32[] Ids(Hash32 name)
+        {
+            using var pack = PackReader.OpenFooter(vault.Keeper.Store, name, vault.Id, domain);
+            return pack.Footer.Ids;
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void An_index_that_names_a_chunk_in_the_wrong_pack_accuses_no_pack_and_is_mended_by_a_rebuild(bool rightToo)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var one = PackOf(test.BackUp(), KeyClass.Content);
+        test.Write("g", TestVault.Noise(2, 60_000));
+        var other = PackOf(test.BackUp(), KeyClass.Content);
+        Swap(test, one, other, rightToo);
+        if (rightToo)
+        {
+            TestVault.AssertSame(test.Source, test.Restore()); // found elsewhere
+            Assert.True(Attest(test, full: true).IsGood);
+            return;
+        }
+        var found = Attest(test, full: true);
+        Assert.Equal([(AttestationDefect.PackMissing, Hash32.None)], found.Defects);
+        Assert.True(found is { RootMatches: true, SampleMatches: false });
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            Assert.Empty(vault.LastReads().Damaged);
+            using var output = new MemoryStream();
+            Assert.Equal(ErrorCode.ChunkMissing, Assert.Throws<HoldfastException>(() => vault.Cat(vault.Find("latest"), keys, "f"u8.ToArray(), output, Ct)).Code);
+            vault.ForgetIndex(); // verify --rebuild-index
+        }
+        Assert.True(Attest(test, full: true).IsGood);
+        TestVault.AssertSame(test.Source, test.Restore());
     }
 
     [Fact]
