@@ -16,8 +16,37 @@ enum Fault
     Full,
 }
 
+/// <summary>Names that files got and whose folder was not made durable since: a machine that loses power may forget them.</summary>
+sealed class UnsyncedNames
+{
+    readonly HashSet<string> _paths = [];
+
+    public void Add(string path)
+    {
+        lock (_paths)
+            _paths.Add(path);
+    }
+
+    public void Sync(string folder)
+    {
+        lock (_paths)
+            _paths.RemoveWhere(p => Path.GetDirectoryName(p) == folder);
+    }
+
+    /// <summary>The power goes: the files are gone.</summary>
+    public void Lose()
+    {
+        foreach (var path in _paths)
+            File.Delete(path);
+        _paths.Clear();
+    }
+}
+
 /// <summary>A real disk that fails at the call with a given number. After a crash it forgets what was never made durable.</summary>
-sealed class FaultyDisk(int failAt, Fault fault) : Disk
+/// <param name="failAt">Calls that work.</param>
+/// <param name="fault">How the next one fails.</param>
+/// <param name="names">Gets the new names that are not durable; several disks may share it, one after the other.</param>
+sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : Disk
 {
     readonly List<(string Path, FaultyFile File)> _open = [];
 
@@ -54,13 +83,22 @@ sealed class FaultyDisk(int failAt, Fault fault) : Disk
 
     public override DiskFile CreateLarge(string path) => Create(path);
 
-    public override bool Rename(string from, string name, bool replace) => Fails(writes: false) ? throw Error() : base.Rename(from, name, replace);
+    public override bool Rename(string from, string name, bool replace)
+    {
+        if (Fails(writes: false))
+            throw Error();
+        var isNamed = base.Rename(from, name, replace);
+        if (isNamed && !replace)
+            names?.Add(name);
+        return isNamed;
+    }
 
     public override void SyncFolder(string path)
     {
         if (Fails(writes: false))
             throw Error();
         base.SyncFolder(path);
+        names?.Sync(path);
     }
 
     public override void MakeFolder(string path, bool ownerOnly = false)

@@ -48,6 +48,9 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
         }
     }
 
+    /// <summary>True where a snapshot has it in its set.</summary>
+    public bool Has(Hash32 pack) => _spans.ContainsKey(pack);
+
     /// <summary>All of them, by what extensions and expiries have made of the snapshots meanwhile.</summary>
     /// <param name="isGone">Whether a snapshot has been given up.</param>
     /// <param name="quantum">Of lock ends.</param>

@@ -161,6 +161,13 @@ public sealed class Projection
         return _spans.With(names).Concat(names.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()).Distinct();
     }
 
+    /// <summary>A pack set that can be told names this pack: its name was durable then.</summary>
+    public bool IsCommitted(Hash32 pack)
+    {
+        _spans.Take(Snapshots);
+        return _spans.Has(pack);
+    }
+
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
     /// <summary>An expiry gave it up, and its lock was over by then.</summary>

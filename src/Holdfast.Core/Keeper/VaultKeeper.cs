@@ -190,6 +190,7 @@ public sealed class VaultKeeper : IDisposable
             return 0;
         });
 
+        Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
         var bytes = snapshot.ToArray();
         var name = Store.PutObject(bytes);
         var now = Clock.Now;

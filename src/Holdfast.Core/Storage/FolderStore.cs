@@ -80,7 +80,10 @@ public sealed class FolderStore : IStore
     public bool Enter(IStaged staged, StoreKind kind, Hash32 name)
     {
         if (Find(kind, name, 0) is not null)
+        {
+            SyncNames(kind, [name]); // who entered it may have been killed before it did
             return false;
+        }
         return Enter((Staged)staged, PathOf(((Staged)staged).Folder, kind, name, 0));
     }
 
@@ -104,6 +107,13 @@ public sealed class FolderStore : IStore
         staged.Entered();
         _disk.SyncFolder(Path.GetDirectoryName(path)!);
         return true;
+    }
+
+    /// <summary>Makes these names durable, whoever entered them: a run that was killed may have named a file and not come to make the name durable.</summary>
+    internal void SyncNames(StoreKind kind, IEnumerable<Hash32> names)
+    {
+        foreach (var folder in names.SelectMany(n => FindAll(kind, n)).Select(p => Path.GetDirectoryName(p)!).Distinct().ToList())
+            _disk.SyncFolder(folder);
     }
 
     public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)

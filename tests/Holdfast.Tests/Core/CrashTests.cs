@@ -84,6 +84,30 @@ public sealed class CrashTests
         Assert.InRange(calls, 30, MostCalls - 1);
     }
 
+    [Fact]
+    public void What_a_killed_run_named_is_durable_before_a_later_run_commits_it()
+    {
+        using var test = Small();
+        var kept = test["kept"];
+        Directory.CreateDirectory(kept);
+        Copy(test.Folder, kept);
+        var calls = 0;
+        for (; calls < MostCalls; calls++)
+        {
+            Reset(test, kept);
+            var names = new UnsyncedNames();
+            var killed = new FaultyDisk(calls, Fault.Stop, names);
+            Dies(() => test.BackUp(killed, useState: false));
+            if (!killed.HasFailed)
+                break;
+            test.BackUp(new FaultyDisk(int.MaxValue, Fault.Stop, names), useState: false);
+            names.Lose();
+            Assert.DoesNotContain(test.Verify(full: false).Defects, d => d.Kind != Holdfast.Core.Restore.DefectKind.Foreign);
+            TestVault.AssertSame(test.Source, test.Restore());
+        }
+        Assert.InRange(calls, 30, MostCalls - 1);
+    }
+
     static void AssertNothingTwice(TestVault test)
     {
         using var vault = test.Open();
