@@ -86,7 +86,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         return stuck;
     }
 
-    /// <summary>The vault clock is never behind a leaf: what tells is the machine's own, to a day.</summary>
+    /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed for certain, to a day.</summary>
     bool HasCome(ulong judged) => clock.HasPassed(judged - Math.Min(judged, RetentionPolicy.Day));
 
     bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);

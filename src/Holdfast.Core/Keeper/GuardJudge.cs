@@ -83,7 +83,7 @@ sealed class GuardJudge
         try
         {
             _copy = MerkleLog.Open(Path.Combine(_state, "log"), _disk, _key);
-            _clock = VaultClock.Open(Path.Combine(_state, "clock"), _disk, machine, latestLeaf: 0);
+            _clock = VaultClock.Open(Path.Combine(_state, "clock"), _disk, machine, latestLeaf: _ => 0);
             if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
                 _damage = Damaged();
             else

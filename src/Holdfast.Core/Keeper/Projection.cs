@@ -21,6 +21,7 @@ public sealed class Projection
     readonly HashSet<Hash32> _objects = [];
     readonly HashSet<Hash32> _unreadable = [];
     readonly HashSet<RefusalKey> _refusals = [];
+    readonly List<ulong> _times = []; // of all leaves
 
     /// <param name="store">Has the objects that leaves name.</param>
     /// <param name="latest">By the ordinal of an expiry leaf, the earliest time of a leaf after it, where that is earlier than its own: see <see cref="IsTimeBack"/>.</param>
@@ -34,6 +35,11 @@ public sealed class Projection
     /// <summary>Leaves taken in so far.</summary>
     public ulong Size { get; private set; }
     public ulong LatestTime { get; private set; }
+
+    /// <summary>The latest time of a leaf among those that are not beyond a moment, or no more than <see cref="VaultClock.DoubtAfter"/> beyond the latest of these before them: one leaf that was made up, or
+    /// written by a clock that was wrong, is none of them.</summary>
+    public ulong TimeOfLeaves(ulong moment) =>
+        _times.Aggregate(0UL, (latest, time) => time <= moment || time <= latest + VaultClock.DoubtAfter ? Math.Max(latest, time) : latest);
 
     /// <summary>The latest moment an expiry was judged by.</summary>
     ulong _judged;
@@ -87,6 +93,7 @@ public sealed class Projection
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
+        _times.Add(Math.Min(leaf.VaultTime, LockRules.LastEnd));
         IsTimeBack |= leaf.VaultTime < _judged;
         if (leaf.Type != LeafType.Commit && !leaf.Payload.IsNone)
             _objects.Add(leaf.Payload);

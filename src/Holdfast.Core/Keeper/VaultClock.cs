@@ -53,12 +53,16 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
 
 /// <summary>The vault's own time: it never goes back, and advances by the lesser of what the wall clock and the boot clock say, plus 500 ppm. Time spent powered
 /// off does not count until something outside the machine attests it (invariant 3).</summary>
-/// <remarks>Doubt lengthens locks and stops expiry. It never stops a backup.</remarks>
+/// <remarks>Doubt lengthens locks and stops expiry. It never stops a backup. Where a leaf is ahead of what the clock saw pass, locks are born by the leaf, and end by the clock: whichever
+/// of the two is wrong, no lock is short (docs/format.md, section 12.3).</remarks>
 public sealed class VaultClock
 {
     const int MaxSize = 4_096; // bytes of its file
+    const string Head = "holdfast clock v1";
     const ulong PartsPerMillion = 500;
-    const ulong DoubtAfter = 35 * 86_400; // seconds: a wall clock further ahead than this is not believed at all
+
+    /// <summary>Seconds: a wall clock, or a leaf, further ahead than this is not believed at all.</summary>
+    public const ulong DoubtAfter = 35 * 86_400;
 
     /// <summary>Begins a boot id that is none: the system does not tell one start from the next.</summary>
     public const string UnknownBoot = "unknown-";
@@ -67,6 +71,7 @@ public sealed class VaultClock
     readonly Disk _disk;
     readonly IMachineTime _machine;
     ulong _milliseconds; // vault time
+    ulong _unseen; // milliseconds of it that leaves alone tell of
     ulong _wall; // milliseconds, when the state was taken
     ulong _sinceBoot;
     string _bootId;
@@ -93,16 +98,18 @@ public sealed class VaultClock
     /// <param name="path">Its file.</param>
     /// <param name="disk">Where it is saved.</param>
     /// <param name="machine">The machine's clocks.</param>
-    /// <param name="latestLeaf">Vault time of the newest leaf: the clock is never before it, even where its file was lost or put back.</param>
-    public static VaultClock Open(string path, Disk disk, IMachineTime machine, ulong latestLeaf)
+    /// <param name="latestLeaf">Vault time of the newest leaf that is not far beyond a moment, or beyond leaves before it (<see cref="Projection.TimeOfLeaves"/>): the clock is never before it, even
+    /// where its file was lost or put back.</param>
+    public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf)
     {
-        var clock = new VaultClock(path, disk, machine, latestLeaf * 1_000, machine.Wall, machine.SinceBoot, "");
-        if (PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && TryParse(Encoding.UTF8.GetString(bytes), out var milliseconds, out var wall, out var sinceBoot, out var bootId))
-        {
-            clock._milliseconds = Math.Max(milliseconds, latestLeaf * 1_000);
-            (clock._wall, clock._sinceBoot, clock._bootId) = (wall, sinceBoot, bootId);
-        }
+        var clock = new VaultClock(path, disk, machine, 0, machine.Wall, machine.SinceBoot, "");
+        var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
+        // With no note of its own there is nothing to hold against a leaf; and of what it says, what the wall clock says too has passed.
+        var told = 1_000 * latestLeaf(isKept ? Math.Max(clock._milliseconds, machine.Wall) / 1_000 + DoubtAfter : ulong.MaxValue);
+        var ahead = told - Math.Min(told, clock._milliseconds);
+        clock._milliseconds += ahead;
+        clock._unseen += isKept ? ahead : told - Math.Min(told, machine.Wall);
         return clock;
     }
 
@@ -113,6 +120,16 @@ public sealed class VaultClock
         {
             Advance();
             return _milliseconds / 1_000;
+        }
+    }
+
+    /// <summary>Seconds since 1970 UTC that have passed for certain: what leaves alone tell of is not among them.</summary>
+    public ulong Passed
+    {
+        get
+        {
+            Advance();
+            return (_milliseconds - _unseen) / 1_000;
         }
     }
 
@@ -127,11 +144,11 @@ public sealed class VaultClock
         }
     }
 
-    /// <summary>Seconds the wall clock is ahead of (positive) or behind (negative) the vault clock.</summary>
-    public long WallOffset => (long)(_machine.Wall / 1_000) - (long)Now;
+    /// <summary>Seconds the wall clock is ahead of (positive) or behind (negative) what has passed for certain.</summary>
+    public long WallOffset => (long)(_machine.Wall / 1_000) - (long)Passed;
 
     /// <summary>True where every source of time says that this moment has passed.</summary>
-    public bool HasPassed(ulong moment) => Now > moment && _machine.Wall / 1_000 > moment;
+    public bool HasPassed(ulong moment) => Passed > moment && _machine.Wall / 1_000 > moment;
 
     void Advance()
     {
@@ -154,20 +171,19 @@ public sealed class VaultClock
     {
         Advance();
         _disk.Replace(_path, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture,
-            $"holdfast clock v1\n{_milliseconds} {_wall} {_sinceBoot} {_bootId}\n")));
+            $"{Head}\n{_milliseconds} {_wall} {_sinceBoot} {_bootId}{(_unseen > 0 ? $" {_unseen}" : "")}\n")));
     }
 
-    static bool TryParse(string text, out ulong milliseconds, out ulong wall, out ulong sinceBoot, out string bootId)
+    /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
+    bool TryTake(string text)
     {
-        milliseconds = wall = sinceBoot = 0;
-        bootId = "";
-        var lines = text.Split('\n');
-        if (lines.Length != 3 || lines[0] != "holdfast clock v1" || lines[1].Split(' ') is not { Length: 4 } parts)
+        if (text.Split('\n') is not [Head, var line, ""] || line.Split(' ') is not { Length: 4 or 5 } parts
+            || !TryRead(parts[0], out var milliseconds) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot) || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen)
+            || milliseconds / 1_000 > Retention.LockRules.LastEnd || unseen > milliseconds)
             return false;
-        bootId = parts[3];
-        return ulong.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out milliseconds)
-            && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out wall)
-            && ulong.TryParse(parts[2], NumberStyles.None, CultureInfo.InvariantCulture, out sinceBoot)
-            && milliseconds / 1_000 <= Retention.LockRules.LastEnd;
+        (_milliseconds, _wall, _sinceBoot, _bootId, _unseen) = (milliseconds, wall, sinceBoot, parts[3], unseen);
+        return true;
     }
+
+    static bool TryRead(string number, out ulong value) => ulong.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out value);
 }

@@ -159,7 +159,7 @@ public sealed class VaultKeeper : IDisposable
     }
 
     /// <summary>The vault clock, as it stands.</summary>
-    public VaultClock Clock => _clock ??= VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.LatestTime);
+    public VaultClock Clock => _clock ??= VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves);
 
     /// <summary>Takes in what other processes have written.</summary>
     public void Refresh()

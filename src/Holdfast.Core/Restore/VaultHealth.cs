@@ -61,13 +61,13 @@ public sealed class VaultHealth
         return (keeper.State.NamedPacks(needs.IsGone).Packs.Where(p => needs.Has(p.Key, p.Value)).ToDictionary(), needs.Objects());
     }
 
-    /// <summary>What must be there by every source of time: the vault clock goes no further back than the newest leaf, and whoever has the log's key may write one of next century.</summary>
+    /// <summary>What must be there by every source of time: whoever has the log's key may write a leaf of next century.</summary>
     sealed class Needs(VaultKeeper keeper)
     {
         const ulong Doubt = RetentionPolicy.Day; // clocks of sound machines are not further apart
 
-        readonly ulong _now = keeper.Clock.Now;
-        readonly ulong _wall = (ulong)Math.Max(0, (long)keeper.Clock.Now + keeper.Clock.WallOffset);
+        readonly ulong _now = keeper.Clock.Passed;
+        readonly ulong _wall = (ulong)Math.Max(0, (long)keeper.Clock.Passed + keeper.Clock.WallOffset);
 
         bool HasPassed(ulong moment) => _now > moment && _wall > moment;
 

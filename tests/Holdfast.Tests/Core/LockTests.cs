@@ -1,5 +1,6 @@
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
@@ -137,7 +138,7 @@ public sealed class LockTests
         machine.Wall += 90 * Day * 1_000;
         machine.SinceBoot = 5_000;
         machine.BootId = "boot-2";
-        var again = VaultClock.Open(folder["clock"], Disk.Real, machine, 0);
+        var again = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
         Assert.InRange(again.Now - start, 3 * Day, 3 * Day + 300);
         machine.Pass(Day);
         Assert.InRange(again.Now - start, 4 * Day, 4 * Day + 400);
@@ -169,6 +170,90 @@ public sealed class LockTests
         test.Machine.BootId = "boot-2";
         test.Machine.SinceBoot = 60_000;
         Assert.True(test.BackUp().Receipt.Expiry >= 1_800_000_000 + 50 * Day);
+    }
+
+    const ulong NextCentury = 4_133_980_800; // 2101-01-01
+
+    /// <summary>Puts leaves with these vault times into the log past the keeper's eyes.</summary>
+    static void Forge(TestVault test, params IEnumerable<ulong> times)
+    {
+        using var vault = test.Open();
+        using var signer = LogKeyFile.Read(Path.Combine(test.Folder, "keeper/log.key"), vault.Id);
+        MerkleLog.Open(Path.Combine(test.Folder, "log"), Disk.Real, vault.Keeper.Log.Key)
+            .Append([.. times.Select(t => new Leaf(LeafType.Verify, t, Id16.New(), Id16.None, 1, 0, 0, Hash32.None).ToArray())], signer);
+    }
+
+    [Theory]
+    [InlineData(NextCentury)]
+    [InlineData(ulong.MaxValue)]
+    public void A_leaf_of_next_century_ends_no_lock_and_makes_none_that_long(ulong time)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Forge(test, time);
+        var late = test.BackUp();
+        Assert.InRange(late.Receipt.Expiry, 1_800_000_000 + 30 * Day, 1_800_000_000 + 31 * Day);
+        test.Machine.Wall += 100 * Day * 1_000; // the boot clock knows better
+        Assert.Equal(0, Expire(test));
+        test.Machine.Wall -= 100 * Day * 1_000;
+        Assert.Equal(0, Expire(test));
+        test.Machine.Pass(53 * Day);
+        Assert.NotEqual(0, Expire(test)); // nothing stands still for it either
+    }
+
+    [Fact]
+    public void Leaves_that_lead_to_next_century_step_by_step_end_no_lock()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        Forge(test, Enumerable.Range(1, 900).Select(i => 1_800_000_000 + (ulong)i * 30 * Day));
+        test.WriteSome(2); // packs of its own
+        Assert.True(test.BackUp().Receipt.Expiry >= first.Receipt.Expiry);
+        test.Machine.Wall += 100 * Day * 1_000;
+        Assert.Equal(0, Expire(test));
+        using var vault = test.Open();
+        Assert.All(vault.State.PackLocks(), l => Assert.False(vault.Keeper.Clock.HasPassed(l.Value)));
+    }
+
+    [Fact]
+    public void A_leaf_that_is_right_makes_no_lock_short_where_clock_and_wall_are_behind()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var clock = Path.Combine(test.Folder, "keeper", "clock");
+        var old = File.ReadAllBytes(clock);
+        for (var day = 0; day < 60; day += 20)
+        {
+            test.Machine.Pass(20 * Day);
+            test.BackUp();
+        }
+        // Its note is put back, and the machine comes up with a clock that was reset.
+        File.WriteAllBytes(clock, old);
+        test.Machine.Wall = 1_500_000_000_000;
+        test.Machine.BootId = "boot-2";
+        test.Machine.SinceBoot = 5_000;
+        var now = 1_800_000_000 + 60 * Day;
+        Assert.True(test.BackUp().Receipt.Expiry >= now + 30 * Day);
+        test.Machine.Pass(10 * Day);
+        Assert.True(test.BackUp().Receipt.Expiry >= now + 40 * Day); // it goes on from there
+        test.Machine.Wall = (now + 60 * Day) * 1_000; // set right
+        Assert.Equal(0, Expire(test)); // what nobody saw pass is not over
+        File.Delete(clock);
+        Assert.True(test.BackUp().Receipt.Expiry >= now + 40 * Day);
+    }
+
+    [Fact]
+    public void Time_that_a_leaf_has_counted_is_not_counted_again()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        VaultClock.Create(folder["clock"], Disk.Real, machine);
+        machine.Pass(10 * Day); // a run wrote a leaf, and was killed before the clock was saved
+        var again = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 1_800_000_000 + 10 * Day);
+        Assert.InRange(again.Now, 1_800_000_000 + 10 * Day, 1_800_000_000 + 10 * Day + 600);
     }
 
     [Fact]
