@@ -1,4 +1,3 @@
-using System.Numerics;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 
@@ -21,6 +20,7 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     readonly Dictionary<Hash32, Span> _spans = [];
     readonly Dictionary<Hash32, Line> _tips = []; // by the name of their last snapshot
     readonly List<Line> _lines = [];
+    readonly Dictionary<SnapshotRecord, (Line Line, int At)> _places = [];
     readonly HashSet<SnapshotRecord> _untold = [];
     int _taken;
 
@@ -33,19 +33,24 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
             var record = snapshots[_taken];
             if (record.Object is { } snapshot)
             {
-                if (_tips.Remove(snapshot.Parent, out var line) && Extend(line, record, snapshot.Packs))
+                if (!_tips.Remove(snapshot.Parent, out var line) || !Extend(line, record, snapshot.Packs))
+                    line = packsOf(record) is { } set ? Begin(record, set) : null;
+                if (line is not null)
                 {
                     _tips[record.Name] = line;
-                    continue;
-                }
-                if (packsOf(record) is { } set)
-                {
-                    _tips[record.Name] = Begin(record, set);
+                    _places[record] = (line, line.Records.Count - 1);
                     continue;
                 }
             }
             _untold.Add(record);
         }
+    }
+
+    /// <summary>Takes in that a snapshot's lock was lengthened.</summary>
+    public void Lengthen(SnapshotRecord record)
+    {
+        if (_places.TryGetValue(record, out var place))
+            place.Line.Expiries.Raise(place.At, record.Expiry);
     }
 
     /// <summary>True where a snapshot has it in its set.</summary>
@@ -61,60 +66,53 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
             line.Look(isGone);
         foreach (var (name, newest) in _spans)
         {
-            var (expiry, isNeeded) = (0ul, false);
+            var isNeeded = false;
             for (var span = newest; span is not null; span = span.Earlier)
-            {
-                expiry = Math.Max(expiry, span.Line.Latest(span.From, span.End));
                 isNeeded |= span.Line.IsAnyThere(span.From, span.End);
-            }
-            packs[name] = new NamedPack(LockRules.PackEnd(name, expiry, quantum), newest.Size, isNeeded);
+            packs[name] = new NamedPack(LockRules.PackEnd(name, Expiry(newest), quantum), newest.Size, isNeeded);
         }
         return new NamedPacks(packs, _untold.ToHashSet());
     }
 
     /// <summary>Of these packs, those whose locks are over by a moment, with the margin; one that no set has is among them.</summary>
-    public List<Hash32> Over(IEnumerable<Hash32> names, ulong moment, ulong quantum)
+    public List<Hash32> Over(IEnumerable<Hash32> names, ulong moment, ulong quantum) =>
+        [.. names.Where(n => !_spans.TryGetValue(n, out var span) || LockRules.PackEnd(n, Expiry(span), quantum) + LockRules.Margin < moment)];
+
+    static ulong Expiry(Span? span)
     {
-        foreach (var line in _lines)
-            line.Look(_ => false);
-        return [.. names.Where(name =>
-        {
-            if (!_spans.TryGetValue(name, out var span))
-                return true;
-            var expiry = 0ul;
-            for (; span is not null; span = span.Earlier)
-                expiry = Math.Max(expiry, span.Line.Latest(span.From, span.End));
-            return LockRules.PackEnd(name, expiry, quantum) + LockRules.Margin < moment;
-        })];
+        var expiry = 0ul;
+        for (; span is not null; span = span.Earlier)
+            expiry = Math.Max(expiry, span.Line.Expiries.Max(span.From, Math.Min(span.End, span.Line.Records.Count)));
+        return expiry;
     }
 
-    /// <summary>The snapshots that have one of these packs in their set.</summary>
-    public IEnumerable<SnapshotRecord> With(IEnumerable<Hash32> names)
+    /// <summary>The snapshots that have one of these packs in their set, each once.</summary>
+    /// <param name="names">The packs.</param>
+    /// <param name="isFirst">Only those that no earlier call with this has given: all calls together then look at each snapshot once.</param>
+    public List<SnapshotRecord> With(IEnumerable<Hash32> names, bool isFirst)
     {
-        var steps = new Dictionary<Line, int[]>(); // how many more or fewer of them from a snapshot on
+        var found = new List<SnapshotRecord>();
+        var seen = new Dictionary<Line, NextIndex>();
         foreach (var name in names)
         {
             for (var span = _spans.GetValueOrDefault(name); span is not null; span = span.Earlier)
             {
-                if (!steps.TryGetValue(span.Line, out var step))
-                    steps[span.Line] = step = new int[span.Line.Records.Count + 1];
-                step[span.From]++;
-                step[Math.Min(span.End, span.Line.Records.Count)]--;
+                var next = isFirst ? span.Line.Given : System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(seen, span.Line, out _) ??= new NextIndex();
+                var end = Math.Min(span.End, span.Line.Records.Count);
+                for (var at = next.From(span.From); at < end; at = next.From(at))
+                {
+                    found.Add(span.Line.Records[at]);
+                    next.Take(at);
+                }
             }
         }
-        foreach (var (line, step) in steps)
-        {
-            for (int at = 0, count = 0; at < line.Records.Count; at++)
-            {
-                if ((count += step[at]) > 0)
-                    yield return line.Records[at];
-            }
-        }
+        return found;
     }
 
     Line Begin(SnapshotRecord record, PackSet set)
     {
-        var line = new Line { Records = { record }, Bytes = set.Bytes };
+        var line = new Line { Bytes = set.Bytes };
+        line.Add(record);
         _lines.Add(line);
         foreach (var pack in set.Packs)
             Add(line, pack, 0);
@@ -143,7 +141,7 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
         }
         foreach (var pack in added)
             Add(line, pack, end);
-        line.Records.Add(record);
+        line.Add(record);
         line.Bytes = bytes;
         return true;
     }
@@ -171,42 +169,98 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     /// <summary>Snapshots that each go on from the one before.</summary>
     sealed class Line
     {
-        ulong[][] _latest = []; // per level k: the latest expiry of 2^k snapshots from each on
         int[] _there = []; // how many before each have not been given up
 
         public List<SnapshotRecord> Records { get; } = [];
+
+        /// <summary>Ends of their locks.</summary>
+        public RangeMaximum Expiries { get; } = new();
+
+        /// <summary>Those that <see cref="With"/> has given.</summary>
+        public NextIndex Given { get; } = new();
 
         /// <summary>Packs of the last one's set.</summary>
         public Dictionary<Hash32, Span> Open { get; } = [];
         public long Bytes { get; set; }
 
-        /// <summary>Looks at the snapshots as they are now.</summary>
+        public void Add(SnapshotRecord record)
+        {
+            Records.Add(record);
+            Expiries.Raise(Records.Count - 1, record.Expiry);
+        }
+
+        /// <summary>Looks at which snapshots have been given up.</summary>
         public void Look(Predicate<SnapshotRecord> isGone)
         {
             _there = new int[Records.Count + 1];
-            _latest = new ulong[BitOperations.Log2((uint)Records.Count) + 1][];
-            _latest[0] = new ulong[Records.Count];
             for (var at = 0; at < Records.Count; at++)
-            {
                 _there[at + 1] = _there[at] + (isGone(Records[at]) ? 0 : 1);
-                _latest[0][at] = Records[at].Expiry;
-            }
-            for (var level = 1; level < _latest.Length; level++)
-            {
-                var (below, half) = (_latest[level - 1], 1 << (level - 1));
-                _latest[level] = new ulong[Records.Count - 2 * half + 1];
-                for (var at = 0; at < _latest[level].Length; at++)
-                    _latest[level][at] = Math.Max(below[at], below[at + half]);
-            }
-        }
-
-        public ulong Latest(int from, int end)
-        {
-            end = Math.Min(end, Records.Count);
-            var level = BitOperations.Log2((uint)(end - from));
-            return Math.Max(_latest[level][from], _latest[level][end - (1 << level)]);
         }
 
         public bool IsAnyThere(int from, int end) => _there[Math.Min(end, Records.Count)] > _there[from];
+    }
+}
+
+/// <summary>Numbers that only grow, and the largest of any that follow each other: log n steps for each change and each question.</summary>
+sealed class RangeMaximum
+{
+    ulong[] _tree = new ulong[2]; // a tree in a heap's order: node k is above 2k and 2k + 1, and the second half holds the numbers
+
+    /// <summary>Raises a number; those that were never raised are 0.</summary>
+    public void Raise(int index, ulong value)
+    {
+        while (index >= _tree.Length / 2)
+            Grow();
+        for (var at = index + _tree.Length / 2; at > 0; at /= 2)
+            _tree[at] = Math.Max(_tree[at], value);
+    }
+
+    void Grow()
+    {
+        var (half, tree) = (_tree.Length / 2, new ulong[2 * _tree.Length]);
+        // Each level becomes the left half of the one below where it was; the root stays the largest of all.
+        for (var level = 1; level <= half; level *= 2)
+            Array.Copy(_tree, level, tree, 2 * level, level);
+        tree[1] = _tree[1];
+        _tree = tree;
+    }
+
+    /// <summary>The largest from one index up to another, which is not among them.</summary>
+    public ulong Max(int from, int end)
+    {
+        var largest = 0ul;
+        for (var (low, high) = (from + _tree.Length / 2, end + _tree.Length / 2); low < high; (low, high) = (low / 2, high / 2))
+        {
+            if (low % 2 == 1)
+                largest = Math.Max(largest, _tree[low++]);
+            if (high % 2 == 1)
+                largest = Math.Max(largest, _tree[--high]);
+        }
+        return largest;
+    }
+}
+
+/// <summary>Indexes that are taken one by one, and the next from any on that is not: nearly no steps for each, however many were taken (union-find with path halving; Tarjan, 1975).</summary>
+sealed class NextIndex
+{
+    readonly List<int> _next = [];
+
+    public int From(int index)
+    {
+        while (index < _next.Count && _next[index] != index)
+        {
+            var next = _next[index];
+            if (next < _next.Count)
+                next = _next[index] = _next[next];
+            index = next;
+        }
+        return index;
+    }
+
+    public void Take(int index)
+    {
+        while (_next.Count <= index)
+            _next.Add(_next.Count);
+        _next[index] = index + 1;
     }
 }

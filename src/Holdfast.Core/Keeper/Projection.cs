@@ -10,6 +10,7 @@ public sealed class Projection
     readonly IStore _store;
     readonly Dictionary<Hash32, SnapshotRecord> _byName = [];
     readonly Dictionary<Id16, SnapshotRecord> _byId = [];
+    readonly Dictionary<Hash32, List<SnapshotRecord>> _builtOn = []; // by the object whose pack set theirs is a difference to
     readonly Dictionary<Hash32, PackSet> _sets = [];
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
@@ -112,6 +113,7 @@ public sealed class Projection
                 break;
             case LeafType.LockExtension when _byId.TryGetValue(leaf.Subject, out var extended):
                 extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
+                _spans.Lengthen(extended);
                 break;
             case LeafType.Policy when TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy):
                 _policies[policy!.Source] = policy.Retention;
@@ -165,7 +167,7 @@ public sealed class Projection
     public IEnumerable<SnapshotRecord> Having(IReadOnlyCollection<Hash32> names)
     {
         _spans.Take(Snapshots);
-        return _spans.With(names).Concat(names.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()).Distinct();
+        return _spans.With(names, isFirst: false).Concat(names.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()).Distinct();
     }
 
     /// <summary>A pack set that can be told names this pack: its name was durable then.</summary>
@@ -312,6 +314,8 @@ public sealed class Projection
         }
         Snapshots.Add(record);
         _byName[record.Name] = record;
+        if (record.Object is { Packs.IsWhole: false } child)
+            (System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_builtOn, child.Parent, out _) ??= []).Add(record);
         _byId[record.Snapshot] = record;
     }
 
@@ -332,26 +336,47 @@ public sealed class Projection
     void GiveUp(ulong ordinal, Leaf leaf, ExpiryList list)
     {
         var judged = Math.Min(Math.Min(leaf.A, leaf.VaultTime), _latest.GetValueOrDefault(ordinal, ulong.MaxValue));
+        var isLater = judged >= _judged; // as in every log of a sound keeper: then a snapshot that is gone was gone before
         _judged = Math.Max(_judged, judged);
         Expiries.Add((ordinal, leaf, judged));
         var quantum = LockRules.Quantum(Genesis!.Policy.Base);
         _spans.Take(Snapshots);
         var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum);
-        var locks = ObjectLocks();
         // Objects of other types are never given up. One that no leaf names may go: nothing says what it was for.
         var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name)
-            .Where(n => locks.TryGetValue(n, out var end) ? end + LockRules.Margin < judged : !_objects.Contains(n)).ToList();
+            .Where(n => _byName.ContainsKey(n) || _builtOn.ContainsKey(n) ? IsObjectOver(n, judged, quantum) : !_objects.Contains(n)).ToList();
         foreach (var (_, name) in list.Names)
             _named.Add(name);
         foreach (var name in packs.Concat(objects))
             _removed.TryAdd(name, judged);
-        foreach (var record in _spans.With(packs).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
+        foreach (var record in _spans.With(packs, isFirst: isLater).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
         {
             record.RemovedAt = record.IsRemoved ? Math.Min(record.RemovedAt, judged) : judged;
             record.IsRemoved = true;
         }
         if (list.Names.Count > packs.Count + objects.Count)
             Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.ExpiryOfLocked, [.. list.Names.Select(n => n.Name).Except(packs).Except(objects)]));
+    }
+
+    /// <summary>The lock of a snapshot object, and of all whose pack set builds on it, is over by a moment: as <see cref="ObjectLocks"/> has it, without a look at the other snapshots.</summary>
+    bool IsObjectOver(Hash32 name, ulong moment, ulong quantum)
+    {
+        bool IsOver(SnapshotRecord record) => Math.Min(record.Expiry + quantum, LockRules.LastEnd) + LockRules.Margin < moment;
+
+        var look = new Stack<SnapshotRecord>(_builtOn.GetValueOrDefault(name) ?? []); // those that were committed last come first: their locks are likely to be the last
+        if (_byName.TryGetValue(name, out var own) && !IsOver(own))
+            return false;
+        while (look.TryPop(out var record))
+        {
+            if (!IsOver(record))
+                return false;
+            foreach (var child in _builtOn.GetValueOrDefault(record.Name) ?? [])
+            {
+                if (child.Ordinal > record.Ordinal)
+                    look.Push(child);
+            }
+        }
+        return true;
     }
 
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
