@@ -251,8 +251,11 @@ public sealed class Vault : IDisposable
         var records = State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).ToList();
         foreach (var record in records)
         {
-            foreach (var section in record.Object?.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass) ?? [])
-                objects[record.Snapshot] = keys.SectionKey(record.Object!.SealOf(section), section.Number, record.Snapshot);
+            if (record.Object is null)
+                continue;
+            var snapshot = Whole(record);
+            foreach (var section in snapshot.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass))
+                objects[record.Snapshot] = keys.SectionKey(snapshot.SealOf(section), section.Number, record.Snapshot);
         }
         foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
         {
@@ -305,7 +308,7 @@ public sealed class Vault : IDisposable
     static string Moment(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
 
     /// <summary>The sealed description of a snapshot.</summary>
-    public static TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
+    public TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
         TreeSection.TryParse(Whole(record).Open(SnapshotSection.Tree, keys), out var tree) ? tree! : throw Unreadable();
 
     /// <summary>Told why a snapshot is not what its leaf and its agent's signature say, and it is read all the same. Null: it is refused.</summary>
@@ -328,10 +331,10 @@ public sealed class Vault : IDisposable
     }
 
     /// <summary>What changed in the run that made a snapshot.</summary>
-    public static RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>
+    public RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>
         RunStatistics.TryParse(Whole(record).Open(SnapshotSection.Features, keys), out var statistics) ? statistics! : throw Unreadable();
 
-    static SnapshotObject Whole(SnapshotRecord record) => record.Object ?? throw new HoldfastException(
+    SnapshotObject Whole(SnapshotRecord record) => Keeper.State.Whole(record) ?? throw new HoldfastException(
         ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged.", "Bring it back from another copy of the vault; until then choose another snapshot.");
 
     static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
@@ -413,11 +416,12 @@ public sealed class Vault : IDisposable
     /// <summary>Re-opens a snapshot and logs what it found.</summary>
     public AttestationObject Attest(SnapshotRecord record, OpeningKeys keys, bool full, Id16 actor, CancellationToken ct)
     {
-        var domain = keys.Domain(Whole(record).Domain);
+        var snapshot = Whole(record);
+        var domain = keys.Domain(snapshot.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
         var attestor = new Attestor(Keeper, chunks, keys, LastReads(), ct);
-        var found = attestor.Attest(record, full);
+        var found = attestor.Attest(record, snapshot, full);
         Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
         Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
         return found;

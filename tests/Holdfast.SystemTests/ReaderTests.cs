@@ -50,9 +50,9 @@ public sealed class ReaderTests
         {
             var first = vault.State.Snapshots[0];
             vault.Keeper.Record(LeafType.AgentEnrolled, first.Agent, Id16.None, 2, 0, 0);
-            var forged = first.Object! with { Snapshot = Id16.New() };
+            var forged = vault.State.Whole(first)! with { Snapshot = Id16.New() };
             vault.Keeper.Record(LeafType.Commit, forged.Snapshot, first.Agent, first.Expiry, 0, first.PackCount, forged.ToArray()); // by an agent that is revoked, over another's name
-            vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, first.PackCount, first.Object!.ToArray()); // a second time, with a lock that is over
+            vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, first.PackCount, vault.State.Whole(first)!.ToArray()); // a second time, with a lock that is over
             var locked = vault.State.PacksOf(first)!.ToList().Select(p => (StoreKind.Pack, p.Name)).Append((StoreKind.Object, first.Name)).Append((StoreKind.Object, vault.State.Keyring)).Order().ToList();
             vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0, 0, new ExpiryList(vault.Id, Hash32.None, locked).ToArray()); // all of it is locked
         }

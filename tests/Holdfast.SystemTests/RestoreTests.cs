@@ -241,7 +241,7 @@ public sealed class RestoreTests
             var first = vault.State.Snapshots[0];
             var other = Id16.New();
             (good, forged) = (first.Snapshot.ToString(), other.ToString());
-            vault.Keeper.Record(LeafType.Commit, other, first.Agent, first.Expiry, 0, first.PackCount, (first.Object! with { ClientTime = first.Object!.ClientTime + 1 }).ToArray());
+            vault.Keeper.Record(LeafType.Commit, other, first.Agent, first.Expiry, 0, first.PackCount, (vault.State.Whole(first)! with { ClientTime = vault.State.Whole(first)!.ClientTime + 1 }).ToArray());
         }
         foreach (var call in new string[][] { ["restore", forged, cli["r"]], ["ls", forged], ["cat", forged, "note"], ["find", "note", "--snapshot", forged], ["diff", good, forged] })
             Assert.Contains("SnapshotRefused", cli.Run(call).Expect(43).Error, StringComparison.Ordinal);

@@ -5,6 +5,7 @@ using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
@@ -63,6 +64,13 @@ sealed class TestVault : IDisposable
         using var source = FileSource.Open(Source, new FileSourceOptions());
         return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), "host"u8.ToArray(), "root"u8.ToArray(), State) { Options = options },
             Keys.Put, Keys.Agent, new BackupProgress(), CancellationToken.None);
+    }
+
+    /// <summary>A snapshot's object under another id, signed by the vault's agent.</summary>
+    public SnapshotObject Again(SnapshotObject snapshot)
+    {
+        snapshot = snapshot with { Snapshot = Id16.New() };
+        return snapshot with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, Keys.Agent.Agent, SnapshotSignature.Ed25519, Keys.Agent.Signer.Sign(snapshot.SignedBytes()))] };
     }
 
     /// <summary>Restores a snapshot into a new folder and returns it.</summary>

@@ -43,7 +43,7 @@ static class RestoreCommand
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!, tell: false);
             if (resume)
                 RequireId(session.Parsed.GetValue(Snapshot)!, record);
-            var tree = SnapshotsCommand.Describe(record, keys);
+            var tree = SnapshotsCommand.Describe(vault, record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             using var target = FileTarget.Create(path, new FileTargetOptions
             {

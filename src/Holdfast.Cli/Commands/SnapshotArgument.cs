@@ -44,7 +44,7 @@ static class SnapshotArgument
     {
         var record = session.Parsed.GetValue(NameOption) is { } name ? vault.Find(which, SourcesOf(vault, keys, name)[0]) : vault.Find(which);
         if (which.StartsWith("latest", StringComparison.Ordinal) && tell && !Console.IsErrorRedirected)
-            session.Note($"{which} is {Words(record, SnapshotsCommand.Describe(record, keys))}");
+            session.Note($"{which} is {Words(record, SnapshotsCommand.Describe(vault, record, keys))}");
         return record;
     }
 

@@ -46,7 +46,7 @@ static class SnapshotsCommand
             session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} source");
         foreach (var record in there)
         {
-            var tree = Describe(record, keys);
+            var tree = Describe(vault, record, keys);
             list.Add(w => Write(w, record, tree, health));
             session.Row(session.IsJson ? "" : Row(record, tree, Proof(record, health).PadRight(width)));
         }
@@ -117,15 +117,15 @@ static class SnapshotsCommand
             w.WriteString(property, Text.Iso(time));
     }
 
-    public static TreeSection? Describe(SnapshotRecord record, ReadingKeys? keys)
+    public static TreeSection? Describe(Vault vault, SnapshotRecord record, ReadingKeys? keys)
     {
         if (keys is null || record.Object is null)
             return null;
         try
         {
-            return Vault.Describe(record, keys);
+            return vault.Describe(record, keys);
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.KeyTooNarrow or ErrorCode.ObjectDamaged)
+        catch (HoldfastException e) when (e.Code is ErrorCode.KeyTooNarrow or ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
         {
             return null;
         }

@@ -115,13 +115,13 @@ public sealed class Projection
                 extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
                 _spans.Lengthen(extended);
                 break;
-            case LeafType.Policy when TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy):
+            case LeafType.Policy when TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) > 0:
                 _policies[policy!.Source] = policy.Retention;
                 break;
             case LeafType.AgentEnrolled:
                 if (leaf.A == 2)
                     _agents.Remove(leaf.Subject);
-                else if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) && agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
+                else if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) > 0 && agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
                     _agents[leaf.Subject] = agent;
                 else
                     _agents.Remove(leaf.Subject); // the newest counts: not the key before, which it may have replaced
@@ -136,7 +136,7 @@ public sealed class Projection
                 (Keyring, KeyEpoch, KeyEpochBegan) = (leaf.Payload, leaf.A, leaf.VaultTime);
                 _keyrings.Add(leaf.Payload);
                 break;
-            case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list):
+            case LeafType.Expiry when TryRead<ExpiryList>(leaf.Payload, ExpiryList.TryParse, out var list) > 0:
                 GiveUp(ordinal, leaf, list!);
                 break;
             case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
@@ -162,6 +162,15 @@ public sealed class Projection
 
     public SnapshotRecord? Find(Hash32 name) => _byName.GetValueOrDefault(name);
     public SnapshotRecord? Find(Id16 snapshot) => _byId.GetValueOrDefault(snapshot);
+
+    /// <summary>A snapshot's object with its sections, read again; null where it is missing or damaged.</summary>
+    public SnapshotObject? Whole(SnapshotRecord record)
+    {
+        SnapshotObject? whole = null;
+        if (record.Object is not null)
+            TryRead(record.Name, SnapshotObject.TryParse, out whole);
+        return whole;
+    }
 
     /// <summary>The snapshots that these packs and objects are of, by what the log has named so far.</summary>
     public IEnumerable<SnapshotRecord> Having(IReadOnlyCollection<Hash32> names)
@@ -293,7 +302,7 @@ public sealed class Projection
 
     void Commit(ulong ordinal, Leaf leaf)
     {
-        TryRead<SnapshotObject>(leaf.Payload, SnapshotObject.TryParse, out var parsed); // where it is missing, the others are not held up
+        var size = TryRead<SnapshotObject>(leaf.Payload, SnapshotObject.TryParse, out var parsed); // where it is missing, the others are not held up
         var record = new SnapshotRecord
         {
             Ordinal = ordinal,
@@ -304,7 +313,8 @@ public sealed class Projection
             Expiry = Math.Min(leaf.A, LockRules.LastEnd),
             PackCount = leaf.C,
             Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
-            Object = parsed,
+            Object = parsed?.Head,
+            ObjectSize = size,
             Signer = Agent(leaf.Actor),
         };
         if (_byName.ContainsKey(record.Name) || _byId.ContainsKey(record.Snapshot))
@@ -381,21 +391,23 @@ public sealed class Projection
 
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
 
-    /// <summary>False where the object is missing or damaged: it is shown as what it is, and nothing else stops.</summary>
-    bool TryRead<T>(Hash32 name, Parser<T> parse, out T? value) where T : class
+    /// <summary>Reads an object. One that is missing or damaged is shown as what it is, and nothing else stops.</summary>
+    /// <returns>Its bytes; 0 where it cannot be read.</returns>
+    int TryRead<T>(Hash32 name, Parser<T> parse, out T? value) where T : class
     {
         value = null;
         try
         {
-            if (parse(_store.ReadObject(name), out value))
-                return true;
+            var bytes = _store.ReadObject(name);
+            if (parse(bytes, out value))
+                return bytes.Length;
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
         {
             // Told by Unreadable.
         }
         _unreadable.Add(name);
-        return false;
+        return 0;
     }
 }
 

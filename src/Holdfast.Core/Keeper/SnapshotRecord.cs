@@ -25,8 +25,11 @@ public sealed class SnapshotRecord
     /// <summary>Seconds since 1970: locked until then at least. Extensions lengthen it.</summary>
     public required ulong Expiry { get; set; }
 
-    /// <summary>The parsed object; null where it is missing or damaged, or was removed after its lock had ended.</summary>
+    /// <summary>The parsed object without its sections (<see cref="SnapshotObject.Head"/>); null where it is missing or damaged, or was removed after its lock had ended.</summary>
     public SnapshotObject? Object { get; init; }
+
+    /// <summary>Bytes of the object; 0 where it cannot be read.</summary>
+    public long ObjectSize { get; init; }
 
     /// <summary>True once an expiry leaf gave up its object or one of its packs, and their locks were over.</summary>
     public bool IsRemoved { get; set; }

@@ -175,7 +175,8 @@ public sealed class VaultKeeper : IDisposable
     {
         if (_projection.Find(snapshot.Snapshot) is { } already)
             return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
-        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => Check(snapshot));
+        var bytes = snapshot.ToArray();
+        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => Check(snapshot, bytes));
         var policy = _projection.PolicyFor(snapshot.Source);
         var from = Clock.LockFrom;
         var size = set.Bytes;
@@ -186,12 +187,11 @@ public sealed class VaultKeeper : IDisposable
         var fresh = NewBytes(snapshot, set);
         Counting(RefusedRequest.Quota, snapshot.Agent, () =>
         {
-            CheckQuotas(snapshot.Source, policy, fresh, earlier);
+            CheckQuotas(snapshot.Source, policy, fresh + bytes.Length, earlier);
             return 0;
         });
 
         Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
-        var bytes = snapshot.ToArray();
         var name = Store.PutObject(bytes);
         var now = Clock.Now;
         var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
@@ -351,8 +351,10 @@ public sealed class VaultKeeper : IDisposable
     internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
         "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, as `latest`, or as `latest~1` for the one before (~2 and so on).");
 
-    PackSet Check(SnapshotObject snapshot)
+    PackSet Check(SnapshotObject snapshot, ReadOnlySpan<byte> bytes)
     {
+        if (!SnapshotObject.TryParse(bytes, out _))
+            throw Refused("no reader would take it: something of it is beyond a limit of the format");
         if (snapshot.Vault != Vault || !_projection.Genesis!.Domains.Contains(snapshot.Domain))
             throw Refused("it is of another vault or trust domain");
         if (_projection.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
@@ -404,13 +406,14 @@ public sealed class VaultKeeper : IDisposable
     void CheckQuotas(Id16 source, RetentionPolicy policy, long fresh, List<SnapshotRecord> earlier)
     {
         var day = Clock.Now - Math.Min(Clock.Now, RetentionPolicy.Day);
-        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added) + fresh > (long)policy.DailyQuota)
+        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh > (long)policy.DailyQuota)
             throw Quota("it would add more in a day than its quota allows", source);
         if (policy.LockedQuota > 0)
         {
             var locked = new Dictionary<Hash32, long>();
             foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > Clock.Now))
             {
+                locked[record.Name] = record.ObjectSize;
                 foreach (var pack in _projection.PacksOf(record)?.ToList() ?? [])
                     locked[pack.Name] = pack.Size;
             }

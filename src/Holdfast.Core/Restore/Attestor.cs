@@ -38,9 +38,11 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         HashSet<Hash32> Named(AttestationDefect kind) => [.. _defects.Where(d => d.Item1 == kind && !d.Item2.IsNone).Select(d => d.Item2)];
     }
 
-    public AttestationObject Attest(SnapshotRecord record, bool full)
+    /// <param name="record">The snapshot.</param>
+    /// <param name="snapshot">Its object with its sections.</param>
+    /// <param name="full">Every content, not a sample.</param>
+    public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, bool full)
     {
-        var snapshot = record.Object!;
         var set = keeper.State.PacksOf(record);
         chunks.Prefer = set; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);

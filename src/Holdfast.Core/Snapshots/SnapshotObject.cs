@@ -3,6 +3,7 @@ using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Snapshots;
 
@@ -17,6 +18,16 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
     public const byte Features = 2;
     public const byte References = 3;
     const int Padding = 256; // bytes: lengths of names do not show
+    const int MaxTree = 64 << 20; // bytes, as all of these with the tag: twice a million owners' names of 25 letters
+    const int MaxOther = 64 << 10;
+
+    /// <summary>Bytes of ciphertext and tag; references have no other limit than the object's (docs/format.md, section 14).</summary>
+    public static int MaxSealed(byte number) => number switch
+    {
+        Tree => MaxTree,
+        References => StoreExtensions.MaxObject,
+        _ => MaxOther,
+    };
 
     public static KeyClass ClassOf(byte number) => number == Tree ? KeyClass.Tree : KeyClass.Features;
 
@@ -143,6 +154,13 @@ public sealed record SnapshotObject
         return false;
     }
 
+    /// <summary>What of it is kept in memory for each snapshot of a vault: no section, and no signature that is not of its agent's kind. How much there is of both, its writer chose.</summary>
+    public SnapshotObject Head => this with
+    {
+        Sections = [],
+        Signatures = [.. Signatures.Where(s => s is { Role: SnapshotSignature.Agent, Algorithm: SnapshotSignature.Ed25519, Signature.Length: Ed25519Signer.SignatureSize })],
+    };
+
     public SnapshotSection? Section(byte number) => Sections.FirstOrDefault(s => s.Number == number);
 
     /// <summary>Opens a section.</summary>
@@ -248,7 +266,7 @@ public sealed record SnapshotObject
             var number = reader.U8();
             var key = reader.Id();
             var ciphertext = reader.Bytes(XWing.CiphertextSize).ToArray();
-            var stored = reader.Bytes(reader.Remaining).ToArray();
+            var stored = reader.Bytes(SnapshotSection.MaxSealed(number)).ToArray();
             reader.Require(ciphertext.Length == (number == SnapshotSection.References ? 0 : XWing.CiphertextSize) && (i == 0 || sections[^1].Number < number));
             sections.Add(new SnapshotSection(number, key, ciphertext, stored));
         }

@@ -243,11 +243,11 @@ public sealed class ForgedLeafTests
         var result = test.BackUp();
         using var vault = test.Open();
         var first = vault.State.Find(result.Snapshot)!;
-        var (expiry, name) = (first.Expiry, first.Name);
+        var (expiry, name, whole) = (first.Expiry, first.Name, vault.State.Whole(first)!);
         // The same object with a lock that is over, under its own id and another; another object under its id.
-        vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, 0, first.Object!.ToArray());
-        vault.Keeper.Record(LeafType.Commit, Id16.New(), first.Agent, 1, 0, 0, first.Object!.ToArray());
-        vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, 0, (first.Object! with { ClientTime = 7 }).ToArray());
+        vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, 0, whole.ToArray());
+        vault.Keeper.Record(LeafType.Commit, Id16.New(), first.Agent, 1, 0, 0, whole.ToArray());
+        vault.Keeper.Record(LeafType.Commit, first.Snapshot, first.Agent, 1, 0, 0, (whole with { ClientTime = 7 }).ToArray());
         Assert.Equal([first], vault.State.Snapshots);
         Assert.Same(first, vault.State.Find(first.Snapshot));
         Assert.Same(first, vault.State.Find(name));

@@ -26,6 +26,8 @@ public sealed class ForgedSnapshotTests
         Signatures = [new SnapshotSignature(SnapshotSignature.Agent, agent.Agent, SnapshotSignature.Ed25519, agent.Signer.Sign(snapshot.SignedBytes()))],
     };
 
+    static SnapshotObject First(Vault vault) => vault.State.Whole(vault.State.Snapshots[0])!;
+
     /// <summary>Puts an object and its leaf into the vault past the keeper's eyes.</summary>
     static SnapshotRecord Commit(Vault vault, SnapshotObject snapshot, Id16? subject = null, Id16? actor = null)
     {
@@ -75,7 +77,7 @@ public sealed class ForgedSnapshotTests
     public void What_nobody_signed_is_refused()
     {
         using var test = Sample();
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object! with { Signatures = [] }));
+        AssertRefused(test, vault => Commit(vault, First(vault) with { Signatures = [] }));
     }
 
     [Fact]
@@ -85,7 +87,7 @@ public sealed class ForgedSnapshotTests
         using var other = AgentKey.Create(test.Keys.Agent.Vault);
         AssertRefused(test, vault =>
         {
-            var snapshot = vault.State.Snapshots[0].Object!;
+            var snapshot = First(vault);
             return Commit(vault, snapshot with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, snapshot.Agent, SnapshotSignature.Ed25519, other.Signer.Sign(snapshot.SignedBytes()))] });
         });
     }
@@ -95,38 +97,38 @@ public sealed class ForgedSnapshotTests
     {
         using var test = Sample();
         using var other = AgentKey.Create(test.Keys.Agent.Vault);
-        AssertRefused(test, vault => Commit(vault, Signed(vault.State.Snapshots[0].Object! with { Agent = other.Agent }, other)));
+        AssertRefused(test, vault => Commit(vault, Signed(First(vault) with { Agent = other.Agent }, other)));
     }
 
     [Fact]
     public void A_signature_that_is_of_other_numbers_is_refused()
     {
         using var test = Sample();
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object! with { ClientTime = 42 }));
+        AssertRefused(test, vault => Commit(vault, First(vault) with { ClientTime = 42 }));
     }
 
     [Fact]
     public void A_tree_that_is_not_the_signed_one_is_refused()
     {
         using var test = Sample();
-        AssertRefused(test, vault => Commit(vault, Signed(vault.State.Snapshots[0].Object! with { ContentRoot = new Hash32(TestVault.Noise(1, 32)) }, test.Keys.Agent)));
+        AssertRefused(test, vault => Commit(vault, Signed(First(vault) with { ContentRoot = new Hash32(TestVault.Noise(1, 32)) }, test.Keys.Agent)));
     }
 
     [Fact]
     public void A_leaf_that_names_another_snapshot_or_agent_is_refused()
     {
         using var test = Sample();
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object!, subject: Id16.New()));
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object!, actor: Id16.New()));
+        AssertRefused(test, vault => Commit(vault, First(vault), subject: Id16.New()));
+        AssertRefused(test, vault => Commit(vault, First(vault), actor: Id16.New()));
     }
 
     [Fact]
     public void A_parent_that_is_not_one_is_refused()
     {
         using var test = Sample();
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object! with { Parent = new Hash32(TestVault.Noise(2, 32)) }));
+        AssertRefused(test, vault => Commit(vault, First(vault) with { Parent = new Hash32(TestVault.Noise(2, 32)) }));
         // There, and of the same source, but with another content root than the agent was told.
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object! with { Parent = vault.State.Snapshots[0].Name }));
+        AssertRefused(test, vault => Commit(vault, First(vault) with { Parent = vault.State.Snapshots[0].Name }));
     }
 
     [Fact]
@@ -135,7 +137,7 @@ public sealed class ForgedSnapshotTests
         using var test = Sample();
         using (var vault = test.Open())
             vault.Keeper.Record(LeafType.AgentEnrolled, test.Keys.Agent.Agent, Id16.None, 2, 0, 0);
-        AssertRefused(test, vault => Commit(vault, vault.State.Snapshots[0].Object!));
+        AssertRefused(test, vault => Commit(vault, First(vault)));
         using (var vault = test.Open())
         using (var keys = vault.Unlock(test.Seed))
         {
@@ -153,7 +155,7 @@ public sealed class ForgedSnapshotTests
         using (var vault = test.Open())
         using (var keys = vault.Unlock(test.Seed))
         {
-            var snapshot = vault.State.Snapshots[0].Object!;
+            var snapshot = First(vault);
             var wrong = Commit(vault, snapshot with { Packs = snapshot.Packs with { Bytes = snapshot.Packs.Bytes + 65_536 } });
             Read(vault, keys, wrong, "ls", ""); // says nothing of names and contents
             Assert.Equal(ErrorCode.SnapshotRefused, Assert.Throws<HoldfastException>(() => Read(vault, keys, wrong, "restore", test["r"])).Code);
@@ -174,7 +176,7 @@ public sealed class ForgedSnapshotTests
         using var test = Sample();
         using var vault = test.Open();
         using var keys = vault.Unlock(test.Seed);
-        var record = Commit(vault, Signed(vault.State.Snapshots[0].Object! with { Entries = 5 }, test.Keys.Agent));
+        var record = Commit(vault, Signed(First(vault) with { Entries = 5 }, test.Keys.Agent));
         Assert.Equal(ErrorCode.ObjectDamaged, Assert.Throws<HoldfastException>(() => Read(vault, keys, record, "ls", "")).Code);
     }
 }

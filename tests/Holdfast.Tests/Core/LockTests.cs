@@ -326,7 +326,7 @@ public sealed class LockTests
         test.BackUp();
         using (var vault = test.Open())
         {
-            var snapshot = vault.State.Snapshots[0].Object!;
+            var snapshot = vault.State.Whole(vault.State.Snapshots[0])!;
             for (var i = 0; i < 20; i++)
                 Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(snapshot with { Snapshot = Id16.New(), Agent = Id16.New() })).Code);
             Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(snapshot with { Snapshot = Id16.New() })).Code);

@@ -140,7 +140,7 @@ public sealed class ProofTests
         test.BackUp();
         Holdfast.Core.Snapshots.SnapshotObject snapshot;
         using (var vault = test.Open())
-            snapshot = vault.State.Snapshots[0].Object!;
+            snapshot = vault.State.Whole(vault.State.Snapshots[0])!;
         Directory.Delete(Path.Combine(test.Folder, "log"), recursive: true); // the keeper never saw it
         Copy(test["log"], Path.Combine(test.Folder, "log"));
         using (var vault = test.Open())

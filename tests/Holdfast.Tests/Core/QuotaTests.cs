@@ -1,5 +1,6 @@
 using Holdfast.Core;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Tests.Core;
 
@@ -96,5 +97,57 @@ public sealed class QuotaTests
         using var vault = test.Open();
         Assert.Empty(vault.State.Snapshots);
         Assert.Equal(0, vault.Keeper.Expire(dryRun: true).Bytes);
+    }
+
+    /// <summary>Commits a snapshot of the newest one's packs, a section of which has so many bytes: what it says is known to nobody but its writer.</summary>
+    static void Commit(TestVault test, byte number, int bytes)
+    {
+        using var vault = test.Open();
+        var snapshot = vault.State.Whole(vault.Find("latest"))!;
+        vault.Keeper.Commit(test.Again(snapshot with { Sections = [.. snapshot.Sections.Select(s => s.Number == number ? s with { Sealed = TestVault.Noise(bytes, bytes) } : s)] }));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_the_snapshot_object_takes_counts_as_packs_do(bool daily)
+    {
+        using var test = daily ? Daily() : Locked();
+        test.Write("f", "bed 3");
+        test.BackUp();
+        Commit(test, SnapshotSection.References, 3_000_000);
+        Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Commit(test, SnapshotSection.References, 3_000_001)).Code);
+        test.Machine.Pass(daily ? Day + 60 : 31 * Day);
+        Commit(test, SnapshotSection.References, 3_000_002);
+    }
+
+    [Theory]
+    [InlineData(SnapshotSection.Tree, 64 << 20)]
+    [InlineData(SnapshotSection.Features, 64 << 10)]
+    public void A_section_has_a_limit_in_the_keeper_and_in_every_reader(byte number, int limit)
+    {
+        using var test = new TestVault();
+        test.Write("f", "bed 3");
+        test.BackUp();
+        Commit(test, number, limit);
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => Commit(test, number, limit + 1)).Code);
+        using var vault = test.Open();
+        var snapshot = vault.State.Whole(vault.Find("latest"))!;
+        Assert.Equal(limit, snapshot.Section(number)!.Sealed.Length);
+        Assert.False(SnapshotObject.TryParse((snapshot with { Sections = [.. snapshot.Sections.Select(s => s.Number == number ? s with { Sealed = new byte[limit + 1] } : s)] }).ToArray(), out _));
+    }
+
+    [Fact]
+    public void Sections_are_not_kept_in_memory()
+    {
+        using var test = new TestVault();
+        test.Write("f", "bed 3");
+        test.BackUp();
+        for (var i = 0; i < 4; i++)
+            Commit(test, SnapshotSection.References, 20_000_000 + i);
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        using var vault = test.Open();
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 20_000_000);
+        Assert.Equal(5, vault.State.Snapshots.Count);
     }
 }

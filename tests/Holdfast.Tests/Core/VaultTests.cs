@@ -235,7 +235,7 @@ public sealed class VaultTests
         test.WriteSome();
         test.BackUp();
         using var vault = test.Open();
-        var forged = vault.State.Snapshots[0].Object! with { Snapshot = Id16.New() };
+        var forged = vault.State.Whole(vault.State.Snapshots[0])! with { Snapshot = Id16.New() };
         Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(forged)).Code);
         Assert.Single(vault.State.Snapshots);
     }
@@ -247,7 +247,7 @@ public sealed class VaultTests
         test.WriteSome();
         test.BackUp();
         using var vault = test.Open();
-        var old = vault.State.Snapshots[0].Object!;
+        var old = vault.State.Whole(vault.State.Snapshots[0])!;
         var set = new PackSet([.. old.Packs.Added, new PackRef(new Hash32(TestVault.Noise(3, 32)), 65_536)]);
         var made = old with { Snapshot = Id16.New(), Packs = set.Whole(), Signatures = [] };
         made = made with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, test.Keys.Agent.Agent, SnapshotSignature.Ed25519, test.Keys.Agent.Signer.Sign(made.SignedBytes()))] };
