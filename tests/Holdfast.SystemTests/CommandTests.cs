@@ -57,6 +57,25 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void A_policy_that_cannot_be_read_is_told_and_shortens_nothing()
+    {
+        using var cli = Sample();
+        var before = Directory.EnumerateFiles(cli["vault/objects"], "*", SearchOption.AllDirectories).ToHashSet();
+        cli.Run("policy", "set", "--lock", "20d").Expect(0);
+        var policy = Directory.EnumerateFiles(cli["vault/objects"], "*", SearchOption.AllDirectories).Single(f => !before.Contains(f));
+        File.Delete(policy);
+        var name = Path.GetFileName(policy);
+        Assert.Contains($"A POLICY CANNOT BE READ (object {name})", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains($"A POLICY CANNOT BE READ (object {name})", cli.Run("status").Expect(22).Out, StringComparison.Ordinal);
+        var shown = cli.Run("policy", "show").Expect(0).Out;
+        Assert.Contains($"A POLICY CANNOT BE READ (object {name})", shown, StringComparison.Ordinal);
+        Assert.Contains("All sources: every snapshot for 20 days", shown, StringComparison.Ordinal);
+        var json = JsonDocument.Parse(cli.Run("policy", "show", "--json").Expect(0).Out).RootElement;
+        Assert.Equal(name, json.GetProperty("unreadablePolicies")[0].GetString());
+        cli.Run("policy", "set", "--lock", "10d").Expect(30);
+    }
+
+    [Fact]
     public void Failures_have_their_code_in_json_too()
     {
         using var cli = Sample();

@@ -110,6 +110,8 @@ static class BackupCommand
         using var agent = keys.Agent();
         vault.Require(put);
         keys.Remember(vault, toChange: true);
+        if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
+            session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent);
         keys.Remember(vault, toChange: true);

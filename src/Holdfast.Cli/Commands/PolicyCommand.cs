@@ -39,30 +39,33 @@ static class PolicyCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var named = Source(session, vault);
-        var own = vault.State.Policies.Where(p => !p.Key.IsNone && (named is null || p.Key == named)).OrderBy(p => p.Key).ToList();
+        var lost = named is { } source ? vault.State.LostPoliciesFor(source) : vault.State.LostPolicies;
+        var own = vault.State.Policies.Keys.Where(s => !s.IsNone && (named is null || s == named)).Order().Select(s => (Source: s, Policy: vault.State.PolicyFor(s))).ToList();
         session.Json(w =>
         {
             w.WriteStartObject("policy");
             Write(w, vault.State.PolicyFor(named ?? Id16.None));
             w.WriteEndObject();
             w.WriteStartArray("sources");
-            foreach (var (source, policy) in own)
+            foreach (var (of, policy) in own)
             {
                 w.WriteStartObject();
-                w.WriteString("source", source.ToString());
+                w.WriteString("source", of.ToString());
                 Write(w, policy);
                 w.WriteEndObject();
             }
             w.WriteEndArray();
+            PolicyDoubt.Write(w, lost);
         });
+        PolicyDoubt.Print(session, lost, "");
         if (named is { } one)
         {
             session.Line($"Source {Text.Id(one)} ({(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}");
             return 0;
         }
         session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
-        foreach (var (source, policy) in own)
-            session.Line($"Source {Text.Id(source)}: {Describe(policy)}");
+        foreach (var (of, policy) in own)
+            session.Line($"Source {Text.Id(of)}: {Describe(policy)}");
         session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made.");
         return 0;
     }

@@ -36,6 +36,7 @@ static class StatusCommand
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}");
+        PolicyDoubt.Print(session, vault.State.LostPolicies, "             ");
         session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
         if (status.Reserve.Wanted > 0)
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
@@ -142,6 +143,7 @@ static class StatusCommand
         w.WriteNumber("packs", status.Packs);
         w.WriteNumber("packBytes", status.PackBytes);
         w.WriteNumber("lockedBytes", status.LockedBytes);
+        PolicyDoubt.Write(w, vault.State.LostPolicies);
         w.WriteNumber("freeBytes", status.Free);
         w.WriteStartObject("reserve");
         w.WriteNumber("bytes", status.Reserve.Wanted);

@@ -14,6 +14,8 @@ public sealed class Projection
     readonly Dictionary<Hash32, PackSet> _sets = [];
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
+    readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
+    readonly List<LostPolicy> _lostPolicies = [];
     readonly HashSet<Hash32> _named = [];
     readonly Dictionary<Hash32, ulong> _removed = []; // and by which time that was judged
     readonly PackSpans _spans;
@@ -115,8 +117,11 @@ public sealed class Projection
                 extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
                 _spans.Lengthen(extended);
                 break;
-            case LeafType.Policy when TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) > 0:
-                _policies[policy!.Source] = policy.Retention;
+            case LeafType.Policy:
+                if (TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) > 0)
+                    (_policies[policy!.Source], _policySet[policy.Source]) = (policy.Retention, ordinal);
+                else
+                    _lostPolicies.Add(LostPolicy.Of(ordinal, leaf));
                 break;
             case LeafType.AgentEnrolled:
                 if (leaf.A == 2)
@@ -206,9 +211,22 @@ public sealed class Projection
     /// <summary>Policies that were set since the vault was made, by source; none for all sources that have none of their own.</summary>
     public IReadOnlyDictionary<Id16, RetentionPolicy> Policies => _policies;
 
-    /// <summary>The policy in force for a source.</summary>
-    public RetentionPolicy PolicyFor(Id16 source) =>
-        _policies.TryGetValue(source, out var own) ? own : _policies.TryGetValue(Id16.None, out var all) ? all : Genesis!.Policy;
+    /// <summary>Policies that cannot be read, oldest first.</summary>
+    public IReadOnlyList<LostPolicy> LostPolicies => _lostPolicies;
+
+    /// <summary>Those of them that may be the one in force for a source: set after its own.</summary>
+    public IEnumerable<LostPolicy> LostPoliciesFor(Id16 source) => _policySet.TryGetValue(source, out var own) ? _lostPolicies.Where(l => l.Ordinal > own) : _lostPolicies;
+
+    /// <summary>The policy in force for a source. Where it may be one that cannot be read: what keeps everything as long as any that it may be, as far as the log tells of them, and no less long than
+    /// what was committed under it.</summary>
+    public RetentionPolicy PolicyFor(Id16 source)
+    {
+        var policy = _policies.TryGetValue(source, out var own) ? own : _policies.TryGetValue(Id16.None, out var all) ? all : Genesis!.Policy;
+        return LostPoliciesFor(source).Aggregate(policy, (longest, lost) => longest.Longer(lost.Told ?? longest with { Base = Promised(source, lost.Ordinal) }));
+    }
+
+    /// <summary>The longest lock, in seconds, that a snapshot of a source was committed with after a leaf.</summary>
+    ulong Promised(Id16 source, ulong ordinal) => Snapshots.Where(s => s.Source == source && s.Ordinal > ordinal).Select(s => s.Promised).DefaultIfEmpty().Max();
 
     /// <summary>All packs a snapshot needs; null where an object of its chain is missing or does not add up.</summary>
     public PackSet? PacksOf(SnapshotRecord record)
@@ -311,6 +329,7 @@ public sealed class Projection
             Agent = leaf.Actor,
             Committed = leaf.VaultTime,
             Expiry = Math.Min(leaf.A, LockRules.LastEnd),
+            Promised = Math.Min(leaf.A, LockRules.LastEnd) - Math.Min(Math.Min(leaf.A, LockRules.LastEnd), leaf.VaultTime),
             PackCount = leaf.C,
             Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
             Object = parsed?.Head,

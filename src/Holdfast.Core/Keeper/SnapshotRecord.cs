@@ -16,6 +16,9 @@ public sealed class SnapshotRecord
     /// <summary>Vault time of the commit.</summary>
     public required ulong Committed { get; init; }
 
+    /// <summary>Seconds from its commit to the end of the lock that it was committed with.</summary>
+    public ulong Promised { get; init; }
+
     /// <summary>Bytes of packs that the commit brought, as the keeper counted them.</summary>
     public long Added { get; init; }
 

@@ -227,9 +227,12 @@ public sealed class VaultKeeper : IDisposable
     /// <param name="raise">What it should be, given the one in force.</param>
     /// <param name="actor">Who asks.</param>
     /// <returns>False where that is in force already.</returns>
-    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>.</exception>
+    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>; <c>ObjectMissing</c> where the one in force cannot be read, and its leaf says nothing of it.</exception>
     public bool SetPolicy(Id16 source, Func<RetentionPolicy, RetentionPolicy> raise, Id16 actor) => Changing(() =>
     {
+        if (_projection.LostPoliciesFor(source).FirstOrDefault(l => l.Told is null) is { } lost)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"Object {lost.Name}, of a policy that may be the one in force, is missing or damaged, and the log does not say what it set: what would be weaker cannot be told. Nothing was changed.",
+                "Bring that object back from another copy of the vault, then set the policy. Until then each lock is as long as the log shows that one was.");
         var now = _projection.PolicyFor(source);
         var wanted = raise(now);
         if (wanted.IsWeakerThan(now))
@@ -244,7 +247,8 @@ public sealed class VaultKeeper : IDisposable
         if (wanted == now)
             return false;
         var policy = Id16.New();
-        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, 0, 0, 0, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
+        var (a, b, c) = LostPolicy.Tell(wanted);
+        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
         return true;
     });
 

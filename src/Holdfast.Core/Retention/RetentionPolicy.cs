@@ -30,6 +30,12 @@ public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Month
     public bool IsWeakerThan(RetentionPolicy other) => Base < other.Base || Weeks < other.Weeks || Months < other.Months || Years < other.Years
         || Quota(DailyQuota) < Quota(other.DailyQuota) || Quota(LockedQuota) < Quota(other.LockedQuota);
 
+    /// <summary>What keeps everything as long as either would, and ends a backup at a quota no sooner.</summary>
+    public RetentionPolicy Longer(RetentionPolicy other) => new(Math.Max(Base, other.Base), Math.Max(Weeks, other.Weeks), Math.Max(Months, other.Months), Math.Max(Years, other.Years),
+        Larger(DailyQuota, other.DailyQuota), Larger(LockedQuota, other.LockedQuota));
+
+    static ulong Larger(ulong one, ulong other) => Quota(one) > Quota(other) ? one : other;
+
     static ulong Quota(ulong bytes) => bytes == 0 ? ulong.MaxValue : bytes;
 
     public void Write(ByteWriter writer)

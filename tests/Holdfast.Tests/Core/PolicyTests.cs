@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
 
 namespace Holdfast.Tests.Core;
@@ -77,5 +78,85 @@ public sealed class PolicyTests
         Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 3_651 * Day }, Id16.None)).Code);
         Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Years = 11 }, Id16.None)).Code);
         Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 3_650 * Day }, Id16.None));
+    }
+
+    /// <summary>Paths of the objects of the policies that were set, oldest first.</summary>
+    static List<string> Objects(TestVault test)
+    {
+        using var vault = test.Open();
+        var leaves = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) ? leaf : default);
+        return [.. leaves.Where(l => l.Type == LeafType.Policy).Select(l => Path.Combine(test.Folder, "objects", l.Payload.ToString()[..2], l.Payload.ToString()))];
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_policy_whose_object_is_gone_or_damaged_shortens_no_lock_and_stops_no_backup(bool isGone)
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 2_000_000, 0));
+        test.Write("f", TestVault.Noise(1, 3_000_000));
+        using (var vault = test.Open())
+        {
+            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 20 * Day, DailyQuota = 9_000_000 }, Id16.None);
+            vault.Keeper.SetPolicy(test.Keys.Put.Domain.SourceId("epr"u8), p => p with { Base = 40 * Day, Weeks = 5, Months = 3 }, Id16.None);
+        }
+        var (all, own) = (Objects(test)[0], Objects(test)[1]);
+        var kept = File.ReadAllBytes(own);
+        if (isGone)
+            File.Delete(own);
+        else
+            File.WriteAllText(own, "damaged");
+        Assert.InRange(Kept(test.BackUp(name: "epr")), 93 * Day, 93 * Day + 60); // the first of its month
+        Assert.InRange(Kept(test.BackUp(name: "epr")), 40 * Day, 40 * Day + 60);
+        Assert.True(Kept(test.BackUp(name: "other")) >= 40 * Day); // whose policy it was, nobody can tell
+        File.WriteAllBytes(own, kept);
+        test.Machine.Pass(Day);
+        File.Delete(all);
+        Assert.InRange(Kept(test.BackUp(name: "epr")), 93 * Day, 93 * Day + 60); // a newer one of its own counts, and is there
+        Assert.InRange(Kept(test.BackUp(name: "other")), 20 * Day, 20 * Day + 60);
+    }
+
+    [Fact]
+    public void A_policy_is_not_weakened_while_the_object_of_the_one_in_force_is_gone_nor_when_it_comes_back()
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 40 * Day, Months = 2 }, Id16.None);
+        var path = Objects(test)[0];
+        File.Move(path, test["kept"]);
+        using (var vault = test.Open())
+        {
+            foreach (var weaker in new RetentionPolicy[] { new(20 * Day, 0, 0, 0, 0, 0), new(50 * Day, 0, 0, 0, 0, 0), new(39 * Day, 0, 2, 0, 0, 0) })
+                Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, _ => weaker, Id16.None)).Code);
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None));
+        }
+        RetentionPolicy raised = new(50 * Day, 0, 2, 0, 0, 0);
+        using (var vault = test.Open())
+            Assert.Equal(raised, vault.State.PolicyFor(Id16.None));
+        File.Move(test["kept"], path);
+        using (var vault = test.Open())
+            Assert.Equal(raised, vault.State.PolicyFor(Id16.None));
+    }
+
+    [Fact]
+    public void A_policy_whose_leaf_says_nothing_of_it_keeps_what_was_promised_and_is_not_compared_with()
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        var policy = Id16.New();
+        using (var vault = test.Open()) // as earlier versions wrote it
+            vault.Keeper.Record(LeafType.Policy, policy, Id16.None, 0, 0, 0, new PolicyObject(vault.Id, VaultKeeper.Salt(), policy, Id16.None, new(40 * Day, 0, 0, 0, 0, 0)).ToArray());
+        var before = test.BackUp();
+        Assert.InRange(Kept(before), 40 * Day, 40 * Day + 60);
+        using (var vault = test.Open())
+            vault.Keeper.Extend(before.Snapshot, before.Receipt.Expiry + 900 * Day, Id16.None); // of this one, not of those to come
+        File.Move(Objects(test)[0], test["kept"]);
+        Assert.InRange(Kept(test.BackUp()), 40 * Day, 40 * Day + 60);
+        using (var vault = test.Open())
+            Assert.Equal(ErrorCode.ObjectMissing, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None)).Code);
+        File.Move(test["kept"], Objects(test)[0]);
+        using (var vault = test.Open())
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None));
     }
 }
