@@ -30,7 +30,7 @@ static class GuardCommand
             throw new HoldfastException(ErrorCode.Usage, "Immutable flags are known on Linux only.", "Keep the vault on a Linux host, or go without the guard.");
         var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
         var once = session.Parsed.GetValue(OnceOption);
-        var told = "";
+        var (told, trouble) = ("", "");
         try
         {
             var look = guard.Look(); // what cannot work at all fails here, and not every ten seconds
@@ -40,9 +40,11 @@ static class GuardCommand
                 w.WriteNumber("guarded", look.Guarded);
                 w.WriteNumber("cleared", look.Cleared);
                 w.WriteNumber("refused", look.Refused);
+                w.WriteNumber("foldersNotGuarded", look.Faults.Count);
             });
             if (once)
-                return look.Refused > 0 ? (int)ErrorCode.LockRefused : 0;
+                return look.Refused > 0 ? (int)ErrorCode.LockRefused : look.Faults.Count > 0 ? (int)look.Faults[0].Fault.Code : 0;
+            trouble = Trouble(look);
         }
         catch (HoldfastException e) when (!once && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked or ErrorCode.GuardStateDamaged)
         {
@@ -53,8 +55,9 @@ static class GuardCommand
         {
             var now = guard.Look();
             told = "";
-            if (now.Cleared > 0 || now.Refused > 0)
+            if (now.Cleared > 0 || now.Refused > 0 || Trouble(now) != trouble)
                 Tell(session, now);
+            trouble = Trouble(now);
         }, Warn, session.Stop);
         return 0;
 
@@ -72,5 +75,14 @@ static class GuardCommand
         session.Line($"{Text.Count(look.Guarded, "file and folder", "files and folders")} guarded{(look.Cleared > 0 ? $"; {Text.Count(look.Cleared, "file")} let go, whose locks are over" : "")}.");
         if (look.Refused > 0)
             session.Warn($"holdfast: the log gives up {Text.Count(look.Refused, "file")} whose locks are NOT over. They stay immutable. Treat the host that holds the log's key as taken over, until shown otherwise.");
+        if (Trouble(look) is { Length: > 0 } trouble)
+            session.Warn(trouble);
+    }
+
+    /// <summary>What is not guarded though it should be; the same text for the same trouble.</summary>
+    static string Trouble(GuardLook look)
+    {
+        var lines = look.Faults.Select(f => $"holdfast: the folder {Text.Name(System.Text.Encoding.UTF8.GetBytes(f.Folder))} is NOT guarded, the others are: {f.Fault.Message}\n  what to do: {f.Fault.Guidance}").ToList();
+        return string.Join('\n', lines);
     }
 }

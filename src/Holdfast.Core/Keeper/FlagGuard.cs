@@ -7,7 +7,15 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Guarded">Files and folders that are flagged now.</param>
 /// <param name="Cleared">Files that expiry gave up, and whose locks are over by the guard's own reckoning: they may be removed.</param>
 /// <param name="Refused">Files that the log gives up although their locks are not over: somebody holds the log's key who should not.</param>
-public sealed record GuardLook(int Guarded, int Cleared, int Refused);
+public sealed record GuardLook(int Guarded, int Cleared, int Refused)
+{
+    /// <summary>Folders of the vault that could not be guarded, and why; what lies in the others is.</summary>
+    public IReadOnlyList<FolderFault> Faults { get; init; } = [];
+}
+
+/// <param name="Folder">As the vault's list of folders has it.</param>
+/// <param name="Fault">What went wrong in it.</param>
+public sealed record FolderFault(string Folder, HoldfastException Fault);
 
 /// <summary>Makes the vault's files immutable, and lets go only of what no lock holds. It takes nobody's word: what it judges by lies in a folder that the vault's owner cannot write
 /// to (<see cref="GuardJudge"/>). Nobody can ask it for anything (docs/threat-model.md).</summary>
@@ -41,37 +49,52 @@ public sealed class FlagGuard
 
     /// <summary>Looks at the log and at the files once. Where something is wrong with the log or with the guard's own memory, nothing is let go; what is stored is made immutable all the
     /// same.</summary>
-    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; <c>GuardStateDamaged</c>; <c>NoPermission</c> without the
-    /// privilege; <c>WrongVault</c> where another folder has taken the vault's place.</exception>
+    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; <c>GuardStateDamaged</c>; <c>WrongVault</c>
+    /// where another folder has taken the vault's place. Where none of the vault's folders can be guarded: <c>NoPermission</c> without the privilege, <c>StoreUnavailable</c> without
+    /// flags.</exception>
     public GuardLook Look()
     {
         var fault = _judge.Follow();
         var (cleared, refused) = (0, 0);
+        var faults = new List<FolderFault>();
         foreach (var path in _judge.Folders)
         {
             using var folder = HeldFolder.Open(path);
-            var isRoot = path == _folder;
-            if (isRoot && folder?.Stat.Inode != _inode)
+            if (path == _folder && folder?.Stat.Inode != _inode)
                 throw new HoldfastException(ErrorCode.WrongVault, "Another folder has taken the place of the vault's since the guard was started.",
                     "Treat it as an attack until shown otherwise, and look for the folder that was there: its files are immutable still.");
             if (folder is null || !IsOurs(path))
                 continue; // its disk may be away
-            foreach (var kind in new[] { "packs", "objects" })
+            try
             {
-                Shelves(path, folder, kind, ref cleared, ref refused);
-                GuardFolder(path, folder, kind);
+                Guard(path, folder, ref cleared, ref refused);
             }
-            foreach (var name in new[] { VaultFile.Name, "format.md" })
-                GuardFile(path, folder, name);
-            if (isRoot)
-                Tiles(path, folder);
-            if (!_guarded.Contains(path) && FileFlags.SetFolder(folder, isSet: true, _owner))
-                _guarded.Add(path);
+            catch (HoldfastException e)
+            {
+                faults.Add(new FolderFault(path, e)); // the next one may have what this one has not
+            }
         }
+        if (faults.Count > 0 && _guarded.Count == 0)
+            throw faults[0].Fault;
         if (fault is not null)
             throw fault;
         _judge.Save();
-        return new GuardLook(_guarded.Count, cleared, refused);
+        return new GuardLook(_guarded.Count, cleared, refused) { Faults = faults };
+    }
+
+    void Guard(string path, HeldFolder folder, ref int cleared, ref int refused)
+    {
+        foreach (var kind in new[] { "packs", "objects" })
+        {
+            Shelves(path, folder, kind, ref cleared, ref refused);
+            GuardFolder(path, folder, kind);
+        }
+        foreach (var name in new[] { VaultFile.Name, "format.md" })
+            GuardFile(path, folder, name);
+        if (path == _folder)
+            Tiles(path, folder);
+        if (!_guarded.Contains(path) && FileFlags.SetFolder(folder, isSet: true, _owner))
+            _guarded.Add(path);
     }
 
     /// <summary>A folder is the vault's where its own file says so: the list of folders may have been written by somebody else.</summary>

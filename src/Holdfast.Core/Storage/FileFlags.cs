@@ -11,6 +11,8 @@ static class FileFlags
     const nuint SetFlags = 0x40086602; // FS_IOC_SETFLAGS
     const int Immutable = 0x10; // FS_IMMUTABLE_FL
     const int AppendOnly = 0x20; // FS_APPEND_FL
+    const int NoSuchRequest = 25; // ENOTTY
+    const int NoSuchCall = 38; // ENOSYS
 
     /// <summary>False too where the file cannot be opened, or its file system has no such flag.</summary>
     public static bool IsImmutable(string path)
@@ -64,9 +66,12 @@ static class FileFlags
         return Libc.IoControl(file, GetFlags, ref flags) == 0;
     }
 
-    static HoldfastException Fault() => Marshal.GetLastPInvokeError() is 1 or 13 // EPERM, EACCES
-        ? new HoldfastException(ErrorCode.NoPermission, "The flags of the vault's files cannot be changed: the process lacks the privilege CAP_LINUX_IMMUTABLE.",
-            "Run `holdfast guard` as root, best as a service; in a container, grant CAP_LINUX_IMMUTABLE.")
-        : new HoldfastException(ErrorCode.StoreUnavailable, "The vault's file system has no immutable flag for files.",
-            "Keep the vault on ext4, XFS or Btrfs of this machine; NFS, SMB and most FUSE file systems have no such flag.");
+    static HoldfastException Fault() => Marshal.GetLastPInvokeError() switch
+    {
+        1 or 13 => new HoldfastException(ErrorCode.NoPermission, "The flags of the vault's files cannot be changed: the process lacks the privilege CAP_LINUX_IMMUTABLE.",
+            "Run `holdfast guard` as root, best as a service; in a container, grant CAP_LINUX_IMMUTABLE."), // EPERM, EACCES
+        NoSuchRequest or NoSuchCall or Libc.NotSupported or Libc.InvalidArgument => new HoldfastException(ErrorCode.StoreUnavailable, "The file system has no immutable flag for files.",
+            "Keep the vault on ext4, XFS or Btrfs of this machine; NFS, SMB and most FUSE file systems have no such flag."),
+        var error => DiskFault.OfErrno(error),
+    };
 }

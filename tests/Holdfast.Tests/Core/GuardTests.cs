@@ -233,4 +233,48 @@ public sealed class GuardTests
         keys.Dispose();
         Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => new FlagGuard(folder["vault"], folder["guard"], new FakeMachine())).Code);
     }
+
+    [Fact]
+    public void A_folder_that_knows_no_flags_leaves_those_after_it_guarded_and_is_named()
+    {
+        using var test = Start();
+        var (without, with) = (test.Vault["without"], test.Vault["with"]);
+        Directory.CreateDirectory(without);
+        Assert.SkipUnless(test.Run("mount", "-t", "ramfs", "none", without) == 0, "needs root, to mount a file system without flags");
+        try
+        {
+            using (var vault = test.Vault.Open())
+            {
+                vault.Keeper.AddFolder(without);
+                vault.Keeper.AddFolder(with);
+            }
+            var look = test.Look();
+            var fault = Assert.Single(look.Faults);
+            Assert.Equal((without, ErrorCode.StoreUnavailable), (fault.Folder, fault.Fault.Code));
+            Assert.False(CanRemove(Path.Combine(with, "vault")), "the folder after it is not guarded");
+        }
+        finally
+        {
+            test.Run("umount", without);
+        }
+    }
+
+    [Fact]
+    public void A_vault_none_of_whose_folders_knows_flags_is_refused()
+    {
+        using var folder = new TempFolder();
+        using var run = Process.Start("mount", ["-t", "ramfs", "none", folder.Path])!;
+        run.WaitForExit();
+        Assert.SkipUnless(run.ExitCode == 0, "needs root, to mount a file system without flags");
+        try
+        {
+            using var test = new TestVault(parent: folder.Path);
+            using var state = new TempFolder();
+            Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => new FlagGuard(test.Folder, state["state"], test.Machine).Look()).Code);
+        }
+        finally
+        {
+            Process.Start("umount", [folder.Path]).WaitForExit();
+        }
+    }
 }
