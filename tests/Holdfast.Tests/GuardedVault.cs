@@ -11,8 +11,21 @@ sealed class GuardedVault : IDisposable
     const string Owner = "65534";
 
     readonly TempFolder _guard = new();
+    readonly LoopDisk? _disk;
 
-    public TestVault Vault { get; } = new();
+    /// <param name="fileSystem">Of a disk of its own for the vault; null for the one that temporary folders are on.</param>
+    public GuardedVault(string? fileSystem = null)
+    {
+        _disk = fileSystem is null ? null : LoopDisk.TryMake(fileSystem);
+        if (fileSystem is not null && _disk is null)
+        {
+            _guard.Dispose();
+            Assert.Skip($"needs root, mkfs.{fileSystem} and a kernel that knows {fileSystem}");
+        }
+        Vault = new TestVault(parent: _disk?.Path);
+    }
+
+    public TestVault Vault { get; }
     public string State => _guard["state"];
     public string Outer => Path.GetDirectoryName(Vault.Folder)!;
     public string this[string name] => Path.Combine(Vault.Folder, name);
@@ -68,6 +81,7 @@ sealed class GuardedVault : IDisposable
     {
         Unflag(Outer);
         Vault.Dispose();
+        _disk?.Dispose();
         _guard.Dispose();
     }
 }

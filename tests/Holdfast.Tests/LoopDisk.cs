@@ -17,6 +17,8 @@ sealed class LoopDisk : IDisposable
     public static LoopDisk? TryMake(string fileSystem)
     {
         var disk = new LoopDisk();
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(disk._folder.Path, (UnixFileMode)0x1C9); // 0711: others get through to what is mounted in it
         Directory.CreateDirectory(disk.Path);
         if (Run("truncate", "-s", "512M", disk._folder["image"]) && Run($"mkfs.{fileSystem}", "-q", disk._folder["image"]) && Run("mount", "-o", "loop", disk._folder["image"], disk.Path))
             return disk;

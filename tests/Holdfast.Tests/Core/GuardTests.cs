@@ -11,9 +11,12 @@ public sealed class GuardTests
 {
     const ulong Day = TestVault.Day;
 
-    static GuardedVault Start()
+    /// <summary>The file systems that have the flags: the one of temporary folders, and two on disks of their own.</summary>
+    public static TheoryData<string?> FileSystems => new((string?)null, "xfs", "btrfs");
+
+    static GuardedVault Start(string? fileSystem = null)
     {
-        var guarded = new GuardedVault();
+        var guarded = new GuardedVault(fileSystem);
         guarded.Vault.WriteSome();
         guarded.Vault.BackUp();
         guarded.Begin();
@@ -46,10 +49,11 @@ public sealed class GuardTests
         }
     }
 
-    [Fact]
-    public void What_is_stored_can_be_removed_changed_and_renamed_by_nobody()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void What_is_stored_can_be_removed_changed_and_renamed_by_nobody(string? fileSystem)
     {
-        using var test = Start();
+        using var test = Start(fileSystem);
         foreach (var path in test.Files("packs").Concat(test.Files("objects")).Append(Path.Combine(test.Vault.Folder, "vault")).Append(Path.Combine(test.Vault.Folder, "format.md")))
         {
             Assert.False(CanChange(path), "changed");
@@ -60,10 +64,11 @@ public sealed class GuardTests
         Assert.True(vault.Keeper.IsGuarded);
     }
 
-    [Fact]
-    public void Backup_restore_and_verify_go_on_in_a_guarded_vault()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void Backup_restore_and_verify_go_on_in_a_guarded_vault(string? fileSystem)
     {
-        using var test = Start();
+        using var test = Start(fileSystem);
         for (var i = 2; i < 5; i++)
         {
             test.Vault.WriteSome(i);
@@ -75,10 +80,11 @@ public sealed class GuardTests
         Assert.All(test.Files("packs"), p => Assert.False(CanRemove(p)));
     }
 
-    [Fact]
-    public void Whole_tiles_of_the_log_are_immutable_and_the_log_grows_on()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void Whole_tiles_of_the_log_are_immutable_and_the_log_grows_on(string? fileSystem)
     {
-        using var test = Start();
+        using var test = Start(fileSystem);
         using (var vault = test.Vault.Open())
         {
             for (var i = 0; i < 300; i++)
@@ -96,10 +102,11 @@ public sealed class GuardTests
         Assert.False(CanRemove(Path.Combine(test.Vault.Folder, "log/tile/entries/001")));
     }
 
-    [Fact]
-    public void What_expired_goes_once_the_guard_finds_it_to_be_over_too()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void What_expired_goes_once_the_guard_finds_it_to_be_over_too(string? fileSystem)
     {
-        using var test = Start();
+        using var test = Start(fileSystem);
         var old = test.Files("packs");
         for (var day = 0; day < 60; day++)
             test.Vault.Machine.Pass(Day);
@@ -119,10 +126,11 @@ public sealed class GuardTests
         Assert.Equal(0, test.Look().Refused);
     }
 
-    [Fact]
-    public void A_keeper_that_gives_up_what_is_locked_is_not_believed()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void A_keeper_that_gives_up_what_is_locked_is_not_believed(string? fileSystem)
     {
-        using var test = Start();
+        using var test = Start(fileSystem);
         var packs = test.Files("packs");
         using (var vault = test.Vault.Open())
         {
@@ -158,10 +166,11 @@ public sealed class GuardTests
         Assert.All(packs, p => Assert.False(CanRemove(p)));
     }
 
-    [Fact]
-    public void What_is_locked_is_not_let_go_under_the_name_of_what_is_not()
+    [Theory]
+    [MemberData(nameof(FileSystems))]
+    public void What_is_locked_is_not_let_go_under_the_name_of_what_is_not(string? fileSystem)
     {
-        using var test = new GuardedVault();
+        using var test = new GuardedVault(fileSystem);
         test.Vault.WriteSome();
         test.Vault.BackUp();
         var old = test.Files("packs");
