@@ -40,10 +40,12 @@ static class GuardCommand
                 w.WriteNumber("guarded", look.Guarded);
                 w.WriteNumber("cleared", look.Cleared);
                 w.WriteNumber("refused", look.Refused);
+                w.WriteNumber("missing", look.Missing);
+                w.WriteNumber("written", look.Written);
                 w.WriteNumber("foldersNotGuarded", look.Faults.Count);
             });
             if (once)
-                return look.Refused > 0 ? (int)ErrorCode.LockRefused : look.Faults.Count > 0 ? (int)look.Faults[0].Fault.Code : 0;
+                return look.Refused > 0 ? (int)ErrorCode.LockRefused : look.Faults.Count > 0 ? (int)look.Faults[0].Fault.Code : look.Missing > 0 ? (int)ErrorCode.PackMissing : 0;
             trouble = Trouble(look);
         }
         catch (HoldfastException e) when (!once && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked or ErrorCode.GuardStateDamaged)
@@ -83,6 +85,10 @@ static class GuardCommand
     static string Trouble(GuardLook look)
     {
         var lines = look.Faults.Select(f => $"holdfast: the folder {Text.Name(System.Text.Encoding.UTF8.GetBytes(f.Folder))} is NOT guarded, the others are: {f.Fault.Message}\n  what to do: {f.Fault.Guidance}").ToList();
+        if (look.Missing > 0)
+            lines.Add($"holdfast: of {Text.Count(look.Missing, "locked pack or object", "locked packs and objects")} there is no file that can be made immutable.\n  what to do: see that all disks are mounted (holdfast store list), that the user who owns the vault owns its files too, and that no process holds a lease on them (/proc/locks); then holdfast verify.");
+        if (look.Written > 0)
+            lines.Add($"holdfast: {Text.Count(look.Written, "file was", "files were")} open for writing when made immutable; on XFS and Btrfs the process that has them open can write on.\n  what to do: where this does not go away by itself, find that process (fuser -v on the vault's packs and objects), end it, and run holdfast verify --full. The guard needs CAP_LEASE to look.");
         return string.Join('\n', lines);
     }
 }

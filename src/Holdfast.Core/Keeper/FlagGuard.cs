@@ -11,6 +11,13 @@ public sealed record GuardLook(int Guarded, int Cleared, int Refused)
 {
     /// <summary>Folders of the vault that could not be guarded, and why; what lies in the others is.</summary>
     public IReadOnlyList<FolderFault> Faults { get; init; } = [];
+
+    /// <summary>Files that a process has opened for writing before they were made immutable. On ext4 it cannot write any more; on XFS and Btrfs it can.</summary>
+    public int Written { get; init; }
+
+    /// <summary>Names whose locks are not over, and of which there is no file, or one that cannot be made immutable: its disk is away, it was removed before it was seen, it is another
+    /// user's, or a process keeps everyone from opening it (a lease).</summary>
+    public int Missing { get; init; }
 }
 
 /// <param name="Folder">As the vault's list of folders has it.</param>
@@ -30,6 +37,10 @@ public sealed class FlagGuard
     readonly uint _owner;
     readonly GuardJudge _judge;
     readonly HashSet<string> _guarded = [];
+    readonly HashSet<Hash32> _found = []; // in the look at hand: names of which a file is immutable
+    readonly HashSet<Hash32> _kept = []; // and those of which a file could not be made immutable
+    readonly Dictionary<string, ulong> _ours = []; // folders, and their inodes: what was the vault's once stays guarded, whatever the list says now
+    int _written;
 
     /// <param name="vault">The vault's folder.</param>
     /// <param name="state">The guard's own folder, apart from the vault; made where it is missing, for its user alone.</param>
@@ -57,13 +68,16 @@ public sealed class FlagGuard
         var fault = _judge.Follow();
         var (cleared, refused) = (0, 0);
         var faults = new List<FolderFault>();
-        foreach (var path in _judge.Folders)
+        _found.Clear();
+        _kept.Clear();
+        _written = 0;
+        foreach (var path in _judge.Folders.Union(_ours.Keys).ToList())
         {
             using var folder = HeldFolder.Open(path);
             if (path == _folder && folder?.Stat.Inode != _inode)
                 throw new HoldfastException(ErrorCode.WrongVault, "Another folder has taken the place of the vault's since the guard was started.",
                     "Treat it as an attack until shown otherwise, and look for the folder that was there: its files are immutable still.");
-            if (folder is null || !IsOurs(path))
+            if (folder is null || !IsOurs(path, folder))
                 continue; // its disk may be away
             try
             {
@@ -79,7 +93,8 @@ public sealed class FlagGuard
         if (fault is not null)
             throw fault;
         _judge.Save();
-        return new GuardLook(_guarded.Count, cleared, refused) { Faults = faults };
+        _found.ExceptWith(_kept);
+        return new GuardLook(_guarded.Count, cleared, refused) { Faults = faults, Written = _written, Missing = _judge.CountMissing(_found) };
     }
 
     void Guard(string path, HeldFolder folder, ref int cleared, ref int refused)
@@ -97,8 +112,19 @@ public sealed class FlagGuard
             _guarded.Add(path);
     }
 
-    /// <summary>A folder is the vault's where its own file says so: the list of folders may have been written by somebody else.</summary>
-    bool IsOurs(string folder)
+    /// <summary>A folder is the vault's where its own file says so: the list of folders may have been written by somebody else. It is asked once, for its owner can keep anyone from
+    /// opening it, by a lease.</summary>
+    bool IsOurs(string path, HeldFolder folder)
+    {
+        if (path == _folder || (_ours.TryGetValue(path, out var inode) && inode == folder.Stat.Inode))
+            return true;
+        if (!Says(path))
+            return false;
+        _ours[path] = folder.Stat.Inode;
+        return true;
+    }
+
+    bool Says(string folder)
     {
         try
         {
@@ -131,7 +157,7 @@ public sealed class FlagGuard
                     continue;
                 }
                 refused += verdict == Verdict.Locked ? 1 : 0;
-                GuardFile(place, shelf, file);
+                (GuardFile(place, shelf, file) ? _found : _kept).Add(name);
             }
             // An append-only folder lets no name go: it is open for as long as something is to be removed from it. What stays in it is immutable meanwhile.
             if (leaving.Count == 0)
@@ -144,18 +170,26 @@ public sealed class FlagGuard
             _guarded.Remove(place);
             foreach (var file in leaving)
             {
-                if (FileFlags.SetFile(shelf, file, isSet: false, _owner))
+                if (FileFlags.SetFile(shelf, file, isSet: false, _owner, out _))
                     cleared++;
                 _guarded.Remove(Path.Combine(place, file));
             }
         }
     }
 
-    void GuardFile(string place, HeldFolder folder, string name)
+    /// <returns>True where it is immutable.</returns>
+    bool GuardFile(string place, HeldFolder folder, string name)
     {
         var path = Path.Combine(place, name);
-        if (!_guarded.Contains(path) && FileFlags.SetFile(folder, name, isSet: true, _owner))
+        if (_guarded.Contains(path))
+            return true;
+        if (!FileFlags.SetFile(folder, name, isSet: true, _owner, out var isWritten))
+            return false;
+        if (isWritten)
+            _written++; // looked at again until it is not
+        else
             _guarded.Add(path);
+        return true;
     }
 
     void GuardFolder(string place, HeldFolder root, string name)

@@ -138,6 +138,16 @@ sealed class GuardJudge
         _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
     }
 
+    /// <summary>How many names are locked of which no file is among these. 0 where nothing can be judged.</summary>
+    public int CountMissing(IReadOnlySet<Hash32> guarded)
+    {
+        if (!_mayJudge)
+            return 0;
+        var (now, wall) = (_clock!.Now, _machine.Wall / 1_000);
+        var over = Math.Min(now, wall);
+        return _memory.LockedAfter(over - Math.Min(over, LockRules.Margin)).Count(n => !guarded.Contains(n));
+    }
+
     public Verdict Judge(StoreKind kind, Hash32 name)
     {
         if (!_mayJudge)

@@ -40,6 +40,9 @@ sealed class GuardMemory
         _isChanged = true;
     }
 
+    /// <summary>Names whose locks end later than <paramref name="moment"/>.</summary>
+    public IEnumerable<Hash32> LockedAfter(ulong moment) => from lockEnd in _ends where lockEnd.Value > moment select lockEnd.Key;
+
     public bool TryEnd(Hash32 name, out ulong end) => _ends.TryGetValue(name, out end);
 
     /// <summary>When a pack that no commit names was seen first.</summary>

@@ -21,6 +21,9 @@ static partial class Libc
     public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000; // O_NOFOLLOW
     public static readonly int ReadAtOnce = NoFollow | 0x80000 | 0x800; // O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+    public const int SetLease = 1024; // F_SETLEASE
+    public const int ReadLease = 0; // F_RDLCK
+    public const int NoLease = 2; // F_UNLCK
     public const int WillNeed = 3; // POSIX_FADV_WILLNEED
     public const int LockShared = 1 | 4; // LOCK_SH | LOCK_NB
     public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
+using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Tests.Core;
 
@@ -295,6 +296,106 @@ public sealed partial class GuardAttackTests
         Assert.False(IsImmutable(name));
         File.Delete(name);
     }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("xfs")]
+    [InlineData("btrfs")]
+    public void A_file_that_was_opened_for_writing_before_it_was_immutable_counts_until_it_is_closed(string? fileSystem)
+    {
+        using var test = Start(fileSystem);
+        test.Vault.Write("new", TestVault.Noise(5, 400_000));
+        var old = test.Files("packs");
+        test.Vault.BackUp();
+        test.GiveAway();
+        var guard = test.Open();
+        using (new FileStream(test.Files("packs").Except(old).First(), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
+        {
+            Assert.Equal(1, guard.Look().Written);
+            Assert.Equal(1, guard.Look().Written); // still
+        }
+        Assert.Equal(0, guard.Look().Written);
+    }
+
+    [Fact]
+    public void A_lease_on_the_file_that_says_what_vault_it_is_keeps_no_guard_from_its_work()
+    {
+        using var test = Start();
+        var guard = test.Open();
+        guard.Look();
+        test.Vault.Write("new", TestVault.Noise(5, 400_000));
+        test.Vault.BackUp();
+        test.GiveAway();
+        // A lease needs no right to write. Whoever opens the file then waits, or does without.
+        using var lease = Lease(test["vault"]);
+        guard.Look();
+        Assert.All(test.Files("packs"), p => Assert.True(IsImmutable(p)));
+    }
+
+    [Theory]
+    [InlineData("lease")]
+    [InlineData("owner")]
+    [InlineData("gone")]
+    public void A_locked_file_that_is_kept_from_the_guard_is_told(string attack)
+    {
+        using var test = Start();
+        var guard = test.Open();
+        var old = test.Files("packs");
+        test.Vault.Write("new", TestVault.Noise(5, 400_000));
+        test.Vault.BackUp();
+        test.GiveAway();
+        var pack = test.Files("packs").Except(old).First();
+        SafeFileHandle? lease = null;
+        if (attack == "lease")
+            lease = Lease(pack);
+        else if (attack == "owner")
+            test.Run("chown", "12345", pack); // as a user does who has further user ids (subuid(5))
+        else
+            test.Run("sh", "-c", $"chattr -a {Path.GetDirectoryName(pack)} && mv {pack} gone");
+        Assert.Equal(1, guard.Look().Missing);
+        lease?.Dispose();
+        test.Run("sh", "-c", $"chown 65534 {pack}; test -e gone && mv gone {pack}");
+        Assert.Equal(0, guard.Look().Missing);
+        Assert.All(test.Files("packs"), p => Assert.True(IsImmutable(p)));
+    }
+
+    [Theory]
+    [InlineData("rm vault/keeper/folders")]
+    [InlineData("rm vault/keeper/folders && mkfifo vault/keeper/folders")]
+    public void A_folder_that_was_taken_off_the_list_is_guarded_on(string command)
+    {
+        using var test = new GuardedVault();
+        test.Vault.WriteSome();
+        test.Vault.BackUp();
+        var extra = Path.Combine(test.Outer, "extra");
+        using (var vault = test.Vault.Open())
+            vault.Keeper.AddFolder(extra);
+        test.GiveAway();
+        test.Begin();
+        var guard = test.Open();
+        guard.Look();
+        var name = new string('c', 64);
+        Assert.True(test.OwnerCan($"echo new > extra/packs/cc/{name} && {command}"));
+        Record.Exception(() => guard.Look());
+        Assert.True(IsImmutable(Path.Combine(extra, "packs/cc", name)));
+    }
+
+    /// <summary>A write lease (fcntl(2), F_SETLEASE) on a file that this process has open for reading alone.</summary>
+    static SafeFileHandle Lease(string path)
+    {
+        const int setSignal = 10, windowChange = 28, setLease = 1024, write = 1;
+        var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        FileLock(file, 8); // LOCK_UN
+        Assert.Equal(0, Control(file, setSignal, windowChange)); // and not one that ends this process when somebody else opens the file
+        Assert.Equal(0, Control(file, setLease, write));
+        return file;
+    }
+
+    [LibraryImport("libc", EntryPoint = "fcntl")]
+    private static partial int Control(SafeFileHandle file, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "flock")]
+    private static partial int FileLock(SafeFileHandle file, int operation);
 
     [Fact]
     public void Without_the_privilege_the_guard_says_what_it_needs()
