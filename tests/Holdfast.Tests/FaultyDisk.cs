@@ -52,12 +52,18 @@ sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : 
 
     public int Calls { get; private set; }
     public bool HasFailed { get; private set; }
+    bool _isFreed;
+
+    /// <summary>There is space again: from here on all calls work.</summary>
+    public void Free() => _isFreed = true;
 
     /// <summary>True where this call must fail.</summary>
     bool Fails(bool writes)
     {
         lock (_open)
         {
+            if (_isFreed)
+                return false;
             if (HasFailed)
                 return fault != Fault.Full || writes;
             if (++Calls <= failAt)
@@ -110,7 +116,7 @@ sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : 
 
     public override void Discard(string path)
     {
-        if (HasFailed && fault != Fault.Full)
+        if (HasFailed && !_isFreed && fault != Fault.Full)
             return;
         base.Discard(path);
     }

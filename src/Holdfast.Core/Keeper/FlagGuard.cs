@@ -48,6 +48,15 @@ public sealed class FlagGuard
     /// <exception cref="HoldfastException"><c>VaultMissing</c>; <c>WrongVault</c>, <c>LogForked</c> where this is not the vault that was seen at that path; <c>Usage</c> for a trial
     /// vault.</exception>
     public FlagGuard(string vault, string state, IMachineTime? machine = null)
+        : this(vault, state, machine ?? MachineTime.System, Disk.Real)
+    {
+    }
+
+    /// <param name="vault">As above.</param>
+    /// <param name="state">As above.</param>
+    /// <param name="machine">As above.</param>
+    /// <param name="disk">Where the guard's own is written.</param>
+    internal FlagGuard(string vault, string state, IMachineTime machine, Disk disk)
     {
         _folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(vault));
         _file = VaultFile.Read(_folder);
@@ -55,7 +64,7 @@ public sealed class FlagGuard
         using (root.OpenFile(VaultFile.Name, out var stat) ?? throw Missing())
             _owner = stat.User;
         _inode = root.Stat.Inode;
-        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine ?? MachineTime.System);
+        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine, disk);
     }
 
     /// <summary>Looks at the log and at the files once. Where something is wrong with the log or with the guard's own memory, nothing is let go; what is stored is made immutable all the

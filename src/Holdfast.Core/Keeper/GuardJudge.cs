@@ -25,14 +25,14 @@ sealed class GuardJudge
     readonly VaultFile _file;
     readonly string _state;
     readonly VerifierKey _key;
-    readonly Disk _disk = Disk.Real;
+    readonly Disk _disk;
     readonly IMachineTime _machine;
     readonly VaultClock? _clock;
-    readonly MerkleLog? _copy;
     readonly GuardMemory _memory = new();
     readonly HoldfastException? _damage;
 
     MerkleLog? _log;
+    MerkleLog? _copy;
     FolderStore _store;
     Projection _projection;
     Dictionary<Hash32, ulong> _unclaimed = [];
@@ -44,9 +44,10 @@ sealed class GuardJudge
     /// <param name="inode">Of that folder.</param>
     /// <param name="state">Full path of the folder for the guard's own.</param>
     /// <param name="machine">The machine's clocks.</param>
-    public GuardJudge(string vault, VaultFile file, ulong inode, string state, IMachineTime machine)
+    /// <param name="disk">Where the guard's own is written.</param>
+    public GuardJudge(string vault, VaultFile file, ulong inode, string state, IMachineTime machine, Disk disk)
     {
-        (_vault, _file, _machine) = (vault, file, machine);
+        (_vault, _file, _machine, _disk) = (vault, file, machine, disk);
         _state = Path.Combine(state, file.Vault.ToString());
         if (!VerifierKey.TryParse(file.LogKey, out _key!))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
@@ -59,40 +60,74 @@ sealed class GuardJudge
             return;
         }
         pins.Require(vault, file, inode);
-        var isFlagged = FileFlags.IsImmutable(Path.Combine(vault, VaultFile.Name));
-        var memory = GuardMemory.Load(Path.Combine(_state, GuardMemory.Name));
-        // Only a guard makes files immutable. One that did, and now has no memory, has lost it.
-        if (isFlagged && memory is null)
-        {
-            _damage = Damaged();
-            return;
-        }
-        if (memory is null)
-        {
-            RequireReal();
-            _disk.MakeDurable(state, ownerOnly: true);
-            pins.Add(state, vault, file, inode, _disk);
-            _disk.MakeDurable(_state, ownerOnly: true);
-            _clock = VaultClock.Create(Path.Combine(_state, "clock"), _disk, machine);
-            _copy = MerkleLog.Create(Path.Combine(_state, "log"), _disk, _key);
-            _copy.Follow(_log!);
-            _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
-            return;
-        }
-        _memory = memory;
         try
         {
-            _copy = MerkleLog.Open(Path.Combine(_state, "log"), _disk, _key);
-            _clock = VaultClock.Open(Path.Combine(_state, "clock"), _disk, machine, latestLeaf: _ => 0);
-            if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
-                _damage = Damaged();
+            if (GuardMemory.Load(Path.Combine(_state, GuardMemory.Name)) is { } memory)
+            {
+                _memory = memory;
+                _copy = OpenCopy();
+                _clock = OpenClock();
+                if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
+                    throw Damaged();
+            }
+            else if (FileFlags.IsImmutable(Path.Combine(vault, VaultFile.Name)))
+            {
+                throw Damaged(); // only a guard makes files immutable; one that did, and now has no memory, has lost it
+            }
             else
+            {
+                RequireReal();
+                _disk.MakeDurable(state, ownerOnly: true);
                 pins.Add(state, vault, file, inode, _disk);
+                _disk.MakeDurable(_state, ownerOnly: true);
+                _clock = VaultClock.Create(Path.Combine(_state, "clock"), _disk, machine);
+                _copy = Copy();
+                Remember();
+                return;
+            }
+            pins.Add(state, vault, file, inode, _disk);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.GuardStateDamaged)
+        {
+            _damage = e; // it guards on, and lets nothing go
+        }
+    }
+
+    MerkleLog Copy()
+    {
+        var copy = MerkleLog.Create(Path.Combine(_state, "log"), _disk, _key);
+        copy.Follow(_log!);
+        return copy;
+    }
+
+    /// <exception cref="HoldfastException"><c>GuardStateDamaged</c>.</exception>
+    MerkleLog OpenCopy()
+    {
+        try
+        {
+            return MerkleLog.Open(Path.Combine(_state, "log"), _disk, _key);
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked)
         {
-            _damage = Damaged();
+            throw Damaged();
         }
+    }
+
+    /// <exception cref="HoldfastException"><c>GuardStateDamaged</c>: a clock that cannot be read would begin in 1970, and no lock would ever end.</exception>
+    VaultClock OpenClock()
+    {
+        var clock = VaultClock.Open(Path.Combine(_state, "clock"), _disk, _machine, latestLeaf: _ => 0);
+        return clock.Now > 0 ? clock : throw Damaged();
+    }
+
+    /// <summary>Makes the memory durable, and before it the clock: a clock behind what the memory has seen is taken for one that was put back.</summary>
+    void Remember()
+    {
+        if (!_memory.IsChanged)
+            return;
+        var now = _clock!.Now;
+        _clock.Save();
+        _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, now);
     }
 
     /// <summary>The vault's folders, as its list names them now; its own is the first.</summary>
@@ -114,17 +149,19 @@ sealed class GuardJudge
                 return _damage;
             _log ??= MerkleLog.Open(Path.Combine(_vault, "log"), _disk, _key);
             _log.Refresh();
-            _copy!.Follow(_log);
+            _copy ??= OpenCopy();
+            _copy.Follow(_log);
             Project();
             Learn();
-            // Before a flag is set: what is immutable has a guard that remembers it.
-            _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock!.Now);
+            Remember(); // before a flag is set: what is immutable has a guard that remembers it
             _mayJudge = true;
             return null;
         }
         catch (HoldfastException e)
         {
             _log = null; // what is in memory may be more than was ever signed
+            if (_damage is null && _copy?.Size != _copy?.Checkpoint?.Size)
+                _copy = null; // and here more than is on the disk
             _projection = new Projection(_store);
             return e;
         }
@@ -134,8 +171,8 @@ sealed class GuardJudge
     public void Save()
     {
         _memory.Note(_unclaimed);
+        Remember();
         _clock!.Save();
-        _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
     }
 
     /// <summary>How many names are locked of which no file is among these. 0 where nothing can be judged.</summary>

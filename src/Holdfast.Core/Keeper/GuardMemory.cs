@@ -13,7 +13,9 @@ sealed class GuardMemory
 
     readonly Dictionary<Hash32, ulong> _ends = [];
     Dictionary<Hash32, ulong> _unclaimed = [];
-    bool _isChanged = true;
+
+    /// <summary>It is not what was saved last.</summary>
+    public bool IsChanged { get; private set; } = true;
 
     static ReadOnlySpan<byte> Magic => "holdfast guard v1\n"u8;
 
@@ -28,7 +30,7 @@ sealed class GuardMemory
 
     public void TakeIn(ulong leaves)
     {
-        _isChanged |= leaves != Seen;
+        IsChanged |= leaves != Seen;
         Seen = leaves;
     }
 
@@ -37,7 +39,7 @@ sealed class GuardMemory
         if (_ends.TryGetValue(name, out var known) && known >= end)
             return;
         _ends[name] = end;
-        _isChanged = true;
+        IsChanged = true;
     }
 
     /// <summary>Names whose locks end later than <paramref name="moment"/>.</summary>
@@ -51,14 +53,12 @@ sealed class GuardMemory
     /// <summary>Takes the place of what was known of packs that no commit names.</summary>
     public void Note(Dictionary<Hash32, ulong> unclaimed)
     {
-        _isChanged |= unclaimed.Count != _unclaimed.Count || unclaimed.Keys.Any(n => !_unclaimed.ContainsKey(n));
+        IsChanged |= unclaimed.Count != _unclaimed.Count || unclaimed.Keys.Any(n => !_unclaimed.ContainsKey(n));
         _unclaimed = unclaimed;
     }
 
     public void Save(string path, Disk disk, ulong now)
     {
-        if (!_isChanged)
-            return;
         Clock = Math.Max(Clock, now);
         var writer = new ByteWriter(128 + 40 * (_ends.Count + _unclaimed.Count));
         writer.Raw(Magic);
@@ -71,7 +71,7 @@ sealed class GuardMemory
         Write(writer, _unclaimed);
         writer.Raw(SHA256.HashData(writer.Span));
         disk.Replace(path, writer.Span);
-        _isChanged = false;
+        IsChanged = false;
     }
 
     /// <summary>Null where it is missing or not as it was written.</summary>
@@ -84,7 +84,7 @@ sealed class GuardMemory
                 return null;
             var reader = new ByteReader(bytes.AsSpan(..^SHA256.HashSizeInBytes));
             reader.Require(reader.Raw(Magic.Length).SequenceEqual(Magic));
-            var memory = new GuardMemory { Clock = reader.U64(), Seen = reader.U64(), _isChanged = false };
+            var memory = new GuardMemory { Clock = reader.U64(), Seen = reader.U64(), IsChanged = false };
             for (var left = reader.Count(reader.Remaining / sizeof(ulong)); left > 0 && !reader.Failed; left--)
                 memory.Untold.Add(reader.U64());
             Read(ref reader, memory._ends);

@@ -1,0 +1,153 @@
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What a guard keeps of its own: half written when the machine died.</summary>
+public sealed class GuardStateTests
+{
+    const ulong Day = TestVault.Day;
+    const int MostCalls = 500; // far above what a look takes
+
+    static GuardedVault Start()
+    {
+        var test = new GuardedVault();
+        test.Vault.WriteSome();
+        test.Vault.BackUp();
+        test.Begin();
+        return test;
+    }
+
+    static string Own(GuardedVault test) => Directory.GetDirectories(test.State).Single();
+
+    static Hash32 NameOf(string path) => Hash32.TryParse(Path.GetFileName(path), out var name) ? name : throw new InvalidOperationException();
+
+    static GuardMemory Memory(GuardedVault test)
+    {
+        var memory = GuardMemory.Load(Path.Combine(Own(test), GuardMemory.Name));
+        Assert.NotNull(memory);
+        return memory;
+    }
+
+    static List<ulong> Ends(GuardedVault test, IEnumerable<string> packs)
+    {
+        var memory = Memory(test);
+        return [.. packs.Select(p => memory.TryEnd(NameOf(p), out var end) ? end : 0)];
+    }
+
+    static bool IsImmutable(string path) => FileFlags.IsImmutable(path);
+
+    static void Forge(GuardedVault test, IEnumerable<string> packs)
+    {
+        using var vault = test.Vault.Open();
+        var names = packs.Select(p => (StoreKind.Pack, NameOf(p))).ToList();
+        vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0, (ulong)names.Count, new ExpiryList(vault.Id, Hash32.None, names).ToArray());
+    }
+
+    static void Copy(string from, string to)
+    {
+        if (Directory.Exists(to))
+            Directory.Delete(to, recursive: true);
+        Directory.CreateDirectory(to);
+        foreach (var folder in Directory.EnumerateDirectories(from, "*", SearchOption.AllDirectories))
+            Directory.CreateDirectory(folder.Replace(from, to, StringComparison.Ordinal));
+        foreach (var file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+            File.Copy(file, file.Replace(from, to, StringComparison.Ordinal));
+    }
+
+    /// <summary>The machine starts again, seconds after it died.</summary>
+    static void Reboot(GuardedVault test)
+    {
+        test.Vault.Machine.BootId = $"boot-{Id16.New()}";
+        test.Vault.Machine.SinceBoot = 2_000;
+        test.Vault.Machine.Wall += 10_000;
+    }
+
+    [Theory]
+    [InlineData((int)Fault.Stop)]
+    [InlineData((int)Fault.Torn)]
+    [InlineData((int)Fault.Full)]
+    public void A_look_that_dies_anywhere_shortens_no_lock(int kind)
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        var before = Ends(test, packs);
+        using (var vault = test.Vault.Open())
+            vault.Keeper.Extend(vault.State.Snapshots[0].Snapshot, vault.State.Snapshots[0].Expiry + 60 * Day, Id16.None);
+        test.Vault.Write("new", TestVault.Noise(5, 400_000));
+        test.Vault.BackUp();
+        File.WriteAllText(test["packs/cc/" + new string('c', 64)], "unfinished");
+        Dies(test, kind, least: 12, died =>
+        {
+            Assert.All(Ends(test, packs).Zip(before), e => Assert.True(e.First >= e.Second, "a lock is shorter"));
+            Assert.All(packs, p => Assert.True(IsImmutable(p)));
+        }, () => Assert.All(Ends(test, packs).Zip(before), e => Assert.True(e.First >= e.Second + 50 * Day, "the longer lock was lost")));
+        Forge(test, packs);
+        test.Vault.Machine.Pass(70 * Day); // past what the lock was before, with quantum and margin
+        Assert.Equal(0, test.Look().Cleared);
+        Assert.All(packs, p => Assert.True(IsImmutable(p)));
+    }
+
+    [Theory]
+    [InlineData((int)Fault.Stop)]
+    [InlineData((int)Fault.Full)]
+    public void A_first_look_that_dies_anywhere_begins_anew(int kind)
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        var ends = Ends(test, packs);
+        test.Unflag(test.Outer);
+        Directory.Delete(test.State, recursive: true);
+        Directory.CreateDirectory(test.State);
+        Dies(test, kind, least: 15, _ => test.Unflag(test.Outer), () =>
+        {
+            Assert.Equal(ends, Ends(test, packs));
+            Assert.All(packs, p => Assert.True(IsImmutable(p)));
+            test.Unflag(test.Outer);
+        });
+    }
+
+    /// <summary>A look from the same state once for each call that it makes of the disk, which fails at that call; then one that does not fail.</summary>
+    /// <param name="test">The vault and the state to begin with.</param>
+    /// <param name="kind">How it fails.</param>
+    /// <param name="least">Calls that there are at least.</param>
+    /// <param name="died">Looks at what is left.</param>
+    /// <param name="recovered">Looks at what there is after the next guard's first look.</param>
+    static void Dies(GuardedVault test, int kind, int least, Action<HoldfastException?> died, Action recovered)
+    {
+        var kept = test.Vault["kept"];
+        Copy(test.State, kept);
+        var calls = 0;
+        for (; calls < MostCalls; calls++)
+        {
+            Copy(kept, test.State);
+            test.Vault.Machine.Pass(10);
+            var disk = new FaultyDisk(calls, (Fault)kind);
+            FlagGuard? guard = null;
+            HoldfastException? fault = null;
+            try
+            {
+                guard = new FlagGuard(test.Vault.Folder, test.State, test.Vault.Machine, disk);
+                guard.Look();
+            }
+            catch (HoldfastException e)
+            {
+                fault = e;
+            }
+            died(fault);
+            if ((Fault)kind == Fault.Full)
+            {
+                disk.Free(); // the same process goes on
+                test.Vault.Machine.Pass(10);
+                guard?.Look();
+            }
+            Reboot(test);
+            test.Look();
+            recovered();
+            if (!disk.HasFailed)
+                break;
+        }
+        Assert.InRange(calls, least, MostCalls - 1);
+    }
+}
