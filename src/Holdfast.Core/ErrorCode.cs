@@ -46,6 +46,7 @@ public enum ErrorCode
     LeafRefused = 44,
     VaultIsCopy = 45,
     GuardStateDamaged = 46,
+    GuardStateFull = 48,
 
     SourceMissing = 50,
     SourceUnreadable = 51,

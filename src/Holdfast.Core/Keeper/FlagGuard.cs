@@ -56,7 +56,8 @@ public sealed class FlagGuard
     /// <param name="state">As above.</param>
     /// <param name="machine">As above.</param>
     /// <param name="disk">Where the guard's own is written.</param>
-    internal FlagGuard(string vault, string state, IMachineTime machine, Disk disk)
+    /// <param name="limit">Bytes that its memory of the vault may have.</param>
+    internal FlagGuard(string vault, string state, IMachineTime machine, Disk disk, int limit = GuardMemory.MaxSize)
     {
         _folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(vault));
         _file = VaultFile.Read(_folder);
@@ -64,12 +65,12 @@ public sealed class FlagGuard
         using (root.OpenFile(VaultFile.Name, out var stat) ?? throw Missing())
             _owner = stat.User;
         _inode = root.Stat.Inode;
-        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine, disk);
+        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine, disk, limit);
     }
 
     /// <summary>Looks at the log and at the files once. Where something is wrong with the log or with the guard's own memory, nothing is let go; what is stored is made immutable all the
     /// same.</summary>
-    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; <c>GuardStateDamaged</c>; <c>WrongVault</c>
+    /// <exception cref="HoldfastException"><c>LogForked</c> where the log does not go on from what was seen before; <c>GuardStateDamaged</c>, <c>GuardStateFull</c>; <c>WrongVault</c>
     /// where another folder has taken the vault's place. Where none of the vault's folders can be guarded: <c>NoPermission</c> without the privilege, <c>StoreUnavailable</c> without
     /// flags.</exception>
     public GuardLook Look()

@@ -28,7 +28,7 @@ sealed class GuardJudge
     readonly Disk _disk;
     readonly IMachineTime _machine;
     readonly VaultClock? _clock;
-    readonly GuardMemory _memory = new();
+    readonly GuardMemory _memory;
     readonly HoldfastException? _damage;
 
     MerkleLog? _log;
@@ -45,9 +45,10 @@ sealed class GuardJudge
     /// <param name="state">Full path of the folder for the guard's own.</param>
     /// <param name="machine">The machine's clocks.</param>
     /// <param name="disk">Where the guard's own is written.</param>
-    public GuardJudge(string vault, VaultFile file, ulong inode, string state, IMachineTime machine, Disk disk)
+    /// <param name="limit">Bytes that the memory may have.</param>
+    public GuardJudge(string vault, VaultFile file, ulong inode, string state, IMachineTime machine, Disk disk, int limit)
     {
-        (_vault, _file, _machine, _disk) = (vault, file, machine, disk);
+        (_vault, _file, _machine, _disk, _memory) = (vault, file, machine, disk, new GuardMemory(limit));
         _state = Path.Combine(state, file.Vault.ToString());
         if (!VerifierKey.TryParse(file.LogKey, out _key!))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
@@ -62,7 +63,7 @@ sealed class GuardJudge
         pins.Require(vault, file, inode);
         try
         {
-            if (GuardMemory.Load(Path.Combine(_state, GuardMemory.Name)) is { } memory)
+            if (GuardMemory.Load(Path.Combine(_state, GuardMemory.Name), limit) is { } memory)
             {
                 _memory = memory;
                 _copy = OpenCopy();
@@ -283,10 +284,10 @@ sealed class GuardJudge
             _memory.Lengthen(name, needed);
         if (_projection.PacksOf(record) is not { } set)
         {
-            _memory.Untold.Add(record.Ordinal);
+            _memory.Doubt(record.Ordinal);
             return;
         }
-        _memory.Untold.Remove(record.Ordinal);
+        _memory.Resolve(record.Ordinal);
         foreach (var pack in set.Packs)
             _memory.Lengthen(pack.Name, LockRules.PackEnd(pack.Name, record.Expiry, quantum));
     }

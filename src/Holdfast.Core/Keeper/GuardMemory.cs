@@ -5,17 +5,24 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Keeper;
 
 /// <summary>What a guard has seen of one vault: the latest end of each lock, and since when it knows what no commit names. An end is never shortened, and a name never forgotten.</summary>
-/// <remarks>One file, written apart and put in the place of the old one; it ends with the SHA-256 of all before. 40 bytes a name.</remarks>
+/// <remarks>One file, written apart and put in the place of the old one; it ends with the SHA-256 of all before. 40 bytes a name. What has no room in it is refused, and never makes room for
+/// itself: the end of a lock that was seen stays.</remarks>
 sealed class GuardMemory
 {
     public const string Name = "memory";
-    const int MaxSize = 1 << 30; // bytes: 26 million names
+    public const int MaxSize = 1 << 30; // bytes: 26 million names
+    const int Entry = Hash32.Size + sizeof(ulong); // bytes
+    const int Frame = 128; // bytes, and more than all but names and ordinals takes
 
+    readonly int _limit; // bytes
     readonly Dictionary<Hash32, ulong> _ends = [];
     Dictionary<Hash32, ulong> _unclaimed = [];
 
     /// <summary>It is not what was saved last.</summary>
     public bool IsChanged { get; private set; } = true;
+
+    /// <param name="limit">Bytes that its file may have.</param>
+    public GuardMemory(int limit = MaxSize) => _limit = limit;
 
     static ReadOnlySpan<byte> Magic => "holdfast guard v1\n"u8;
 
@@ -25,8 +32,25 @@ sealed class GuardMemory
     /// <summary>The guard's clock when this was saved, seconds since 1970: it was never earlier since.</summary>
     public ulong Clock { get; private set; }
 
+    readonly SortedSet<ulong> _untold = [];
+
     /// <summary>Ordinals of commits that could not say which packs they need. They may need any.</summary>
-    public SortedSet<ulong> Untold { get; } = [];
+    public IReadOnlySet<ulong> Untold => _untold;
+
+    /// <summary>Bytes that there are for further names. Those that no commit has make room.</summary>
+    long Room => _limit - Frame - (long)sizeof(ulong) * _untold.Count - (long)Entry * _ends.Count;
+
+    /// <exception cref="HoldfastException"><c>GuardStateFull</c>.</exception>
+    public void Doubt(ulong commit)
+    {
+        if (_untold.Contains(commit))
+            return;
+        RequireRoom(sizeof(ulong));
+        _untold.Add(commit);
+        IsChanged = true;
+    }
+
+    public void Resolve(ulong commit) => IsChanged |= _untold.Remove(commit);
 
     public void TakeIn(ulong leaves)
     {
@@ -34,10 +58,15 @@ sealed class GuardMemory
         Seen = leaves;
     }
 
+    /// <summary>The later of this end and those that were told before.</summary>
+    /// <exception cref="HoldfastException"><c>GuardStateFull</c>: the name is a new one, and there is no room for it.</exception>
     public void Lengthen(Hash32 name, ulong end)
     {
-        if (_ends.TryGetValue(name, out var known) && known >= end)
+        var isKnown = _ends.TryGetValue(name, out var known);
+        if (isKnown && known >= end)
             return;
+        if (!isKnown)
+            RequireRoom(Entry);
         _ends[name] = end;
         IsChanged = true;
     }
@@ -50,9 +79,19 @@ sealed class GuardMemory
     /// <summary>When a pack that no commit names was seen first.</summary>
     public ulong FirstSeen(Hash32 pack, ulong now) => _unclaimed.GetValueOrDefault(pack, now);
 
-    /// <summary>Takes the place of what was known of packs that no commit names.</summary>
+    void RequireRoom(int bytes)
+    {
+        if (Room < bytes)
+            throw new HoldfastException(ErrorCode.GuardStateFull, $"The guard's memory of this vault is full ({_ends.Count} names of packs and objects): it makes files immutable as before, and lets nothing go any more.",
+                "See how many packs the vault has (holdfast status). Far fewer: somebody with the log's key has named packs that are not there; treat the host that holds it as taken over, until shown otherwise. As many: go on with a new vault, and keep this one until its locks are over.");
+    }
+
+    /// <summary>Takes the place of what was known of packs that no commit names. Where there is no room for all, those known for longest stay; what is not noted counts as new the next
+    /// time, and is kept the longer.</summary>
     public void Note(Dictionary<Hash32, ulong> unclaimed)
     {
+        if (unclaimed.Count > Room / Entry)
+            unclaimed = unclaimed.OrderBy(p => p.Value).Take((int)(Room / Entry)).ToDictionary();
         IsChanged |= unclaimed.Count != _unclaimed.Count || unclaimed.Keys.Any(n => !_unclaimed.ContainsKey(n));
         _unclaimed = unclaimed;
     }
@@ -60,12 +99,13 @@ sealed class GuardMemory
     public void Save(string path, Disk disk, ulong now)
     {
         Clock = Math.Max(Clock, now);
-        var writer = new ByteWriter(128 + 40 * (_ends.Count + _unclaimed.Count));
+        Note(_unclaimed); // locks that were learned since may have taken their room
+        var writer = new ByteWriter(Frame + sizeof(ulong) * _untold.Count + Entry * (_ends.Count + _unclaimed.Count));
         writer.Raw(Magic);
         writer.U64(Clock);
         writer.U64(Seen);
-        writer.Var((ulong)Untold.Count);
-        foreach (var ordinal in Untold)
+        writer.Var((ulong)_untold.Count);
+        foreach (var ordinal in _untold)
             writer.U64(ordinal);
         Write(writer, _ends);
         Write(writer, _unclaimed);
@@ -75,18 +115,19 @@ sealed class GuardMemory
     }
 
     /// <summary>Null where it is missing or not as it was written.</summary>
-    public static GuardMemory? Load(string path)
+    public static GuardMemory? Load(string path, int limit = MaxSize)
     {
         try
         {
-            if (PlainFile.ReadAll(path, MaxSize) is not { } bytes || bytes.Length < SHA256.HashSizeInBytes
-                || !SHA256.HashData(bytes.AsSpan(..^SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(bytes.AsSpan(^SHA256.HashSizeInBytes..)))
+            if (PlainFile.ReadAll(path, limit) is not { } bytes || bytes.Length < SHA256.HashSizeInBytes)
+                return null;
+            if (!SHA256.HashData(bytes.AsSpan(..^SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(bytes.AsSpan(^SHA256.HashSizeInBytes..)))
                 return null;
             var reader = new ByteReader(bytes.AsSpan(..^SHA256.HashSizeInBytes));
             reader.Require(reader.Raw(Magic.Length).SequenceEqual(Magic));
-            var memory = new GuardMemory { Clock = reader.U64(), Seen = reader.U64(), IsChanged = false };
+            var memory = new GuardMemory(limit) { Clock = reader.U64(), Seen = reader.U64(), IsChanged = false };
             for (var left = reader.Count(reader.Remaining / sizeof(ulong)); left > 0 && !reader.Failed; left--)
-                memory.Untold.Add(reader.U64());
+                memory._untold.Add(reader.U64());
             Read(ref reader, memory._ends);
             Read(ref reader, memory._unclaimed);
             return reader.IsDone ? memory : null;
@@ -109,7 +150,7 @@ sealed class GuardMemory
 
     static void Read(ref ByteReader reader, Dictionary<Hash32, ulong> times)
     {
-        for (var left = reader.Count(reader.Remaining / (Hash32.Size + sizeof(ulong))); left > 0 && !reader.Failed; left--)
+        for (var left = reader.Count(reader.Remaining / Entry); left > 0 && !reader.Failed; left--)
             times[reader.Hash()] = reader.U64();
     }
 }

@@ -4,7 +4,7 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
 
-/// <summary>What a guard keeps of its own: half written when the machine died.</summary>
+/// <summary>What a guard keeps of its own: full, or half written when the machine died.</summary>
 public sealed class GuardStateTests
 {
     const ulong Day = TestVault.Day;
@@ -62,6 +62,50 @@ public sealed class GuardStateTests
         test.Vault.Machine.BootId = $"boot-{Id16.New()}";
         test.Vault.Machine.SinceBoot = 2_000;
         test.Vault.Machine.Wall += 10_000;
+    }
+
+    [Fact]
+    public void A_memory_that_is_full_lets_nothing_go_forgets_nothing_and_says_so()
+    {
+        using var test = Start();
+        var old = test.Files("packs");
+        var limit = (int)new FileInfo(Path.Combine(Own(test), GuardMemory.Name)).Length + 40;
+        var guard = new FlagGuard(test.Vault.Folder, test.State, test.Vault.Machine, Disk.Real, limit);
+        test.Vault.WriteSome(7);
+        test.Vault.BackUp();
+        Assert.Equal(ErrorCode.GuardStateFull, Assert.Throws<HoldfastException>(() => guard.Look()).Code);
+        Assert.All(test.Files("packs"), p => Assert.True(IsImmutable(p)));
+        test.Vault.Machine.Pass(60 * Day);
+        using (var vault = test.Vault.Open())
+            Assert.True(vault.Keeper.Expire(false).Stuck > 0);
+        // Neither it nor one that is started anew lets anything go, though the locks are over.
+        Assert.Equal(ErrorCode.GuardStateFull, Assert.Throws<HoldfastException>(() => guard.Look()).Code);
+        Assert.Equal(ErrorCode.GuardStateFull, Assert.Throws<HoldfastException>(() => new FlagGuard(test.Vault.Folder, test.State, test.Vault.Machine, Disk.Real, limit).Look()).Code);
+        Assert.All(old, p => Assert.True(IsImmutable(p)));
+        Assert.True(test.Look().Cleared > 0); // with room it goes on where it was
+    }
+
+    [Fact]
+    public void Names_that_no_commit_has_never_crowd_out_a_lock()
+    {
+        using var folder = new TempFolder();
+        var path = folder[GuardMemory.Name];
+        const int limit = 1_000;
+        var memory = new GuardMemory(limit);
+        var names = Enumerable.Range(0, 40).Select(i => new Hash32(TestVault.Noise(i, Hash32.Size))).ToList();
+        for (var i = 0; i < 10; i++)
+            memory.Lengthen(names[i], 1_000);
+        memory.Note(names.Skip(10).Select((n, i) => (n, i)).ToDictionary(p => p.n, p => 500UL - (ulong)p.i));
+        memory.Save(path, Disk.Real, 0);
+        for (var i = 10; i < 15; i++)
+            memory.Lengthen(names[i], 2_000);
+        memory.Save(path, Disk.Real, 0);
+        Assert.InRange(new FileInfo(path).Length, 600, limit);
+        var read = GuardMemory.Load(path, limit);
+        Assert.NotNull(read);
+        Assert.All(names.Take(15), n => Assert.True(read.TryEnd(n, out _)));
+        Assert.Equal(471UL, read.FirstSeen(names[39], 9_999)); // known for longest
+        Assert.Equal(9_999UL, read.FirstSeen(names[20], 9_999)); // as if it were seen now: kept longer, never shorter
     }
 
     [Theory]
