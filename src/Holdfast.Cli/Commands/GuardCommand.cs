@@ -48,7 +48,7 @@ static class GuardCommand
                 return look.Refused > 0 ? (int)ErrorCode.LockRefused : look.Faults.Count > 0 ? (int)look.Faults[0].Fault.Code : look.Missing > 0 ? (int)ErrorCode.PackMissing : 0;
             trouble = Trouble(look);
         }
-        catch (HoldfastException e) when (!once && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked or ErrorCode.GuardStateDamaged or ErrorCode.GuardStateFull)
+        catch (HoldfastException e) when (!once && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked or ErrorCode.GuardStateDamaged or ErrorCode.GuardStateFull or ErrorCode.FormatNewer)
         {
             Warn(e); // nothing is let go, and what is stored is made immutable all the same: a guard that ended would not do that
         }

@@ -61,6 +61,7 @@ sealed class GuardJudge
             return;
         }
         pins.Require(vault, file, inode);
+        var earlier = new EarlierGuard(_state);
         try
         {
             if (GuardMemory.Load(Path.Combine(_state, GuardMemory.Name), limit) is { } memory)
@@ -70,6 +71,16 @@ sealed class GuardJudge
                 _clock = OpenClock();
                 if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
                     throw Damaged();
+            }
+            else if (earlier.IsThere)
+            {
+                RequireReal();
+                earlier.Require(_log!);
+                _clock = OpenClock();
+                pins.Add(state, vault, file, inode, _disk);
+                _copy = Copy();
+                _memory.Note(earlier.Unclaimed());
+                Remember();
             }
             else if (FileFlags.IsImmutable(Path.Combine(vault, VaultFile.Name)))
             {
@@ -87,8 +98,10 @@ sealed class GuardJudge
                 return;
             }
             pins.Add(state, vault, file, inode, _disk);
+            if (earlier.IsThere)
+                earlier.Retire(_disk);
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.GuardStateDamaged)
+        catch (HoldfastException e) when (e.Code is ErrorCode.GuardStateDamaged or ErrorCode.FormatNewer || (earlier.IsThere && e.Code is ErrorCode.LogDamaged or ErrorCode.LogForked))
         {
             _damage = e; // it guards on, and lets nothing go
         }
@@ -312,6 +325,6 @@ sealed class GuardJudge
             throw new HoldfastException(ErrorCode.Usage, "This is a trial vault: it is meant to be removed.", "Guard a real vault (holdfast init).");
     }
 
-    static HoldfastException Damaged() => new(ErrorCode.GuardStateDamaged, "The guard's own memory of this vault is missing or damaged: it lets nothing go.",
+    internal static HoldfastException Damaged() => new(ErrorCode.GuardStateDamaged, "The guard's own memory of this vault is missing or damaged: it lets nothing go.",
         "Bring the guard's state folder back from a backup of this host. Where it is lost for good: as root, move what is left of it away, take the flag off the vault's file `vault` (chattr -i), and start the guard again; it then learns the locks anew from the log, so look first whether that log is the right one (holdfast log verify).");
 }

@@ -25,6 +25,7 @@ sealed class GuardMemory
     public GuardMemory(int limit = MaxSize) => _limit = limit;
 
     static ReadOnlySpan<byte> Magic => "holdfast guard v1\n"u8;
+    static ReadOnlySpan<byte> AnyMagic => "holdfast guard v"u8;
 
     /// <summary>Leaves of the log that have been taken in.</summary>
     public ulong Seen { get; private set; }
@@ -115,12 +116,16 @@ sealed class GuardMemory
     }
 
     /// <summary>Null where it is missing or not as it was written.</summary>
+    /// <exception cref="HoldfastException"><c>FormatNewer</c>.</exception>
     public static GuardMemory? Load(string path, int limit = MaxSize)
     {
         try
         {
             if (PlainFile.ReadAll(path, limit) is not { } bytes || bytes.Length < SHA256.HashSizeInBytes)
                 return null;
+            if (bytes.AsSpan().StartsWith(AnyMagic) && !bytes.AsSpan().StartsWith(Magic))
+                throw new HoldfastException(ErrorCode.FormatNewer, "The guard's memory of this vault is of a newer version: this one lets nothing go, and makes files immutable all the same.",
+                    "Run the guard with the newest release; nothing was changed.");
             if (!SHA256.HashData(bytes.AsSpan(..^SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(bytes.AsSpan(^SHA256.HashSizeInBytes..)))
                 return null;
             var reader = new ByteReader(bytes.AsSpan(..^SHA256.HashSizeInBytes));

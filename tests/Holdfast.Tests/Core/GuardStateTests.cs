@@ -4,7 +4,7 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
 
-/// <summary>What a guard keeps of its own: full, or half written when the machine died.</summary>
+/// <summary>What a guard keeps of its own: full, of an earlier version, or half written when the machine died.</summary>
 public sealed class GuardStateTests
 {
     const ulong Day = TestVault.Day;
@@ -64,6 +64,17 @@ public sealed class GuardStateTests
         test.Vault.Machine.Wall += 10_000;
     }
 
+    /// <summary>The state as guards had it before they had a memory of locks: a checkpoint, a clock, and since when packs were known that no commit names.</summary>
+    static void MakeEarlier(GuardedVault test, string unclaimed = "")
+    {
+        var own = Own(test);
+        File.Copy(test["log/checkpoint"], Path.Combine(own, "checkpoint"));
+        File.WriteAllText(Path.Combine(own, "unclaimed"), unclaimed);
+        File.Delete(Path.Combine(own, GuardMemory.Name));
+        File.Delete(Path.Combine(test.State, GuardPins.Name));
+        Directory.Delete(Path.Combine(own, "log"), recursive: true);
+    }
+
     [Fact]
     public void A_memory_that_is_full_lets_nothing_go_forgets_nothing_and_says_so()
     {
@@ -108,6 +119,57 @@ public sealed class GuardStateTests
         Assert.Equal(9_999UL, read.FirstSeen(names[20], 9_999)); // as if it were seen now: kept longer, never shorter
     }
 
+    [Fact]
+    public void The_state_of_an_earlier_guard_is_taken_over()
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        var stray = test["packs/cc/" + new string('c', 64)];
+        File.WriteAllText(stray, "unfinished");
+        test.Look();
+        MakeEarlier(test, $"{new string('c', 64)} {test.Vault.Machine.Wall / 1_000 - 20 * Day}\n");
+        Forge(test, [.. packs, stray]);
+        test.Vault.Machine.Wall += 365 * Day * 1_000; // by its old clock no time has passed
+        Assert.Equal(0, test.Look().Cleared);
+        Assert.All(packs, p => Assert.True(IsImmutable(p)));
+        Assert.Equal(0, test.Look().Cleared); // and it is not taken over a second time
+        test.Vault.Machine.Pass(5 * Day);
+        Assert.Equal(1, test.Look().Cleared); // 25 days after the earlier guard saw it first
+        Assert.False(IsImmutable(stray));
+    }
+
+    [Fact]
+    public void An_earlier_guard_that_saw_another_log_lets_nothing_go_and_guards_on()
+    {
+        using var test = Start();
+        var (log, old) = (test["log"], test.Vault["old-log"]);
+        Copy(log, old);
+        test.Vault.Write("more", "x");
+        test.Vault.BackUp();
+        test.Look();
+        MakeEarlier(test);
+        test.Unflag(test.Vault.Folder);
+        test.Run("chattr", "+i", test["vault"]);
+        Copy(old, log);
+        Assert.Equal(ErrorCode.LogForked, test.Refusal());
+        Assert.Equal(ErrorCode.LogForked, test.Refusal());
+        Assert.All(test.Files("packs"), p => Assert.True(IsImmutable(p)));
+    }
+
+    [Fact]
+    public void The_memory_of_a_newer_guard_is_not_called_damaged()
+    {
+        using var test = Start();
+        var path = Path.Combine(Own(test), GuardMemory.Name);
+        var bytes = File.ReadAllBytes(path);
+        bytes["holdfast guard v".Length] = (byte)'2';
+        File.WriteAllBytes(path, bytes);
+        test.Unflag(test["packs"]);
+        Assert.Equal(ErrorCode.FormatNewer, test.Refusal());
+        Assert.All(test.Files("packs"), p => Assert.True(IsImmutable(p)));
+        Assert.Equal(bytes, File.ReadAllBytes(path));
+    }
+
     [Theory]
     [InlineData((int)Fault.Stop)]
     [InlineData((int)Fault.Torn)]
@@ -149,6 +211,23 @@ public sealed class GuardStateTests
             Assert.Equal(ends, Ends(test, packs));
             Assert.All(packs, p => Assert.True(IsImmutable(p)));
             test.Unflag(test.Outer);
+        });
+    }
+
+    [Theory]
+    [InlineData((int)Fault.Stop)]
+    [InlineData((int)Fault.Full)]
+    public void A_takeover_of_an_earlier_state_that_dies_anywhere_goes_on(int kind)
+    {
+        using var test = Start();
+        var packs = test.Files("packs");
+        var ends = Ends(test, packs);
+        MakeEarlier(test, $"{new string('c', 64)} 5\n");
+        Dies(test, kind, least: 15, _ => Assert.All(packs, p => Assert.True(IsImmutable(p))), () =>
+        {
+            Assert.Equal(ends, Ends(test, packs));
+            Assert.All(packs, p => Assert.True(IsImmutable(p)));
+            Assert.False(File.Exists(Path.Combine(Own(test), "checkpoint")), "it could be taken over once more");
         });
     }
 
