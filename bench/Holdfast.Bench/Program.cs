@@ -6,8 +6,10 @@ using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
@@ -35,11 +37,14 @@ static class Program
             case ["rebuild", var folder]:
                 Rebuild(folder);
                 return 0;
+            case ["guard", var packs, var snapshots, var folder]:
+                Guard(int.Parse(packs, CultureInfo.InvariantCulture), int.Parse(snapshots, CultureInfo.InvariantCulture), folder);
+                return 0;
             case ["passphrase"]:
                 Passphrase();
                 return 0;
             default:
-                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | passphrase");
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | guard PACKS SNAPSHOTS FOLDER | passphrase");
                 return 2;
         }
     }
@@ -207,6 +212,79 @@ static class Program
         Print("chunks a second", index.Chunks / seconds, "", index.Chunks);
         Print("peak resident set of the process", Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0, "MiB", index.Chunks);
         domain!.Dispose();
+    }
+
+    /// <summary>What the guard's looks cost, of a vault with so many packs (64 bytes each: the guard reads none) and so many snapshots, each with ten packs more than the one before. Needs
+    /// root and leaves immutable files: chattr -R -i -a FOLDER.</summary>
+    static void Guard(int packs, int snapshots, string folder)
+    {
+        var path = Path.Combine(folder, "vault");
+        (var vault, var keys) = Vault.Create(path, new NewVault(VaultKind.Real, new RetentionPolicy(30 * RetentionPolicy.Day, 0, 0, 0, 0, 0), RetentionPolicy.Day, 3650 * RetentionPolicy.Day, 0), _ => { });
+        var all = Enumerable.Range(0, packs).Select(p => new PackRef(new Hash32(SHA256.HashData(BitConverter.GetBytes(p))), 65_536)).ToList();
+        foreach (var pack in all)
+            File.WriteAllBytes(Path.Combine(path, "packs", pack.Name.ToString()[..2], pack.Name.ToString()), new byte[64]);
+        var (set, parent) = (PackSet.Empty, Hash32.None);
+        for (var i = 1; i < snapshots; i++)
+            Commit(packs - 10 * (snapshots - i));
+        var clock = Stopwatch.StartNew();
+        var state = Path.Combine(folder, "state");
+        var guard = new FlagGuard(path, state);
+        Look("first look");
+        Look("look again");
+        Commit(packs);
+        Look("look after a commit");
+        clock.Restart();
+        guard = new FlagGuard(path, state);
+        Look("look of a guard started anew");
+        var memory = new FileInfo(Path.Combine(state, vault.Id.ToString(), "memory")).Length;
+        Print("memory on disk", memory / 1048576.0, "MiB", packs);
+        Print("state in all", new DirectoryInfo(state).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length) / 1048576.0, "MiB", packs);
+        Print("live managed memory", GC.GetTotalMemory(true) / 1048576.0, "MiB", packs);
+        Print("peak resident set of the process", Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0, "MiB", packs);
+        GC.KeepAlive(guard);
+        vault.Dispose();
+        keys.Dispose();
+
+        void Look(string what)
+        {
+            var look = guard.Look();
+            Print(what, clock.Elapsed.TotalSeconds, "s", look.Guarded);
+            if (look.Missing > 0 || look.Guarded < packs)
+                throw new InvalidOperationException($"{look.Missing} of the packs are not guarded");
+            clock.Restart();
+        }
+
+        void Commit(int count)
+        {
+            var next = new PackSet(all.Take(count));
+            var snapshot = new SnapshotObject
+            {
+                Vault = vault.Id,
+                Domain = keys.Put.Domain.Domain,
+                Salt = Hash32.None,
+                Snapshot = Id16.New(),
+                Source = keys.Agent.Agent,
+                Agent = keys.Agent.Agent,
+                Session = Id16.New(),
+                Writer = keys.Put.Writer,
+                WriterEpoch = 1,
+                KeyEpoch = 1,
+                ClientTime = 0,
+                Parent = parent,
+                ContentRoot = Hash32.None,
+                ParentContentRoot = Hash32.None,
+                Entries = 1,
+                Files = 1,
+                LogicalBytes = 1,
+                NewBytes = 1,
+                Packs = parent.IsNone || vault.State.Snapshots.Count % 64 == 0 ? next.Whole() : next.DeltaFrom(set),
+                Sections = [],
+                Signatures = [],
+            };
+            var bytes = snapshot.ToArray();
+            vault.Keeper.Record(LeafType.Commit, snapshot.Snapshot, snapshot.Agent, vault.Keeper.Clock.Now + 30 * RetentionPolicy.Day, 0, (ulong)count, bytes);
+            (set, parent) = (next, new Hash32(SHA256.HashData(bytes)));
+        }
     }
 
     /// <summary>What opening with a passphrase costs (Argon2id as new key files have it).</summary>
