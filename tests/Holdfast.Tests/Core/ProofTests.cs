@@ -174,7 +174,7 @@ public sealed class ProofTests
         var domain = test.Keys.Put.Domain;
         vault.ForgetIndex();
         using var index = ChunkIndex.Open(Path.Combine(test.Folder, "cache", "index", domain.Domain.ToString()), vault.Id, domain);
-        index.Add([(one, KeyClass.Content, Forged(one, other)), (other, KeyClass.Content, Forged(other, one))]);
+        index.Add([(new(one, KeyClass.Content, Id16.None), Forged(one, other)), (new(other, KeyClass.Content, Id16.None), Forged(other, one))]);
 
         Hash32[] Forged(Hash32 right, Hash32 wrong) => rightToo ? [.. Ids(right), .. Ids(wrong)] : Ids(wrong);
 
