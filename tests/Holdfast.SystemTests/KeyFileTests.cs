@@ -153,6 +153,48 @@ public sealed class KeyFileTests
         cli.Run("verify", "--full").Expect(0);
     }
 
+    [Theory]
+    [InlineData("checkpoint")]
+    [InlineData("checkpoint.place")]
+    public void Keys_that_root_used_once_still_restore_for_their_owner_and_say_what_was_not_checked(string closed)
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = Sample();
+        cli.Shell("chown -R 65534:65534 source");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell($"chown -R 65534:65534 .; chmod 755 .; chown root:root keys/{closed}; chmod 600 keys/{closed}; cp -a keys/checkpoint seen");
+        Result As(params string[] call) => Cli.Finish(cli.StartProgram("setpriv", cli.Folder, ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. call]));
+        var restored = As("restore", "latest", cli["back"], "--quiet");
+        Assert.SkipWhen(restored.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        restored.Expect(0);
+        cli.Shell("diff -r source back");
+        foreach (var words in new[] { restored.Error, As("log", "verify", "--quiet").Expect(0).Error, As("backup", cli["source"], "--name", "ward").Expect(15).Error, As("policy", "set", "--lock", "9d").Expect(15).Error })
+        {
+            foreach (var word in new[] { "NOT CHECKED", cli[$"keys/{closed}"], "chown" })
+                Assert.Contains(word, words, StringComparison.Ordinal);
+        }
+        Assert.Equal(cli[$"keys/{closed}"], JsonDocument.Parse(As("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("notCompared").GetString());
+        Assert.Contains("NOT CHECKED", As("status").Expect(15).Out, StringComparison.Ordinal); // the next backup would fail
+        cli.Shell($"cmp keys/checkpoint seen; chown 65534:65534 keys/{closed}");
+        Assert.Equal("", As("backup", cli["source"], "--name", "ward").Expect(0).Error);
+    }
+
+    [Fact]
+    public void Keys_in_a_folder_that_its_user_may_not_write_to_read_on_and_say_that_nothing_is_remembered()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = Sample();
+        cli.Shell("chown -R 65534:65534 .; chown root keys; chmod 755 . keys");
+        Result As(params string[] call) => Cli.Finish(cli.StartProgram("setpriv", cli.Folder, ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. call]));
+        var known = As("ls", "latest", "--quiet");
+        Assert.SkipWhen(known.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        Assert.Equal("", known.Expect(0).Error); // there is nothing new to remember
+        As("verify").Expect(0);
+        var told = As("ls", "latest", "--quiet").Expect(0).Error;
+        foreach (var word in new[] { "could not be remembered", cli["keys/checkpoint"], "chown" })
+            Assert.Contains(word, told, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Options_of_init_that_make_no_sense_are_refused_in_plain_words_and_make_nothing()
     {

@@ -16,8 +16,10 @@ sealed record Obstacle(ErrorCode Code, string Message, string Advice)
     public static List<Obstacle> Of(Vault vault, long free)
     {
         var found = new List<Obstacle>();
-        if (vault.Keeper.Closed is not null)
+        if (vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy })
             return found;
+        if (vault.Keeper.Closed is { } closed)
+            found.Add(new(closed.Code, closed.Message.TrimEnd('.'), closed.Guidance));
         if (!vault.Keeper.HasKeeperFolder)
             found.Add(new(ErrorCode.KeyFileBad, "the vault's folder `keeper` is missing, and with it the log's key: nothing can be written", "Bring `keeper` back from a copy of the vault's folder that has keeper/log.key in it. Without that key go on with a new vault, and keep this one for restores."));
         else if (!vault.Keeper.HasLogKey)

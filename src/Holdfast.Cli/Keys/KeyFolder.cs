@@ -288,6 +288,11 @@ sealed class KeyFolder
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var memory = new LogMemory(Folder);
+        if (memory.Closed is { } closed)
+        {
+            ReadUncompared(vault, memory, closed, toChange);
+            return;
+        }
         if (memory.IsUnreadable)
             throw new HoldfastException(ErrorCode.KeyFileBad, "The file `checkpoint` in the key folder cannot be read: whether the vault's log was put back since it was last seen cannot be told.",
                 "Put the file back from a copy of the key folder. Where there is none, be sure of the log first (`holdfast log verify --since FILE`, with a checkpoint kept elsewhere); then `holdfast log accept` goes on with the log that is here.");
@@ -298,7 +303,8 @@ sealed class KeyFolder
         {
             if (copy is not null)
                 _session.Warn($"holdfast: the vault was in {copy.Place} when these keys last saw it, and is not there any more. From now on they hold to the one here");
-            memory.Keep(vault);
+            if (memory.Keep(vault) is { } lost)
+                _session.Warn($"holdfast: {lost}");
             return;
         }
         if (toChange)
@@ -318,5 +324,18 @@ sealed class KeyFolder
             w.WriteString("ends", Text.Iso(copy.Latest));
             w.WriteEndObject();
         });
+    }
+
+    /// <summary>Care first: what these keys saw last is there and closed to this user, so the vault is read without being compared with it, and that is said; nothing is written to a log that
+    /// may have been put back.</summary>
+    void ReadUncompared(Vault vault, LogMemory memory, string closed, bool toChange)
+    {
+        var refusal = new HoldfastException(ErrorCode.NoPermission, $"Nothing was written: this user may not read {closed}, so whether the vault's log was put back since these keys last saw it was NOT CHECKED.",
+            $"Most often a command was run once as another user (root). Take the file over: {memory.TakeOver(closed)}. Reading the vault is allowed meanwhile.");
+        if (toChange)
+            throw refusal;
+        vault.Keeper.Closed = refusal;
+        _session.Warn($"holdfast: whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}. Most often a command was run once as another user (root); take the file over: {memory.TakeOver(closed)}");
+        _session.Json(w => w.WriteString("notCompared", closed));
     }
 }

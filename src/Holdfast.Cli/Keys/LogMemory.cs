@@ -24,6 +24,22 @@ sealed class LogMemory(string folder)
     /// <summary>True where there is a checkpoint and it makes no sense: it was not written so.</summary>
     public bool IsUnreadable => File.Exists(CheckpointPath) && Seen is null;
 
+    /// <summary>The file of the two that this user may not read; null where there is none: only then can anything be compared.</summary>
+    public string? Closed => new[] { CheckpointPath, PlacePath }.FirstOrDefault(p => File.Exists(p) && !MayRead(p));
+
+    static bool MayRead(string path)
+    {
+        try
+        {
+            File.OpenHandle(path).Dispose();
+            return true;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>When that was.</summary>
     ulong SeenTime => (ulong)Math.Max(0, new DateTimeOffset(File.GetLastWriteTimeUtc(CheckpointPath), TimeSpan.Zero).ToUnixTimeSeconds());
 
@@ -106,7 +122,8 @@ sealed class LogMemory(string folder)
     }
 
     /// <summary>Holds to the vault as it is here and now.</summary>
-    public void Keep(Vault vault)
+    /// <returns>Words on what could not be kept, where it should have been; null where all is well, or the key folder is on read-only media: then nothing is remembered.</returns>
+    public string? Keep(Vault vault)
     {
         try
         {
@@ -114,12 +131,20 @@ sealed class LogMemory(string folder)
             if (Place is not { } known || !IsAt(vault, known))
                 Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
             Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
+            return null;
         }
-        catch (HoldfastException)
+        catch (HoldfastException e) when (e.Code == ErrorCode.ReadOnlyMedia || Seen?.Note == vault.Keeper.Log.Checkpoint!.Note)
         {
-            // A key folder on read-only media: then nothing is remembered.
+            return null;
+        }
+        catch (HoldfastException e)
+        {
+            return $"how far the vault's log has come could not be remembered in {CheckpointPath} ({e.Code}): should the log be put back to what it is now, the next command does not notice. Let this user write to that folder ({TakeOver()}), or use a key folder of this user's own";
         }
     }
+
+    /// <summary>Gives a file of the key folder, or all of it, to this user.</summary>
+    public string TakeOver(string? file = null) => $"sudo chown {(file is null ? "-R " : "")}\"$(id -u)\" {Shell.Word(file ?? folder)}";
 
     /// <summary>Begins anew from the vault as it is here; what was remembered stays beside it.</summary>
     /// <returns>The file that has the checkpoint seen before; null where there was none.</returns>
