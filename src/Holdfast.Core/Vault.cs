@@ -419,10 +419,20 @@ public sealed class Vault : IDisposable
         var snapshot = Whole(record);
         var domain = keys.Domain(snapshot.Domain);
         using var index = OpenIndex(domain, ct);
-        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
-        var attestor = new Attestor(Keeper, chunks, keys, LastReads(), ct);
-        var found = attestor.Attest(record, snapshot, full);
-        Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
+        var known = LastReads();
+        var damaged = known.Damaged.Keys.ToHashSet();
+        AttestationObject found;
+        IReadOnlyList<Hash32> doubtful;
+        do
+        {
+            using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+            var attestor = new Attestor(Keeper, chunks, keys, known, damaged, ct);
+            found = attestor.Attest(record, snapshot, full);
+            Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
+            doubtful = attestor.Doubtful;
+            damaged.UnionWith(doubtful);
+        }
+        while (found.IsHealed && doubtful.Count > 0); // once more without them
         Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
         return found;
     }

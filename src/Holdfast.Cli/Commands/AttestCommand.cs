@@ -61,7 +61,7 @@ static class AttestCommand
                 return session.Fail(problems[0].Code, $"There is nothing to attest, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (records.Count == 0)
                 session.Line(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
-            var bad = found.Where(f => !f.Attestation.IsGood).ToList();
+            var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
@@ -83,14 +83,15 @@ static class AttestCommand
     static List<SnapshotRecord> Due(Vault vault, bool full, ulong? older)
     {
         var before = older is { } age ? vault.Keeper.Clock.Now - Math.Min(vault.Keeper.Clock.Now, age) : 0;
-        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && (s.Object is null || s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before)))];
+        var healed = vault.Health().Healed.ToHashSet();
+        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
     }
 
     static void Tell(Session session, Vault vault, Finding finding)
     {
         var attestation = finding.Attestation;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
+            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
         foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
         {
             foreach (var (_, name) in kind.Take(Shown))
@@ -98,13 +99,13 @@ static class AttestCommand
             if (kind.Count() > Shown)
                 session.Line($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
         }
-        if (finding.IsHealed)
+        if (attestation.IsHealed)
             session.Line("          healed elsewhere: all of it was read all the same, since other packs hold what these should; a restore gives everything");
     }
 
     static string Describe(Vault vault, SnapshotRecord record, AttestationDefect kind, Hash32 name) => kind switch
     {
-        AttestationDefect.PackMissing when name.IsNone => "a piece of data that a file names is in no pack",
+        AttestationDefect.PackMissing when name.IsNone => "a piece of data that the snapshot needs is in no sound pack",
         AttestationDefect.PackMissing => $"missing pack {name}",
         AttestationDefect.PackDamaged => $"damaged pack {name}",
         AttestationDefect.ContentWrong => $"wrong content in pack {name}, written by {Writer(vault, name)}",
@@ -125,7 +126,7 @@ static class AttestCommand
         w.WriteString("snapshot", record.Snapshot.ToString());
         w.WriteBoolean("good", attestation.IsGood);
         w.WriteBoolean("full", attestation.IsFull);
-        w.WriteBoolean("healedElsewhere", finding.IsHealed);
+        w.WriteBoolean("healedElsewhere", attestation.IsHealed);
         w.WriteBoolean("rootMatches", attestation.RootMatches);
         w.WriteBoolean("packSetMatches", attestation.PackSetMatches);
         w.WriteBoolean("sampleMatches", attestation.SampleMatches);
@@ -155,9 +156,6 @@ static class AttestCommand
 
         public ErrorCode Code => Has(AttestationDefect.PackMissing) ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged
             : Has(AttestationDefect.ObjectMissing) ? ErrorCode.ObjectMissing : ErrorCode.SnapshotDefective;
-
-        /// <summary>Packs of the snapshot are lost, and yet all of it was read: what they held lies in other packs too.</summary>
-        public bool IsHealed => (Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged)) && Attestation is { IsFull: true, RootMatches: true, SampleMatches: true };
 
         public string Root => Attestation.RootMatches ? "as signed" : HasLoss && !Has(AttestationDefect.RootWrong) ? "NOT READABLE" : "NOT AS SIGNED";
 

@@ -152,7 +152,8 @@ static class LogCommand
             var whole = health.Stored.Select(p => (p.Name, p.Size)).ToHashSet();
             var missing = packs?.Count(p => !names.Contains(p.Name)) ?? 0;
             var damaged = packs?.Count(p => names.Contains(p.Name) && (marks.ContainsKey(p.Name) || !whole.Contains((p.Name, p.Size)))) ?? 0;
-            var code = missing > 0 ? ErrorCode.PackMissing : damaged > 0 ? ErrorCode.PackDamaged : health.Of(record).Keys.DefaultIfEmpty(ErrorCode.None).Min();
+            var isHealed = health.Healed.Contains(record);
+            var code = isHealed ? ErrorCode.None : missing > 0 ? ErrorCode.PackMissing : damaged > 0 ? ErrorCode.PackDamaged : health.Of(record).Keys.DefaultIfEmpty(ErrorCode.None).Min();
             var never = packs?.Count(p => !reads.ContainsKey(p.Name)) ?? 0;
             var last = code == ErrorCode.None && packs is { Count: > 0 } && never == 0 ? packs.Min(p => reads[p.Name]) : (ulong?)null;
             var statement = code switch
@@ -160,6 +161,7 @@ static class LogCommand
                 ErrorCode.PackMissing or ErrorCode.PackDamaged => $"Its bytes are NOT ALL THERE: of the {Text.Count(packs!.Count, "pack")} it needs, {missing} missing, {damaged} damaged.",
                 ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Its snapshot object, or one it builds on, is missing or damaged: which packs it needs cannot be told.",
                 ErrorCode.SnapshotDefective => $"Attestation found DEFECTS in it on {Text.Time(record.DefectsFound)}.",
+                _ when isHealed => $"{missing} of its {Text.Count(packs!.Count, "pack")} are missing, {damaged} damaged; all that they held was read from other packs, and found right, on {Text.Time(record.DefectsFound)}.",
                 _ when last is { } read => $"All its bytes were last read and found right on {Text.Time(read)}.",
                 _ when packs is { Count: 0 } => "It needs no pack.",
                 _ => $"Its bytes: {never} of {packs?.Count ?? 0} packs were NEVER READ BACK since they were written (holdfast verify).",

@@ -37,9 +37,9 @@ static class ProblemReport
     public static string Advice(ErrorCode code) => code switch
     {
         ErrorCode.PackMissing => "Bring back the disk that held what is missing, or the files (packs/XX/NAME, XX the first two letters of the name) from another copy of the vault; then run `holdfast verify`. Until then restore from snapshots that it does not hit, if there are any; "
-            + "the next backup stores anew what its source still has.",
+            + "the next backup stores anew what its source still has, and `holdfast attest --full SNAPSHOT` then shows which of the snapshots hit are whole again by that.",
         ErrorCode.PackDamaged => "Bring sound files of the same names from another copy of the vault: in place of the damaged ones, or beside them as NAME.1; then run `holdfast verify --full`, which clears what it reads right. "
-            + "The next backup stores anew what its source still has. A disk that damaged one file is not to be trusted with the others.",
+            + "The next backup stores anew what its source still has, and `holdfast attest --full SNAPSHOT` then shows which of the snapshots hit are whole again by that. A disk that damaged one file is not to be trusted with the others.",
         ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Bring the files (objects/XX/NAME, XX the first two letters of the name) back from another copy of the vault; then run `holdfast verify`. Until then restore from other snapshots.",
         ErrorCode.LeafRefused => "See if this machine's clock is right (timedatectl): where it is behind, an expiry seems to be ahead of its time. If it is right, somebody has the log's key (keeper/log.key) who should not: treat it as a break-in. `holdfast log entries` says what is wrong "
             + "with each leaf. Take the vault's disks away from that machine before anything is removed, copy them, and go on with a new vault; what is missing has to come from a copy elsewhere.",

@@ -99,7 +99,9 @@ static class SnapshotsCommand
             facts.Add("OBJECT MISSING");
         if (known.ContainsKey(ErrorCode.ObjectDamaged))
             facts.Add("OBJECT DAMAGED");
-        if (record.Defects > 0)
+        if (health.Healed.Contains(record))
+            facts.Add($"healed {Text.Time(record.DefectsFound)[..10]}, all");
+        else if (record.Defects > 0)
             facts.Add("DEFECTS");
         var was = known.Count > 0 ? "was " : "";
         if (record.IsFullyAttested)

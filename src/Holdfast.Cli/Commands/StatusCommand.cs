@@ -33,6 +33,8 @@ static class StatusCommand
         session.Line();
         session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
         session.Line($"Proof        {Proof(status, health)}");
+        if (health.Healed.Count > 0)
+            session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {Text.Count(health.MadeGood.Count, "pack")} lost or damaged");
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}");
@@ -140,6 +142,15 @@ static class StatusCommand
         w.WriteNumber("neverTested", status.NeverTested);
         w.WriteNumber("defective", status.Defective);
         w.WriteNumber("notWhole", status.Hit);
+        w.WriteStartArray("healed");
+        foreach (var record in health.Healed)
+        {
+            w.WriteStartObject();
+            w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteString("since", Text.Iso(record.DefectsFound));
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
         w.WriteNumber("packs", status.Packs);
         w.WriteNumber("packBytes", status.PackBytes);
         w.WriteNumber("lockedBytes", status.LockedBytes);
@@ -215,7 +226,7 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, int Snapsho
         var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
         var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
         return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
-            there.Count(s => s.Defects > 0), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, packs.Sum(p => p.Size),
+            there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, packs.Sum(p => p.Size),
             packs.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > now).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
             names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);
     }

@@ -40,14 +40,16 @@ static class VerifyCommand
             result = vault.Verify(keys, Sample(session, vault, reads), progress, threads, session.Stop);
             elapsed = line.Elapsed;
         }
-        var bad = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();
+        var madeGood = vault.Health().MadeGood;
+        var lost = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();
+        var bad = lost.Where(d => !madeGood.Contains(d.Name)).ToList();
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
             if (!folder.IsGiven) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note("Not noted in the log: that needs the key folder (--keys).");
             else
-                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)bad.Count);
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
         }
         catch (HoldfastException e)
         {
@@ -82,7 +84,7 @@ static class VerifyCommand
         session.Line(string.Create(CultureInfo.InvariantCulture,
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
         foreach (var defect in result.Defects)
-            session.Line($"  {Describe(defect)}");
+            session.Line($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
             session.Line($"  {ProblemReport.Describe(refused)}");
@@ -90,7 +92,7 @@ static class VerifyCommand
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)
         {
-            session.Line(Verdict(level, result) + (isSample ? " The rest of the packs are there; they were not read." : ""));
+            session.Line(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
             return 0;
         }
         var code = bad.Min(Code);
@@ -98,8 +100,9 @@ static class VerifyCommand
             "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit.");
     }
 
-    static string Verdict(VerifyLevel level, VerifyResult result) => level switch
+    static string Verdict(VerifyLevel level, VerifyResult result, bool isHealed) => level switch
     {
+        _ when isHealed => "Healed: but for what is listed, all that was read is as it was written; no snapshot needs the rest.",
         VerifyLevel.Names => "Intact: all bytes read give the names they are stored under.",
         VerifyLevel.Contents => "Intact: all bytes read open, and are what the index says.",
         _ => string.Create(CultureInfo.InvariantCulture, $"Intact in part: this key opens {result.OpenedPacks:#,0} of the {Text.Count(result.Packs, "pack")} read; what it opens is what the index says. The bytes of the others give their names; whether they open was NOT looked at."),

@@ -110,7 +110,7 @@ public sealed record ExpiryList(Id16 Vault, Hash32 Salt, IReadOnlyList<(StoreKin
 /// <summary>What an attestation may find (docs/format.md, section 11.4), and what it names.</summary>
 public enum AttestationDefect : byte
 {
-    /// <summary>A pack of the set is not in the vault (the pack), or no pack has a chunk (nothing).</summary>
+    /// <summary>A pack of the set is not in the vault (the pack), or no sound pack has a chunk (nothing).</summary>
     PackMissing = 1,
 
     /// <summary>A pack's bytes are not those that were written (the pack).</summary>
@@ -144,6 +144,9 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
     const int MaxBox = 64 << 20; // bytes
 
     public bool IsGood => RootMatches && PackSetMatches && SampleMatches && Defects.Count == 0;
+
+    /// <summary>Packs of the snapshot are lost or damaged, and yet all of it was read and found right: sound packs hold what they held.</summary>
+    public bool IsHealed => IsFull && RootMatches && SampleMatches && Defects.Count > 0 && Defects.All(d => d.Kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged && !d.Name.IsNone);
 
     public byte[] ToArray()
     {

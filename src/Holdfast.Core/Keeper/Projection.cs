@@ -53,6 +53,9 @@ public sealed class Projection
     /// <summary>Leaves that no sound keeper writes, and what they say does not count.</summary>
     public List<RefusedLeaf> Refused { get; } = [];
 
+    /// <summary>What attestations found missing or wrong, and the ordinal of the first that did.</summary>
+    public Dictionary<Hash32, ulong> Lost { get; } = [];
+
     /// <summary>Every expiry, and the moment it was judged by.</summary>
     public List<(ulong Ordinal, Leaf Leaf, ulong Judged)> Expiries { get; } = [];
     public Genesis? Genesis { get; private set; }
@@ -145,7 +148,7 @@ public sealed class Projection
                 GiveUp(ordinal, leaf, list!);
                 break;
             case LeafType.Attestation when _byId.TryGetValue(leaf.Subject, out var attested):
-                Attest(attested, leaf);
+                Attest(attested, ordinal, leaf);
                 break;
             case LeafType.Restore when _byId.TryGetValue(leaf.Subject, out var restored):
                 restored.Restored = leaf.VaultTime;
@@ -349,11 +352,17 @@ public sealed class Projection
     }
 
     /// <summary>What found nothing clears what found something only where it looked at everything: a later sample may have missed it.</summary>
-    static void Attest(SnapshotRecord record, Leaf leaf)
+    void Attest(SnapshotRecord record, ulong ordinal, Leaf leaf)
     {
         var isFull = leaf.A == 2;
         if (leaf.C > 0)
+        {
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (leaf.C, leaf.VaultTime, 0, 0);
+            TryRead<AttestationObject>(leaf.Payload, AttestationObject.TryParse, out var found);
+            record.DefectsIn = (ordinal, found?.Snapshot == record.Snapshot ? found : null);
+            foreach (var (_, name) in record.DefectsIn.Object?.Defects ?? [])
+                Lost.TryAdd(name, ordinal);
+        }
         else if (isFull)
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);
         else if (record.Defects == 0)

@@ -12,7 +12,8 @@ namespace Holdfast.Core.Restore;
 
 /// <summary>Re-opens a snapshot from what lies in the vault and says whether it is what its agent signed: the presence of every pack of its set, every node of its
 /// tree, every chunk's place against its pack set, and the contents of a sample of files or of all.</summary>
-sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, ReadTimes known, CancellationToken ct)
+/// <param name="damaged">Packs of which only what no other has is read.</param>
+sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, ReadTimes known, IReadOnlySet<Hash32> damaged, CancellationToken ct)
 {
     const int SampleFiles = 64;
     const long SampleBytes = 256 << 20;
@@ -25,6 +26,9 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     ulong _chunkCount;
     long _sampled;
     bool _isWhole; // the set is told, and no pack of it is missing or damaged
+
+    /// <summary>Packs that gave something before they were found damaged: whether other packs have it too was not looked at.</summary>
+    public IReadOnlyList<Hash32> Doubtful => [.. chunks.PacksRead.Where(p => _defects.Contains((AttestationDefect.PackDamaged, p)) && !damaged.Contains(p))];
 
     /// <summary>What was found of packs on the way.</summary>
     public ReadFindings Found(bool full)
@@ -46,6 +50,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         var set = keeper.State.PacksOf(record);
         chunks.Prefer = set; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);
+        chunks.Avoid = damaged.Where(p => !_judged.TryGetValue(p, out var defect) || defect is not null).ToHashSet(); // what was mended is as good as any
         CheckChain(record, set);
         TreeSection? tree = null;
         var rootMatches = record.Signer is { } signer && signer.Id == snapshot.Agent && snapshot.IsSignedBy(snapshot.Agent, signer.PublicKey)
@@ -95,6 +100,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         }
         foreach (var (pack, isContent) in chunks.Failed.Where(f => set?.Contains(f.Key) == true))
             Judge(pack, isContent); // though another pack may have given what it did not
+        if (full && chunks.PacksRead.Any(p => damaged.Contains(p) && _defects.Contains((AttestationDefect.PackDamaged, p))))
+            _defects.Add((AttestationDefect.PackMissing, Hash32.None)); // it read right this time, and nothing sound has it
         foreach (var pack in _isWhole && chunks.Failed.Count == 0 ? chunks.PacksRead : [])
         {
             if (!set!.Contains(pack))

@@ -22,6 +22,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     /// <summary>Packs of this set are tried first, wherever else a chunk lies too; null for any order.</summary>
     public PackSet? Prefer { get; set; }
 
+    /// <summary>Packs that are tried where no other has a chunk.</summary>
+    public IReadOnlySet<Hash32> Avoid { get; set; } = new HashSet<Hash32>();
+
     /// <summary>Packs that did not give a chunk which the index says they have; true where they were read and what they gave is wrong.</summary>
     public Dictionary<Hash32, bool> Failed { get; } = [];
 
@@ -74,7 +77,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, Hash32 digest)
     {
         var places = domain.Generations.Select(g => domain.ChunkId(keyClass, digest, g)).SelectMany(id => index.FindAll(id).Select(p => (Id: id, Place: p)));
-        return Prefer is { } set ? places.OrderByDescending(p => set.Contains(index.Pack(p.Place.Pack).Name)) : places;
+        return Prefer is { } set ? places.OrderBy(p => (Avoid.Contains(index.Pack(p.Place.Pack).Name), !set.Contains(index.Pack(p.Place.Pack).Name))) : places;
     }
 
     /// <returns>False where the pack's own footer does not have the chunk there: then the index is wrong, and nothing is held against the pack.</returns>

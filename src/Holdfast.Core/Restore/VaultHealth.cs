@@ -51,6 +51,12 @@ public sealed class VaultHealth
     /// <summary>Files among the packs that do not belong there.</summary>
     public int Foreign { get; private init; }
 
+    /// <summary>Snapshots of which packs are missing or damaged, and that are whole all the same: since an attestation read all of them from sound packs, nothing more was lost and nothing expired.</summary>
+    public IReadOnlyList<SnapshotRecord> Healed { get; private set; } = [];
+
+    /// <summary>Missing and damaged packs whose snapshots are all healed: nothing is lost by them.</summary>
+    public HashSet<Hash32> MadeGood { get; } = [];
+
     /// <summary>How many things of each kind hit a snapshot.</summary>
     public IReadOnlyDictionary<ErrorCode, int> Of(SnapshotRecord record) => _hits.TryGetValue(record, out var found) ? found : Nothing;
 
@@ -105,7 +111,7 @@ public sealed class VaultHealth
         var health = new VaultHealth([.. all.Where(p => !p.Name.IsNone)], keeper.State.NamedPacks(needs.IsGone), needs) { Foreign = all.Count(p => p.Name.IsNone) };
         health.LookAtPacks(keeper, reads);
         health.LookAtObjects(keeper, reads);
-        var defective = keeper.State.Snapshots.Where(s => s.Defects > 0 && !needs.IsGone(s)).ToList();
+        var defective = keeper.State.Snapshots.Where(s => s.Defects > 0 && !needs.IsGone(s) && !health.Healed.Contains(s)).ToList();
         foreach (var record in defective)
             health.Hit(record, ErrorCode.SnapshotDefective, (int)Math.Min(record.Defects, int.MaxValue));
         health.Add(ErrorCode.SnapshotDefective, [.. defective.Select(s => s.Name)]);
@@ -155,19 +161,33 @@ public sealed class VaultHealth
         }
         if (Missing.Count + Damaged.Count > 0)
         {
-            foreach (var record in keeper.State.Snapshots.Where(s => !_needs.IsGone(s)))
+            Healed = [.. keeper.State.Snapshots.Where(s => s.Defects > 0 && !_needs.IsGone(s) && IsHealed(keeper.State, s))];
+            foreach (var record in Healed)
+                MadeGood.UnionWith(Common(keeper.State.PacksOf(record)!, [.. Missing, .. Damaged]));
+            foreach (var record in keeper.State.Snapshots.Where(s => !_needs.IsGone(s)).Except(Healed))
             {
                 if (keeper.State.PacksOf(record) is not { } set)
                     continue;
-                Hit(record, ErrorCode.PackMissing, Common(set, Missing));
-                Hit(record, ErrorCode.PackDamaged, Common(set, Damaged));
+                MadeGood.ExceptWith(Common(set, MadeGood));
+                Hit(record, ErrorCode.PackMissing, Common(set, Missing).Count);
+                Hit(record, ErrorCode.PackDamaged, Common(set, Damaged).Count);
             }
         }
-        Add(ErrorCode.PackMissing, Missing);
-        Add(ErrorCode.PackDamaged, Damaged);
+        Add(ErrorCode.PackMissing, [.. Missing.Except(MadeGood)]);
+        Add(ErrorCode.PackDamaged, [.. Damaged.Except(MadeGood)]);
     }
 
-    static int Common(Snapshots.PackSet set, HashSet<Hash32> names) => names.Count < set.Count ? names.Count(set.Contains) : set.ToList().Count(p => names.Contains(p.Name));
+    /// <summary>What was read from sound packs counts as long as these are there: not after an expiry, nor where a pack was lost that no attestation up to that one had found lost.</summary>
+    bool IsHealed(Projection state, SnapshotRecord record)
+    {
+        var (ordinal, found) = record.DefectsIn;
+        if (found is not { IsHealed: true } || state.PacksOf(record) is not { } set || state.Expiries.Exists(e => e.Ordinal > ordinal))
+            return false;
+        var named = found.Defects.Select(d => d.Name).ToHashSet();
+        return Missing.Concat(Damaged).All(p => set.Contains(p) ? named.Contains(p) : state.Lost.TryGetValue(p, out var first) && first < ordinal);
+    }
+
+    static List<Hash32> Common(Snapshots.PackSet set, HashSet<Hash32> names) => names.Count < set.Count ? [.. names.Where(set.Contains)] : [.. set.ToList().Select(p => p.Name).Where(names.Contains)];
 
     void LookAtObjects(VaultKeeper keeper, ReadTimes reads)
     {

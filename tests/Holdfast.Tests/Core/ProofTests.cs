@@ -129,6 +129,76 @@ public sealed class ProofTests
     }
 
     [Theory]
+    [InlineData("missing", "loss")]
+    [InlineData("damaged", "loss")]
+    [InlineData("damaged", "expiry")]
+    public void What_was_read_from_other_packs_is_healed_until_more_is_lost_or_expires(string first, string then)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 600_000));
+        var (old, pack) = test.BackUp() is var result ? (result.Snapshot.ToString(), PackOf(result, KeyClass.Content)) : default;
+        using (var vault = test.Open())
+        {
+            if (first == "missing")
+                File.Delete(PathOf(vault, pack));
+            else
+                Flip(PathOf(vault, pack));
+        }
+        test.Verify(full: false);
+        var anew = PackOf(test.BackUp(useState: false), KeyClass.Content);
+        Assert.Single(Health().Problems);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        var healed = Health();
+        Assert.Empty(healed.Problems);
+        Assert.Equal((old, pack), (Assert.Single(healed.Healed).Snapshot.ToString(), Assert.Single(healed.MadeGood)));
+        using (var vault = test.Open())
+        {
+            if (then == "loss")
+                File.Delete(PathOf(vault, anew));
+            else
+                vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0, 0, new ExpiryList(vault.Id, Hash32.None, []).ToArray());
+        }
+        Assert.Empty(Health().Healed);
+        Assert.Contains(Health().Problems, p => p.Code == ErrorCode.SnapshotDefective);
+        Assert.Equal(then == "expiry", Attest(test, full: true, old).IsHealed);
+        Assert.Equal(then == "expiry", Health().Problems.Count == 0);
+
+        VaultHealth Health()
+        {
+            using var vault = test.Open();
+            return vault.Health();
+        }
+    }
+
+    [Fact]
+    public void What_a_damaged_pack_alone_still_gives_is_not_healed()
+    {
+        using var test = new TestVault();
+        test.Write("a", TestVault.Noise(1, 3_000_000));
+        test.Write("b", TestVault.Noise(2, 3_000_000));
+        string old, path;
+        using (var vault = test.Open())
+        {
+            var result = test.BackUp(vault, new ArchiveOptions { Threads = 1 });
+            (old, path) = (result.Snapshot.ToString(), PathOf(vault, PackOf(result, KeyClass.Content)));
+        }
+        var bytes = File.ReadAllBytes(path);
+        bytes[20_000] ^= 1; // in the one file; the other still reads right
+        File.Delete(path);
+        File.WriteAllBytes(path, bytes);
+        File.Delete(Path.Combine(test.Source, "b"));
+        test.Verify(full: false);
+        test.BackUp(useState: false);
+        test.Restore(old); // nothing failed
+        var found = Attest(test, full: true, old);
+        Assert.False(found.IsHealed);
+        Assert.Contains((AttestationDefect.PackMissing, Hash32.None), found.Defects);
+        test.Write("b", TestVault.Noise(2, 3_000_000));
+        test.BackUp(useState: false);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+    }
+
+    [Theory]
     [InlineData("subject")]
     [InlineData("parent")]
     [InlineData("count")]
