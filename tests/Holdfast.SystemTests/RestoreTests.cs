@@ -122,6 +122,7 @@ public sealed class RestoreTests
             var full = cli.Run("restore", "latest", cli["disk/r"]).Expect(60);
             Assert.Contains("it will not fit", full.Error, StringComparison.Ordinal);
             Assert.Contains("--resume", full.Error, StringComparison.Ordinal);
+            Assert.Matches($"free in {cli["disk/r"]}, and about [0-9.]+ MiB more are needed", full.Error);
             Assert.Single(full.Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
             cli.Shell("test -z \"$(find disk/r -name '.holdfast-*')\"; cd disk/r; find . -type f | while read f; do cmp \"$f\" \"../../source/$f\"; done");
             Assert.Equal(0, RestoresLogged(cli));

@@ -27,7 +27,7 @@ sealed record Obstacle(ErrorCode Code, string Message, string Advice)
         if (vault.Keeper.Store.Away.Count is var away and > 0)
             found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there (see below)", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (free < LeastRoom)
-            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free, less than one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
+            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;
     }
 

@@ -61,7 +61,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => string.Create(CultureInfo.InvariantCulture, $"{progress.Files:#,0} files, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}")))
             {
-                result = Restore(record, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0)
@@ -83,7 +83,7 @@ static class RestoreCommand
     }
 
     /// <summary>What is cut short says how to go on.</summary>
-    static RestoreResult Restore(SnapshotRecord record, Func<RestoreResult> restore, RestoreProgress progress)
+    static RestoreResult Restore(SnapshotRecord record, string path, Func<RestoreResult> restore, RestoreProgress progress)
     {
         try
         {
@@ -92,6 +92,10 @@ static class RestoreCommand
         catch (OperationCanceledException e)
         {
             throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole; what was being written was taken back.", GoOn(record), e);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            throw new HoldfastException(e.Code, $"{e.Message} {Text.Bytes(new DriveInfo(path).AvailableFreeSpace)} are free in {path}, and about {Text.Bytes(Math.Max(0, progress.Planned - progress.Bytes))} more are needed.", $"{e.Guidance} {GoOn(record)}", e);
         }
         catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
         {

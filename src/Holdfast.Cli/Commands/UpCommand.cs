@@ -196,7 +196,7 @@ static class UpCommand
         session.Line(FolderPath.AreOnOneDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
         session.Line();
         if (drive.AvailableFreeSpace < bytes / 4 && !exists)
-            throw new HoldfastException(ErrorCode.DiskFull, "There is hardly room for a copy of that size.", "Free some space, try a smaller folder, or name a roomier place with --base FOLDER.");
+            throw new HoldfastException(ErrorCode.DiskFull, $"There is hardly room for a copy: {Text.Bytes(drive.AvailableFreeSpace)} are free in {root}, and {Text.Bytes(bytes / 4)} at least are needed.", "Free some space, try a smaller folder, or name a roomier place with --base FOLDER.");
         return bytes;
     }
 

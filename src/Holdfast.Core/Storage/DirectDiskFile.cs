@@ -8,6 +8,7 @@ namespace Holdfast.Core.Storage;
 sealed class DirectDiskFile : DiskFile
 {
     const int BufferSize = 1 << 20; // bytes
+    const long Room = 64 << 20; // bytes that such a file takes: a pack
 
     static readonly bool Arm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64;
     static readonly int Direct = Arm ? 0x10000 : 0x4000; // O_DIRECT
@@ -19,7 +20,9 @@ sealed class DirectDiskFile : DiskFile
     int _filled;
     long _written;
 
-    DirectDiskFile(SafeFileHandle file) : base(file) => _file = file;
+    readonly string _folder;
+
+    DirectDiskFile(SafeFileHandle file, string folder) : base(file, folder) => (_file, _folder) = (file, folder);
 
     /// <summary>Makes a new file for direct writing; null where this system or file system has no such thing.</summary>
     public static DirectDiskFile? TryCreate(string path)
@@ -27,7 +30,7 @@ sealed class DirectDiskFile : DiskFile
         if (!OperatingSystem.IsLinux())
             return null;
         var file = Libc.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
-        return file < 0 ? null : new DirectDiskFile(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)));
+        return file < 0 ? null : new DirectDiskFile(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), Path.GetDirectoryName(path)!);
     }
 
     public override long Length => _written + _filled;
@@ -67,7 +70,7 @@ sealed class DirectDiskFile : DiskFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw DiskFault.Of(e);
+            throw DiskFault.Of(e, _folder, Room);
         }
         _written += count;
         _buffer.Span[count.._filled].CopyTo(_buffer.Span);

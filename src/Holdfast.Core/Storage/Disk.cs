@@ -17,7 +17,7 @@ public class Disk
     public virtual DiskFile Create(string path)
     {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Read };
-        return DiskFault.Translated(() => new DiskFile(OpenNew(path, options)));
+        return DiskFault.Translated(() => new DiskFile(OpenNew(path, options), Path.GetDirectoryName(path)), Path.GetDirectoryName(path));
     }
 
     /// <summary>A new file for tens of megabytes that are written once and not read back soon.</summary>
@@ -181,7 +181,9 @@ public class Disk
 }
 
 /// <summary>A file being written, in order.</summary>
-public class DiskFile(SafeFileHandle handle) : IDisposable
+/// <param name="handle">Open for writing.</param>
+/// <param name="folder">It lies there, for a disk that is full.</param>
+public class DiskFile(SafeFileHandle handle, string? folder = null) : IDisposable
 {
     const long WriteBehind = 8 << 20; // bytes after which the system is told to start writing
 
@@ -199,7 +201,7 @@ public class DiskFile(SafeFileHandle handle) : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw DiskFault.Of(e);
+            throw DiskFault.Of(e, folder, bytes.Length);
         }
         _length += bytes.Length;
         // A pack's fsync at the end then waits for its last few MiB, not for all of it.

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Holdfast.Core.Storage;
 
 /// <summary>What the system says of a disk, in words a person can act on. Names of files are left out.</summary>
@@ -7,8 +9,11 @@ public static class DiskFault
     const int Win32HandleDiskFull = unchecked((int)0x80070027);
     const int AccessDenied = 13; // EACCES
     const int NotPermitted = 1; // EPERM
+    const long Block = 64 << 10; // bytes: any small file, with its folder
 
-    public static T Translated<T>(Func<T> action)
+    /// <param name="action">Uses the disk.</param>
+    /// <param name="folder">Where, for a disk that is full.</param>
+    public static T Translated<T>(Func<T> action, string? folder = null)
     {
         try
         {
@@ -16,29 +21,46 @@ public static class DiskFault
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Of(e);
+            throw Of(e, folder);
         }
     }
 
-    public static HoldfastException Of(Exception fault) => fault switch
+    /// <param name="fault">As the system reports it.</param>
+    /// <param name="folder">What was written to, for a disk that is full.</param>
+    /// <param name="needed">Bytes that have to be free at least.</param>
+    public static HoldfastException Of(Exception fault, string? folder = null, long needed = Block) => fault switch
     {
         UnauthorizedAccessException => NoPermission(fault),
         DirectoryNotFoundException or FileNotFoundException => Unavailable("a folder of the vault is gone", fault),
-        _ => Of(fault.HResult, fault),
+        _ => Of(fault.HResult, fault, folder, needed),
     };
 
-    public static HoldfastException OfErrno(int error) => error is AccessDenied or NotPermitted ? NoPermission(null) : Of(error, null);
+    public static HoldfastException OfErrno(int error) => error is AccessDenied or NotPermitted ? NoPermission(null) : Of(error, null, null, Block);
 
-    static HoldfastException Of(int code, Exception? fault) => code switch
+    static HoldfastException Of(int code, Exception? fault, string? folder, long needed) => code switch
     {
         Libc.NoSpace or Libc.QuotaReached or Win32DiskFull or Win32HandleDiskFull => new(ErrorCode.DiskFull,
-            "The disk is full: what was being written is not in the vault; everything that was there before is.",
+            $"The disk is full{(folder is null ? "" : Room(folder, needed))}: what was being written is not in the vault; everything that was there before is.",
             "Free space on that disk, or add a folder on another one with `holdfast store add FOLDER`, then run the same command again: it goes on where it stopped.", fault),
         Libc.ReadOnlyFileSystem => new(ErrorCode.ReadOnlyMedia,
             "The disk is mounted read-only.",
             "Reading, listing, restoring and verifying work as they are. To write, mount it for writing (mount -o remount,rw).", fault),
         _ => Unavailable($"the system reports error {code & 0xFFFF}", fault),
     };
+
+    static string Room(string folder, long needed)
+    {
+        try
+        {
+            return string.Create(CultureInfo.InvariantCulture, $" ({Mebibytes(new DriveInfo(folder).AvailableFreeSpace)} MiB are free in {folder}, and {Mebibytes(needed)} MiB at least are needed)");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return $" ({folder})";
+        }
+    }
+
+    static double Mebibytes(long bytes) => Math.Round(bytes / (double)(1 << 20), 2);
 
     static HoldfastException NoPermission(Exception? fault) => new(ErrorCode.NoPermission,
         "The system refuses access to a folder or file of the vault.",

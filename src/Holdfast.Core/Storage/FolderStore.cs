@@ -173,7 +173,8 @@ public sealed class FolderStore : IStore
     internal IEnumerable<string> FindAll(StoreKind kind, Hash32 name) =>
         from copy in Enumerable.Range(0, MaxCopies) from folder in _folders let path = PathOf(folder, kind, name, copy) where File.Exists(path) select path;
 
-    string Roomiest() => _folders.Length == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
+    /// <summary>Where new packs go.</summary>
+    public string Roomiest() => _folders.Length == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
 
     static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
 
