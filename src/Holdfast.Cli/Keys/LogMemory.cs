@@ -66,8 +66,8 @@ sealed class LogMemory(string folder)
             catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
             {
                 throw new HoldfastException(e.Code, $"{e.Message} These keys saw it {When}, in this place.",
-                    $"{e.Guidance} Did you yourself bring back an older copy of this vault? Then what was committed after that copy is not in it: to read it, move it to another folder and name that with --vault. "
-                    + $"To go on with it for good, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
+                    $"{e.Guidance} Did you yourself bring back an older copy of this vault? Then snapshots committed, locks lengthened and keys rotated after that copy are not in it. To read it, move it to another folder and name that with --vault. "
+                    + $"To go on with it for good and without those, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
             }
         }
         var isThere = IsThere(vault, place);

@@ -273,7 +273,8 @@ public sealed class MerkleLog
     }
 
     static HoldfastException Damaged(string what) => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.",
-        "Do not write to this vault. Bring the folder `log` back from another copy of the vault; packs and snapshots are not touched by this.");
+        "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside, and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
+        + "An older log costs what came after it: snapshots committed, locks lengthened and keys rotated since are not in it, and what only those snapshots need is given up in time. With one, commands end with LogForked until `holdfast log accept` takes it for good (docs/errors.md); after that, back up at once.");
 
     static HoldfastException Forked(string what) => new(ErrorCode.LogForked, $"This is not the log that was seen before: {what}.",
         "Treat it as an attack until shown otherwise: someone put an older or another log in its place. Compare with the checkpoints that you, your agents and your witnesses kept (holdfast log verify --since FILE).");
