@@ -56,6 +56,19 @@ public sealed class CommandTests
         Assert.Equal("+ notes/new.txt\n", cli.Run("diff", ids[0][..10], ids[1][..10]).Expect(0).Out);
     }
 
+    [Theory]
+    [InlineData("init V --lock soon", "--lock")]
+    [InlineData("policy set --lock 5", "--lock")]
+    [InlineData("attest --older-than 3x", "--older-than")]
+    [InlineData("key scope --class tree --out F --replace-after never", "--replace-after")]
+    public void What_is_no_length_of_time_is_told_with_its_option_and_the_forms_there_are(string call, string option)
+    {
+        using var cli = new Cli();
+        var error = cli.Run(call.Split(' ')).Expect(2).Error;
+        foreach (var words in new[] { $"{option} takes a length of time", "90s, 12h, 30d, 8w, 6m (of 31 days), 1y (of 366)" })
+            Assert.Contains(words, error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_policy_that_cannot_be_read_is_told_and_shortens_nothing()
     {

@@ -72,11 +72,10 @@ static class AttestCommand
 
     static ulong? Older(Session session)
     {
-        if (session.Parsed.GetValue(OlderOption) is not { } text)
-            return null;
-        if (session.Parsed.GetValue(Snapshot) is not null)
+        var age = InitCommand.Length(session, OlderOption);
+        if (age is not null && session.Parsed.GetValue(Snapshot) is not null)
             throw new HoldfastException(ErrorCode.Usage, "One snapshot was named, and --older-than chooses among all.", "Leave out one of the two.");
-        return Text.Seconds(text) ?? throw new HoldfastException(ErrorCode.Usage, "The time after --older-than is none.", "Give a number and a unit: 12h, 30d, 8w, 6m or 1y.");
+        return age;
     }
 
     /// <summary>What was never attested (in full, where that is asked for), what has defects, and what was attested too long ago.</summary>

@@ -37,7 +37,7 @@ static class InitCommand
         var folder = Path.GetFullPath(session.Parsed.GetValue(VaultArgument)!);
         var keys = Path.GetFullPath(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
-        var length = Length(session.Parsed.GetValue(LockOption)!);
+        var length = Length(session, LockOption)!.Value;
         var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption),
             Size(session, DailyOption), Size(session, LockedOption));
         if (Size(session, ReserveOption) is var reserve && reserve is < LeastReserve or > MostReserve)
@@ -82,8 +82,9 @@ static class InitCommand
         return 0;
     }
 
-    public static ulong Length(string text) =>
-        Text.Seconds(text) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 1d, 2w, 6m (of 31 days), 1y.");
+    /// <summary>Null where the option was not given and has no default.</summary>
+    public static ulong? Length<T>(Session session, Option<T> option) => session.Parsed.GetValue(option) is not string text ? null
+        : Text.Seconds(text) ?? throw new HoldfastException(ErrorCode.Usage, $"{option.Name} takes a length of time, and `{text}` is none.", "Write it as a whole number and a unit: 90s, 12h, 30d, 8w, 6m (of 31 days), 1y (of 366).");
 
     public static void RequirePlaces(RetentionPolicy policy)
     {

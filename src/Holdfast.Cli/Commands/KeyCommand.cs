@@ -56,7 +56,7 @@ static class KeyCommand
     {
         if (!Enum.TryParse<KeyClass>(session.Parsed.GetValue(ClassOption), ignoreCase: true, out var keyClass) || !Enum.IsDefined(keyClass))
             throw new HoldfastException(ErrorCode.Usage, "There is no such class.", "Choose tree, features or content.");
-        var length = Text.Seconds(session.Parsed.GetValue(ReplaceOption)!) ?? throw new HoldfastException(ErrorCode.Usage, "That is no length of time.", "Write it as a number and a unit: 30d, 3m.");
+        var length = InitCommand.Length(session, ReplaceOption)!.Value;
         var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
         KeyFolder.RequireNew(file);
         var (vault, keys) = KeyFolder.OpenToChange(session);

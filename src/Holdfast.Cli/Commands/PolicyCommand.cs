@@ -72,10 +72,10 @@ static class PolicyCommand
 
     static int Set(Session session)
     {
+        var length = InitCommand.Length(session, LockOption);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var source = Source(session, vault) ?? Id16.None;
-        var length = session.Parsed.GetValue(LockOption) is { } text ? InitCommand.Length(text) : (ulong?)null;
         RetentionPolicy Raised(RetentionPolicy now) => now with
         {
             Base = length ?? now.Base,
