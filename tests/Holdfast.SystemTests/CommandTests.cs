@@ -56,6 +56,26 @@ public sealed class CommandTests
         Assert.Equal("+ notes/new.txt\n", cli.Run("diff", ids[0][..10], ids[1][..10]).Expect(0).Out);
     }
 
+    [Fact]
+    public void A_path_that_is_not_there_says_how_far_it_is_and_which_snapshots_have_it()
+    {
+        using var cli = Sample();
+        var id = cli.LatestId()[..8];
+        Directory.Delete(cli["source/notes"], recursive: true);
+        Directory.CreateDirectory(cli["source/notes"]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        foreach (var call in new string[][] { ["cat", "latest", "notes/ward.txt"], ["ls", "latest", "notes/ward.txt"] })
+        {
+            var error = cli.Run(call).Expect(27).Error;
+            foreach (var words in new[] { $"in 1 other snapshot, the newest {id}", "first 1 of its 2 parts", $"holdfast ls {cli.LatestId()[..8]}" })
+                Assert.Contains(words, error, StringComparison.Ordinal);
+        }
+        Assert.Contains("No other snapshot has it", cli.Run("cat", "latest", "none").Expect(27).Error, StringComparison.Ordinal);
+        Assert.Contains("is there, and is no file", cli.Run("cat", "latest", "notes").Expect(27).Error, StringComparison.Ordinal);
+        Assert.Contains("without --snapshot", cli.Run("find", "ward.txt", "--snapshot", "latest").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("holdfast ls", cli.Run("find", "*.none").Expect(0).Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("init V --lock soon", "--lock")]
     [InlineData("policy set --lock 5", "--lock")]

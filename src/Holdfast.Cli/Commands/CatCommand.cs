@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
 
 namespace Holdfast.Cli.Commands;
 
@@ -9,7 +10,11 @@ static class CatCommand
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as `ls` prints it." };
 
-    public static Command Create() => Session.Command("cat", "Write one file of a snapshot to standard output.", command =>
+    public static Command Create() => Session.Command("cat", """
+        Write one file of a snapshot to standard output.
+
+        Exit status 27: the snapshot has no such file; which other snapshots have the path is told.
+        """, command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);
@@ -25,8 +30,17 @@ static class CatCommand
         using (keys)
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
-            vault.Cat(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!), keys, SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument)!), Output.Raw, session.Stop);
-            return isDoubted() ? (int)Core.ErrorCode.Incomplete : 0;
+            var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
+            var path = SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument)!);
+            try
+            {
+                vault.Cat(record, keys, path, Output.Raw, session.Stop);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.SnapshotMissing)
+            {
+                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, path);
+            }
+            return isDoubted() ? (int)ErrorCode.Incomplete : 0;
         }
     }
 }

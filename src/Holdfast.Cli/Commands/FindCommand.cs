@@ -14,7 +14,11 @@ static class FindCommand
     static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern as in .gitignore, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ." };
     static readonly Option<string?> SnapshotOption = new("--snapshot") { Description = "Look in this snapshot only; otherwise in all, the oldest first.", HelpName = "SNAPSHOT" };
 
-    public static Command Create() => Session.Command("find", "Find files by name in one snapshot or in all.", command =>
+    public static Command Create() => Session.Command("find", """
+        Find files by name in one snapshot or in all.
+
+        Exit status 0 whether anything matches or not; 3 where a snapshot had to be left out.
+        """, command =>
     {
         command.Arguments.Add(PatternArgument);
         command.Options.Add(SnapshotOption);
@@ -74,7 +78,9 @@ static class FindCommand
                 }
             }
             if (hits == 0)
-                session.Note("Nothing matches.");
+            {
+                session.Note($"Nothing matches{(which is null ? $" in {Text.Count(records.Count, "snapshot")}" : "; without --snapshot, find looks in all snapshots")}. Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
+            }
             return leftOut ? (int)ErrorCode.Incomplete : 0;
         }
     }

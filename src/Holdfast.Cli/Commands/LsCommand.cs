@@ -51,7 +51,9 @@ static class LsCommand
                         list.Add(rows, row);
                 }
             }
-            return found ? isDoubted() ? (int)Core.ErrorCode.Incomplete : 0 : session.Fail(Core.ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", "Paths are relative to the source's root: `holdfast ls SNAPSHOT` shows the first level.");
+            if (!found)
+                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, folder);
+            return isDoubted() ? (int)Core.ErrorCode.Incomplete : 0;
         }
     }
 }

@@ -67,6 +67,34 @@ static class SnapshotArgument
     public static byte[] PathWithin(string path) =>
         Encoding.UTF8.GetBytes(string.Join('/', path.Split('/').Where(part => part is not ("" or "."))));
 
+    /// <summary>Says how much of a path there is, and which other snapshots have all of it. The path itself stays out of the words: they end up in logs.</summary>
+    public static HoldfastException NoSuchPath(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, byte[] path)
+    {
+        const int looked = 200; // snapshots, the newest first: each costs a walk down its tree
+        var id = Text.Id(record.Snapshot);
+        if (Has(record, path))
+            return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
+        var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
+        var there = parts.FindLastIndex(end => Has(record, path[..end])) + 1;
+        var others = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && s != record).Reverse().Take(looked).Where(s => Has(s, path)).ToList();
+        return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
+            ? "No other snapshot has it. "
+            : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
+            + $"Here the first {there} of its {parts.Count + 1} parts are there: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
+
+        bool Has(SnapshotRecord snapshot, byte[] wanted)
+        {
+            try
+            {
+                return vault.Rows(snapshot, keys, session.Stop, wanted).Any(rows => Enumerable.Range(0, rows.Count).Any(row => rows.Path(row).SequenceEqual(wanted)));
+            }
+            catch (HoldfastException)
+            {
+                return false; // what cannot be read is no hint
+            }
+        }
+    }
+
     /// <summary>For commands that need the opening key itself, and write what they found.</summary>
     public static (Vault Vault, OpeningKeys Keys) OpenAll(Session session)
     {
