@@ -54,7 +54,8 @@ static class StoreCommand
             w.WriteBoolean("onDiskOfItsOwn", !neighbour);
         });
         if (neighbour)
-            session.Warn("holdfast: that folder lies on a disk that the vault is on already: it adds no room, and no second disk. Where another disk was meant, see whether it is mounted");
+            session.Warn("holdfast: that folder lies on a disk that the vault is on already: it adds no room, and no second disk: when that disk fails, is stolen or is wiped, both folders go with it. Where another disk was meant, see whether it is mounted");
+        session.Note("Further folders are more room, not another copy: each pack lies in one of them, and all are needed. What survives the loss of a disk is a copy of the vault elsewhere (docs/manual/operate.md, A second copy).");
         session.Line("Added. New packs go where most space is free.");
         return 0;
     }
