@@ -53,6 +53,34 @@ public sealed class TrialTests
     }
 
     [Fact]
+    public void The_one_trial_there_is_is_found_without_being_named()
+    {
+        using var cli = Data();
+        cli.Environment["HOLDFAST_VAULT"] = cli.Environment["HOLDFAST_KEYS"] = "";
+        foreach (var call in new[] { "up", "down", "status" })
+            Assert.Contains("holdfast up FOLDER", cli.Run(call).Expect(call == "down" ? 10 : 2).Error, StringComparison.Ordinal);
+        Up(cli).Expect(0);
+        var vault = Directory.GetDirectories(cli["base/trial-vaults"]).Single();
+        var status = cli.Run("status").Expect(0);
+        Assert.Contains("TRIAL - NOT PROTECTION", status.Out, StringComparison.Ordinal);
+        Assert.Contains($"the trial of {cli["source"]}", status.Error, StringComparison.Ordinal);
+        Assert.Contains($"rm -r {vault}", cli.Run("down").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains($"Going on with the trial of {cli["source"]}", cli.Run("up").Expect(0).Out, StringComparison.Ordinal);
+        Directory.CreateDirectory(cli["second"]);
+        File.WriteAllText(cli["second/a"], "x");
+        cli.Run("up", cli["second"], "--base", cli["base"], "--quiet").Expect(0);
+        foreach (var call in new[] { "up", "down", "status" })
+        {
+            var several = cli.Run(call).Expect(2).Error;
+            Assert.Contains("2 trials", several, StringComparison.Ordinal);
+            Assert.Contains(cli["source"], several, StringComparison.Ordinal);
+        }
+        cli.Shell(cli.Run("down", cli["second"], "--base", cli["base"]).Expect(0).Out.Split('\n').Single(l => l.TrimStart().StartsWith("rm -r ", StringComparison.Ordinal)));
+        cli.Run("status").Expect(0);
+        Assert.Single(Directory.GetFiles(cli["state"]));
+    }
+
+    [Fact]
     public void Keys_without_a_vault_are_put_aside_and_never_deleted()
     {
         using var cli = Data();

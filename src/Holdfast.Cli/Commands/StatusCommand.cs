@@ -15,8 +15,12 @@ static class StatusCommand
 
     static int Run(Session session)
     {
-        using var vault = KeyFolder.OpenVault(session);
-        var warning = Remember(session, vault);
+        var trial = string.IsNullOrEmpty(session.Parsed.GetValue(KeyFolder.VaultOption)) ? TrialPlaces.Only("holdfast status --vault FOLDER") ?? throw new HoldfastException(
+            ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT. A trial that `holdfast up FOLDER` made is found by itself.") : null;
+        if (trial is not null)
+            session.Note($"holdfast: no vault was named; this is the trial of {trial.Source}, in {trial.Vault}");
+        using var vault = trial is null ? KeyFolder.OpenVault(session) : KeyFolder.OpenVault(session, trial.Vault);
+        var warning = Remember(session, vault, trial);
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
         var obstacles = Obstacle.Of(vault, status.Free);
@@ -68,11 +72,11 @@ static class StatusCommand
     }
 
     /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>
-    static string? Remember(Session session, Vault vault)
+    static string? Remember(Session session, Vault vault, TrialPlaces? trial)
     {
         try
         {
-            new KeyFolder(session).Remember(vault);
+            new KeyFolder(session, trial?.Keys).Remember(vault);
             return null;
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && session.Parsed.GetResult(KeyFolder.KeysOption) is { Implicit: true })

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -15,45 +13,13 @@ using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
 
-/// <summary>Where the trial of a folder lives: vault and keys apart from each other, found again by the folder's path.</summary>
-/// <param name="Source">The folder.</param>
-/// <param name="Home">Holds the trials of all folders.</param>
-/// <param name="Name">Of this trial, in each of the folders of <paramref name="Home"/>.</param>
-/// <param name="IsNamed">True where <paramref name="Home"/> was named with --base.</param>
-sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
-{
-    public string Vault => Path.Combine(Home, "trial-vaults", Name);
-    public string Keys => Path.Combine(Home, "trial-keys", Name);
-    public string Proof => Path.Combine(Home, "trial-proofs", Name);
-
-    /// <summary>What is never backed up by a trial: trials, their keys, and what they restore.</summary>
-    public IReadOnlyList<string> All => [.. new[] { Vault, Keys, Proof }.Select(f => Path.GetDirectoryName(f)!)];
-
-    /// <summary>True where a backup of the source would meet the trial itself.</summary>
-    public bool IsInside => FolderPath.IsWithin(Home, Source);
-
-    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
-    public static TrialPlaces Of(string source, string? home)
-    {
-        if (source.Length == 0 || home is { Length: 0 })
-            throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name a folder with some data: holdfast up FOLDER. In a script, look at the variable that should hold its name.");
-        source = Path.GetFullPath(source).TrimEnd(Path.DirectorySeparatorChar);
-        if (source.Length == 0)
-            source = Path.GetFullPath("/");
-        var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..12];
-        var folder = home is not null ? Path.GetFullPath(home) : Path.Combine(
-            Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } data ? data : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share"), "holdfast");
-        return new TrialPlaces(source, folder, name, home is not null);
-    }
-}
-
 static class UpCommand
 {
     const ulong TrialReserve = 16 << 20; // bytes
     const long FirstProof = 1L << 30; // bytes: so much is backed up and proven before the rest
     const double AssumedRate = 150e6; // bytes a second, before anything is measured
 
-    static readonly Argument<string> SourceArgument = new("FOLDER") { Description = "Folder to try Holdfast on." };
+    static readonly Argument<string?> SourceArgument = new("FOLDER") { Description = "Folder to try Holdfast on; without it, the only trial there is goes on.", Arity = ArgumentArity.ZeroOrOne };
     public static readonly Option<string?> BaseOption = new("--base") { Description = "Folder for the trial's vault and keys; default ~/.local/share/holdfast.", HelpName = "FOLDER" };
 
     public static Command Create() => Session.Command("up", "Try Holdfast on a folder: a trial vault, a first backup, and the proof that it comes back.", command =>
@@ -64,7 +30,7 @@ static class UpCommand
 
     static int Run(Session session)
     {
-        var places = TrialPlaces.Of(session.Parsed.GetValue(SourceArgument)!, session.Parsed.GetValue(BaseOption));
+        var places = Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast up FOLDER") ?? throw new HoldfastException(ErrorCode.Usage, "No folder was named, and there is no trial yet.", "Name a folder with some data: holdfast up FOLDER.");
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
         RequireSensible(places);
         var size = Announce(session, places, exists);
@@ -82,6 +48,7 @@ static class UpCommand
             made.Dispose();
             newKeys.Dispose();
         }
+        places.Remember();
         using var vault = Vault.Open(places.Vault);
         using var put = Core.Keys.PutKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.PutFile), "The trial's put key", ErrorCode.KeyFileBad, UserFile.KeyLimit));
         using var agent = Core.Keys.AgentKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.AgentFile), "The trial's agent key", ErrorCode.KeyFileBad));
@@ -108,8 +75,9 @@ static class UpCommand
             w.WriteBoolean("trial", true);
             BackupCommand.WriteProblems(w, source.Problems);
         });
+        const string trial = "TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.";
         session.Line();
-        session.Line("TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.");
+        session.Line(trial);
         var where = $"--vault {Shell.Word(places.Vault)} --keys {Shell.Word(places.Keys)}";
         session.Line($"  see it            holdfast snapshots {where}");
         session.Line($"  bring it back     holdfast restore latest FOLDER {where}");
@@ -118,6 +86,9 @@ static class UpCommand
         session.Line($"  end the trial     holdfast down {Shell.Word(places.Source)}{(places.IsNamed ? $" --base {Shell.Word(places.Home)}" : "")}");
         return status;
     }
+
+    /// <summary>The trial of the folder that was named; null where none was.</summary>
+    public static TrialPlaces? Named(Session session, Argument<string?> source) => session.Parsed.GetValue(source) is { } folder ? TrialPlaces.Of(folder, session.Parsed.GetValue(BaseOption)) : null;
 
     static ISource Source(TrialPlaces places, Vault vault) => FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = [.. vault.Keeper.Store.Folders, .. places.All] });
 

@@ -60,10 +60,12 @@ sealed class KeyFolder
     byte[]? _rawKey; // what opened the key file, for wrapping the next epoch's seed
     string? _passphrase;
 
-    public KeyFolder(Session session)
+    /// <param name="session">Names it.</param>
+    /// <param name="otherwise">The one where none is named.</param>
+    public KeyFolder(Session session, string? otherwise = null)
     {
         _session = session;
-        _folder = session.Parsed.GetValue(KeysOption);
+        _folder = session.Parsed.GetValue(KeysOption) is { Length: > 0 } named ? named : otherwise;
     }
 
     /// <summary>Adds --vault and --keys to a command.</summary>
@@ -84,9 +86,11 @@ sealed class KeyFolder
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
         ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT.");
 
-    public static Vault OpenVault(Session session)
+    public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session));
+
+    public static Vault OpenVault(Session session, string path)
     {
-        var vault = Vault.Open(VaultFolder(session));
+        var vault = Vault.Open(path);
         foreach (var away in vault.Keeper.Store.Away)
             session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
