@@ -56,11 +56,11 @@ static class UpCommand
 
         if (!exists && size > FirstProof)
         {
-            session.Line($"First, about {Text.Bytes(FirstProof)} of it, to prove the way there and back:");
+            session.Step($"First, about {Text.Bytes(FirstProof)} of it, to prove the way there and back:");
             using var first = new BoundedSource(Source(places, vault), FirstProof);
             BackUpAndProve(session, vault, first, places, put, agent, keys, "first part", tell: false);
-            session.Line();
-            session.Line("Now all of it; what is in the vault already is not stored twice:");
+            session.Step();
+            session.Step("Now all of it; what is in the vault already is not stored twice:");
         }
         using var source = Source(places, vault);
         var (status, sample) = BackUpAndProve(session, vault, source, places, put, agent, keys, places.Source, tell: true);
@@ -76,14 +76,16 @@ static class UpCommand
             BackupCommand.WriteProblems(w, source.Problems);
         });
         const string trial = "TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.";
-        session.Line();
-        session.Line(trial);
+        if (session.IsQuiet)
+            session.Line($"Proven: snapshot {Text.Id(vault.Find("latest").Snapshot)} of {places.Source}, every chunk opened; {Describe(sample)}. {trial}");
+        session.Step();
+        session.Step(trial);
         var where = $"--vault {Shell.Word(places.Vault)} --keys {Shell.Word(places.Keys)}";
-        session.Line($"  see it            holdfast snapshots {where}");
-        session.Line($"  bring it back     holdfast restore latest FOLDER {where}");
-        session.Line($"  recovery kit      holdfast recovery-kit {where} --out kit.pdf");
-        session.Line("  a real vault      holdfast init VAULT --keys FOLDER --lock 30d   (on another machine's disk)");
-        session.Line($"  end the trial     holdfast down {Shell.Word(places.Source)}{(places.IsNamed ? $" --base {Shell.Word(places.Home)}" : "")}");
+        session.Step($"  see it            holdfast snapshots {where}");
+        session.Step($"  bring it back     holdfast restore latest FOLDER {where}");
+        session.Step($"  recovery kit      holdfast recovery-kit {where} --out kit.pdf");
+        session.Step("  a real vault      holdfast init VAULT --keys FOLDER --lock 30d   (on another machine's disk)");
+        session.Step($"  end the trial     holdfast down {Shell.Word(places.Source)}{(places.IsNamed ? $" --base {Shell.Word(places.Home)}" : "")}");
         return status;
     }
 
@@ -135,7 +137,7 @@ static class UpCommand
     /// <summary>Says before anything is written: what is read, how much, how long, where it goes, and what that is not.</summary>
     static long Announce(Session session, TrialPlaces places, bool exists)
     {
-        session.Line(exists ? $"Going on with the trial of {places.Source}." : $"This will try Holdfast on {places.Source}:");
+        session.Step(exists ? $"Going on with the trial of {places.Source}." : $"This will try Holdfast on {places.Source}:");
         long files = 0, bytes = 0, entries = 0;
         var pool = new EntryBatchPool();
         using (var walk = FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = places.All }))
@@ -158,14 +160,14 @@ static class UpCommand
         while (!Directory.Exists(root))
             root = Path.GetDirectoryName(root)!;
         var drive = new DriveInfo(root);
-        session.Line($"  reads             {Text.Count(files, "file")}, {Text.Bytes(bytes)}, about {Text.Duration(TimeSpan.FromSeconds(Math.Max(1, bytes / AssumedRate)))}");
-        session.Line($"  writes            a trial vault in {places.Vault} ({Text.Bytes(drive.AvailableFreeSpace)} free there)");
-        session.Line($"  keys              in {places.Keys}, outside the vault");
-        session.Line("  locks             each snapshot for 1 day; until then Holdfast removes nothing");
+        session.Step($"  reads             {Text.Count(files, "file")}, {Text.Bytes(bytes)}, about {Text.Duration(TimeSpan.FromSeconds(Math.Max(1, bytes / AssumedRate)))}");
+        session.Step($"  writes            a trial vault in {places.Vault} ({Text.Bytes(drive.AvailableFreeSpace)} free there)");
+        session.Step($"  keys              in {places.Keys}, outside the vault");
+        session.Step("  locks             each snapshot for 1 day; until then Holdfast removes nothing");
         if (places.IsInside)
-            session.Line("  leaves out        the trial itself, which lies inside that folder");
-        session.Line(FolderPath.AreOnOneDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
-        session.Line();
+            session.Step("  leaves out        the trial itself, which lies inside that folder");
+        session.Step(FolderPath.AreOnOneDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
+        session.Step();
         if (drive.AvailableFreeSpace < bytes / 4 && !exists)
             throw new HoldfastException(ErrorCode.DiskFull, $"There is hardly room for a copy: {Text.Bytes(drive.AvailableFreeSpace)} are free in {root}, and {Text.Bytes(bytes / 4)} at least are needed.", "Free some space, try a smaller folder, or name a roomier place with --base FOLDER.");
         return bytes;
@@ -185,7 +187,7 @@ static class UpCommand
         var since = TimeProvider.System.GetTimestamp();
         var result = BackupCommand.Execute(session, vault, source, name, places.Source, new ArchiveOptions(), put, agent);
         var status = tell ? BackupCommand.TellProblems(session, source.Problems) : 0;
-        session.Line(string.Create(CultureInfo.InvariantCulture,
+        session.Step(string.Create(CultureInfo.InvariantCulture,
             $"  backed up         snapshot {Text.Id(result.Snapshot)}: {Text.Count((long)result.Archive.Files, "file")}, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}{BackupCommand.LeftOut(source.Problems)}"));
         since = TimeProvider.System.GetTimestamp();
         var progress = new VerifyProgress();
@@ -193,13 +195,13 @@ static class UpCommand
         using (new ProgressLine(session, elapsed => $"opening every chunk: {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Duration(elapsed)}"))
             verified = vault.Verify(keys, null, progress, 0, session.Stop);
         vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 2, (ulong)verified.Bytes, (ulong)verified.Defects.Count(d => d.Kind != DefectKind.Foreign));
-        session.Line($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
+        session.Step($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
         var record = vault.Find(result.Snapshot.ToString());
         var attested = vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
         var sample = RestoredSample.Compare(vault, record, keys, places.Source, began, places.Proof, session.Stop);
-        session.Line($"  restored          {Describe(sample)}");
+        session.Step($"  restored          {Describe(sample)}");
         var checkpoint = vault.Keeper.Log.Checkpoint!;
-        session.Line(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));
+        session.Step(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));
         if (!verified.IsSound || !attested.IsGood)
             throw new HoldfastException(ErrorCode.PackDamaged, "What was written just now does not read back as it was written.", "Do not rely on this vault. Run `holdfast verify --full` on it, and look at the disk and the memory of this machine.");
         return (status, sample);

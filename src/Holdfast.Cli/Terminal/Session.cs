@@ -133,6 +133,13 @@ sealed class Session
         Output.Flush();
     }
 
+    /// <summary>A line on the way to the result: --quiet leaves it out.</summary>
+    public void Step(string text = "")
+    {
+        if (!IsQuiet)
+            Line(text);
+    }
+
     /// <summary>A line of a long list: lines are written many at a time, and the list ends where nobody reads it any more.</summary>
     public void Row(string text)
     {
