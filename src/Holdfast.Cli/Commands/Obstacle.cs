@@ -1,21 +1,17 @@
-using System.Text.Json;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 
 namespace Holdfast.Cli.Commands;
 
-/// <summary>What keeps a vault from taking the next backup, though all that it holds may be whole.</summary>
-/// <param name="Code">What the backup would end with.</param>
-/// <param name="Message">What is the matter.</param>
-/// <param name="Advice">What to do about it.</param>
-sealed record Obstacle(ErrorCode Code, string Message, string Advice)
+/// <summary>What keeps a vault from taking the next backup, though all that it holds may be whole; its code is what the backup would end with.</summary>
+static class Obstacle
 {
     const long LeastRoom = 64 << 20; // bytes: one pack
 
     /// <summary>None for a copy that is read only.</summary>
-    public static List<Obstacle> Of(Vault vault, long free)
+    public static List<Problem> Of(Vault vault, long free)
     {
-        var found = new List<Obstacle>();
+        var found = new List<Problem>();
         if (vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy })
             return found;
         if (vault.Keeper.Closed is { } closed)
@@ -31,7 +27,7 @@ sealed record Obstacle(ErrorCode Code, string Message, string Advice)
         return found;
     }
 
-    public static void Print(Session session, IReadOnlyList<Obstacle> obstacles)
+    public static void Print(Session session, IReadOnlyList<Problem> obstacles)
     {
         if (obstacles.Count == 0)
             return;
@@ -42,22 +38,5 @@ sealed record Obstacle(ErrorCode Code, string Message, string Advice)
             session.Line($"    what to do {obstacle.Advice}");
         }
         session.Line();
-    }
-
-    public void Write(Utf8JsonWriter w)
-    {
-        w.WriteStartObject();
-        w.WriteString("code", Code.ToString());
-        w.WriteNumber("status", (int)Code);
-        w.WriteNumber("count", 1);
-        w.WriteString("message", Message);
-        w.WriteString("advice", Advice);
-        w.WriteNumber("snapshotCount", 0);
-        foreach (var none in new[] { "snapshots", "names" })
-        {
-            w.WriteStartArray(none);
-            w.WriteEndArray();
-        }
-        w.WriteEndObject();
     }
 }

@@ -10,7 +10,6 @@ namespace Holdfast.Cli.Commands;
 static class ProblemReport
 {
     const int Shown = 10; // names in text; --json has more
-    const int Listed = 1_000;
 
     /// <summary>What is wrong, how much of it, and how many snapshots that hits.</summary>
     public static string Describe(VaultProblem problem)
@@ -70,39 +69,11 @@ static class ProblemReport
         string.Join(separator, all.Take(Shown)) + (count > Shown ? $"{separator}and {Text.Count(count - Shown, "more", "more")} (--json)" : "");
 
     /// <summary>The array <c>problems</c>; empty where nothing is known to be wrong.</summary>
-    public static void Write(Utf8JsonWriter w, VaultHealth health, IReadOnlyList<Obstacle>? obstacles = null)
+    public static void Write(Utf8JsonWriter w, VaultHealth health, IReadOnlyList<Problem>? obstacles = null)
     {
         w.WriteStartArray("problems");
-        foreach (var problem in health.Problems)
-        {
-            w.WriteStartObject();
-            w.WriteString("code", problem.Code.ToString());
-            w.WriteNumber("status", (int)problem.Code);
-            w.WriteNumber("count", problem.Code == ErrorCode.LeafRefused ? problem.Leaves.Count : problem.Names.Count);
-            w.WriteString("message", Describe(problem));
-            w.WriteString("advice", Advice(problem.Code));
-            w.WriteNumber("snapshotCount", problem.Snapshots.Count);
-            WriteAll(w, "snapshots", problem.Snapshots.Select(s => s.Snapshot.ToString()));
-            WriteAll(w, "names", problem.Names.Select(n => n.ToString()));
-            if (problem.Code == ErrorCode.LeafRefused)
-            {
-                w.WriteStartArray("leaves");
-                foreach (var leaf in problem.Leaves.Take(Listed))
-                    w.WriteNumberValue(leaf);
-                w.WriteEndArray();
-            }
-            w.WriteEndObject();
-        }
-        foreach (var obstacle in obstacles ?? [])
-            obstacle.Write(w);
-        w.WriteEndArray();
-    }
-
-    static void WriteAll(Utf8JsonWriter w, string property, IEnumerable<string> values)
-    {
-        w.WriteStartArray(property);
-        foreach (var value in values.Take(Listed))
-            w.WriteStringValue(value);
+        foreach (var problem in health.Problems.Select(Problem.From).Concat(obstacles ?? []))
+            problem.Write(w);
         w.WriteEndArray();
     }
 }

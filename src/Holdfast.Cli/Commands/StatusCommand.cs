@@ -123,7 +123,7 @@ static class StatusCommand
     static string ClockAdvice(VaultStatus status) => "set this machine's clock right (timedatectl status, chronyc tracking)"
         + (status.ClockOffset > 0 ? ". Where it is right, the machine was off for that long: the vault's clock does not count such time, and nothing has to be mended" : "");
 
-    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, IReadOnlyList<Obstacle> obstacles, VaultStatus status, string? warning)
+    static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, IReadOnlyList<Problem> obstacles, VaultStatus status, string? warning)
     {
         ProblemReport.Write(w, health, obstacles);
         w.WriteString("vault", vault.Id.ToString());
