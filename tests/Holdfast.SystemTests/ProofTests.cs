@@ -331,7 +331,7 @@ public sealed class ProofTests
     {
         using var cli = Sample();
         cli.Shell("rm -f vault/cache/index/*/run-*; for d in vault/cache/index/*; do mkfifo $d/run-00; done; rm -f vault/keeper/reads; mkfifo vault/keeper/reads");
-        Result AtOnce(params string[] call) => Cli.Finish(cli.StartProgram("timeout", null, ["60", Path.Combine(Cli.Root, "holdfast"), .. call])).Expect(0);
+        Result AtOnce(params string[] call) => Cli.Finish(cli.StartProgram("timeout", null, ["--signal=KILL", "60", Path.Combine(Cli.Root, "holdfast"), .. call])).Expect(0);
         Assert.Contains("notes", AtOnce("ls", "latest").Out, StringComparison.Ordinal);
         Assert.Contains("NEVER READ BACK", AtOnce("status").Out, StringComparison.Ordinal);
     }
