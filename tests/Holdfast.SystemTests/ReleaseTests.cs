@@ -1,0 +1,33 @@
+using System.Runtime.InteropServices;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>The released program, as `./publish` makes it for the machine the test runs on.</summary>
+public sealed class ReleaseTests
+{
+    static readonly string Rid = RuntimeInformation.RuntimeIdentifier;
+
+    /// <summary>An ahead-of-time build: minutes, and packs that a build without network does not have.</summary>
+    static bool CanPublish => Cli.Has("clang") && Directory.Exists(Package($"microsoft.netcore.app.runtime.nativeaot.{Rid}"));
+
+    static string Package(string name) => Path.Combine(Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget/packages"), name);
+
+    [Fact]
+    public void A_release_runs_by_itself_and_has_its_licences_and_checksums()
+    {
+        Assert.SkipUnless(CanPublish, $"needs clang and the package microsoft.netcore.app.runtime.nativeaot.{Rid} in the NuGet cache");
+        using var cli = new Cli();
+        Cli.Finish(cli.StartProgram(Path.Combine(Cli.Root, "publish"), Cli.Root, Rid)).Expect(0);
+        cli.Shell($"cp -a '{Cli.Root}/artifacts/release/{Rid}' elsewhere; cd elsewhere; sha256sum -c --quiet SHA256SUMS; test \"$(find . -type f | wc -l)\" = $(($(wc -l <SHA256SUMS) + 1))");
+        Assert.Matches(@"^\d+\.\d+\.\d+", cli.Shell("cd /; env -i \"$OLDPWD/elsewhere/holdfast\" --version").Out);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(Cli.Root, "LICENSE")), File.ReadAllBytes(cli["elsewhere/LICENSE"]));
+        var notices = File.ReadAllText(cli["elsewhere/THIRD-PARTY-NOTICES"]);
+        foreach (var name in new[] { "bouncycastle.cryptography", "libsodium", "nsec.cryptography", "pdfpig", "qrcoder", "system.commandline", "zstdnet", $"microsoft.netcore.app.runtime.nativeaot.{Rid}" })
+            Assert.Matches($@"(?m)^{name} \d", notices);
+        foreach (var name in new[] { "libsodium", "zstdnet", "qrcoder" })
+        {
+            foreach (var text in Directory.GetDirectories(Package(name)).SelectMany(f => Directory.GetFiles(f, "LICENSE*")))
+                Assert.Contains(File.ReadAllText(text).Trim('\uFEFF', '\r', '\n'), notices, StringComparison.Ordinal);
+        }
+    }
+}
