@@ -12,14 +12,12 @@ sealed class WriteBehind : IDisposable
     public const int BufferSize = 2 << 20;
 
     const int QueueLength = 2;
-    const int Threads = 3; // two that write while one flushes
-    const long FlushEvery = 256 << 20; // bytes
+    const int Threads = 2;
 
     readonly BlockingCollection<DirectRun> _queue = new(QueueLength);
     readonly ConcurrentBag<AlignedBuffer> _idle = [];
     readonly Lock _starting = new();
     readonly List<Thread> _threads = [];
-    long _unflushed;
 
     public AlignedBuffer Rent() => _idle.TryTake(out var buffer) ? buffer : new AlignedBuffer(BufferSize);
 
@@ -38,17 +36,6 @@ sealed class WriteBehind : IDisposable
             }
         }
         _queue.Add(run);
-    }
-
-    /// <summary>True for who is to flush what was written.</summary>
-    /// <remarks>Past the page cache is not yet past the disk's own cache. The record in the log that ends a restore empties that one: where the vault lies on the same disk, all at once and
-    /// with nothing left to do beside it.</remarks>
-    public bool IsFlushDue(long written)
-    {
-        if (Interlocked.Add(ref _unflushed, written) < FlushEvery)
-            return false;
-        Interlocked.Exchange(ref _unflushed, 0);
-        return true;
     }
 
     void Work()
@@ -210,8 +197,6 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
         try
         {
             WriteOut(run);
-            if (queue.IsFlushDue(run.End - run.Start))
-                _ = Native.SyncData(direct);
         }
         catch (HoldfastException e)
         {
