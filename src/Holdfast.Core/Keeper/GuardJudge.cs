@@ -229,7 +229,7 @@ sealed class GuardJudge
         var folders = new List<string> { _vault };
         try
         {
-            folders.AddRange(VaultKeeper.ExtraFolders(_vault).Where(Path.IsPathFullyQualified).Select(Path.GetFullPath).Distinct().Where(f => f != _vault));
+            folders.AddRange(FolderList.Read(_vault).Where(Path.IsPathFullyQualified).Select(Path.GetFullPath).Distinct().Where(f => f != _vault));
         }
         finally
         {

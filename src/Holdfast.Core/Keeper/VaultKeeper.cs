@@ -1,8 +1,6 @@
 using System.Security.Cryptography;
-using System.Text;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Log;
-using Holdfast.Core.Packs;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -21,7 +19,6 @@ public sealed record CommitReceipt(long Ordinal, ulong Committed, ulong Expiry, 
 /// keeper of one vault; each change takes the vault's lock and looks at the log again first. For one thread at a time.</remarks>
 public sealed class VaultKeeper : IDisposable
 {
-    const int MaxFolders = 1 << 20; // bytes of the list of them
     const int MaxDeltas = 63; // snapshots in a row that may tell their pack set as a difference
 
     readonly string _folder;
@@ -62,17 +59,12 @@ public sealed class VaultKeeper : IDisposable
     public bool HasLogKey => System.IO.File.Exists(KeeperPath(_folder, "log.key"));
 
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
-    public (ulong Wanted, ulong Kept) Reserve
-    {
-        get
-        {
-            var file = new FileInfo(KeeperPath(_folder, "reserve"));
-            return (_projection.Genesis!.Reserve, file.Exists ? (ulong)file.Length : 0);
-        }
-    }
+    public (ulong Wanted, ulong Kept) Reserve => (_projection.Genesis!.Reserve, ReserveOf(_folder, _disk).Kept);
 
     /// <summary>Requests that were refused: those the log tells of, and those of this hour.</summary>
     public ulong Refusals => _projection.Refusals + _refusals.Read().Where(r => !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
+
+    static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
@@ -136,7 +128,7 @@ public sealed class VaultKeeper : IDisposable
         var log = MerkleLog.Create(Path.Combine(folder, "log"), disk, key);
         log.Append(leaves, signer);
         disk.Replace(Path.Combine(folder, "format.md"), formatText);
-        MakeReserve(folder, disk, genesis.Reserve);
+        ReserveOf(folder, disk).Make(genesis.Reserve);
         keep(key.ToString());
         disk.Replace(Path.Combine(folder, VaultFile.Name), new VaultFile(genesis.Vault, key.ToString(), name).ToArray());
         return Open(folder, disk, machine);
@@ -151,7 +143,7 @@ public sealed class VaultKeeper : IDisposable
         var file = VaultFile.Read(folder);
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
-        var store = new FolderStore([folder, .. ExtraFolders(folder)], disk) { More = () => [folder, .. ExtraFolders(folder)] };
+        var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
         var log = MerkleLog.Open(Path.Combine(folder, "log"), disk, key);
         var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log);
         keeper.Project();
@@ -176,18 +168,19 @@ public sealed class VaultKeeper : IDisposable
         if (_projection.Find(snapshot.Snapshot) is { } already)
             return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
         var bytes = snapshot.ToArray();
-        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => Check(snapshot, bytes));
+        var judge = new CommitJudge(Vault, _projection, Store, Clock);
+        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => judge.Check(snapshot, bytes));
         var policy = _projection.PolicyFor(snapshot.Source);
         var from = Clock.LockFrom;
         var size = set.Bytes;
         var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
         // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
-        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0 && Size(s) >= size / 2)));
+        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0 && judge.Size(s) >= size / 2)));
         expiry = Math.Clamp(expiry, from + _projection.Genesis!.ShortestLock, Math.Min(from + _projection.Genesis.LongestLock, LockRules.LastEnd));
-        var fresh = NewBytes(snapshot, set);
+        var fresh = judge.NewBytes(snapshot, set);
         Counting(RefusedRequest.Quota, snapshot.Agent, () =>
         {
-            CheckQuotas(snapshot.Source, policy, fresh + bytes.Length, earlier);
+            judge.CheckQuotas(snapshot, policy, fresh + bytes.Length);
             return 0;
         });
 
@@ -281,13 +274,12 @@ public sealed class VaultKeeper : IDisposable
     public void AddFolder(string folder) => Changing(() =>
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var extra = ExtraFolders(_folder).ToList();
+        var extra = FolderList.Read(_folder).ToList();
         StorePlace.Require(folder, [_folder, .. extra], Vault);
         _disk.MakeFolder(folder);
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());
-        var all = extra.Append(folder);
-        _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Join('\n', all) + "\n"));
+        FolderList.Write(_folder, extra.Append(folder), _disk);
         return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
     });
 
@@ -298,7 +290,7 @@ public sealed class VaultKeeper : IDisposable
     internal void MoveFolder(string old, string? folder, Action<IReadOnlyList<string>> check)
     {
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
-        var extra = ExtraFolders(_folder).ToList();
+        var extra = FolderList.Read(_folder).ToList();
         var at = extra.FindIndex(f => FolderPath.Real(f) == FolderPath.Real(old));
         if (at < 0)
             throw new HoldfastException(ErrorCode.Usage, "That is none of the vault's further folders.", "`holdfast store list` shows them; name it as it is written there. The vault's first folder is simply named with --vault, wherever it lies.");
@@ -307,7 +299,7 @@ public sealed class VaultKeeper : IDisposable
             extra.Insert(at, folder);
         Refresh(); // what was committed meanwhile is needed too
         check([_folder, .. extra]);
-        _disk.Replace(KeeperPath(_folder, "folders"), Encoding.UTF8.GetBytes(string.Concat(extra.Select(f => f + "\n"))));
+        FolderList.Write(_folder, extra, _disk);
     }
 
     /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
@@ -354,83 +346,6 @@ public sealed class VaultKeeper : IDisposable
 
     internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
         "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, as `latest`, or as `latest~1` for the one before (~2 and so on).");
-
-    PackSet Check(SnapshotObject snapshot, ReadOnlySpan<byte> bytes)
-    {
-        if (!SnapshotObject.TryParse(bytes, out _))
-            throw Refused("no reader would take it: something of it is beyond a limit of the format");
-        if (snapshot.Vault != Vault || !_projection.Genesis!.Domains.Contains(snapshot.Domain))
-            throw Refused("it is of another vault or trust domain");
-        if (_projection.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
-            throw Refused("its agent is not enrolled here, or did not sign it");
-        SnapshotRecord? parent = null;
-        if (!snapshot.Parent.IsNone)
-        {
-            parent = _projection.Find(snapshot.Parent);
-            if (parent?.Object is null || parent.Source != snapshot.Source || parent.Object.ContentRoot != snapshot.ParentContentRoot)
-                throw Refused("its parent is not a snapshot of the same source in this vault");
-        }
-        if (!snapshot.Packs.IsWhole && parent is null)
-            throw Refused("its pack set is told as a difference to nothing");
-        var set = (parent is null ? PackSet.Empty : _projection.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
-        // Packs of a parent whose lock is far from its end are held by it; all others are looked at.
-        var held = parent is not null && !parent.IsRemoved && parent.Expiry > Clock.LockFrom ? _projection.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
-        foreach (var pack in set.Packs)
-        {
-            if (held.Contains(pack.Name))
-                continue;
-            using var item = Store.Open(StoreKind.Pack, pack.Name);
-            if (item is null || item.Size != pack.Size)
-                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
-                    "Run the backup again: it finds what is missing and stores it anew.")
-                { IsTransient = true };
-            if (_projection.WasRemoved(pack.Name))
-                throw Refused("it needs a pack that has been given up");
-            if (_projection.BadWriters.Count > 0 && WriterOf(item) is { } writer && _projection.BadWriters.ContainsKey(writer))
-                throw Refused("it needs a pack of a writer that is not believed any more");
-        }
-        return set;
-    }
-
-    long Size(SnapshotRecord record) => _projection.PacksOf(record)?.Bytes ?? 0;
-
-    static (Id16, uint)? WriterOf(IStoredItem item)
-    {
-        var header = new byte[PackFormat.HeaderSize];
-        item.Read(0, header);
-        return PackHeader.TryParse(header, out var parsed) ? (parsed!.Writer, parsed.WriterEpoch) : null;
-    }
-
-    long NewBytes(SnapshotObject snapshot, PackSet set)
-    {
-        var parent = _projection.Find(snapshot.Parent) is { } record ? _projection.PacksOf(record) : null;
-        return set.ToList().Where(p => parent is null || !parent.Contains(p.Name)).Sum(p => p.Size);
-    }
-
-    void CheckQuotas(Id16 source, RetentionPolicy policy, long fresh, List<SnapshotRecord> earlier)
-    {
-        var day = Clock.Now - Math.Min(Clock.Now, RetentionPolicy.Day);
-        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh > (long)policy.DailyQuota)
-            throw Quota("it would add more in a day than its quota allows", source);
-        if (policy.LockedQuota > 0)
-        {
-            var locked = new Dictionary<Hash32, long>();
-            foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > Clock.Now))
-            {
-                locked[record.Name] = record.ObjectSize;
-                foreach (var pack in _projection.PacksOf(record)?.ToList() ?? [])
-                    locked[pack.Name] = pack.Size;
-            }
-            if (locked.Values.Sum() + fresh > (long)policy.LockedQuota)
-                throw Quota("it would hold more locked bytes than its quota allows", source);
-        }
-    }
-
-    static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
-        "Find out why the source grew (an attack that rewrites files looks like this). Where it is right, wait until its day is over or older snapshots have expired, or give it a larger quota (holdfast policy set); what it stored is used.");
-
-    static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
-        "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
 
     /// <summary>Only ids that the log enrolled: others can be made up without end.</summary>
     Id16 Known(Id16 agent) => _projection.Agent(agent) is null ? Id16.None : agent;
@@ -496,7 +411,7 @@ public sealed class VaultKeeper : IDisposable
             TellRefusals();
             result = change();
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReleaseReserve())
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReserveOf(_folder, _disk).Release())
         {
             Reopen();
             try
@@ -516,7 +431,7 @@ public sealed class VaultKeeper : IDisposable
             throw;
         }
         Clock.Save();
-        MakeReserve(_folder, _disk, _projection.Genesis!.Reserve);
+        ReserveOf(_folder, _disk).Make(_projection.Genesis!.Reserve);
         return result;
     }
 
@@ -563,59 +478,6 @@ public sealed class VaultKeeper : IDisposable
             earliest = Math.Min(earliest, leaf.VaultTime);
         }
         return times;
-    }
-
-    bool ReleaseReserve()
-    {
-        var path = KeeperPath(_folder, "reserve");
-        var file = new FileInfo(path);
-        if (!file.Exists || file.Length == 0)
-            return false;
-        _disk.Discard(path);
-        return true;
-    }
-
-    /// <summary>Keeps room that only the keeper uses, so that a full disk never keeps a lock from being extended.</summary>
-    static void MakeReserve(string folder, Disk disk, ulong size)
-    {
-        var path = KeeperPath(folder, "reserve");
-        if (size == 0 || new FileInfo(path) is { Exists: true } there && there.Length >= (long)size)
-            return;
-        Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
-        var apart = $"{path}.{Id16.New()}.new";
-        try
-        {
-            using (var file = disk.Create(apart))
-            {
-                var zeros = new byte[1 << 20];
-                for (var left = (long)size; left > 0; left -= zeros.Length)
-                    file.Append(zeros.AsSpan(0, (int)Math.Min(left, zeros.Length)));
-            }
-            disk.Rename(apart, path, replace: true);
-        }
-        catch (HoldfastException)
-        {
-            disk.Discard(apart); // no room now; the next change tries again
-        }
-    }
-
-    /// <summary>The further folders of a vault, as its list names them.</summary>
-    internal static IEnumerable<string> ExtraFolders(string folder)
-    {
-        try
-        {
-            var list = PlainFile.ReadAll(KeeperPath(folder, "folders"), MaxFolders) ?? throw new HoldfastException(ErrorCode.StoreUnavailable,
-                "The vault's list of folders is something else than a file, or longer than such a list can be.", "See what stands at keeper/folders; put the list back, one absolute path a line.");
-            return Encoding.UTF8.GetString(list).Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return [];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw DiskFault.Of(e);
-        }
     }
 
     public void Dispose() => _signer?.Dispose();

@@ -1,0 +1,118 @@
+using Holdfast.Core.Packs;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>Judges a snapshot that is to be committed, by the log, the packs that are there, and the clock. Changes nothing.</summary>
+sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultClock clock)
+{
+    const ulong MaxYouth = 28 * RetentionPolicy.Day;
+
+    /// <summary>Whether it is of an enrolled agent, and all it builds on and needs is there.</summary>
+    /// <param name="snapshot">What is to be committed.</param>
+    /// <param name="bytes">Its encoding.</param>
+    /// <returns>Its pack set.</returns>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>PackMissing</c>.</exception>
+    public PackSet Check(SnapshotObject snapshot, ReadOnlySpan<byte> bytes)
+    {
+        if (!SnapshotObject.TryParse(bytes, out _))
+            throw Refused("no reader would take it: something of it is beyond a limit of the format");
+        if (snapshot.Vault != vault || !state.Genesis!.Domains.Contains(snapshot.Domain))
+            throw Refused("it is of another vault or trust domain");
+        if (state.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
+            throw Refused("its agent is not enrolled here, or did not sign it");
+        SnapshotRecord? parent = null;
+        if (!snapshot.Parent.IsNone)
+        {
+            parent = state.Find(snapshot.Parent);
+            if (parent?.Object is null || parent.Source != snapshot.Source || parent.Object.ContentRoot != snapshot.ParentContentRoot)
+                throw Refused("its parent is not a snapshot of the same source in this vault");
+        }
+        if (!snapshot.Packs.IsWhole && parent is null)
+            throw Refused("its pack set is told as a difference to nothing");
+        var set = (parent is null ? PackSet.Empty : state.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
+        // Packs of a parent whose lock is far from its end are held by it; all others are looked at.
+        var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
+        foreach (var pack in set.Packs)
+        {
+            if (held.Contains(pack.Name))
+                continue;
+            using var item = store.Open(StoreKind.Pack, pack.Name);
+            if (item is null || item.Size != pack.Size)
+                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
+                    "Run the backup again: it finds what is missing and stores it anew.")
+                { IsTransient = true };
+            if (state.WasRemoved(pack.Name))
+                throw Refused("it needs a pack that has been given up");
+            if (state.BadWriters.Count > 0 && WriterOf(item) is { } writer && state.BadWriters.ContainsKey(writer))
+                throw Refused("it needs a pack of a writer that is not believed any more");
+        }
+        return set;
+    }
+
+    /// <summary>Bytes of the packs that a snapshot needs; 0 where that cannot be told.</summary>
+    public long Size(SnapshotRecord record) => state.PacksOf(record)?.Bytes ?? 0;
+
+    static (Id16, uint)? WriterOf(IStoredItem item)
+    {
+        var header = new byte[PackFormat.HeaderSize];
+        item.Read(0, header);
+        return PackHeader.TryParse(header, out var parsed) ? (parsed!.Writer, parsed.WriterEpoch) : null;
+    }
+
+    /// <summary>Bytes of the packs that its parent does not need.</summary>
+    public long NewBytes(SnapshotObject snapshot, PackSet set)
+    {
+        var parent = state.Find(snapshot.Parent) is { } record ? state.PacksOf(record) : null;
+        return set.ToList().Where(p => parent is null || !parent.Contains(p.Name)).Sum(p => p.Size);
+    }
+
+    /// <summary>Whether its source, and the young sources of its agent together, keep within their quotas (docs/format.md, section 12.4).</summary>
+    /// <param name="snapshot">What is to be committed.</param>
+    /// <param name="policy">In force for its source.</param>
+    /// <param name="fresh">Bytes that the commit brings.</param>
+    /// <exception cref="HoldfastException"><c>QuotaExceeded</c>.</exception>
+    public void CheckQuotas(SnapshotObject snapshot, RetentionPolicy policy, long fresh)
+    {
+        if (policy.DailyQuota == 0 && policy.LockedQuota == 0)
+            return;
+        var source = snapshot.Source;
+        var earlier = CountedWith(snapshot, policy);
+        var day = clock.Now - Math.Min(clock.Now, RetentionPolicy.Day);
+        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh > (long)policy.DailyQuota)
+            throw Quota("it would add more in a day than its quota allows", source);
+        if (policy.LockedQuota > 0)
+        {
+            var locked = new Dictionary<Hash32, long>();
+            foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > clock.Now))
+            {
+                locked[record.Name] = record.ObjectSize;
+                foreach (var pack in state.PacksOf(record)?.ToList() ?? [])
+                    locked[pack.Name] = pack.Size;
+            }
+            if (locked.Values.Sum() + fresh > (long)policy.LockedQuota)
+                throw Quota("it would hold more locked bytes than its quota allows", source);
+        }
+    }
+
+    /// <summary>Snapshots that share the quotas of one to be committed. Names of sources can be made up without end: those that an agent has not used for long have one quota together.</summary>
+    List<SnapshotRecord> CountedWith(SnapshotObject snapshot, RetentionPolicy policy)
+    {
+        var first = new Dictionary<Id16, SnapshotRecord>();
+        foreach (var record in state.Snapshots)
+            first.TryAdd(record.Source, record); // in the order of the log
+        var youth = Math.Min(MaxYouth, policy.Base / 2); // a source whose old snapshots have expired stays known for longer than that
+        var isYoung = IsYoung(snapshot.Source);
+        return [.. state.Snapshots.Where(s => s.Source == snapshot.Source || isYoung && IsYoung(s.Source) && first[s.Source].Agent == snapshot.Agent)];
+
+        bool IsYoung(Id16 source) => !first.TryGetValue(source, out var record) || record.Committed + youth > clock.Now;
+    }
+
+    static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
+        "Find out why the source grew (an attack that rewrites files looks like this). Sources that this agent began to back up lately share one quota. Where it is right, wait until its day is over or older snapshots have expired, or give it a larger quota (holdfast policy set); what it stored is used.");
+
+    static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
+        "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
+}

@@ -1,0 +1,43 @@
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>Room that only the keeper uses, so that a full disk never keeps a lock from being extended: a file that is let go when a change finds the disk full.</summary>
+sealed class KeeperReserve(string path, Disk disk)
+{
+    /// <summary>Bytes that are kept.</summary>
+    public ulong Kept => new FileInfo(path) is { Exists: true } file ? (ulong)file.Length : 0;
+
+    /// <returns>False where there was none.</returns>
+    public bool Release()
+    {
+        if (Kept == 0)
+            return false;
+        disk.Discard(path);
+        return true;
+    }
+
+    /// <summary>Makes it whole, if there is room.</summary>
+    /// <param name="size">Bytes.</param>
+    public void Make(ulong size)
+    {
+        if (size == 0 || Kept >= size)
+            return;
+        Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
+        var apart = $"{path}.{Id16.New()}.new";
+        try
+        {
+            using (var file = disk.Create(apart))
+            {
+                var zeros = new byte[1 << 20];
+                for (var left = (long)size; left > 0; left -= zeros.Length)
+                    file.Append(zeros.AsSpan(0, (int)Math.Min(left, zeros.Length)));
+            }
+            disk.Rename(apart, path, replace: true);
+        }
+        catch (HoldfastException)
+        {
+            disk.Discard(apart); // no room now; the next change tries again
+        }
+    }
+}
