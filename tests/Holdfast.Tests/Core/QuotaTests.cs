@@ -72,6 +72,9 @@ public sealed class QuotaTests
     public void A_refused_commit_takes_nothing_from_what_is_there_and_other_sources_go_on(bool daily)
     {
         using var test = daily ? Daily() : Locked();
+        test.Write("grows", "little");
+        test.BackUp(name: "quiet");
+        test.Machine.Pass(16 * Day); // no longer young
         test.Write("grows", TestVault.Noise(1, 3_000_000));
         var kept = test.BackUp(name: "noisy");
         var before = test.Restore(kept.Snapshot.ToString());
@@ -84,8 +87,27 @@ public sealed class QuotaTests
         TestVault.AssertSame(test.Source, test.Restore(other.Snapshot.ToString()));
         TestVault.AssertSame(before, test.Restore(kept.Snapshot.ToString()));
         using var vault = test.Open();
-        Assert.Equal([kept.Receipt.Expiry, other.Receipt.Expiry], vault.State.Snapshots.Select(s => s.Expiry));
+        Assert.Equal([kept.Receipt.Expiry, other.Receipt.Expiry], vault.State.Snapshots.Skip(1).Select(s => s.Expiry));
         Assert.True(test.Verify(full: true).IsSound);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Names_of_sources_that_are_made_up_share_one_quota(bool daily)
+    {
+        using var test = daily ? Daily() : Locked();
+        test.Write("junk", TestVault.Noise(1, 3_000_000));
+        test.BackUp(name: "made up");
+        for (var i = 2; i < 5; i++)
+        {
+            test.Write("junk", TestVault.Noise(i, 3_000_000));
+            Refused(test, $"made up {i}");
+        }
+        test.Machine.Pass(16 * Day);
+        test.BackUp(name: "begun later"); // the first is a source of its own by now
+        test.Write("junk", TestVault.Noise(6, 1_500_000));
+        test.BackUp(name: "made up");
     }
 
     [Fact]
