@@ -495,6 +495,9 @@ public sealed class Vault : IDisposable
 
         ChunkIndex Fill(string at)
         {
+            // Nothing is written through a link that somebody put in the vault: then the index lies elsewhere too.
+            if (at == folder && OperatingSystem.IsLinux() && new[] { Path.Combine(Keeper.Folder, "cache"), Path.GetDirectoryName(at)!, at }.Any(f => FileStat.TryRead(f, out var stat) && !stat.IsFolder))
+                throw new IOException();
             var index = ChunkIndex.Open(at, Id, domain, IndexCeiling);
             try
             {

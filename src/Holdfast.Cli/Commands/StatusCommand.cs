@@ -117,10 +117,11 @@ static class StatusCommand
         _ => $"no forecast yet: that takes {SpaceForecast.MinDays} days of backups, and there are {status.Forecast.Days}",
     };
 
-    static string ClockOffset(VaultStatus status) =>
-        $"this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's ({Text.Time(status.Now)})";
+    static string ClockOffset(VaultStatus status) => status.IsLogAhead
+        ? $"the log has leaves {Text.Duration(TimeSpan.FromSeconds(status.Unseen))} ahead of what any clock says: a clock was wrong when they were written, or the log's key is in other hands"
+        : $"this machine's clock is {Text.Duration(TimeSpan.FromSeconds(Math.Abs(status.ClockOffset)))} {(status.ClockOffset > 0 ? "ahead of" : "behind")} the vault's ({Text.Time(status.Now)})";
 
-    static string ClockAdvice(VaultStatus status) => "set this machine's clock right (timedatectl status, chronyc tracking)"
+    static string ClockAdvice(VaultStatus status) => status.IsLogAhead ? "`holdfast log entries` shows who wrote those leaves and what they do. Locks begin by their time, and so end late; there is no way to take them back" : "set this machine's clock right (timedatectl status, chronyc tracking)"
         + (status.ClockOffset > 0 ? ". Where it is right, the machine was off for that long: the vault's clock does not count such time, and nothing has to be mended" : "");
 
     static void Write(System.Text.Json.Utf8JsonWriter w, Vault vault, VaultHealth health, IReadOnlyList<Problem> obstacles, VaultStatus status, string? warning)
@@ -208,18 +209,20 @@ static class StatusCommand
 /// <summary>The numbers behind `status`.</summary>
 /// <param name="NeverTested">Snapshots that were neither attested nor restored; those with defects are worse, and not among them.</param>
 /// <param name="Hit">Snapshots that miss a pack or an object, or need a damaged one, and are not among those with defects.</param>
-sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
+sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
     (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
-    const long Doubt = 3_600; // seconds
+    const int Doubt = 3_600; // seconds
 
-    public bool IsClockInDoubt => Math.Abs(ClockOffset) > Doubt;
+    public bool IsClockInDoubt => IsLogAhead || Math.Abs(ClockOffset) > Doubt;
+    public bool IsLogAhead => Unseen > Doubt;
     public bool IsReserveWhole => Reserve.Kept >= Reserve.Wanted;
 
     public static VaultStatus Of(Vault vault, VaultHealth health)
     {
         var state = vault.State;
         var now = vault.Keeper.Clock.Now;
+        var passed = vault.Keeper.Clock.Passed;
         var packs = health.Stored;
         var there = state.Snapshots.Where(s => !s.IsRemoved).ToList();
         var (free, _) = vault.Keeper.Store.Space();
@@ -229,9 +232,9 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, int Snapsho
         var names = packs.Select(p => p.Name).ToHashSet();
         var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
         var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
-        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
+        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, vault.Keeper.Clock.Unseen, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
             there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, packs.Sum(p => p.Size),
-            packs.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > now).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
+            packs.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > passed).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
             names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);
     }
 }

@@ -1,6 +1,7 @@
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
+using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Index;
 
@@ -334,16 +335,16 @@ public sealed class ChunkIndex : IDisposable
             writer.Finish();
         });
 
-    FileStream LockFolder()
+    SafeFileHandle LockFolder()
     {
         Directory.CreateDirectory(_folder);
         for (var attempt = 0; ; attempt++)
         {
             try
             {
-                return new FileStream(Path.Combine(_folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return PlainFile.Take(Path.Combine(_folder, "lock"));
             }
-            catch (IOException) when (attempt < 6_000)
+            catch (IOException e) when (PlainFile.IsTaken(e) && attempt < 6_000)
             {
                 Thread.Yield();
                 Task.Delay(10).Wait();

@@ -8,6 +8,7 @@ static class IndexFormat
     public const int EntriesPerBlock = 170; // and a tag
     public const int TagOffset = EntriesPerBlock * EntrySize;
     public const int FixedHeader = ObjectHeader.Size + 80;
+    public const int FixedTagOffset = FixedHeader - 16;
     public const int PackRecord = 56;
     public const int MaxPacks = 1 << 26;
     public const int FilterBlock = 64;

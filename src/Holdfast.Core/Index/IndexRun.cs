@@ -118,10 +118,8 @@ public sealed class IndexRun : IDisposable
 
         public static Head? TryRead(SafeFileHandle file, Id16 vault, DomainKeys domain, bool packsOnly = false)
         {
-            var length = RandomAccess.GetLength(file);
             var fixedPart = new byte[IndexFormat.FixedHeader];
-            if (length < fixedPart.Length || RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length
-                || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault || header.Domain != domain.Domain)
+            if (RandomAccess.Read(file, fixedPart, 0) != fixedPart.Length || !ObjectHeader.TryParse(fixedPart, out var header) || header.Type != ObjectType.IndexRun || header.Vault != vault || header.Domain != domain.Domain)
                 return null;
             var reader = new ByteReader(fixedPart.AsSpan(ObjectHeader.Size));
             var packCount = reader.U32();
@@ -130,13 +128,22 @@ public sealed class IndexRun : IDisposable
             var filterLength = reader.U64();
             var blockCount = reader.U64();
             var salt = reader.Id();
-            if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > int.MaxValue
+            if (packCount > IndexFormat.MaxPacks || count > long.MaxValue / 64 || filterLength != (ulong)BloomFilter.SizeFor((long)count) || filterLength > (ulong)Array.MaxLength
                 || blockCount != (count + IndexFormat.EntriesPerBlock - 1) / IndexFormat.EntriesPerBlock || blockCount > int.MaxValue / 8)
                 return null;
-            var tableLength = (int)packCount * (long)IndexFormat.PackRecord;
-            var tagAt = fixedPart.Length + tableLength + (long)filterLength + (long)blockCount * 8;
+            var seal = RunSeal.Of(domain, salt);
+            var head = seal.IsSoundFixed(fixedPart) ? TryRead(file, fixedPart, seal, (int)packCount, generation, (long)count, (long)filterLength, (long)blockCount, packsOnly) : null;
+            if (head is null)
+                seal.Dispose();
+            return head;
+        }
+
+        static Head? TryRead(SafeFileHandle file, byte[] fixedPart, RunSeal seal, int packCount, uint generation, long count, long filterLength, long blockCount, bool packsOnly)
+        {
+            var tableLength = packCount * (long)IndexFormat.PackRecord;
+            var tagAt = fixedPart.Length + tableLength + filterLength + blockCount * 8;
             var blocksAt = IndexRunWriter.BlocksAt(tagAt + Aead.TagSize);
-            if (length != (blockCount == 0 ? tagAt + Aead.TagSize : blocksAt + (long)blockCount * IndexFormat.BlockSize) || tableLength > int.MaxValue)
+            if (RandomAccess.GetLength(file) != (blockCount == 0 ? tagAt + Aead.TagSize : blocksAt + blockCount * IndexFormat.BlockSize) || tableLength > Array.MaxLength)
                 return null;
 
             var table = new byte[tableLength];
@@ -161,11 +168,8 @@ public sealed class IndexRun : IDisposable
                 sha.AppendData(part);
             }
             var tag = new byte[Aead.TagSize];
-            var seal = RunSeal.Of(domain, salt);
-            if (RandomAccess.Read(file, tag, tagAt) == tag.Length && seal.IsSoundHead(tag, sha.GetHashAndReset()))
-                return new Head(seal, generation, (long)count, PacksOf(table), filter, FencesOf(fences), blocksAt);
-            seal.Dispose();
-            return null;
+            return RandomAccess.Read(file, tag, tagAt) == tag.Length && seal.IsSoundHead(tag, sha.GetHashAndReset())
+                ? new Head(seal, generation, count, PacksOf(table), filter, FencesOf(fences), blocksAt) : null;
         }
 
         static IndexedPack[] PacksOf(byte[] table)

@@ -58,6 +58,7 @@ public sealed class IndexRunWriter : IDisposable
             head.Id(pack.Ends);
         }
         _head = head.ToArray();
+        _seal.SealFixed(_head);
         _blocksAt = BlocksAt(_head.Length + _filter.Length + _fences.Length * 8L + Aead.TagSize);
     }
 

@@ -34,6 +34,13 @@ sealed class RunSeal : IDisposable
     public bool IsSound(ReadOnlySpan<byte> block, long number) =>
         _key.TryOpen(BlockNonce(stackalloc byte[Aead.NonceSize], number), block[IndexFormat.TagOffset..], default, block[..IndexFormat.TagOffset]);
 
+    /// <summary>Puts its tag at the end of the fixed part: the sizes in it are believed before what they are of is read.</summary>
+    public void SealFixed(Span<byte> fixedPart) =>
+        _key.Seal(FixedNonce, default, fixedPart[IndexFormat.FixedTagOffset..IndexFormat.FixedHeader], fixedPart[..IndexFormat.FixedTagOffset]);
+
+    public bool IsSoundFixed(ReadOnlySpan<byte> fixedPart) =>
+        _key.TryOpen(FixedNonce, fixedPart[IndexFormat.FixedTagOffset..IndexFormat.FixedHeader], default, fixedPart[..IndexFormat.FixedTagOffset]);
+
     /// <summary>The tag of what stands before the blocks.</summary>
     /// <param name="digest">SHA-256 of it.</param>
     public byte[] SealHead(ReadOnlySpan<byte> digest)
@@ -45,6 +52,7 @@ sealed class RunSeal : IDisposable
 
     public bool IsSoundHead(ReadOnlySpan<byte> tag, ReadOnlySpan<byte> digest) => _key.TryOpen(HeadNonce, tag, default, digest);
 
+    static ReadOnlySpan<byte> FixedNonce => [254, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
     static ReadOnlySpan<byte> HeadNonce => [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
 
     static Span<byte> BlockNonce(Span<byte> nonce, long number)

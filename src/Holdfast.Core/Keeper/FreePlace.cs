@@ -41,7 +41,7 @@ static class FreePlace
     static void Look(string folder)
     {
         if (Files(folder, "packs").Any() || (File.Exists(Path.Combine(folder, "log", "checkpoint"))
-            && Checkpoint.TryParse(File.ReadAllText(Path.Combine(folder, "log", "checkpoint"), Encoding.UTF8), out var checkpoint) && checkpoint!.Size > MadeLeaves))
+            && Checkpoint.TryParse(Encoding.UTF8.GetString(PlainFile.ReadAll(Path.Combine(folder, "log", "checkpoint"), Checkpoint.MaxLength) ?? []), out var checkpoint) && checkpoint!.Size > MadeLeaves))
             throw new HoldfastException(ErrorCode.VaultExists, "This folder is a vault that was in use; only its file `vault` is missing.",
                 "Put that file back from a copy, or from what the format.md in it says, section 3. To make a new vault, choose another folder.");
         if (new FolderStore([folder]).List(StoreKind.Object).Any(o => o.Name.IsNone) || Files(folder, "cache").Any()
@@ -73,7 +73,7 @@ static class FreePlace
         try
         {
             var path = Path.Combine(folder, "keeper", "log.key");
-            return !File.Exists(Path.Combine(folder, VaultFile.Name)) && File.Exists(path) ? LogKeyFile.VaultOf(File.ReadAllBytes(path)) : Id16.None;
+            return !File.Exists(Path.Combine(folder, VaultFile.Name)) && File.Exists(path) ? LogKeyFile.VaultOf(PlainFile.ReadAll(path, 4_096) ?? []) : Id16.None;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException)
         {

@@ -1,4 +1,5 @@
 using Holdfast.Core.Storage;
+using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Core.Keeper;
 
@@ -7,9 +8,9 @@ sealed class KeeperLock : IDisposable
 {
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
-    readonly FileStream _file;
+    readonly SafeFileHandle _file;
 
-    KeeperLock(FileStream file) => _file = file;
+    KeeperLock(SafeFileHandle file) => _file = file;
 
     /// <exception cref="HoldfastException"><c>VaultBusy</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>.</exception>
     public static KeeperLock Take(string path)
@@ -19,7 +20,7 @@ sealed class KeeperLock : IDisposable
         {
             try
             {
-                return new KeeperLock(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+                return new KeeperLock(PlainFile.Take(path));
             }
             catch (UnauthorizedAccessException e)
             {
@@ -34,6 +35,9 @@ sealed class KeeperLock : IDisposable
             {
                 if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)
                     throw plain;
+                if (!PlainFile.IsTaken(e))
+                    throw new HoldfastException(ErrorCode.StoreUnavailable, "Something else than a plain file stands at keeper/lock, or the file system has no locks: nothing is written to this vault.",
+                        "Look at keeper/lock and who put it there; where it is a link or a pipe, move it away. A vault needs a file system with locks (flock).", e);
                 if (TimeProvider.System.GetElapsedTime(since) > Patience)
                     throw new HoldfastException(ErrorCode.VaultBusy, "Another process has been writing this vault's log for two minutes.",
                         "See which with `fuser` on the file keeper/lock; a process that hangs on a dead disk or mount is the usual cause. Then run the same command again.")

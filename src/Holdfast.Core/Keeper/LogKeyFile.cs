@@ -8,6 +8,7 @@ namespace Holdfast.Core.Keeper;
 static class LogKeyFile
 {
     const string FirstLine = "holdfast log key v1";
+    const int MaxSize = 4_096; // bytes
 
     public static byte[] Write(Id16 vault, SecretBytes seed)
     {
@@ -27,7 +28,7 @@ static class LogKeyFile
         byte[] text;
         try
         {
-            text = File.ReadAllBytes(path);
+            text = Storage.PlainFile.ReadAll(path, MaxSize) ?? throw KeyText.Bad("Something else than a log key stands at keeper/log.key.");
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

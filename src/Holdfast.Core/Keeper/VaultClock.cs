@@ -105,8 +105,10 @@ public sealed class VaultClock
         var clock = new VaultClock(path, disk, machine, 0, machine.Wall, machine.SinceBoot, "");
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
-        // With no note of its own there is nothing to hold against a leaf; and of what it says, what the wall clock says too has passed.
-        var told = 1_000 * latestLeaf(isKept ? Math.Max(clock._milliseconds, machine.Wall) / 1_000 + DoubtAfter : ulong.MaxValue);
+        var told = 1_000 * latestLeaf(Math.Max(clock._milliseconds, machine.Wall) / 1_000 + DoubtAfter);
+        // With no note of its own, and a wall clock before every leaf, there is nothing to hold against the leaves; and of what they say, what the wall clock says too has passed.
+        if (!isKept && told == 0)
+            told = 1_000 * latestLeaf(ulong.MaxValue);
         var ahead = told - Math.Min(told, clock._milliseconds);
         clock._milliseconds += ahead;
         clock._unseen += isKept ? ahead : told - Math.Min(told, machine.Wall);
@@ -132,6 +134,9 @@ public sealed class VaultClock
             return (_milliseconds - _unseen) / 1_000;
         }
     }
+
+    /// <summary>Seconds of vault time that leaves alone tell of: locks begin by them, and none ends.</summary>
+    public ulong Unseen => _unseen / 1_000;
 
     /// <summary>From when a lock's length counts: the later of vault time and a wall clock within reason, so that no lock is born short after a long power-off.</summary>
     public ulong LockFrom

@@ -176,7 +176,8 @@ public sealed class VaultKeeper : IDisposable
         var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
         // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
         var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0 && judge.Size(s) >= size / 2)));
-        expiry = Math.Clamp(expiry, from + _projection.Genesis!.ShortestLock, Math.Min(from + _projection.Genesis.LongestLock, LockRules.LastEnd));
+        var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
+        expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
         var fresh = judge.NewBytes(snapshot, set);
         Counting(RefusedRequest.Quota, snapshot.Agent, () =>
         {
@@ -234,7 +235,7 @@ public sealed class VaultKeeper : IDisposable
             throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota. It was refused and counted; nothing was changed.",
                 "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). Weakening a policy needs the approval of several people, which this version has no way to give.");
         }
-        if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Clock.LockFrom))
+        if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Math.Min(LockRules.LastEnd, Clock.LockFrom)))
             throw new HoldfastException(ErrorCode.LockTooLong, "The policy asked for locks longer than this vault allows.",
                 $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
         if (wanted == now)

@@ -12,6 +12,7 @@ static class PlainFile
     const int NoDevice = 6; // ENXIO: a socket
     const int Loop = 40; // ELOOP: a link
     const int SetFlags = 4; // F_SETFL
+    const uint Anyone = 0x1B6; // rw-rw-rw-, less what the process masks
     const int MaxNote = 256 << 20; // bytes: three million lines of a name and a time
 
     /// <returns>Null where something else than a plain file has the name.</returns>
@@ -38,6 +39,40 @@ static class PlainFile
             return file;
         file.Dispose();
         return null;
+    }
+
+    /// <summary>Makes a new file: nothing that stands under the name is opened, or written through.</summary>
+    /// <exception cref="IOException">Something has the name.</exception>
+    public static SafeFileHandle CreateNew(string path) =>
+        OperatingSystem.IsLinux() ? Opened(Libc.Open(path, Libc.WriteCreateNew | Libc.NoFollow, Anyone)) : File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None);
+
+    /// <summary>Takes a lock file for this process alone, and makes it where it is missing; through no link.</summary>
+    /// <exception cref="IOException">Somebody has it, or something else than a plain file has the name.</exception>
+    public static SafeFileHandle Take(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+            return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        var file = Opened(Libc.Open(path, Libc.TakeLock | Libc.NoFollow, Anyone));
+        if (FileStat.TryRead(file, out var stat) && stat.IsFile && Libc.FileLock(file, Libc.LockAlone) == 0)
+            return file;
+        var isTaken = stat.IsFile && Marshal.GetLastPInvokeError() == Libc.WouldBlock;
+        file.Dispose();
+        throw isTaken ? new IOException("taken", Libc.WouldBlock) : new IOException("no plain file, or no locks", Loop);
+    }
+
+    /// <summary>True where <see cref="Take"/> failed as somebody else has the file.</summary>
+    public static bool IsTaken(IOException fault) => !OperatingSystem.IsLinux() ? fault is not (FileNotFoundException or DirectoryNotFoundException) : fault.HResult == Libc.WouldBlock;
+
+    static SafeFileHandle Opened(int descriptor)
+    {
+        if (descriptor >= 0)
+            return new SafeFileHandle(descriptor, ownsHandle: true);
+        throw Marshal.GetLastPInvokeError() switch
+        {
+            NoFile or NotAFolder => new DirectoryNotFoundException(),
+            1 or 13 => new UnauthorizedAccessException(), // EPERM, EACCES
+            var error => new IOException($"error {error}", error),
+        };
     }
 
     /// <summary>Reads a small file whole.</summary>

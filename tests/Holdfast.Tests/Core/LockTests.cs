@@ -203,6 +203,24 @@ public sealed class LockTests
     }
 
     [Fact]
+    public void A_leaf_of_next_century_and_a_lost_clock_stop_no_backup()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Forge(test, LockRules.LastEnd);
+        File.Delete(Path.Combine(test.Folder, "keeper", "clock"));
+        Assert.InRange(test.BackUp().Receipt.Expiry, 1_800_000_000 + 30 * Day, 1_800_000_000 + 31 * Day);
+        // Nor where the wall clock is before all leaves, and there is nothing but them to go by.
+        File.Delete(Path.Combine(test.Folder, "keeper", "clock"));
+        test.Machine.Wall = 1_000;
+        Assert.Equal(LockRules.LastEnd, test.BackUp().Receipt.Expiry);
+        using var vault = test.Open();
+        Assert.True(vault.Keeper.Clock.Unseen > 60 * 365 * Day);
+        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p, Id16.None)).Code);
+    }
+
+    [Fact]
     public void Leaves_that_lead_to_next_century_step_by_step_end_no_lock()
     {
         using var test = new TestVault();

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Restore;
@@ -215,6 +216,41 @@ public sealed class VaultTests
         Directory.Delete(Path.Combine(test.Folder, "cache"), recursive: true);
         Assert.Empty(test.BackUp().Archive.Written);
         TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Theory]
+    [InlineData("log.key", ErrorCode.KeyFileBad)]
+    [InlineData("lock", ErrorCode.StoreUnavailable)]
+    public void A_pipe_or_a_link_in_the_keepers_folder_neither_hangs_nor_is_written_through(string file, ErrorCode code)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "pipes of Linux");
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var path = Path.Combine(test.Folder, "keeper", file);
+        var victim = test["victim"];
+        File.Delete(path);
+        Process.Start("mkfifo", path).WaitForExit();
+        Assert.Equal(code, Assert.Throws<HoldfastException>(() => test.BackUp()).Code);
+        File.Delete(path);
+        File.CreateSymbolicLink(path, victim);
+        Assert.Equal(code, Assert.Throws<HoldfastException>(() => test.BackUp()).Code);
+        Assert.False(File.Exists(victim));
+    }
+
+    [Fact]
+    public void An_index_folder_that_is_a_link_is_not_written_through()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "links of Linux");
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var index = Path.Combine(test.Folder, "cache", "index");
+        Directory.Move(index, test["moved"]);
+        var outside = Directory.CreateDirectory(test["outside"]).FullName;
+        Directory.CreateSymbolicLink(index, outside);
+        TestVault.AssertSame(test.Source, test.Restore());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(outside));
     }
 
     [Fact]

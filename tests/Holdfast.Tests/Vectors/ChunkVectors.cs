@@ -119,12 +119,13 @@ static class ChunkVectors
         list.Encode("8", "start of an index run of 172 entries",
         [
             .. Sample.Header(ObjectType.IndexRun, Sample.Domain, 0), "u32 1 packs", $"u32 {Sample.Generation} dedup generation", "u64 172 entries", $"u64 {filterSize} filter bytes", "u64 2 blocks",
-            Fields.Raw(salt.ToArray(), "salt"), Fields.Raw(new byte[32], "zero"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"), Fields.Raw(Sample.Id(0xF0).ToArray(), "ends"),
+            Fields.Raw(salt.ToArray(), "salt"), Fields.Raw(new byte[16], "zero"), Fields.Raw(bytes.AsSpan(128, 16), "tag"), Fields.Raw(Sample.Hash(900).ToArray(), "pack"), "u8 1 class", Fields.Raw(new byte[7], "zero"), Fields.Raw(Sample.Id(0xF0).ToArray(), "ends"),
         ], bytes.AsSpan(0, filterAt));
         list.All.Add(new("8.1", "filter", "filter", "", [("ids", ids.Select(i => i.ToString()).ToArray()), ("bytes", filterSize)], [("out", bytes[filterAt..fencesAt])]));
         list.Encode("8", "fences: big-endian numbers, little-endian on disk", [.. new[] { ids[0], ids[170] }.Select(id => $"u64 {(ulong)(id.Prefix >> 64)} fence")], bytes.AsSpan(fencesAt, 16));
         var key = Kdf.DeriveKey(Sample.IndexKey, Labels.IndexRun, salt.ToArray()).Span.ToArray();
         list.Derive("5.5", "run key", "index-run", Sample.IndexKey, salt.ToArray(), key);
+        list.Seal("8.2", "tag of the fixed part", "", key, [254, .. Enumerable.Repeat((byte)255, 11)], bytes[..128], [], bytes[128..144]);
         var before = bytes.AsSpan(0, fencesAt + 16);
         list.Seal("8.2", "tag of what is before the blocks", "", key, [.. Enumerable.Repeat((byte)255, 12)], SHA256.HashData(before), [], bytes[(fencesAt + 16)..(fencesAt + 32)]);
         var second = bytes.AsSpan(4_096 * 2, 4_096);

@@ -130,6 +130,51 @@ public sealed class ChunkIndexTests : IDisposable
     }
 
     [Fact]
+    public void Sizes_that_nobody_vouches_for_take_no_memory()
+    {
+        using (var index = Open())
+            index.Add([Pack(0)]);
+        var run = Directory.EnumerateFiles(_folder.Path, "run-*").First(f => new FileInfo(f).Length > 0);
+        using (var file = File.OpenHandle(run, FileMode.Open, FileAccess.ReadWrite))
+        {
+            const long packs = 30_000_000;
+            RandomAccess.Write(file, BitConverter.GetBytes((uint)packs), ObjectHeader.Size);
+            RandomAccess.SetLength(file, RunLength(packs)); // holes
+        }
+        var before = GC.GetTotalAllocatedBytes();
+        using (var index = Open())
+            Assert.False(index.Knows(Id(0, -1)));
+        Assert.Empty(ChunkIndex.Ends(_folder.Path, _vault, _domain));
+        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 10_000_000);
+
+        static long RunLength(long packs) => (144 + packs * 56 + 384 + 16 + 16 + 4_095) / 4_096 * 4_096 + 2 * 4_096; // 300 chunks: filter and two fences
+    }
+
+    /// <summary>Who may write to the cache puts links there, for somebody else to write through.</summary>
+    [Fact]
+    public void Nothing_is_written_through_a_link()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "links of Linux");
+        using var outside = new TempFolder();
+        var victim = Path.Combine(outside.Path, "victim");
+        File.WriteAllText(victim, "kept");
+        for (var slot = 0; slot < 64; slot++)
+            File.CreateSymbolicLink(Path.Combine(_folder.Path, $"run-{slot:d2}.new"), victim);
+        File.CreateSymbolicLink(Path.Combine(_folder.Path, "run-00"), victim);
+        using (var index = Open())
+        {
+            index.Add([Pack(0)]);
+            AssertHas(index, 1);
+        }
+        Assert.Equal("kept", File.ReadAllText(victim));
+        File.Delete(Path.Combine(_folder.Path, "lock"));
+        File.CreateSymbolicLink(Path.Combine(_folder.Path, "lock"), Path.Combine(outside.Path, "made"));
+        using (var index = Open())
+            Assert.Throws<IOException>(() => index.Add([Pack(1)]));
+        Assert.False(File.Exists(Path.Combine(outside.Path, "made")));
+    }
+
+    [Fact]
     public void A_run_left_over_by_a_crash_in_a_merge_does_no_harm()
     {
         for (var p = 0; p < 7; p++)
