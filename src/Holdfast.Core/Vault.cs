@@ -422,19 +422,18 @@ public sealed class Vault : IDisposable
         var known = LastReads();
         var damaged = known.Damaged.Keys.ToHashSet();
         AttestationObject found;
-        IReadOnlyList<Hash32> doubtful;
+        IReadOnlyList<Hash32> doubtful, elsewhere;
         do
         {
             using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
             var attestor = new Attestor(Keeper, chunks, keys, known, damaged, ct);
             found = attestor.Attest(record, snapshot, full);
             Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
-            doubtful = attestor.Doubtful;
+            (doubtful, elsewhere) = (attestor.Doubtful, attestor.Elsewhere);
             damaged.UnionWith(doubtful);
         }
         while (found.IsHealed && doubtful.Count > 0); // once more without them
-        Keeper.Record(LeafType.Attestation, record.Snapshot, actor, full ? 2u : 1u, found.BytesRead, (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), found.ToArray());
-        return found;
+        return Keeper.RecordAttestation(record.Snapshot, actor, state => found.IsHealed ? found.NotHeld(Holding.NotHeld(state, state.Find(record.Snapshot)!, elsewhere)) : found);
     }
 
     /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>

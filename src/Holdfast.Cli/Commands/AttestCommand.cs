@@ -5,6 +5,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Retention;
 
 namespace Holdfast.Cli.Commands;
 
@@ -66,7 +67,7 @@ static class AttestCommand
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
             return session.Fail(code, $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
-                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Advice).Distinct()));
+                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Attestation.IsReadable ? [HowToHeal(vault, f)] : f.Advice).Distinct()));
         }
     }
 
@@ -90,20 +91,42 @@ static class AttestCommand
     {
         var attestation = finding.Attestation;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
+            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
         foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
         {
             foreach (var (_, name) in kind.Take(Shown))
-                session.Line($"          {Describe(vault, finding.Record, kind.Key, name)}");
+                session.Line($"          {Describe(vault, finding, kind.Key, name)}");
             if (kind.Count() > Shown)
                 session.Line($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
         }
         if (attestation.IsHealed)
             session.Line("          healed elsewhere: all of it was read all the same, since other packs hold what these should; a restore gives everything");
+        if (attestation.IsReadable)
+            session.Line("          all of it could be read today, but from packs that no snapshot holds for as long as this one: it does not count as healed");
     }
 
-    static string Describe(Vault vault, SnapshotRecord record, AttestationDefect kind, Hash32 name) => kind switch
+    /// <summary>What is missing for a snapshot of which all could be read to count as healed.</summary>
+    static string HowToHeal(Vault vault, Finding finding)
     {
+        var record = vault.State.Find(finding.Record.Snapshot)!;
+        var (toLock, toAttest, loose) = Holding.Missing(vault.State, record, finding.Attestation.Defects.Where(d => d.Kind == AttestationDefect.PackSetWrong).Select(d => d.Name));
+        var until = DateTimeOffset.FromUnixTimeSeconds((long)((record.Expiry + RetentionPolicy.Day - 1) / RetentionPolicy.Day * RetentionPolicy.Day));
+        List<string> steps = [];
+        if (loose > 0)
+            steps.Add("run the backup of its source again with --read-all (packs that it was read from are in no snapshot yet)");
+        steps.AddRange(toLock.Take(Shown).Select(s => string.Create(CultureInfo.InvariantCulture, $"run `holdfast lock {s.Snapshot} --until {until:yyyy-MM-dd}`")));
+        if (toLock.Count > Shown)
+            steps.Add($"lock {Text.Count(toLock.Count - Shown, "more snapshot")} for as long, which the next attestation names");
+        steps.AddRange(toAttest.Take(Shown).Select(s => $"run `holdfast attest --full {s.Snapshot}` (it was not looked at since packs of it were lost)"));
+        steps.Add($"run `holdfast attest --full {record.Snapshot}` again");
+        return $"All of snapshot {Text.Id(record.Snapshot)} could be read today. For it to count as healed, snapshots that are locked as long (until {Text.Time(record.Expiry)}) must have what it was read from: {string.Join("; then ", steps)}.";
+    }
+
+    static string Describe(Vault vault, Finding finding, AttestationDefect kind, Hash32 name) => Describe(vault, finding.Record, finding.Attestation.IsReadable, kind, name);
+
+    static string Describe(Vault vault, SnapshotRecord record, bool isReadable, AttestationDefect kind, Hash32 name) => kind switch
+    {
+        AttestationDefect.PackSetWrong when isReadable => $"read from pack {name}, which no snapshot holds for as long",
         AttestationDefect.PackMissing when name.IsNone => "a piece of data that the snapshot needs is in no sound pack",
         AttestationDefect.PackMissing => $"missing pack {name}",
         AttestationDefect.PackDamaged => $"damaged pack {name}",
@@ -126,6 +149,7 @@ static class AttestCommand
         w.WriteBoolean("good", attestation.IsGood);
         w.WriteBoolean("full", attestation.IsFull);
         w.WriteBoolean("healedElsewhere", attestation.IsHealed);
+        w.WriteBoolean("readableToday", attestation.IsGood || attestation.IsHealed || attestation.IsReadable);
         w.WriteBoolean("rootMatches", attestation.RootMatches);
         w.WriteBoolean("packSetMatches", attestation.PackSetMatches);
         w.WriteBoolean("sampleMatches", attestation.SampleMatches);
@@ -139,7 +163,7 @@ static class AttestCommand
             w.WriteString("kind", kind.ToString());
             if (!name.IsNone)
                 w.WriteString("name", name.ToString());
-            w.WriteString("message", Describe(vault, record, kind, name));
+            w.WriteString("message", Describe(vault, finding, kind, name));
             w.WriteEndObject();
         }
         w.WriteEndArray();

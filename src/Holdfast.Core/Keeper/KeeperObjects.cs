@@ -122,7 +122,7 @@ public enum AttestationDefect : byte
     /// <summary>The tree is not what the agent signed (the snapshot object).</summary>
     RootWrong = 4,
 
-    /// <summary>A pack that the snapshot needs is not in its pack set (the pack).</summary>
+    /// <summary>A pack that the snapshot needs is not in its pack set (the pack). Beside lost packs of the set: what they held was read from it, and no snapshot holds it for as long.</summary>
     PackSetWrong = 5,
 
     /// <summary>A file's content is not what its row says (nothing).</summary>
@@ -147,6 +147,14 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
 
     /// <summary>Packs of the snapshot are lost or damaged, and yet all of it was read and found right: sound packs hold what they held.</summary>
     public bool IsHealed => IsFull && RootMatches && SampleMatches && Defects.Count > 0 && Defects.All(d => d.Kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged && !d.Name.IsNone);
+
+    /// <summary>The same, but for packs that no other snapshot holds for as long: all could be read, and may not stay.</summary>
+    public bool IsReadable => IsFull && RootMatches && SampleMatches && Defects.Any(d => d.Kind == AttestationDefect.PackSetWrong) && Defects.Any(d => d.Kind != AttestationDefect.PackSetWrong)
+        && Defects.All(d => d.Kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged or AttestationDefect.PackSetWrong && !d.Name.IsNone);
+
+    /// <summary>With the packs that were read and are not held as defects: then it is not healed.</summary>
+    public AttestationObject NotHeld(IReadOnlyCollection<Hash32> packs) => packs.Count == 0 ? this
+        : this with { PackSetMatches = false, Defects = [.. Defects.Concat(packs.Select(p => (AttestationDefect.PackSetWrong, p))).Distinct().Order()] };
 
     public byte[] ToArray()
     {

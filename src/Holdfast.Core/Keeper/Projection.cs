@@ -53,7 +53,7 @@ public sealed class Projection
     /// <summary>Leaves that no sound keeper writes, and what they say does not count.</summary>
     public List<RefusedLeaf> Refused { get; } = [];
 
-    /// <summary>What attestations found missing or wrong, and the ordinal of the first that did.</summary>
+    /// <summary>Packs that attestations found missing or damaged, and the ordinal of the first that did since one last found them there.</summary>
     public Dictionary<Hash32, ulong> Lost { get; } = [];
 
     /// <summary>Every expiry, and the moment it was judged by.</summary>
@@ -360,10 +360,20 @@ public sealed class Projection
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (leaf.C, leaf.VaultTime, 0, 0);
             TryRead<AttestationObject>(leaf.Payload, AttestationObject.TryParse, out var found);
             record.DefectsIn = (ordinal, found?.Snapshot == record.Snapshot ? found : null);
-            foreach (var (_, name) in record.DefectsIn.Object?.Defects ?? [])
-                Lost.TryAdd(name, ordinal);
+            record.ExpiryThen = record.Expiry;
+            foreach (var (kind, name) in record.DefectsIn.Object?.Defects ?? [])
+            {
+                if (kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged)
+                    Lost.TryAdd(name, ordinal);
+            }
+            return;
         }
-        else if (isFull)
+        if (isFull && Lost.Count > 0 && PacksOf(record) is { } set)
+        {
+            foreach (var name in Lost.Keys.Where(set.Contains).ToList())
+                Lost.Remove(name);
+        }
+        if (isFull)
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);
         else if (record.Defects == 0)
             record.Attested = leaf.VaultTime;

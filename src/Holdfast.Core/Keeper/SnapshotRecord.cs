@@ -57,6 +57,9 @@ public sealed class SnapshotRecord
     /// <summary>The newest attestation with defects, where its object can be read, and the ordinal of its leaf.</summary>
     public (ulong Ordinal, AttestationObject? Object) DefectsIn { get; set; }
 
+    /// <summary>Its <see cref="Expiry"/> at that leaf.</summary>
+    public ulong ExpiryThen { get; set; }
+
     /// <summary>Vault time of the newest restore that the log has, or 0.</summary>
     public ulong Restored { get; set; }
 

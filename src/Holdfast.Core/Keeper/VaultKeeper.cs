@@ -263,6 +263,18 @@ public sealed class VaultKeeper : IDisposable
         return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
     });
 
+    /// <summary>Records what an attestation found.</summary>
+    /// <param name="snapshot">Which was attested.</param>
+    /// <param name="actor">Who asked for it.</param>
+    /// <param name="judge">What to write, by what the log says under the vault's lock.</param>
+    public AttestationObject RecordAttestation(Id16 snapshot, Id16 actor, Func<Projection, AttestationObject> judge) => Changing(() =>
+    {
+        var found = judge(_projection);
+        Append(new Leaf(LeafType.Attestation, Clock.Now, snapshot, actor, found.IsFull ? 2u : 1u, found.BytesRead,
+            (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), Store.PutObject(found.ToArray())));
+        return found;
+    });
+
     /// <summary>Begins a key epoch. Looked at under the vault's lock: of two rotations at once one wins, and the other has changed nothing.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c> where <paramref name="epoch"/> is not the next one any more.</exception>
     public long BeginEpoch(uint epoch, byte[] keyring) => Changing(() => _projection.KeyEpoch + 1 == epoch

@@ -30,6 +30,9 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// <summary>Packs that gave something before they were found damaged: whether other packs have it too was not looked at.</summary>
     public IReadOnlyList<Hash32> Doubtful => [.. chunks.PacksRead.Where(p => _defects.Contains((AttestationDefect.PackDamaged, p)) && !damaged.Contains(p))];
 
+    /// <summary>Packs outside the snapshot's set that gave something.</summary>
+    public IReadOnlyList<Hash32> Elsewhere => [.. chunks.PacksRead.Where(p => chunks.Prefer?.Contains(p) != true)];
+
     /// <summary>What was found of packs on the way.</summary>
     public ReadFindings Found(bool full)
     {

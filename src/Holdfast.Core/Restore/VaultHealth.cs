@@ -51,7 +51,7 @@ public sealed class VaultHealth
     /// <summary>Files among the packs that do not belong there.</summary>
     public int Foreign { get; private init; }
 
-    /// <summary>Snapshots of which packs are missing or damaged, and that are whole all the same: since an attestation read all of them from sound packs, nothing more was lost and nothing expired.</summary>
+    /// <summary>Snapshots of which packs are missing or damaged, and that are whole all the same: since an attestation read all of them from sound packs that other snapshots hold as long, nothing more was lost and nothing expired.</summary>
     public IReadOnlyList<SnapshotRecord> Healed { get; private set; } = [];
 
     /// <summary>Missing and damaged packs whose snapshots are all healed: nothing is lost by them.</summary>
@@ -181,7 +181,7 @@ public sealed class VaultHealth
     bool IsHealed(Projection state, SnapshotRecord record)
     {
         var (ordinal, found) = record.DefectsIn;
-        if (found is not { IsHealed: true } || state.PacksOf(record) is not { } set || state.Expiries.Exists(e => e.Ordinal > ordinal))
+        if (found is not { IsHealed: true } || state.PacksOf(record) is not { } set || state.Expiries.Exists(e => e.Ordinal > ordinal) || !Holding.IsHeldStill(state, record))
             return false;
         var named = found.Defects.Select(d => d.Name).ToHashSet();
         return Missing.Concat(Damaged).All(p => set.Contains(p) ? named.Contains(p) : state.Lost.TryGetValue(p, out var first) && first < ordinal);

@@ -170,6 +170,106 @@ public sealed class ProofTests
         }
     }
 
+    static VaultHealth HealthOf(TestVault test)
+    {
+        using var vault = test.Open();
+        return vault.Health();
+    }
+
+    static void Extend(TestVault test, string snapshot, uint days)
+    {
+        using var vault = test.Open();
+        vault.Keeper.Extend(vault.Find(snapshot).Snapshot, vault.Keeper.Clock.Now + days * Day, Id16.None);
+    }
+
+    static (string Snapshot, Hash32 Pack) BackUpAndLose(TestVault test)
+    {
+        test.Write("f", TestVault.Noise(1, 600_000));
+        var result = test.BackUp();
+        var pack = PackOf(result, KeyClass.Content);
+        using (var vault = test.Open())
+            File.Delete(PathOf(vault, pack));
+        test.Verify(full: false);
+        return (result.Snapshot.ToString(), pack);
+    }
+
+    [Fact]
+    public void What_no_commit_names_heals_nothing()
+    {
+        using var test = new TestVault();
+        var (old, pack) = BackUpAndLose(test);
+        Copy(Path.Combine(test.Folder, "log"), test["log"]);
+        var anew = PackOf(test.BackUp(useState: false), KeyClass.Content);
+        Directory.Delete(Path.Combine(test.Folder, "log"), recursive: true); // it was killed before its commit
+        Copy(test["log"], Path.Combine(test.Folder, "log"));
+        var found = Attest(test, full: true, old);
+        Assert.True(found is { IsHealed: false, RootMatches: true, SampleMatches: true });
+        Assert.Contains((AttestationDefect.PackMissing, pack), found.Defects);
+        Assert.Empty(HealthOf(test).Healed);
+        Assert.NotEmpty(HealthOf(test).Problems);
+
+        test.BackUp(useState: false); // takes what lies there into its set
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        Assert.Empty(HealthOf(test).Problems);
+        using (var vault = test.Open())
+            File.Delete(PathOf(vault, anew));
+        Assert.Empty(HealthOf(test).Healed);
+        Assert.NotEmpty(HealthOf(test).Problems);
+    }
+
+    [Fact]
+    public void What_is_locked_for_less_long_heals_nothing()
+    {
+        using var test = new TestVault();
+        var (old, _) = BackUpAndLose(test);
+        Extend(test, old, 140);
+        test.BackUp(useState: false);
+        Assert.True(Attest(test, full: true, old) is { IsHealed: false, RootMatches: true, SampleMatches: true });
+        Assert.NotEmpty(HealthOf(test).Problems);
+
+        Extend(test, "latest", 140);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        Assert.Empty(HealthOf(test).Problems);
+    }
+
+    [Fact]
+    public void A_healed_snapshot_that_is_locked_longer_than_what_healed_it_is_healed_no_more()
+    {
+        using var test = new TestVault();
+        var (old, _) = BackUpAndLose(test);
+        test.BackUp(useState: false);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        test.Write("g", "y");
+        test.BackUp();
+        Assert.Single(HealthOf(test).Healed);
+        Extend(test, old, 140);
+        Assert.Empty(HealthOf(test).Healed);
+        Assert.NotEmpty(HealthOf(test).Problems);
+        Extend(test, "latest", 150); // committed after the look at it: says nothing of what was read then
+        Assert.Empty(HealthOf(test).Healed);
+        Extend(test, "latest~1", 140);
+        Assert.Single(HealthOf(test).Healed);
+    }
+
+    [Fact]
+    public void What_was_lost_and_came_back_heals_once_it_was_attested()
+    {
+        using var test = new TestVault();
+        var (old, _) = BackUpAndLose(test);
+        var anew = PackOf(test.BackUp(useState: false), KeyClass.Content);
+        string path;
+        using (var vault = test.Open())
+            path = PathOf(vault, anew);
+        File.Move(path, test["kept"]);
+        Assert.False(Attest(test, full: true).IsGood);
+        File.Move(test["kept"], path);
+        Assert.False(Attest(test, full: true, old).IsHealed); // its next loss would not be told from that one
+        Assert.True(Attest(test, full: true).IsGood);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        File.Delete(path);
+        Assert.Empty(HealthOf(test).Healed);
+    }
+
     [Fact]
     public void What_a_damaged_pack_alone_still_gives_is_not_healed()
     {
