@@ -39,8 +39,13 @@ public sealed class FlagGuard
     readonly HashSet<string> _guarded = [];
     readonly HashSet<Hash32> _found = []; // in the look at hand: names of which a file is immutable
     readonly HashSet<Hash32> _kept = []; // and those of which a file could not be made immutable
-    readonly Dictionary<string, ulong> _ours = []; // folders, and their inodes: what was the vault's once stays guarded, whatever the list says now
+    readonly Dictionary<string, Seen> _ours = []; // what was the vault's once stays guarded, whatever the list says now
     int _written;
+
+    /// <param name="First">Inode of the folder that was found at a path first.</param>
+    /// <param name="Inode">Of the one that is there now.</param>
+    /// <param name="Device">Its file system.</param>
+    readonly record struct Seen(ulong First, ulong Inode, ulong Device);
 
     /// <param name="vault">The vault's folder.</param>
     /// <param name="state">The guard's own folder, apart from the vault; made where it is missing, for its user alone.</param>
@@ -92,6 +97,8 @@ public sealed class FlagGuard
             try
             {
                 Guard(path, folder, ref cleared, ref refused);
+                if (_ours[path] is var seen && seen.Inode != seen.First)
+                    throw Swapped();
             }
             catch (HoldfastException e)
             {
@@ -126,11 +133,16 @@ public sealed class FlagGuard
     /// opening it, by a lease.</summary>
     bool IsOurs(string path, HeldFolder folder)
     {
-        if (path == _folder || (_ours.TryGetValue(path, out var inode) && inode == folder.Stat.Inode))
+        var (inode, device) = (folder.Stat.Inode, folder.Stat.Device);
+        var isKnown = _ours.TryGetValue(path, out var seen);
+        if (isKnown && (seen.Inode, seen.Device) == (inode, device))
             return true;
-        if (!Says(path))
+        if (path != _folder && !(isKnown && seen.Inode == inode) && !Says(path))
             return false;
-        _ours[path] = folder.Stat.Inode;
+        // What was guarded here lies somewhere else now: a folder above was moved, or a disk mounted. Of what is here nothing counts as guarded.
+        if (isKnown)
+            _guarded.RemoveWhere(p => p == path || p.StartsWith(path + Path.DirectorySeparatorChar, StringComparison.Ordinal));
+        _ours[path] = new Seen(isKnown ? seen.First : inode, inode, device);
         return true;
     }
 
@@ -247,6 +259,9 @@ public sealed class FlagGuard
             }
         }
     }
+
+    static HoldfastException Swapped() => new(ErrorCode.WrongVault, "Another folder has taken the place of the one that the guard found there first. What is there now is guarded.",
+        "Was this part of the vault copied to another disk? Then start the guard anew. If not, treat it as an attack, look for the folder that was there (its files are immutable still), and run holdfast verify --full.");
 
     static HoldfastException Missing() => new(ErrorCode.VaultMissing, "The vault's file `vault` cannot be looked at.", "Check the folder, and that nothing but a plain file stands there.");
 }

@@ -100,7 +100,7 @@ static class PlainFile
 }
 
 /// <summary>What kind of thing stands under a name, whose it is, and how many names it has. Linux only.</summary>
-readonly record struct FileStat(uint Links, uint User, bool IsFile, bool IsFolder, ulong Inode)
+readonly record struct FileStat(uint Links, uint User, bool IsFile, bool IsFolder, ulong Inode, ulong Device)
 {
     const int EmptyPath = 0x1000; // AT_EMPTY_PATH
     const int NoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
@@ -119,11 +119,11 @@ readonly record struct FileStat(uint Links, uint User, bool IsFile, bool IsFolde
         return Of(Libc.StatX(Libc.AtFdcwd, path, NoFollow, Basic, ref MemoryMarshal.GetReference(words)), words, out stat);
     }
 
-    /// <summary>struct statx (statx(2)) in 32-bit words: links, user, group, then the mode, then the inode.</summary>
+    /// <summary>struct statx (statx(2)) in 32-bit words: links, user, group, then the mode, then the inode; the device at byte 136.</summary>
     static bool Of(int result, ReadOnlySpan<uint> words, out FileStat stat)
     {
         var kind = words[7] & 0xF000;
-        stat = new FileStat(words[4], words[5], kind == 0x8000, kind == 0x4000, words[8] | (ulong)words[9] << 32);
+        stat = new FileStat(words[4], words[5], kind == 0x8000, kind == 0x4000, words[8] | (ulong)words[9] << 32, words[34] | (ulong)words[35] << 32);
         return result == 0;
     }
 }

@@ -380,6 +380,39 @@ public sealed partial class GuardAttackTests
         Assert.True(IsImmutable(Path.Combine(extra, "packs/cc", name)));
     }
 
+    [Fact]
+    public void A_further_folder_that_was_swapped_from_above_is_told_and_what_is_there_now_is_guarded()
+    {
+        using var test = new GuardedVault();
+        test.Vault.WriteSome();
+        test.Vault.BackUp();
+        var extra = Path.Combine(test.Outer, "mnt", "disk2");
+        Directory.CreateDirectory(Path.GetDirectoryName(extra)!);
+        using (var vault = test.Vault.Open())
+            vault.Keeper.AddFolder(extra);
+        var pack = Path.Combine(extra, "packs/cc", new string('c', 64));
+        File.WriteAllText(pack, "stored");
+        test.GiveAway();
+        test.Begin();
+        var guard = test.Open();
+        Assert.Empty(guard.Look().Faults);
+        Assert.True(IsImmutable(pack));
+        Assert.True(test.OwnerCan("mv mnt mnt.hidden && mkdir mnt && cp -r mnt.hidden/disk2 mnt/disk2"));
+        Assert.False(IsImmutable(pack));
+        for (var look = 0; look < 2; look++) // and it does not get used to it
+        {
+            var fault = Assert.Single(guard.Look().Faults);
+            Assert.Equal((extra, ErrorCode.WrongVault), (fault.Folder, fault.Fault.Code));
+            Assert.True(IsImmutable(pack));
+            Assert.False(test.OwnerCan("mv mnt/disk2/packs/cc mnt/gone"));
+        }
+        // What was there is back, with what was written beside it meanwhile.
+        var other = Path.Combine(extra, "packs/cc", new string('d', 64));
+        Assert.True(test.OwnerCan($"mv mnt mnt.copy && mv mnt.hidden mnt && echo new > {other}"));
+        Assert.Empty(guard.Look().Faults);
+        Assert.True(IsImmutable(other));
+    }
+
     /// <summary>A write lease (fcntl(2), F_SETLEASE) on a file that this process has open for reading alone.</summary>
     static SafeFileHandle Lease(string path)
     {
