@@ -228,8 +228,8 @@ public sealed class Projection
         return LostPoliciesFor(source).Aggregate(policy, (longest, lost) => longest.Longer(lost.Told ?? longest with { Base = Promised(source, lost.Ordinal) }));
     }
 
-    /// <summary>The longest lock, in seconds, that a snapshot of a source was committed with after a leaf.</summary>
-    ulong Promised(Id16 source, ulong ordinal) => Snapshots.Where(s => s.Source == source && s.Ordinal > ordinal).Select(s => s.Promised).DefaultIfEmpty().Max();
+    /// <summary>The longest lock, in seconds, that a snapshot of a source was committed with after a leaf. One whose object cannot be read may be of any source.</summary>
+    ulong Promised(Id16 source, ulong ordinal) => Snapshots.Where(s => (s.Object is null || s.Source == source) && s.Ordinal > ordinal).Select(s => s.Promised).DefaultIfEmpty().Max();
 
     /// <summary>All packs a snapshot needs; null where an object of its chain is missing or does not add up.</summary>
     public PackSet? PacksOf(SnapshotRecord record)

@@ -159,4 +159,22 @@ public sealed class PolicyTests
         using (var vault = test.Open())
             Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None));
     }
+
+    [Fact]
+    public void A_promise_does_not_go_with_the_objects_of_the_snapshots_that_it_was_made_to()
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        var policy = Id16.New();
+        using (var vault = test.Open()) // as earlier versions wrote it
+            vault.Keeper.Record(LeafType.Policy, policy, Id16.None, 0, 0, 0, new PolicyObject(vault.Id, VaultKeeper.Salt(), policy, Id16.None, new(40 * Day, 0, 0, 0, 0, 0)).ToArray());
+        var before = test.BackUp();
+        string name;
+        using (var vault = test.Open())
+            name = vault.State.Find(before.Snapshot)!.Name.ToString();
+        File.Delete(Objects(test)[0]);
+        File.Delete(Path.Combine(test.Folder, "objects", name[..2], name));
+        Assert.InRange(Kept(test.BackUp()), 40 * Day, 40 * Day + 60);
+        Assert.InRange(Kept(test.BackUp(name: "other")), 40 * Day, 40 * Day + 60); // whose snapshot it was, nobody can tell
+    }
 }
