@@ -17,7 +17,7 @@ static class PolicyDoubt
             return null;
         var isTold = lost.TrueForAll(l => l.Told is not null);
         return $"A POLICY CANNOT BE READ (object {string.Join(", ", lost.Select(l => l.Name))}), and of which source it is: until it is brought back from another copy of the vault, new snapshots of every source that it may be of are locked for as long as it asks for, "
-            + $"or the one before it, whichever is longer{(isTold ? "" : ". It was set by an earlier version, and all that is known of it are the locks it gave: where those are too short, lengthen new ones (holdfast lock)")}";
+            + $"or the one before it, whichever is longer, and their QUOTAS are the largest that any of these sets, or none where one sets none{(isTold ? "" : ". It was set by an earlier version, and all that is known of it are the locks it gave: where those are too short, lengthen new ones (holdfast lock)")}";
     }
 
     public static void Write(Utf8JsonWriter w, IEnumerable<LostPolicy> policies)
