@@ -41,6 +41,22 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void What_was_taken_without_some_entries_says_so_for_as_long_as_it_is_kept()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = Data();
+        cli.Shell("touch source/closed && chmod 000 source/closed && chmod 755 . && mkdir nobody && chown -R 65534:65534 source/notes nobody vault keys");
+        cli.Environment["HOME"] = cli["nobody"];
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["nobody/state"];
+        var backup = Cli.Finish(cli.StartProgram("setpriv", "/", "--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "backup", cli["source"], "--name", "ward"));
+        Assert.SkipWhen(backup.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        Assert.Contains("INCOMPLETE: 1 entry", backup.Expect(3).Out, StringComparison.Ordinal);
+        Assert.Contains("INCOMPLETE: taken without 1 entry", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Equal(1, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots")[0].GetProperty("problems").GetInt32());
+        Assert.Contains("1 entry of the source could not be read", cli.Run("restore", "latest", cli["r"]).Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void One_name_for_two_folders_is_told()
     {
         using var cli = Data();

@@ -160,7 +160,8 @@ public sealed class CommandTests
     {
         using var cli = Sample();
         var later = DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
-        cli.Run("lock", "latest", "--until", later).Expect(0);
+        cli.Run("lock", "latest", "--until", later).Expect(36); // nobody is there to type the date
+        cli.Run("lock", "latest", "--until", later, "--confirm-locked-until", later).Expect(0);
         cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(10).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(30);
         Assert.Contains("REFUSED", cli.Run("status").Out, StringComparison.Ordinal);
     }

@@ -165,7 +165,8 @@ public sealed class CopyTests
     {
         using var cli = Sample();
         cli.Shell("cp -a vault copy; rm keys/checkpoint*");
-        cli.Run("lock", "latest", "--until", "2026-12-30", "--keys", "").Expect(0);
+        var later = DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.Run("lock", "latest", "--until", later, "--confirm-locked-until", later, "--keys", "").Expect(0);
         cli.Run("log", "prove", "latest").Expect(0);
         cli.Shell("cmp keys/checkpoint vault/log/checkpoint; rm -r vault; mv copy vault");
         cli.Run("log", "prove", "latest").Expect(40);

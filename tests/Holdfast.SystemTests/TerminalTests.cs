@@ -51,6 +51,21 @@ public sealed class TerminalTests
         cli.Run("verify", "--full").Expect(0);
     }
 
+    /// <summary>The disk with a job's log on it is full: what cannot be said is not said, and the status is that of the work.</summary>
+    [Fact]
+    public void Words_that_cannot_be_written_change_no_status()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "needs /dev/full");
+        using var cli = Sample();
+        foreach (var where in new[] { "2>/dev/full", "2>&-" })
+        {
+            Bash(cli, $"'{Program}' nosuch {where}").Expect(2);
+            Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' {where}").Expect(27);
+            Bash(cli, $"'{Program}' backup '{cli["source"]}' --name elsewhere {where}").Expect(0);
+            Bash(cli, $"'{Program}' backup '{cli["source/notes"]}' --name elsewhere {where}").Expect(0); // with a warning
+        }
+    }
+
     [Fact]
     public void A_reader_who_leaves_ends_a_listing_quietly()
     {
@@ -309,7 +324,7 @@ public sealed class TerminalTests
             ["ls", "latest", "-r"], ["find", "*.txt"], ["find", "*.none"], ["diff", "latest~1", "latest"], ["diff", "latest", "latest"], ["restore", "latest", cli["r"]], ["attest", "--full"], ["attest"], ["verify"],
             ["verify", "--full"], ["status"], ["log", "checkpoint"], ["log", "checkpoint", "--out", cli["checkpoint"]], ["log", "prove", "latest"], ["log", "prove", "latest", "--out", cli["proof"]], ["log", "verify"],
             ["log", "verify", "--since", cli["checkpoint"]], ["log", "entries"], ["store", "add", cli["more"]], ["store", "list"], ["expire", "--dry-run"], ["expire"],
-            ["lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)],
+            ["lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture), "--confirm-locked-until", DateTimeOffset.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)],
             ["recovery-kit", "--out", cli["kit.pdf"]], ["key", "issue", "--out", cli["issued"]], ["key", "scope", "--class", "tree", "--out", cli["scoped"]], ["key", "rotate"], ["completion", "bash"],
             ["up", cli["source"], "--base", cli["base"]], ["down", cli["source"], "--base", cli["base"]],
         ];

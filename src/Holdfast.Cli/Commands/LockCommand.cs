@@ -15,6 +15,7 @@ static class LockCommand
     {
         command.Arguments.Add(Snapshot);
         command.Options.Add(UntilOption);
+        command.Options.Add(InitCommand.ConfirmOption);
         KeyFolder.AddTo(command, reading: false);
     }, Run);
 
@@ -25,13 +26,18 @@ static class LockCommand
         if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
             throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
         var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
-        vault.Keeper.Extend(record.Snapshot, (ulong)until.ToUnixTimeSeconds(), Id16.None);
+        var wanted = (ulong)until.ToUnixTimeSeconds();
+        var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
+        vault.Keeper.RequireWritable(); // before a person is asked
+        if (wanted > record.Expiry) // else the keeper refuses it
+            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was");
+        vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
-            w.WriteString("lockedUntil", Text.Iso((ulong)until.ToUnixTimeSeconds()));
+            w.WriteString("lockedUntil", Text.Iso(wanted));
         });
-        session.Line($"Snapshot {Text.Id(record.Snapshot)} is locked until {Text.Time((ulong)until.ToUnixTimeSeconds())}.");
+        session.Line($"Snapshot {Text.Id(record.Snapshot)} is locked until {Text.Time(wanted)}.");
         return 0;
     }
 }

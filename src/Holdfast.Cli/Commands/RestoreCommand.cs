@@ -151,6 +151,8 @@ static class RestoreCommand
             var written = result.Written;
             session.Line($"{(result.Failed.Count > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Line($"  state              {SnapshotArgument.Words(record, tree)}");
+            if (tree is { Problems: > 0 })
+                session.Line($"  NOT IN IT          {LeftOut(tree.Problems)}");
             if (written.Others > 0)
                 session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
             if (written.Names > 0)
@@ -158,7 +160,7 @@ static class RestoreCommand
             if (written.Kept > 0)
                 session.Line($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
             if (isLogged)
-                session.Line("  logged             the log has a record that the whole snapshot came back");
+                session.Line($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
             Group(session, result.Failed.Count, "did not come back: no copy in the vault gives them whole", result.Failed.Select(p => (p, "")),
                 "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
             foreach (var group in target.Problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
@@ -179,6 +181,9 @@ static class RestoreCommand
             session.Warn($"  code: {code} ({(int)code})");
             return (int)code;
         }
+
+        static string LeftOut(ulong problems) =>
+            $"{Text.Count((long)problems, "entry", "entries")} of the source could not be read, or changed meanwhile, when this was taken: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} (`holdfast diff`)";
 
         static void Group(Session session, long count, string what, IEnumerable<(byte[] Path, string Detail)> entries, string mend)
         {

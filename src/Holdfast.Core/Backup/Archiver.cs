@@ -155,7 +155,7 @@ sealed class Archiver : IDisposable
         }
         return new Archive(root, level, _tree.Entries, _files, _logical, (ulong)written.Sum(p => p.Size),
             new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
-            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], (ulong)Source.Problems.Count + _left,
+            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], Math.Max(_left, (ulong)Source.Problems.Count(p => p.Kind != ProblemKind.Skipped)),
             workers.Sum(w => w.Chunks.BytesRead));
     }
 

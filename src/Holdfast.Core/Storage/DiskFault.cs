@@ -9,6 +9,7 @@ public static class DiskFault
     const int Win32HandleDiskFull = unchecked((int)0x80070027);
     const int AccessDenied = 13; // EACCES
     const int NotPermitted = 1; // EPERM
+    const int NotThere = 2; // ENOENT
     const long Block = 64 << 10; // bytes: any small file, with its folder
 
     /// <param name="action">Uses the disk.</param>
@@ -45,6 +46,7 @@ public static class DiskFault
         Libc.ReadOnlyFileSystem => new(ErrorCode.ReadOnlyMedia,
             "The disk is mounted read-only.",
             "Reading, listing, restoring and verifying work as they are. To write, mount it for writing (mount -o remount,rw).", fault),
+        NotThere => Unavailable("a folder of the vault is gone", fault),
         _ => Unavailable($"the system reports error {code & 0xFFFF}", fault),
     };
 
