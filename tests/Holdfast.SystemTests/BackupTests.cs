@@ -45,7 +45,7 @@ public sealed class BackupTests
     {
         Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
         using var cli = Data();
-        cli.Shell("touch source/closed && chmod 000 source/closed && chmod 755 . && mkdir nobody && chown -R 65534:65534 source/notes nobody vault keys");
+        cli.Shell("echo x > source/closed && chmod 000 source/closed && chmod 755 . && mkdir nobody && chown -R 65534:65534 source/notes nobody vault keys");
         cli.Environment["HOME"] = cli["nobody"];
         cli.Environment["HOLDFAST_STATE_DIR"] = cli["nobody/state"];
         var backup = Cli.Finish(cli.StartProgram("setpriv", "/", "--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "backup", cli["source"], "--name", "ward"));

@@ -57,13 +57,10 @@ public sealed class TerminalTests
     {
         Assert.SkipUnless(File.Exists("/dev/full"), "needs /dev/full");
         using var cli = Sample();
-        foreach (var where in new[] { "2>/dev/full", "2>&-" })
-        {
-            Bash(cli, $"'{Program}' nosuch {where}").Expect(2);
-            Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' {where}").Expect(27);
-            Bash(cli, $"'{Program}' backup '{cli["source"]}' --name elsewhere {where}").Expect(0);
-            Bash(cli, $"'{Program}' backup '{cli["source/notes"]}' --name elsewhere {where}").Expect(0); // with a warning
-        }
+        Bash(cli, $"'{Program}' nosuch 2>/dev/full").Expect(2);
+        Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' 2>/dev/full").Expect(27);
+        Bash(cli, $"'{Program}' backup '{cli["source"]}' --name elsewhere 2>/dev/full").Expect(0);
+        Bash(cli, $"'{Program}' backup '{cli["source/notes"]}' --name elsewhere 2>/dev/full").Expect(0); // with a warning
     }
 
     [Fact]
