@@ -105,7 +105,7 @@ static class InitCommand
     }
 
     /// <summary>Has a person type the date until which space stays taken, where that is over 30 days.</summary>
-    public static void ConfirmLong(Session session, ulong longest, string folder, string otherwise)
+    public static void ConfirmLong(Session session, ulong longest, string folder, string otherwise, string what = "What is backed up today")
     {
         if (longest <= LockRules.LongLock)
             return;
@@ -115,7 +115,7 @@ static class InitCommand
         var root = folder;
         while (!Directory.Exists(root))
             root = Path.GetDirectoryName(root)!;
-        session.Warn($"What is backed up today stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
+        session.Warn($"{what} stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
         if (!Prompt.Confirm($"Lock until {until}?", until, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, $"A lock over 30 days was not confirmed; {otherwise}.", $"Type the date when asked, or add --confirm-locked-until {until}.");
     }

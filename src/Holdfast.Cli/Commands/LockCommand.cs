@@ -30,7 +30,7 @@ static class LockCommand
         var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was");
+            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}");
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         session.Json(w =>
         {
