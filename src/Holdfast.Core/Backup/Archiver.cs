@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
@@ -15,7 +14,7 @@ public sealed record ArchiveOptions
     /// <summary>Threads that read, hash, compress and seal; 0 for one a processor.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Trust the state file's word that a file has not changed.</summary>
+    /// <summary>Trust the state file's word that a file has not changed. Where not, all is read, and the state only tells what is new since.</summary>
     public bool UseState { get; init; } = true;
 
     /// <summary>Chunks of durable packs that are given to the index together while the run goes on, 1 or more: fewer take less memory, more make fewer runs to merge.</summary>
@@ -36,12 +35,12 @@ sealed class Archiver : IDisposable
     const int BatchesInFlight = 12;
     const int RowsAnItem = 32;
     const long BytesAnItem = 4 << 20;
-    const long SharedFrom = 16 << 20; // bytes: from here on all workers help with one file
+    const long SharedFrom = 16 << 20; // bytes: from here on a file is an item of its own, with which idle workers help
     const int RereadShare = SourceState.MaxRuns; // one part in thirty each run
     const int MaxRenames = 1 << 18; // removed files remembered, to tell renames
 
     readonly ArchiveOptions _options;
-    readonly BlockingCollection<WorkItem> _work = new(256);
+    readonly WorkQueue _work = new(256);
     readonly Queue<BatchTicket> _tickets = new();
     readonly EntryBatchPool _pool = new();
     readonly TreeBuilder _tree;
@@ -101,7 +100,7 @@ sealed class Archiver : IDisposable
             while (_tickets.Count > 0)
                 DrainOne();
             SkipRemoved(default, toTheEnd: true);
-            _work.CompleteAdding();
+            _work.Complete();
             threads.ForEach(t => t.Join());
             ThrowIfStopped();
             if (_own is not null)
@@ -115,8 +114,7 @@ sealed class Archiver : IDisposable
         finally
         {
             _fault ??= ExceptionDispatchInfo.Capture(new OperationCanceledException());
-            if (!_work.IsAddingCompleted)
-                _work.CompleteAdding();
+            _work.Complete();
             foreach (var thread in threads.Where(t => t.ThreadState != ThreadState.Unstarted))
                 thread.Join();
             workers.ForEach(w => w.Dispose());
@@ -163,10 +161,12 @@ sealed class Archiver : IDisposable
     {
         try
         {
-            foreach (var item in _work.GetConsumingEnumerable())
+            while (_work.TryTake(out var item))
             {
                 if (!Stopped)
                     worker.Work(item);
+                if (item.Large is { } large)
+                    _work.Ended(large);
             }
             if (!Stopped)
                 worker.Chunks.Packs.Finish();
@@ -174,10 +174,6 @@ sealed class Archiver : IDisposable
         catch (Exception e)
         {
             Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
-            foreach (var _ in _work.GetConsumingEnumerable())
-            {
-                // Nobody waits for room in the queue.
-            }
         }
     }
 
@@ -200,9 +196,7 @@ sealed class Archiver : IDisposable
             var size = batch.Size[row];
             if (size < 0 || size > SharedFrom)
             {
-                var large = new LargeFile(this, ticket, row);
-                for (var i = 0; i < _options.ThreadCount; i++)
-                    Enqueue(new WorkItem(null, null, large));
+                Enqueue(new WorkItem(null, null, new LargeFile(this, ticket, row)));
                 continue;
             }
             rows.Add(row);
@@ -237,14 +231,14 @@ sealed class Archiver : IDisposable
         var known = SkipRemoved(path, toTheEnd: false);
         if (batch.Kind[row] != EntryKind.File)
         {
-            if (known && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row))
+            if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row))
                 batch.Xattrs[row] = _last.Xattrs[_lastRow];
             else
                 Source.ReadXattrs(batch, row);
             return false;
         }
         var read = DecideFile(ticket, row, known);
-        if (ticket.Fates[row] == RowFate.Unchanged && IsSameInode(batch, row))
+        if (ticket.Fates[row] == RowFate.Unchanged && _options.UseState && IsSameInode(batch, row))
             batch.Xattrs[row] = _last.Xattrs[_lastRow];
         else if (!read)
             Source.ReadXattrs(batch, row); // what is read gets them when it is opened
@@ -269,12 +263,15 @@ sealed class Archiver : IDisposable
             ticket.Fates[row] = RowFate.New;
             return batch.Size[row] != 0;
         }
-        if (!LooksUnchanged(batch, row) || !IsStored(_last, _lastRow))
+        if (!LooksUnchanged(batch, row))
         {
             ticket.Fates[row] = RowFate.Changed;
             return batch.Size[row] != 0;
         }
         ticket.Fates[row] = RowFate.Unchanged;
+        var last = _last.Digest[_lastRow];
+        if (!_options.UseState || !IsStored(_last, _lastRow))
+            return IsReadAgain(ticket, row, last);
         batch.CopyContent(_last, _lastRow, row);
         batch.State[row] = ContentState.Unchanged;
         var turn = TreeBuilder.Fnv(path) + _run;
@@ -283,7 +280,16 @@ sealed class Archiver : IDisposable
             RereadLarge(ticket, row, turn);
             return false;
         }
-        return turn % RereadShare == 0 && batch.Size[row] > 0;
+        return turn % RereadShare == 0 && IsReadAgain(ticket, row, last);
+    }
+
+    /// <summary>A file that looks unchanged and is read all the same; what comes out is compared with what it had in it.</summary>
+    static bool IsReadAgain(BatchTicket ticket, int row, Hash32 last)
+    {
+        if (ticket.Batch.Size[row] == 0)
+            return false;
+        ticket.Digests[row] = last;
+        return true;
     }
 
     bool LooksUnchanged(EntryBatch batch, int row) =>
@@ -333,7 +339,14 @@ sealed class Archiver : IDisposable
         if (worker.Reread(ticket.Batch, row, i => (turn + (ulong)i) % RereadShare == 0))
             ticket.Finished();
         else
-            new LargeFile(this, ticket, row).Work(worker); // it is not what it was: all of it is read
+            ReadChanged(worker, ticket, row);
+    }
+
+    /// <summary>It is not what it was: all of it is read.</summary>
+    void ReadChanged(ContentWorker worker, BatchTicket ticket, int row)
+    {
+        ticket.Fates[row] = RowFate.Changed;
+        new LargeFile(this, ticket, row).Work(worker);
     }
 
     /// <summary>Moves the last run's rows up to a path; those passed are gone. True where the path is there.</summary>
@@ -427,7 +440,10 @@ sealed class Archiver : IDisposable
         _files++;
         _logical += size;
         var counts = _statistics[kind];
-        switch (ticket.Fates[row])
+        var fate = ticket.Fates[row];
+        if (fate == RowFate.Unchanged && ticket.Digests.TryGetValue(row, out var last) && !last.IsNone && last != ticket.Batch.Digest[row])
+            fate = RowFate.Changed; // though its times and size are what they were
+        switch (fate)
         {
             case RowFate.New:
                 counts.NewFiles++;
@@ -448,9 +464,5 @@ sealed class Archiver : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _tree.Dispose();
-        _work.Dispose();
-    }
+    public void Dispose() => _tree.Dispose();
 }

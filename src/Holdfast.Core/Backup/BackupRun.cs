@@ -33,7 +33,7 @@ static class BackupRun
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;
         var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, keeper.Vault.ToString(), $"{sourceId}.state");
-        using var state = statePath is null || !request.Options.UseState ? null : OpenState(statePath, put.Domain, parent, request);
+        using var state = statePath is null ? null : OpenState(statePath, put.Domain, parent, request);
         using var next = statePath is null ? null : new SourceState.Writer(statePath, put.Domain);
 
         ChunkSink sink = null!;

@@ -136,13 +136,16 @@ public sealed class ChangingFilesTests
             File.SetLastWriteTimeUtc(path, time);
         }
         // The change times moved, as they would not where a disk rots: the state is told what it would have been told.
+        var changed = 0UL;
         for (var run = 0; run < 31; run++)
         {
             using var vault = test.Open();
             using var source = new Forgetful(FileSource.Open(test.Source, new FileSourceOptions()));
-            vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+            var result = vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+            changed += result.Archive.Statistics.Files(r => r.ChangedFiles);
         }
         TestVault.AssertSame(test.Source, test.Restore());
+        Assert.Equal(2UL, changed); // each in the run that found it
     }
 
     /// <summary>A source whose change times cannot be believed: size and modification time decide.</summary>

@@ -34,6 +34,27 @@ public sealed class VaultTests
     }
 
     [Fact]
+    public void What_did_not_change_counts_so_though_it_is_read_again()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var all = test.BackUp(useState: false);
+        Assert.True(all.Archive.BytesRead > 9_700_000);
+        Assert.Equal((0UL, 0UL, 44UL), Counts(all));
+        foreach (var pack in Directory.GetFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories))
+            File.Delete(pack);
+        Directory.Delete(Path.Combine(test.Folder, "cache", "index"), recursive: true);
+        var healing = test.BackUp();
+        Assert.NotEmpty(healing.Archive.Written);
+        Assert.Equal((0UL, 0UL, 44UL), Counts(healing));
+        TestVault.AssertSame(test.Source, test.Restore());
+
+        static (ulong New, ulong Changed, ulong Unchanged) Counts(BackupResult result) =>
+            (result.Archive.Statistics.Files(r => r.NewFiles), result.Archive.Statistics.Files(r => r.ChangedFiles), result.Archive.Statistics.Files(r => r.UnchangedFiles));
+    }
+
+    [Fact]
     public void Without_the_state_everything_is_read_and_nothing_stored_twice()
     {
         using var test = new TestVault();
