@@ -107,11 +107,11 @@ sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : 
         names?.Sync(path);
     }
 
-    public override void MakeFolder(string path, bool ownerOnly = false)
+    public override void MakeFolder(string path, bool ownerOnly = false, bool give = true)
     {
         if (Fails(writes: true))
             throw Error();
-        base.MakeFolder(path, ownerOnly);
+        base.MakeFolder(path, ownerOnly, give);
     }
 
     public override void Discard(string path)

@@ -31,8 +31,13 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     public byte[] Read(string file)
     {
         WarnIfOpen(PathOf(file), file, warn);
-        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, "Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. Where put.key and agent.key are lost, `holdfast key issue --out NEW-FOLDER`, with a folder that has the opening key, makes new ones.");
+        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, $"Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. {Lost(file)}");
     }
+
+    /// <summary>What is left to do where no folder has the file any more.</summary>
+    static string Lost(string file) => file is KeyFolder.PutFile or KeyFolder.AgentFile
+        ? "Where put.key and agent.key are lost, `holdfast key issue --out NEW-FOLDER`, with a folder that has the opening key, makes new ones."
+        : "Where opening.key is lost, `holdfast recover-key --out NEW-FOLDER` rebuilds it from the recovery kit. A folder with put.key and agent.key alone backs up, and opens nothing.";
 
     /// <summary>The vault that the folder's keys are of; null where it has none that can be read.</summary>
     public Id16? Vault()
@@ -73,7 +78,11 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         {
             try
             {
-                return new FileStream(PathOf("lock"), options);
+                var isNew = !Has("lock");
+                var taken = new FileStream(PathOf("lock"), options);
+                if (isNew)
+                    FolderOwner.Give(taken.SafeFileHandle, PathOf("lock"));
+                return taken;
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -57,15 +57,12 @@ static class SourceState
         static FileStream Begin(string apart)
         {
             var folder = Path.GetDirectoryName(apart)!;
-            if (OperatingSystem.IsWindows())
-                Directory.CreateDirectory(folder);
-            else
-                Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            FolderOwner.MakeFolder(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             var file = new FileStream(apart, options);
-            Leftovers.Hold(file.SafeFileHandle);
+            FolderOwner.Give(Leftovers.Hold(file.SafeFileHandle), apart);
             return file;
         }
 

@@ -337,7 +337,7 @@ public sealed class ChunkIndex : IDisposable
 
     SafeFileHandle LockFolder()
     {
-        Directory.CreateDirectory(_folder);
+        FolderOwner.MakeFolder(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
         for (var attempt = 0; ; attempt++)
         {
             try

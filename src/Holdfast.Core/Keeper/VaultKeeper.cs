@@ -289,7 +289,11 @@ public sealed class VaultKeeper : IDisposable
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var extra = FolderList.Read(_folder).ToList();
         StorePlace.Require(folder, [_folder, .. extra], Vault);
-        _disk.MakeFolder(folder);
+        if (!Directory.Exists(folder))
+        {
+            _disk.MakeFolder(folder, give: false);
+            FolderOwner.GiveFolder(folder, Path.Combine(_folder, VaultFile.Name));
+        }
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());
         FolderList.Write(_folder, extra.Append(folder), _disk);

@@ -27,7 +27,7 @@ public class Disk
     {
         // Private from its first moment: a mode set afterwards leaves one in which others may open it.
         if (OperatingSystem.IsLinux() && Libc.Open(path, Libc.WriteCreateNew, 0x180) is var file and >= 0)
-            return Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true));
+            return FolderOwner.Give(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), path);
         var handle = File.OpenHandle(path, options.Mode, options.Access, options.Share);
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(handle, PrivateFile);
@@ -88,21 +88,21 @@ public class Disk
     /// <summary>Makes a folder and those above it where they are missing.</summary>
     /// <param name="path">One that is there stays as it is.</param>
     /// <param name="ownerOnly">For keys: nobody but the owner looks in.</param>
-    public virtual void MakeFolder(string path, bool ownerOnly = false) => DiskFault.Translated(() =>
+    /// <param name="give">To the owner of the folder that it lies in, where an administrator makes it.</param>
+    public virtual void MakeFolder(string path, bool ownerOnly = false, bool give = true) => DiskFault.Translated(() =>
     {
-        if (OperatingSystem.IsWindows())
-            return Directory.CreateDirectory(path);
-        return Directory.CreateDirectory(path, ownerOnly ? OwnerFolder : PrivateFolder);
+        FolderOwner.MakeFolder(path, ownerOnly ? OwnerFolder : PrivateFolder, give);
+        return true;
     });
 
-    /// <summary>Makes a folder and those above it where they are missing, and their names durable.</summary>
+    /// <summary>Makes a vault's or a key's folder and those above it where they are missing, and their names durable. They are this user's.</summary>
     public void MakeDurable(string path, bool ownerOnly = false)
     {
         path = Path.GetFullPath(path);
         var above = new List<string>();
         for (var at = path; !Directory.Exists(at) && Path.GetDirectoryName(at) is { } parent; at = parent)
             above.Add(parent);
-        MakeFolder(path, ownerOnly);
+        MakeFolder(path, ownerOnly, give: false);
         foreach (var parent in above)
         {
             try

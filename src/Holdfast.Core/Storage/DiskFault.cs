@@ -31,12 +31,12 @@ public static class DiskFault
     /// <param name="needed">Bytes that have to be free at least.</param>
     public static HoldfastException Of(Exception fault, string? folder = null, long needed = Block) => fault switch
     {
-        UnauthorizedAccessException => NoPermission(fault),
+        UnauthorizedAccessException => NoPermission(fault, folder),
         DirectoryNotFoundException or FileNotFoundException => Unavailable("a folder of the vault is gone", fault),
         _ => Of(fault.HResult, fault, folder, needed),
     };
 
-    public static HoldfastException OfErrno(int error) => error is AccessDenied or NotPermitted ? NoPermission(null) : Of(error, null, null, Block);
+    public static HoldfastException OfErrno(int error) => error is AccessDenied or NotPermitted ? NoPermission(null, null) : Of(error, null, null, Block);
 
     static HoldfastException Of(int code, Exception? fault, string? folder, long needed) => code switch
     {
@@ -64,9 +64,9 @@ public static class DiskFault
 
     static double Mebibytes(long bytes) => Math.Round(bytes / (double)(1 << 20), 2);
 
-    static HoldfastException NoPermission(Exception? fault) => new(ErrorCode.NoPermission,
-        "The system refuses access to a folder or file of the vault.",
-        "Run as the user who owns the vault's folder, or let that user grant access (chown, chmod or setfacl on the folder).", fault);
+    static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,
+        $"The system refuses access to a folder or file of the vault{(folder is null ? "" : $", in {folder}")}.",
+        "Run as the user who owns the vault's folder, or let that user grant access (chmod or setfacl). Where files in it have come to belong to somebody else, `sudo chown -R --reference=VAULT VAULT`, with the vault's folder for VAULT, gives all of them to its owner.", fault);
 
     static HoldfastException Unavailable(string what, Exception? fault) => new(ErrorCode.StoreUnavailable,
         $"The disk does not answer as it should: {what}.",
