@@ -30,6 +30,15 @@ public sealed class InitTests
         cli.Run("init", cli["vault"]).Expect(0);
     }
 
+    [Fact]
+    public void A_folder_in_one_that_is_not_there_is_refused_and_not_made_on_whatever_disk_that_would_be()
+    {
+        using var cli = new Cli();
+        Assert.Contains("mounted", cli.Run("init", cli["mistyped/vault"]).Expect(56).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(cli["mistyped"]));
+        AssertNoKeys(cli);
+    }
+
     [Theory]
     [InlineData("--daily-quota", "0")]
     [InlineData("--daily-quota", "-5GiB")]

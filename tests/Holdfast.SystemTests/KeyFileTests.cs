@@ -64,6 +64,14 @@ public sealed class KeyFileTests
         foreach (var word in new[] { "opening.secret", "--opening-secret", "recover-key" })
             Assert.Contains(word, error, StringComparison.Ordinal);
         cli.Run("ls", "latest", "--opening-secret", cli["moved"]).Expect(0);
+
+        // A list without names is better than none, where the environment names the keys.
+        var listed = cli.Run("snapshots").Expect(0);
+        Assert.Contains("names are left out", listed.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("--keys with a folder that has it", listed.Error, StringComparison.Ordinal);
+        Assert.Equal(2, listed.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        cli.Run("snapshots", "--keys", cli["keys"]).Expect(17);
+        cli.Run("snapshots", "--name", "ward").Expect(17);
     }
 
     [Fact]

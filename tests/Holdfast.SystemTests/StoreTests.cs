@@ -19,6 +19,8 @@ public sealed class StoreTests
         cli.Run("store", "add", "").Expect(2);
         cli.Run("store", "add", cli["vault"]).Expect(2);
         cli.Run("store", "add", cli["source"]).Expect(53);
+        cli.Run("store", "add", cli["mistyped/second"]).Expect(56);
+        Assert.False(Directory.Exists(cli["mistyped"]));
         var added = cli.Run("store", "add", cli["more"]).Expect(0).Error;
         foreach (var words in new[] { "no second disk", "fails, is stolen or is wiped", "not another copy" })
             Assert.Contains(words, added, StringComparison.Ordinal);

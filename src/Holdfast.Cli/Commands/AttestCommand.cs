@@ -173,11 +173,15 @@ static class AttestCommand
     sealed record Finding(SnapshotRecord Record, AttestationObject Attestation)
     {
         bool Has(AttestationDefect kind) => Attestation.Defects.Any(d => d.Kind == kind);
+
+        /// <summary>Where the only sound copy of something lay in a pack that is damaged, that is what happened to it.</summary>
+        bool IsPackMissing => Attestation.Defects.Any(d => d.Kind == AttestationDefect.PackMissing && (!d.Name.IsNone || !Has(AttestationDefect.PackDamaged)));
+
         bool HasLoss => Attestation.Defects.Any(d => IsLoss(d.Kind));
 
         static bool IsLoss(AttestationDefect kind) => kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged or AttestationDefect.ObjectMissing;
 
-        public ErrorCode Code => Has(AttestationDefect.PackMissing) ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged
+        public ErrorCode Code => IsPackMissing ? ErrorCode.PackMissing : Has(AttestationDefect.PackDamaged) ? ErrorCode.PackDamaged
             : Has(AttestationDefect.ObjectMissing) ? ErrorCode.ObjectMissing : ErrorCode.SnapshotDefective;
 
         public string Root => Attestation.RootMatches ? "as signed" : HasLoss && !Has(AttestationDefect.RootWrong) ? "NOT READABLE" : "NOT AS SIGNED";

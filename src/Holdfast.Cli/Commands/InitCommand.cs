@@ -49,6 +49,7 @@ static class InitCommand
         var unfinished = VaultKeeper.Unfinished(folder);
         var files = new KeyFiles(keys);
         VaultKeeper.RequireFree(folder);
+        RequireParent(folder);
         files.RequireFree(unfinished);
         ConfirmLong(session, longest, folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
@@ -102,6 +103,14 @@ static class InitCommand
     {
         if (keys == vault || keys.StartsWith(vault + Path.DirectorySeparatorChar, StringComparison.Ordinal))
             throw new HoldfastException(ErrorCode.Usage, "The key folder lies inside the vault.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
+    }
+
+    /// <summary>Refuses a folder in one that is not there: a name mistyped, or a disk that is not mounted, would have the data end up on another disk.</summary>
+    public static void RequireParent(string folder)
+    {
+        if (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent && !Directory.Exists(parent))
+            throw new HoldfastException(ErrorCode.TargetMissing, "The folder in which that one should be made is not there; nothing was made.",
+                "Check the path, and that the disk is mounted; then make the folder (mkdir -p) or name another.");
     }
 
     /// <summary>Has a person type the date until which space stays taken, where that is over 30 days.</summary>

@@ -26,7 +26,7 @@ static class SnapshotsCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         folder.Remember(vault);
-        using var keys = folder.CanRead ? folder.OpenReading(vault) : null;
+        using var keys = folder.CanRead ? Open(session, folder, vault) : null;
         var there = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         if (session.Parsed.GetValue(NameOption) is { } name)
         {
@@ -52,9 +52,23 @@ static class SnapshotsCommand
         }
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
-        if (keys is null && there.Count > 0)
+        if (keys is null && there.Count > 0 && !folder.CanRead)
             session.Note("Names of sources need the opening key: add --keys with a folder that has it.");
         return 0;
+    }
+
+    /// <summary>Keys that the environment names and that do not open now (the secret is kept elsewhere, or there is nobody to ask for the passphrase) cost the names, not the list.</summary>
+    static ReadingKeys? Open(Session session, KeyFolder folder, Vault vault)
+    {
+        try
+        {
+            return folder.OpenReading(vault);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.KeyFileBad or ErrorCode.WrongKey && !folder.IsTyped && session.Parsed.GetValue(NameOption) is null)
+        {
+            session.Warn($"holdfast: names are left out. {e.Message} {e.Guidance}");
+            return null;
+        }
     }
 
     static void Write(Utf8JsonWriter w, SnapshotRecord record, TreeSection? tree, VaultHealth health)

@@ -38,7 +38,7 @@ static class StatusCommand
         session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
         session.Line($"Proof        {Proof(status, health)}");
         if (health.Healed.Count > 0)
-            session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {Text.Count(health.MadeGood.Count, "pack")} lost or damaged");
+            session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.MadeGood.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.MadeGood.Count, "pack") + " lost or damaged")}");
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}");

@@ -43,9 +43,10 @@ static class StoreCommand
         var named = session.Parsed.GetValue(FolderArgument)!;
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name an empty folder on another disk.");
+        var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named));
+        InitCommand.RequireParent(folder);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
-        var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named));
         var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
         vault.Keeper.AddFolder(folder);
         session.Json(w =>

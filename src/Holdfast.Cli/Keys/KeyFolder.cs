@@ -148,7 +148,7 @@ sealed class KeyFolder
     /// <summary>Says which of the two names to change, where only one was typed.</summary>
     HoldfastException WrongVault(string what, Vault vault)
     {
-        var (vaultTyped, keysTyped) = (IsTyped(VaultOption), IsTyped(KeysOption) || IsTyped(ScopedOption));
+        var (vaultTyped, keysTyped) = (IsTypedOption(VaultOption), IsTypedOption(KeysOption) || IsTypedOption(ScopedOption));
         return new HoldfastException(ErrorCode.WrongVault, $"{what} of another vault; the vault here is {vault.Id}.", (vaultTyped, keysTyped) switch
         {
             (true, false) => "The vault was named with --vault, the keys by HOLDFAST_KEYS: add --keys with the key folder that was made with this vault.",
@@ -158,7 +158,10 @@ sealed class KeyFolder
         });
     }
 
-    bool IsTyped(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
+    /// <summary>The call says which keys to use, or what opens them; false where the environment alone does.</summary>
+    public bool IsTyped => new Option[] { KeysOption, ScopedOption, SecretOption, PassphraseOption }.Any(IsTypedOption);
+
+    bool IsTypedOption(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
     /// <summary>False too where the folder is that of a machine that backs up: put and agent keys alone.</summary>
     public bool CanRead => (IsGiven && (Files.Has(OpeningFile) || !Files.Has(PutFile))) || _session.Parsed.GetValue(ScopedOption) is not null;

@@ -159,8 +159,9 @@ public sealed class VaultHealth
             if (_needs.Has(name, pack))
                 (names.Contains(name) ? Damaged : Missing).Add(name);
         }
-        if (Missing.Count + Damaged.Count > 0)
+        if (Missing.Count + Damaged.Count > 0 || keeper.State.Snapshots.Exists(s => s.Defects > 0))
         {
+            // Healed stays healed where a pack is put back: nothing needs it.
             Healed = [.. keeper.State.Snapshots.Where(s => s.Defects > 0 && !_needs.IsGone(s) && IsHealed(keeper.State, s))];
             foreach (var record in Healed)
                 MadeGood.UnionWith(Common(keeper.State.PacksOf(record)!, [.. Missing, .. Damaged]));
