@@ -170,17 +170,18 @@ public sealed class KeyFileTests
         using var cli = Sample();
         cli.Shell("chown -R 65534:65534 source");
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
-        cli.Shell($"chown -R 65534:65534 .; chmod 755 .; chown root:root keys/{closed}; chmod 600 keys/{closed}; cp -a keys/checkpoint seen");
+        cli.Shell($"chown -R 65534:65534 .; chmod 755 .; chown root:root keys/{closed}; chmod 600 keys/{closed}; cp keys/checkpoint seen; chmod 644 seen");
         Result As(params string[] call) => Cli.Finish(cli.StartProgram("setpriv", cli.Folder, ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. call]));
         var restored = As("restore", "latest", cli["back"], "--quiet");
         Assert.SkipWhen(restored.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
         restored.Expect(0);
         cli.Shell("diff -r source back");
-        foreach (var words in new[] { restored.Error, As("log", "verify", "--quiet").Expect(0).Error, As("backup", cli["source"], "--name", "ward").Expect(15).Error, As("policy", "set", "--lock", "9d").Expect(15).Error })
+        foreach (var words in new[] { restored.Error, As("log", "verify", "--quiet").Expect(15).Error, As("verify", "--full", "--quiet").Expect(15).Error, As("backup", cli["source"], "--name", "ward").Expect(15).Error, As("policy", "set", "--lock", "9d").Expect(15).Error })
         {
             foreach (var word in new[] { "NOT CHECKED", cli[$"keys/{closed}"], "chown" })
                 Assert.Contains(word, words, StringComparison.Ordinal);
         }
+        As("log", "verify", "--since", cli["seen"]).Expect(0); // compared with what was named
         Assert.Equal(cli[$"keys/{closed}"], JsonDocument.Parse(As("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("notCompared").GetString());
         Assert.Contains("NOT CHECKED", As("status").Expect(15).Out, StringComparison.Ordinal); // the next backup would fail
         cli.Shell($"cmp keys/checkpoint seen; chown 65534:65534 keys/{closed}");

@@ -57,10 +57,23 @@ public sealed class TerminalTests
     {
         Assert.SkipUnless(File.Exists("/dev/full"), "needs /dev/full");
         using var cli = Sample();
-        Bash(cli, $"'{Program}' nosuch 2>/dev/full").Expect(2);
-        Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' 2>/dev/full").Expect(27);
-        Bash(cli, $"'{Program}' backup '{cli["source"]}' --name elsewhere 2>/dev/full").Expect(0);
-        Bash(cli, $"'{Program}' backup '{cli["source/notes"]}' --name elsewhere 2>/dev/full").Expect(0); // with a warning
+        foreach (var where in new[] { "2>/dev/full", "2>&-" })
+        {
+            Bash(cli, $"'{Program}' nosuch {where}").Expect(2);
+            Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' {where}").Expect(27);
+            Bash(cli, $"'{Program}' backup '{cli["source"]}' --name elsewhere {where}").Expect(0);
+            Bash(cli, $"'{Program}' backup '{cli["source/notes"]}' --name elsewhere {where}").Expect(0); // with a warning
+        }
+        cli.Run("verify", "--full").Expect(0); // no word went into a file of the vault
+    }
+
+    [Fact]
+    public void Words_on_a_failure_come_after_the_whole_JSON_document()
+    {
+        using var cli = Sample();
+        var both = Bash(cli, $"'{Program}' restore nosuch '{cli["r"]}' --json 2>&1").Expect(27).Out;
+        Assert.StartsWith("{", both, StringComparison.Ordinal);
+        Assert.True(both.IndexOf("\n}\n", StringComparison.Ordinal) is var end and > 0 && end < both.IndexOf("holdfast: ", StringComparison.Ordinal), both);
     }
 
     [Fact]

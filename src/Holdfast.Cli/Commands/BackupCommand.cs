@@ -64,6 +64,8 @@ static class BackupCommand
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))
             session.Warn("holdfast: the vault's keys lie inside the folder that is backed up. Lost with it they cannot open their own copy, and whoever restores that folder gets them: keep keys elsewhere, and print a recovery kit");
+        if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(f, path)))
+            session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
         Excludes.RequireSound(patterns, "--exclude number");
         var excludes = new Excludes().AddLines(patterns);

@@ -78,7 +78,7 @@ static class InitCommand
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
             session.Line();
             session.Line("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
-            session.Line($"  holdfast recovery-kit --vault {folder} --keys {keys} --threshold 2 --shares 3 --out kit.pdf");
+            session.Line($"  holdfast recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
     }

@@ -184,7 +184,8 @@ static class LogCommand
         if (session.Parsed.GetValue(ProofOption) is { } file)
             return VerifyProof(session, file);
         using var vault = KeyFolder.OpenVault(session); // opening reads every leaf and checks the root
-        new KeyFolder(session).Remember(vault);
+        var folder = new KeyFolder(session);
+        folder.Remember(vault);
         if (session.Parsed.GetValue(SinceOption) is { } since)
         {
             if (!Core.Log.Checkpoint.TryParse(UserFile.Text(since, "The earlier checkpoint"), out var earlier))
@@ -194,7 +195,7 @@ static class LogCommand
         }
         session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
         session.Line($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
-        return 0;
+        return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
     }
 
     static int VerifyProof(Session session, string file)

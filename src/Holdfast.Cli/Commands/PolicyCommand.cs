@@ -60,7 +60,7 @@ static class PolicyCommand
         PolicyDoubt.Print(session, lost, "");
         if (named is { } one)
         {
-            session.Line($"Source {Text.Id(one)} ({(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}");
+            session.Line($"Source {Typed(session)} ({Text.Id(one)}, {(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}");
             return 0;
         }
         session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
@@ -102,7 +102,7 @@ static class PolicyCommand
             Write(w, policy);
             w.WriteEndObject();
         });
-        session.Line($"{(source.IsNone ? "All sources without a policy of their own" : "Source " + Text.Id(source))}: {Describe(policy)}{(isChanged ? ". From the next backup on, and never lowered again; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
+        session.Line($"{(source.IsNone ? "All sources without a policy of their own" : $"Source {Typed(session)} ({Text.Id(source)})")}: {Describe(policy)}{(isChanged ? ". From the next backup on, and never lowered again; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
         return 0;
     }
 
@@ -114,6 +114,9 @@ static class PolicyCommand
         vault.Require(put);
         return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
     }
+
+    /// <summary>The name as it was typed: what is kept of it in the vault is sealed.</summary>
+    static string Typed(Session session) => Text.Name(Encoding.UTF8.GetBytes(session.Parsed.GetValue(NameOption)!));
 
     static uint? Given(Session session, Option<uint> option) => session.Parsed.GetResult(option) is { Implicit: false } ? session.Parsed.GetValue(option) : null;
 

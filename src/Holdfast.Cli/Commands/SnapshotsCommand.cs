@@ -64,7 +64,7 @@ static class SnapshotsCommand
         {
             return folder.OpenReading(vault);
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.KeyFileBad or ErrorCode.WrongKey && !folder.IsTyped && session.Parsed.GetValue(NameOption) is null)
+        catch (HoldfastException e) when ((e.Code == ErrorCode.KeyFileBad || (e.Code == ErrorCode.WrongKey && !Prompt.IsPossible)) && !folder.IsTyped && session.Parsed.GetValue(NameOption) is null)
         {
             session.Warn($"holdfast: names are left out. {e.Message} {e.Guidance}");
             return null;

@@ -34,6 +34,7 @@ static class UpCommand
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
         RequireSensible(places);
         var size = Announce(session, places, exists);
+        RequirePlace(places);
         using var alone = BeAlone(places);
         PutStrayKeysAside(session, places, exists);
         if (!exists)
@@ -104,6 +105,18 @@ static class UpCommand
             throw new HoldfastException(ErrorCode.Usage, "The folder lies inside a trial of Holdfast's own.", "Name a folder with data of yours.");
         if (VaultFile.IsOne(places.Source))
             throw new HoldfastException(ErrorCode.Usage, "The folder is a vault.", "Name a folder with data of yours; `holdfast status --vault FOLDER` says what is in a vault.");
+    }
+
+    static void RequirePlace(TrialPlaces places)
+    {
+        try
+        {
+            Disk.RequireWritable(places.Home);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.ReadOnlyMedia)
+        {
+            throw new HoldfastException(e.Code, $"The trial's vault and keys cannot be made in {places.Home}: this user may not write there, or the disk takes no writes.", "Name a folder that you may write to: holdfast up FOLDER --base FOLDER.", e);
+        }
     }
 
     /// <summary>One trial of a folder at a time: two would make each other's keys, and compare each other's files.</summary>

@@ -93,7 +93,7 @@ static class VerifyCommand
         if (bad.Count == 0)
         {
             session.Line(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
-            return 0;
+            return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "defect")} without a good copy.",

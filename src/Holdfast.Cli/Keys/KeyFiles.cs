@@ -78,11 +78,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         {
             try
             {
-                var isNew = !Has("lock");
-                var taken = new FileStream(PathOf("lock"), options);
-                if (isNew)
-                    FolderOwner.Give(taken.SafeFileHandle, PathOf("lock"));
-                return taken;
+                return FolderOwner.Make(PathOf("lock"), () => new FileStream(PathOf("lock"), options));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

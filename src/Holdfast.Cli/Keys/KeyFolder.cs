@@ -116,6 +116,9 @@ sealed class KeyFolder
         }
     }
 
+    /// <summary>Why the log could not be compared with what these keys saw last; null where it was, or they saw none. A command that says the log is sound must not end well with it.</summary>
+    public HoldfastException? NotCompared { get; private set; }
+
     public bool IsGiven => !string.IsNullOrEmpty(_folder);
 
     public string Folder => IsGiven ? _folder! : throw new HoldfastException(ErrorCode.Usage, "No key folder was named.", "Add --keys FOLDER (the folder that holds put.key and opening.key), or set HOLDFAST_KEYS.");
@@ -342,6 +345,8 @@ sealed class KeyFolder
         if (toChange)
             throw refusal;
         vault.Keeper.Closed = refusal;
+        NotCompared = new HoldfastException(ErrorCode.NoPermission, $"What was read is sound; whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}.",
+            $"Take the file over: {memory.TakeOver(closed)}. Then run this again.");
         _session.Warn($"holdfast: whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}. Most often a command was run once as another user (root); take the file over: {memory.TakeOver(closed)}");
         _session.Json(w => w.WriteString("notCompared", closed));
     }

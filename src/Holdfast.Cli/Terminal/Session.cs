@@ -14,6 +14,7 @@ sealed class Session
 
     readonly bool _json;
     readonly JsonReport _report = new();
+    readonly List<Action> _told = []; // failures in words, for after the JSON document
     readonly TextWriter _error = Console.Error;
 
     public Session(ParseResult parsed)
@@ -82,11 +83,12 @@ sealed class Session
         }
     }
 
-    /// <summary>Ends the JSON document of the run, the only one there is.</summary>
+    /// <summary>Ends the JSON document of the run, the only one there is; then says in words what failed.</summary>
     void Complete()
     {
         if (_json)
             _report.Complete();
+        _told.ForEach(tell => tell());
     }
 
     /// <summary>The innermost places of our own code: methods, never values.</summary>
@@ -96,11 +98,14 @@ sealed class Session
 
     public int Fail(ErrorCode code, string message, string guidance)
     {
-        if (_json)
-            _report.Error(code, message, guidance);
-        else
+        if (!_json)
+        {
             Output.Flush();
-        return Tell(code, message, guidance);
+            return Tell(code, message, guidance);
+        }
+        _report.Error(code, message, guidance);
+        _told.Add(() => Tell(code, message, guidance));
+        return (int)code;
     }
 
     /// <summary>Tells a call that cannot be run; where JSON was asked for, in JSON too.</summary>

@@ -23,7 +23,7 @@ sealed class StandardError(TextWriter inner) : TextWriter
         {
             write();
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) // the second where it was closed, and its number now belongs to a file of the runtime's own
         {
         }
     }

@@ -61,8 +61,8 @@ static class SourceState
             var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            var file = new FileStream(apart, options);
-            FolderOwner.Give(Leftovers.Hold(file.SafeFileHandle), apart);
+            var file = FolderOwner.Make(apart, () => new FileStream(apart, options));
+            Leftovers.Hold(file.SafeFileHandle);
             return file;
         }
 

@@ -11,7 +11,7 @@ public sealed class Projection
     readonly Dictionary<Hash32, SnapshotRecord> _byName = [];
     readonly Dictionary<Id16, SnapshotRecord> _byId = [];
     readonly Dictionary<Hash32, List<SnapshotRecord>> _builtOn = []; // by the object whose pack set theirs is a difference to
-    readonly Dictionary<Hash32, PackSet> _sets = [];
+    readonly PackSetCache _sets = new();
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
@@ -234,7 +234,7 @@ public sealed class Projection
     /// <summary>All packs a snapshot needs; null where an object of its chain is missing or does not add up.</summary>
     public PackSet? PacksOf(SnapshotRecord record)
     {
-        if (_sets.TryGetValue(record.Name, out var known))
+        if (_sets.TryGet(record.Name, out var known))
             return known;
         // Back to a set that is known or whole, then forward again: a chain is at most 64 long.
         var chain = new Stack<SnapshotRecord>();
@@ -243,7 +243,7 @@ public sealed class Projection
         {
             if (at?.Object is null || chain.Count > 64)
                 return null;
-            if (_sets.TryGetValue(at.Name, out set))
+            if (_sets.TryGet(at.Name, out set))
                 break;
             chain.Push(at);
             if (at.Object.Packs.IsWhole)
@@ -258,9 +258,8 @@ public sealed class Projection
                 return null;
             set = applied;
         }
-        if (_sets.Count >= 64)
-            _sets.Clear();
-        return _sets[record.Name] = set!;
+        _sets.Add(record.Name, set!);
+        return set;
     }
 
     /// <summary>The snapshot objects that tell which packs a snapshot needs: its own, and those its pack set is told as a difference to.</summary>

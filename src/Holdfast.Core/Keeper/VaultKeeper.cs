@@ -291,8 +291,8 @@ public sealed class VaultKeeper : IDisposable
         StorePlace.Require(folder, [_folder, .. extra], Vault);
         if (!Directory.Exists(folder))
         {
-            _disk.MakeFolder(folder, give: false);
-            FolderOwner.GiveFolder(folder, Path.Combine(_folder, VaultFile.Name));
+            _disk.MakeFolder(folder);
+            FolderOwner.Give(folder, _folder);
         }
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());

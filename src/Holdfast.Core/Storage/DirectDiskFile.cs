@@ -29,8 +29,8 @@ sealed class DirectDiskFile : DiskFile
     {
         if (!OperatingSystem.IsLinux())
             return null;
-        var file = Libc.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
-        return file < 0 ? null : new DirectDiskFile(FolderOwner.Give(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), path), Path.GetDirectoryName(path)!);
+        var file = FolderOwner.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
+        return file < 0 ? null : new DirectDiskFile(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), Path.GetDirectoryName(path)!);
     }
 
     public override long Length => _written + _filled;

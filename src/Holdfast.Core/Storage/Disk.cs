@@ -26,8 +26,8 @@ public class Disk
     static SafeFileHandle OpenNew(string path, FileStreamOptions options)
     {
         // Private from its first moment: a mode set afterwards leaves one in which others may open it.
-        if (OperatingSystem.IsLinux() && Libc.Open(path, Libc.WriteCreateNew, 0x180) is var file and >= 0)
-            return FolderOwner.Give(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), path);
+        if (OperatingSystem.IsLinux() && FolderOwner.Open(path, Libc.WriteCreateNew, 0x180) is var file and >= 0)
+            return Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true));
         var handle = File.OpenHandle(path, options.Mode, options.Access, options.Share);
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(handle, PrivateFile);

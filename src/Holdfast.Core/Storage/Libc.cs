@@ -50,6 +50,14 @@ static partial class Libc
     [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
     public static partial int ChangeOwner(SafeHandle file, uint user, uint group);
 
+    /// <summary>Of the calling thread alone; gives the one before.</summary>
+    [LibraryImport("libc", EntryPoint = "setfsuid")]
+    public static partial int SetFileUser(uint user);
+
+    /// <summary>Of the calling thread alone; gives the one before.</summary>
+    [LibraryImport("libc", EntryPoint = "setfsgid")]
+    public static partial int SetFileGroup(uint group);
+
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     public static partial int FileLock(SafeHandle file, int operation);
 

@@ -46,14 +46,9 @@ public sealed class CrashTests
     public void A_backup_that_dies_anywhere_loses_nothing(int kind)
     {
         using var test = Small();
-        var kept = test["kept"];
-        Directory.CreateDirectory(kept);
-        Copy(test.Folder, kept);
-        var calls = 0;
-        for (; calls < MostCalls; calls++)
+        AtEveryCall(test, call =>
         {
-            Reset(test, kept);
-            var disk = new FaultyDisk(calls, (Fault)kind);
+            var disk = new FaultyDisk(call, (Fault)kind);
             HoldfastException? fault = null;
             try
             {
@@ -64,7 +59,7 @@ public sealed class CrashTests
                 fault = e;
             }
             if (!disk.HasFailed)
-                break;
+                return false;
             if (fault is not null && (Fault)kind == Fault.Full)
                 Assert.Equal(ErrorCode.DiskFull, fault.Code);
             using (var vault = test.Open())
@@ -80,14 +75,35 @@ public sealed class CrashTests
             AssertNothingTwice(test);
             if ((Fault)kind == Fault.Full)
                 AssertLocksCanBeExtended(test);
-        }
-        Assert.InRange(calls, 30, MostCalls - 1);
+            return true;
+        });
     }
 
     [Fact]
     public void What_a_killed_run_named_is_durable_before_a_later_run_commits_it()
     {
         using var test = Small();
+        AtEveryCall(test, call =>
+        {
+            var names = new UnsyncedNames();
+            var killed = new FaultyDisk(call, Fault.Stop, names);
+            Dies(() => test.BackUp(killed, useState: false));
+            if (!killed.HasFailed)
+                return false;
+            test.BackUp(new FaultyDisk(int.MaxValue, Fault.Stop, names), useState: false);
+            names.Lose();
+            Assert.DoesNotContain(test.Verify(full: false).Defects, d => d.Kind != Holdfast.Core.Restore.DefectKind.Foreign);
+            TestVault.AssertSame(test.Source, test.Restore());
+            return true;
+        });
+    }
+
+    /// <summary>The same from the same vault, once for each call that is made of the disk.</summary>
+    /// <param name="test">The vault.</param>
+    /// <param name="dies">Gets the number of the call that fails; false where there was no such call any more.</param>
+    /// <param name="least">Calls that there are at least.</param>
+    static void AtEveryCall(TestVault test, Func<int, bool> dies, int least = 30)
+    {
         var kept = test["kept"];
         Directory.CreateDirectory(kept);
         Copy(test.Folder, kept);
@@ -95,17 +111,10 @@ public sealed class CrashTests
         for (; calls < MostCalls; calls++)
         {
             Reset(test, kept);
-            var names = new UnsyncedNames();
-            var killed = new FaultyDisk(calls, Fault.Stop, names);
-            Dies(() => test.BackUp(killed, useState: false));
-            if (!killed.HasFailed)
+            if (!dies(calls))
                 break;
-            test.BackUp(new FaultyDisk(int.MaxValue, Fault.Stop, names), useState: false);
-            names.Lose();
-            Assert.DoesNotContain(test.Verify(full: false).Defects, d => d.Kind != Holdfast.Core.Restore.DefectKind.Foreign);
-            TestVault.AssertSame(test.Source, test.Restore());
         }
-        Assert.InRange(calls, 30, MostCalls - 1);
+        Assert.InRange(calls, least, MostCalls - 1);
     }
 
     static void AssertNothingTwice(TestVault test)
@@ -139,14 +148,9 @@ public sealed class CrashTests
             File.Delete(Path.Combine(test.Source, $"f{i}"));
         test.BackUp();
         test.Machine.Pass(26 * TestVault.Day); // the first snapshot's lock and margin are over, the second's are not
-        var kept = test["kept"];
-        Directory.CreateDirectory(kept);
-        Copy(test.Folder, kept);
-        var calls = 0;
-        for (; calls < MostCalls; calls++)
+        AtEveryCall(test, call =>
         {
-            Reset(test, kept);
-            var disk = new FaultyDisk(calls, (Fault)kind);
+            var disk = new FaultyDisk(call, (Fault)kind);
             try
             {
                 using var vault = test.Open(disk);
@@ -161,10 +165,8 @@ public sealed class CrashTests
                 vault.Keeper.Expire(dryRun: false);
             TestVault.AssertSame(test.Source, test.Restore());
             Assert.DoesNotContain(test.Verify(full: false).Defects, d => d.Kind != Holdfast.Core.Restore.DefectKind.Foreign);
-            if (!disk.HasFailed)
-                break;
-        }
-        Assert.InRange(calls, 5, MostCalls - 1);
+            return disk.HasFailed;
+        }, least: 5);
     }
 
     [Fact]

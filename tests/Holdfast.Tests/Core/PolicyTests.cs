@@ -142,11 +142,7 @@ public sealed class PolicyTests
     [Fact]
     public void A_policy_whose_leaf_says_nothing_of_it_keeps_what_was_promised_and_is_not_compared_with()
     {
-        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
-        test.WriteSome();
-        var policy = Id16.New();
-        using (var vault = test.Open()) // as earlier versions wrote it
-            vault.Keeper.Record(LeafType.Policy, policy, Id16.None, 0, 0, 0, new PolicyObject(vault.Id, VaultKeeper.Salt(), policy, Id16.None, new(40 * Day, 0, 0, 0, 0, 0)).ToArray());
+        using var test = WithEarlierPolicy();
         var before = test.BackUp();
         Assert.InRange(Kept(before), 40 * Day, 40 * Day + 60);
         using (var vault = test.Open())
@@ -163,11 +159,7 @@ public sealed class PolicyTests
     [Fact]
     public void A_promise_does_not_go_with_the_objects_of_the_snapshots_that_it_was_made_to()
     {
-        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
-        test.WriteSome();
-        var policy = Id16.New();
-        using (var vault = test.Open()) // as earlier versions wrote it
-            vault.Keeper.Record(LeafType.Policy, policy, Id16.None, 0, 0, 0, new PolicyObject(vault.Id, VaultKeeper.Salt(), policy, Id16.None, new(40 * Day, 0, 0, 0, 0, 0)).ToArray());
+        using var test = WithEarlierPolicy();
         var before = test.BackUp();
         string name;
         using (var vault = test.Open())
@@ -176,5 +168,16 @@ public sealed class PolicyTests
         File.Delete(Path.Combine(test.Folder, "objects", name[..2], name));
         Assert.InRange(Kept(test.BackUp()), 40 * Day, 40 * Day + 60);
         Assert.InRange(Kept(test.BackUp(name: "other")), 40 * Day, 40 * Day + 60); // whose snapshot it was, nobody can tell
+    }
+
+    /// <summary>A vault that locks for ten days, with a policy of forty whose leaf says nothing of it, as earlier versions wrote it.</summary>
+    static TestVault WithEarlierPolicy()
+    {
+        var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        var policy = Id16.New();
+        using var vault = test.Open();
+        vault.Keeper.Record(LeafType.Policy, policy, Id16.None, 0, 0, 0, new PolicyObject(vault.Id, VaultKeeper.Salt(), policy, Id16.None, new(40 * Day, 0, 0, 0, 0, 0)).ToArray());
+        return test;
     }
 }
