@@ -33,4 +33,31 @@ public sealed class OwnerTests
         cli.Run("init", cli["home/roots"], "--keys", cli["home/roots-keys"], "--lock", "1d").Expect(0);
         Assert.Equal("", cli.Shell("find home/roots home/roots-keys -user 65534").Out);
     }
+
+    /// <summary>The owner of a vault puts links to the administrator's folders in place of its parts, and names them as parts of it.</summary>
+    [Theory]
+    [InlineData("rmdir vault/staging && ln -s $PWD/roots vault/staging")]
+    [InlineData("mv vault/keeper vault/away && ln -s $PWD/roots vault/keeper")]
+    [InlineData("mv vault/objects vault/away && ln -s $PWD/roots vault/objects")]
+    [InlineData("mv vault/log vault/away && ln -s $PWD/roots vault/log")]
+    [InlineData("rm -r vault/cache && ln -s $PWD/roots vault/cache")]
+    [InlineData("rm -f keys/lock keys/checkpoint && ln -s $PWD/roots/nologin keys/lock && ln -s $PWD/roots/nologin keys/checkpoint")]
+    [InlineData("mv keys away && ln -s $PWD/roots keys")]
+    [InlineData("rm -r home/state && ln -s $PWD/roots home/state")]
+    [InlineData("sed -i s#home/second#roots# vault/keeper/folders")]
+    public void What_root_runs_in_a_users_vault_reaches_nothing_that_the_user_does_not(string trick)
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        cli.Shell("mkdir home && chown -R 65534:65534 . && chmod 755 .");
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/state"];
+        Assert.SkipWhen(AsOwner(cli, "store", "add", cli["home/second"]).Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        AsOwner(cli, "backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("mkdir -p roots/staging roots/packs && for f in shadow staging/shadow clock reserve lock checkpoint; do echo root > roots/$f; touch -d '1 year ago' roots/$f; done; chown -R root:root roots; chmod -R go-w roots; find roots -printf '%p %y %u %s %T@\\n' | sort > before; chmod 600 before");
+        cli.Shell($"setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '{trick.Replace("'", "'\\''", StringComparison.Ordinal)}'");
+        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["backup", cli["source"], "--name", "ward", "--read-all"], ["expire"], ["attest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"], ["key", "rotate"], ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["status"] })
+            cli.Run(command); // however it ends
+        cli.Shell("find roots -printf '%p %y %u %s %T@\\n' | sort | diff before -");
+    }
 }

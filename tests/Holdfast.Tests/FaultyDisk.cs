@@ -107,11 +107,11 @@ sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : 
         names?.Sync(path);
     }
 
-    public override void MakeFolder(string path, bool ownerOnly = false, bool give = true)
+    public override void MakeFolder(string path, bool ownerOnly = false)
     {
         if (Fails(writes: true))
             throw Error();
-        base.MakeFolder(path, ownerOnly, give);
+        base.MakeFolder(path, ownerOnly);
     }
 
     public override void Discard(string path)

@@ -129,6 +129,7 @@ static class BackupCommand
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent)
     {
         var progress = new BackupProgress();
+        FolderOwner.Know(StateFolder());
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
         var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder())

@@ -50,6 +50,7 @@ static class InitCommand
         var files = new KeyFiles(keys);
         VaultKeeper.RequireFree(folder);
         RequireParent(folder);
+        RequireParent(keys);
         files.RequireFree(unfinished);
         ConfirmLong(session, longest, folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);

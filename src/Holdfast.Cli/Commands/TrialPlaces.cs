@@ -48,6 +48,7 @@ sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
             return;
         try
         {
+            FolderOwner.Know(BackupCommand.StateFolder());
             Disk.Real.MakeFolder(Path.GetDirectoryName(Note)!);
             Disk.Real.Replace(Note, Encoding.UTF8.GetBytes($"{Source}\n{Home}\n"));
         }

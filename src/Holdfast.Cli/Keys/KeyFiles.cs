@@ -21,7 +21,13 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
 
     const string Prepared = ".new";
 
-    readonly Disk _disk = disk ?? Disk.Real;
+    readonly Disk _disk = Known(folder, disk ?? Disk.Real);
+
+    static Disk Known(string folder, Disk disk)
+    {
+        FolderOwner.Know(folder);
+        return disk;
+    }
 
     string PathOf(string file) => Path.Combine(folder, file);
 
@@ -78,7 +84,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         {
             try
             {
-                return FolderOwner.Make(PathOf("lock"), () => new FileStream(PathOf("lock"), options));
+                return FolderOwner.Act(PathOf("lock"), () => new FileStream(PathOf("lock"), options));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -66,6 +66,8 @@ sealed class KeyFolder
     {
         _session = session;
         _folder = session.Parsed.GetValue(KeysOption) is { Length: > 0 } named ? named : otherwise;
+        if (IsGiven)
+            FolderOwner.Know(_folder!);
     }
 
     /// <summary>Adds --vault and --keys to a command.</summary>

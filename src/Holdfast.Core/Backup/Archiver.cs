@@ -231,6 +231,8 @@ sealed class Archiver : IDisposable
         var known = SkipRemoved(path, toTheEnd: false);
         if (batch.Kind[row] != EntryKind.File)
         {
+            if (known && _last.Kind[_lastRow] == EntryKind.File)
+                CountRemoved(); // what has its name now is something else
             if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row))
                 batch.Xattrs[row] = _last.Xattrs[_lastRow];
             else
@@ -255,6 +257,7 @@ sealed class Archiver : IDisposable
             if (!_inodes.TryAdd(inode, null))
             {
                 ticket.Fates[row] = RowFate.SameInode;
+                ticket.NameFates[row] = !known || _last.Kind[_lastRow] != EntryKind.File ? RowFate.New : LooksUnchanged(batch, row) ? RowFate.Unchanged : RowFate.Changed;
                 return false;
             }
         }
@@ -269,9 +272,8 @@ sealed class Archiver : IDisposable
             return batch.Size[row] != 0;
         }
         ticket.Fates[row] = RowFate.Unchanged;
-        var last = _last.Digest[_lastRow];
         if (!_options.UseState || !IsStored(_last, _lastRow))
-            return IsReadAgain(ticket, row, last);
+            return IsReadAgain(ticket, row);
         batch.CopyContent(_last, _lastRow, row);
         batch.State[row] = ContentState.Unchanged;
         var turn = TreeBuilder.Fnv(path) + _run;
@@ -280,16 +282,26 @@ sealed class Archiver : IDisposable
             RereadLarge(ticket, row, turn);
             return false;
         }
-        return turn % RereadShare == 0 && IsReadAgain(ticket, row, last);
+        return turn % RereadShare == 0 && IsReadAgain(ticket, row);
     }
 
     /// <summary>A file that looks unchanged and is read all the same; what comes out is compared with what it had in it.</summary>
-    static bool IsReadAgain(BatchTicket ticket, int row, Hash32 last)
+    bool IsReadAgain(BatchTicket ticket, int row)
     {
         if (ticket.Batch.Size[row] == 0)
             return false;
-        ticket.Digests[row] = last;
+        ticket.Before[row] = (_last.Digest[_lastRow], _last.Chunks[_lastRow]);
         return true;
+    }
+
+    /// <summary>Whether what was read is something else than what the last run found, though times and size say that it is not.</summary>
+    static bool HasTurnedOut(BatchTicket ticket, int row)
+    {
+        if (!ticket.Before.TryGetValue(row, out var before))
+            return false;
+        var now = (Digest: ticket.Batch.Digest[row], Chunks: ticket.Batch.Chunks[row]);
+        return ticket.Batch.State[row] == ContentState.Unsettled
+            || (!before.Digest.IsNone && !now.Digest.IsNone ? before.Digest != now.Digest : !(before.Chunks ?? []).AsSpan().SequenceEqual(now.Chunks ?? []));
     }
 
     bool LooksUnchanged(EntryBatch batch, int row) =>
@@ -369,16 +381,19 @@ sealed class Archiver : IDisposable
             if (order > 0)
                 return false;
             if (_last.Kind[_lastRow] == EntryKind.File && !_seen)
-            {
-                _statistics[_last.ContentKind[_lastRow]].RemovedFiles++;
-                _statistics[_last.ContentKind[_lastRow]].RemovedBytes += (ulong)_last.Size[_lastRow];
-                if (_removedDigests.Count < MaxRenames && !_last.Digest[_lastRow].IsNone)
-                    _removedDigests.Add(_last.Digest[_lastRow]);
-            }
+                CountRemoved();
             _seen = false;
             _lastRow++;
         }
         return false;
+    }
+
+    void CountRemoved()
+    {
+        _statistics[_last.ContentKind[_lastRow]].RemovedFiles++;
+        _statistics[_last.ContentKind[_lastRow]].RemovedBytes += (ulong)_last.Size[_lastRow];
+        if (_removedDigests.Count < MaxRenames && !_last.Digest[_lastRow].IsNone)
+            _removedDigests.Add(_last.Digest[_lastRow]);
     }
 
     void DrainOne()
@@ -440,9 +455,9 @@ sealed class Archiver : IDisposable
         _files++;
         _logical += size;
         var counts = _statistics[kind];
-        var fate = ticket.Fates[row];
-        if (fate == RowFate.Unchanged && ticket.Digests.TryGetValue(row, out var last) && !last.IsNone && last != ticket.Batch.Digest[row])
-            fate = RowFate.Changed; // though its times and size are what they were
+        var fate = ticket.Fates[row] == RowFate.SameInode ? ticket.NameFates[row] : ticket.Fates[row];
+        if (fate == RowFate.Unchanged && HasTurnedOut(ticket, row))
+            fate = RowFate.Changed;
         switch (fate)
         {
             case RowFate.New:

@@ -21,8 +21,11 @@ sealed class BatchTicket(EntryBatch batch)
     /// <summary>What became of each row, against the last run.</summary>
     public RowFate[] Fates { get; } = new RowFate[batch.Count];
 
-    /// <summary>What files that look unchanged and are read all the same had in them at the last run; none for very large ones.</summary>
-    public Dictionary<int, Hash32> Digests { get; } = [];
+    /// <summary>What files that look unchanged and are read all the same had in them at the last run: a digest, or where there is none their chunks.</summary>
+    public Dictionary<int, (Hash32 Digest, ChunkRef[]? Chunks)> Before { get; } = [];
+
+    /// <summary>What became of each further name of a file, against the last run.</summary>
+    public Dictionary<int, RowFate> NameFates { get; } = [];
 
     /// <summary>Rows with further names, by the inode that the walk saw: opening a file may find another in its place.</summary>
     public Dictionary<int, (ulong Device, ulong Inode)> Linked { get; } = [];

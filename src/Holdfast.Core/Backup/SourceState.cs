@@ -61,7 +61,7 @@ static class SourceState
             var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, BufferSize = 1 << 16 };
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            var file = FolderOwner.Make(apart, () => new FileStream(apart, options));
+            var file = FolderOwner.Act(apart, () => new FileStream(apart, options));
             Leftovers.Hold(file.SafeFileHandle);
             return file;
         }

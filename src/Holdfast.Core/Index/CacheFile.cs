@@ -15,9 +15,13 @@ static class CacheFile
         var apart = $"{path}.{Id16.New()}.new";
         using (var file = Leftovers.Hold(PlainFile.CreateNew(apart)))
             write(file);
+        FolderOwner.Act(path, () =>
+        {
 #pragma warning disable RS0030 // a cache file, replaced by its next version
-        File.Move(apart, path, overwrite: true);
+            File.Move(apart, path, overwrite: true);
 #pragma warning restore RS0030
+            return true;
+        });
     }
 
     public static void Empty(string path) => Replace(path, _ => { });

@@ -337,7 +337,7 @@ public sealed class ChunkIndex : IDisposable
 
     SafeFileHandle LockFolder()
     {
-        FolderOwner.MakeFolder(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
+        FolderOwner.Act(_folder, () => Directory.CreateDirectory(_folder));
         for (var attempt = 0; ; attempt++)
         {
             try

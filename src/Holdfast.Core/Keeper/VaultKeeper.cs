@@ -100,6 +100,7 @@ public sealed class VaultKeeper : IDisposable
     {
         folder = Path.GetFullPath(folder);
         RequireFree(folder);
+        FolderOwner.Know(folder);
         disk.MakeDurable(folder);
         FolderStore.Create(folder, disk);
         foreach (var part in new[] { "keeper", "cache" })
@@ -289,16 +290,26 @@ public sealed class VaultKeeper : IDisposable
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var extra = FolderList.Read(_folder).ToList();
         StorePlace.Require(folder, [_folder, .. extra], Vault);
-        if (!Directory.Exists(folder))
-        {
-            _disk.MakeFolder(folder);
-            FolderOwner.Give(folder, _folder);
-        }
+        FolderOwner.Know(folder, like: _folder);
+        MakeShelf(folder);
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());
         FolderList.Write(_folder, extra.Append(folder), _disk);
         return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
     });
+
+    void MakeShelf(string folder)
+    {
+        try
+        {
+            _disk.MakeFolder(folder);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.NoPermission)
+        {
+            throw new HoldfastException(e.Code, "The folder cannot be made there by the user who owns the vault, who would have to write to it.",
+                "Make it for that user (sudo install -d -o USER FOLDER), then run this again.", e);
+        }
+    }
 
     /// <summary>Says where a folder of the vault lies now, or that what it held lies in the others. Changes the list of folders alone: no leaf, so that a copy without the log's key can be told too.</summary>
     /// <param name="old">As the list has it.</param>

@@ -29,7 +29,7 @@ sealed class DirectDiskFile : DiskFile
     {
         if (!OperatingSystem.IsLinux())
             return null;
-        var file = FolderOwner.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
+        var file = Libc.Open(path, Libc.WriteCreateNew | Direct, 0x180); // rw-------
         return file < 0 ? null : new DirectDiskFile(Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true)), Path.GetDirectoryName(path)!);
     }
 

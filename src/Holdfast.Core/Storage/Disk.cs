@@ -17,16 +17,16 @@ public class Disk
     public virtual DiskFile Create(string path)
     {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Read };
-        return DiskFault.Translated(() => new DiskFile(OpenNew(path, options), Path.GetDirectoryName(path)), Path.GetDirectoryName(path));
+        return DiskFault.Translated(() => new DiskFile(FolderOwner.Act(path, () => OpenNew(path, options)), Path.GetDirectoryName(path)), Path.GetDirectoryName(path));
     }
 
     /// <summary>A new file for tens of megabytes that are written once and not read back soon.</summary>
-    public virtual DiskFile CreateLarge(string path) => DirectDiskFile.TryCreate(path) ?? Create(path);
+    public virtual DiskFile CreateLarge(string path) => FolderOwner.Act(path, () => DirectDiskFile.TryCreate(path)) ?? Create(path);
 
     static SafeFileHandle OpenNew(string path, FileStreamOptions options)
     {
         // Private from its first moment: a mode set afterwards leaves one in which others may open it.
-        if (OperatingSystem.IsLinux() && FolderOwner.Open(path, Libc.WriteCreateNew, 0x180) is var file and >= 0)
+        if (OperatingSystem.IsLinux() && Libc.Open(path, Libc.WriteCreateNew, 0x180) is var file and >= 0)
             return Leftovers.Hold(new SafeFileHandle(file, ownsHandle: true));
         var handle = File.OpenHandle(path, options.Mode, options.Access, options.Share);
         if (!OperatingSystem.IsWindows())
@@ -36,7 +36,9 @@ public class Disk
 
     /// <summary>Gives a file its name. Atomic: a crash leaves the old or the new.</summary>
     /// <returns>False where <paramref name="replace"/> is not set and the name is taken.</returns>
-    public virtual bool Rename(string from, string name, bool replace) => DiskFault.Translated(() =>
+    public virtual bool Rename(string from, string name, bool replace) => DiskFault.Translated(() => FolderOwner.Act(name, () => RenameOwn(from, name, replace)));
+
+    bool RenameOwn(string from, string name, bool replace)
     {
         if (replace || !OperatingSystem.IsLinux())
         {
@@ -64,14 +66,14 @@ public class Disk
             return Marshal.GetLastPInvokeError() == Libc.Exist ? false : throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
         Discard(from);
         return true;
-    });
+    }
 
     /// <summary>Makes names in a folder durable.</summary>
     public virtual void SyncFolder(string path)
     {
         if (!OperatingSystem.IsLinux())
             return;
-        var folder = Libc.Open(path, Libc.OpenFolder);
+        var folder = Libc.Open(path, Libc.OpenFolder); // changes nothing
         if (folder < 0)
             throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
         try
@@ -88,21 +90,16 @@ public class Disk
     /// <summary>Makes a folder and those above it where they are missing.</summary>
     /// <param name="path">One that is there stays as it is.</param>
     /// <param name="ownerOnly">For keys: nobody but the owner looks in.</param>
-    /// <param name="give">To the owner of the folder that it lies in, where an administrator makes it.</param>
-    public virtual void MakeFolder(string path, bool ownerOnly = false, bool give = true) => DiskFault.Translated(() =>
-    {
-        FolderOwner.MakeFolder(path, ownerOnly ? OwnerFolder : PrivateFolder, give);
-        return true;
-    });
+    public virtual void MakeFolder(string path, bool ownerOnly = false) => DiskFault.Translated(() => FolderOwner.MakeFolder(path, ownerOnly ? OwnerFolder : PrivateFolder));
 
-    /// <summary>Makes a vault's or a key's folder and those above it where they are missing, and their names durable. They are this user's.</summary>
+    /// <summary>Makes a folder and those above it where they are missing, and their names durable.</summary>
     public void MakeDurable(string path, bool ownerOnly = false)
     {
         path = Path.GetFullPath(path);
         var above = new List<string>();
         for (var at = path; !Directory.Exists(at) && Path.GetDirectoryName(at) is { } parent; at = parent)
             above.Add(parent);
-        MakeFolder(path, ownerOnly, give: false);
+        MakeFolder(path, ownerOnly);
         foreach (var parent in above)
         {
             try
@@ -137,9 +134,13 @@ public class Disk
     {
         try
         {
+            FolderOwner.Act(path, () =>
+            {
 #pragma warning disable RS0030 // staging only; the layer test knows this place
-            File.Delete(path);
+                File.Delete(path);
 #pragma warning restore RS0030
+                return true;
+            });
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -1,95 +1,54 @@
-using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
-
 namespace Holdfast.Core.Storage;
 
-/// <summary>Whose a new file is. The administrator may run a command on a vault, or with keys, of another user: what that left behind would shut the owner out, who could neither
-/// replace nor read it. So it is made in the name of the user whom its folder belongs to.</summary>
-/// <remarks>In that user's name from the start (setfsuid(2), of this thread alone), not given away afterwards: whoever owns the folder can put a link in its place at any moment, and
-/// would get a file in a folder that is not theirs. Made in their name, it is made nowhere that they could not make it themselves. Where their name is not enough (a share that knows no
-/// owners, a folder its owner may not write to), it is made as ever.</remarks>
+/// <summary>In whose name this process changes a folder. The administrator may run a command on a vault, or with keys, of another user: what that left behind would shut the owner out, who could
+/// neither replace nor read it; and whoever owns a folder can put a link in place of any part of it at any moment, so that the administrator would write, or remove, somewhere else. So every change
+/// below such a folder is made in the name of the folder's owner, with that user's rights and no others.</summary>
+/// <remarks>In that name from the start (setfsuid(2), of the calling thread alone), and never a second time in the administrator's own: what the owner may not do there is not done. Reading
+/// goes on with the administrator's rights. Linux only; elsewhere, and for everybody else, all this does nothing. Safe for concurrent use.</remarks>
 public static class FolderOwner
 {
-    const int AccessDenied = 13; // EACCES
-    const int NotPermitted = 1; // EPERM
-
     static readonly bool IsAdministrator = OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess;
+    static readonly Lock Gate = new();
+    static volatile Known[] _known = [];
 
-    /// <summary>open(2) of a new file; its error is kept for <see cref="Marshal.GetLastPInvokeError"/>.</summary>
-    internal static int Open(string path, int flags, uint mode)
+    readonly record struct Known(string Folder, uint User, uint Group);
+
+    /// <summary>Looks whose a vault's, a key's or a state folder is; from here on what lies below is changed in that user's name. One that is not there yet will be this process's own.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="like">Another folder whose owner counts in its place: a vault's further folders are changed in the name of the vault's owner, whatever its list of them says.</param>
+    public static void Know(string folder, string? like = null)
     {
-        if (OtherOwner(path) is { } owner)
-        {
-            var (file, error) = InNameOf(owner, () => (Libc.Open(path, flags, mode), Marshal.GetLastPInvokeError()));
-            if (file >= 0 || error is not (AccessDenied or NotPermitted))
-            {
-                Marshal.SetLastPInvokeError(error);
-                return file;
-            }
-        }
-        return Libc.Open(path, flags, mode);
-    }
-
-    /// <summary>Makes something, at once and on this thread.</summary>
-    /// <param name="path">What is made.</param>
-    /// <param name="make">Called again where it failed for want of a permission.</param>
-    public static T Make<T>(string path, Func<T> make)
-    {
-        if (OtherOwner(path) is { } owner)
-        {
-            try
-            {
-                return InNameOf(owner, make);
-            }
-            catch (UnauthorizedAccessException)
-            {
-                // As ever.
-            }
-        }
-        return make();
-    }
-
-    /// <summary>Makes a folder and those above it where they are missing.</summary>
-    /// <param name="path">Full path.</param>
-    /// <param name="mode">Of what is made; not used on Windows.</param>
-    /// <param name="give">Each in the name of the owner of the one that it lies in.</param>
-    public static void MakeFolder(string path, UnixFileMode mode, bool give = true)
-    {
-        var missing = new Stack<string>();
-        for (var at = Path.GetFullPath(path); give && IsAdministrator && !Directory.Exists(at) && Path.GetDirectoryName(at) is { } parent; at = parent)
-            missing.Push(at);
-        foreach (var folder in missing)
-            Make(folder, () => MakeOwn(folder, mode));
-        MakeOwn(path, mode);
-    }
-
-    static DirectoryInfo MakeOwn(string path, UnixFileMode mode) => OperatingSystem.IsWindows() ? Directory.CreateDirectory(path) : Directory.CreateDirectory(path, mode);
-
-    /// <summary>Gives a folder that was just made, in one that nobody but the administrator changes, to the owner of another.</summary>
-    public static void Give(string path, string like)
-    {
-        const uint sticky = 0x200, othersWrite = 0x12; // S_ISVTX, S_IWGRP | S_IWOTH
-        if (!IsAdministrator || Path.GetDirectoryName(path) is not { } parent || !FileStat.TryRead(Entered(parent), out var around) || around.User != 0
-            || ((around.Mode & othersWrite) != 0 && (around.Mode & sticky) == 0) || !FileStat.TryRead(Entered(like), out var owner))
+        if (!IsAdministrator)
             return;
-        if (Libc.Open(path, Libc.OpenFolder | Libc.NoFollow) is not (>= 0 and var descriptor))
+        folder = Full(folder);
+        var isThere = FileStat.TryRead(Entered(like ?? folder), out var stat);
+        if (Link(like ?? folder) is { } link)
+            (isThere, stat) = (true, link); // whoever owns a link on the way decides where it leads
+        if (!isThere || stat.User == 0)
+        {
+            if (Find(folder) is not null)
+                Replace(folder, null);
             return;
-        using var folder = new SafeFileHandle(descriptor, ownsHandle: true);
-        _ = Libc.ChangeOwner(folder, owner.User, owner.Group);
+        }
+        if (Find(folder) is { } known && known == new Known(folder, stat.User, stat.Group))
+            return;
+        _ = Libc.SetGroups(0, 0); // the administrator's further groups are not the owner's
+        Replace(folder, new Known(folder, stat.User, stat.Group));
     }
 
-    /// <summary>Who owns the folder of a file that is to be made; null where this process makes it in its own name.</summary>
-    static FileStat? OtherOwner(string path) =>
-        IsAdministrator && Path.GetDirectoryName(path) is { Length: > 0 } folder && FileStat.TryRead(Entered(folder), out var stat) && stat.User != 0 ? stat : null;
-
-    static T InNameOf<T>(FileStat owner, Func<T> make)
+    /// <summary>Makes a change, at once and on this thread.</summary>
+    /// <param name="path">What is changed.</param>
+    /// <param name="act">Must not wait for another thread.</param>
+    public static T Act<T>(string path, Func<T> act)
     {
+        if (_known.Length == 0 || Find(Full(path)) is not { } owner)
+            return act();
         // Group first and back last: only who is an administrator for files may change it.
         var group = Libc.SetFileGroup(owner.Group);
         var user = Libc.SetFileUser(owner.User);
         try
         {
-            return make();
+            return act();
         }
         finally
         {
@@ -98,6 +57,45 @@ public static class FolderOwner
         }
     }
 
-    /// <summary>The folder behind a link, as a file made in it lies there.</summary>
+    /// <summary>Makes a folder and those above it where they are missing.</summary>
+    /// <param name="path">One that is there stays as it is.</param>
+    /// <param name="mode">Of what is made; not used on Windows.</param>
+    public static DirectoryInfo MakeFolder(string path, UnixFileMode mode) =>
+        Act(path, () => OperatingSystem.IsWindows() ? Directory.CreateDirectory(path) : Directory.CreateDirectory(path, mode));
+
+    /// <summary>The innermost folder known that holds the path, or is it.</summary>
+    static Known? Find(string path)
+    {
+        Known? found = null;
+        foreach (var known in _known)
+        {
+            if (path.StartsWith(known.Folder, StringComparison.Ordinal) && (path.Length == known.Folder.Length || path[known.Folder.Length] == Path.DirectorySeparatorChar || known.Folder.Length == 1)
+                && known.Folder.Length >= (found?.Folder.Length ?? 0))
+                found = known;
+        }
+        return found;
+    }
+
+    static void Replace(string folder, Known? known)
+    {
+        lock (Gate)
+            _known = [.. _known.Where(k => k.Folder != folder), .. known is { } one ? [one] : Array.Empty<Known>()];
+    }
+
+    /// <summary>The first link of another user's on the way to a folder.</summary>
+    static FileStat? Link(string folder)
+    {
+        FileStat? found = null;
+        for (var at = Full(folder); Path.GetDirectoryName(at) is { } above; at = above)
+        {
+            if (FileStat.TryRead(at, out var stat) && stat is { IsLink: true, User: not 0 })
+                found = stat;
+        }
+        return found;
+    }
+
+    static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+
+    /// <summary>The folder behind a link: it is what was named.</summary>
     static string Entered(string folder) => folder + "/.";
 }

@@ -19,7 +19,16 @@ public sealed class FolderStore : IStore
     public FolderStore(IEnumerable<string> folders, Disk? disk = null)
     {
         _disk = disk ?? Disk.Real;
-        _folders = [.. folders.Select(Path.GetFullPath)];
+        _folders = Known(folders);
+    }
+
+    /// <summary>All are changed in the name of the first one's owner: whoever may write the list of them could name any folder of this machine.</summary>
+    static string[] Known(IEnumerable<string> folders)
+    {
+        string[] all = [.. folders.Select(Path.GetFullPath)];
+        foreach (var folder in all)
+            FolderOwner.Know(folder, like: all[0]);
+        return all;
     }
 
     public IReadOnlyList<string> Folders => _folders;
@@ -33,7 +42,7 @@ public sealed class FolderStore : IStore
         try
         {
             if (More?.Invoke() is { } folders)
-                _folders = [.. folders.Select(Path.GetFullPath)];
+                _folders = Known(folders);
         }
         catch (HoldfastException)
         {

@@ -23,13 +23,15 @@ static class Leftovers
     }
 
     /// <summary>Discards files that match and that no running process is writing.</summary>
-    public static void Sweep(Disk disk, string folder, string pattern)
+    public static void Sweep(Disk disk, string folder, string pattern) => FolderOwner.Act(folder, () => SweepOwn(disk, folder, pattern));
+
+    static bool SweepOwn(Disk disk, string folder, string pattern)
     {
         try
         {
             var all = new DirectoryInfo(folder);
             if (!all.Exists)
-                return;
+                return false;
             var age = IsLocal(folder) ? Settled : Forgotten;
             foreach (var file in all.EnumerateFiles(pattern))
             {
@@ -42,6 +44,7 @@ static class Leftovers
         {
             // Another time, or by someone who may.
         }
+        return true;
     }
 
     static bool IsLocal(string folder) => new DriveInfo(folder).DriveType is DriveType.Fixed or DriveType.Ram or DriveType.Removable;

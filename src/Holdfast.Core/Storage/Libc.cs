@@ -18,8 +18,7 @@ static partial class Libc
     public const int NotSupported = 95; // EOPNOTSUPP
     public const int QuotaReached = 122; // EDQUOT
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
-    public const int Exclusive = 0x80; // O_EXCL
-    public const int WriteCreateNew = 1 | 0x40 | Exclusive | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
     public const int TakeLock = 2 | 0x40 | 0x80000 | 0x800; // O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000; // O_NOFOLLOW
     public static readonly int ReadAtOnce = NoFollow | 0x80000 | 0x800; // O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
@@ -47,9 +46,6 @@ static partial class Libc
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int Fcntl(SafeHandle file, int command, int argument);
 
-    [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
-    public static partial int ChangeOwner(SafeHandle file, uint user, uint group);
-
     /// <summary>Of the calling thread alone; gives the one before.</summary>
     [LibraryImport("libc", EntryPoint = "setfsuid")]
     public static partial int SetFileUser(uint user);
@@ -57,6 +53,10 @@ static partial class Libc
     /// <summary>Of the calling thread alone; gives the one before.</summary>
     [LibraryImport("libc", EntryPoint = "setfsgid")]
     public static partial int SetFileGroup(uint group);
+
+    /// <summary>Of all threads.</summary>
+    [LibraryImport("libc", EntryPoint = "setgroups", SetLastError = true)]
+    public static partial int SetGroups(nuint count, nint groups);
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     public static partial int FileLock(SafeHandle file, int operation);

@@ -44,7 +44,7 @@ static class PlainFile
     /// <summary>Makes a new file: nothing that stands under the name is opened, or written through.</summary>
     /// <exception cref="IOException">Something has the name.</exception>
     public static SafeFileHandle CreateNew(string path) =>
-        OperatingSystem.IsLinux() ? Opened(FolderOwner.Open(path, Libc.WriteCreateNew | Libc.NoFollow, Anyone)) : File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None);
+        OperatingSystem.IsLinux() ? FolderOwner.Act(path, () => Opened(Libc.Open(path, Libc.WriteCreateNew | Libc.NoFollow, Anyone))) : File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None);
 
     /// <summary>Takes a lock file for this process alone, and makes it where it is missing; through no link.</summary>
     /// <exception cref="IOException">Somebody has it, or something else than a plain file has the name.</exception>
@@ -52,8 +52,7 @@ static class PlainFile
     {
         if (!OperatingSystem.IsLinux())
             return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        var made = FolderOwner.Open(path, Libc.TakeLock | Libc.NoFollow | Libc.Exclusive, Anyone);
-        var file = Opened(made >= 0 ? made : Libc.Open(path, Libc.TakeLock | Libc.NoFollow, Anyone));
+        var file = FolderOwner.Act(path, () => Opened(Libc.Open(path, Libc.TakeLock | Libc.NoFollow, Anyone)));
         if (FileStat.TryRead(file, out var stat) && stat.IsFile && Libc.FileLock(file, Libc.LockAlone) == 0)
             return file;
         var isTaken = stat.IsFile && Marshal.GetLastPInvokeError() == Libc.WouldBlock;
@@ -101,7 +100,7 @@ static class PlainFile
 }
 
 /// <summary>What kind of thing stands under a name, whose it is, and how many names it has. Linux only.</summary>
-readonly record struct FileStat(uint Links, uint User, uint Group, uint Mode, bool IsFile, bool IsFolder, ulong Inode, ulong Device)
+readonly record struct FileStat(uint Links, uint User, uint Group, bool IsFile, bool IsFolder, bool IsLink, ulong Inode, ulong Device)
 {
     const int EmptyPath = 0x1000; // AT_EMPTY_PATH
     const int NoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
@@ -124,7 +123,7 @@ readonly record struct FileStat(uint Links, uint User, uint Group, uint Mode, bo
     static bool Of(int result, ReadOnlySpan<uint> words, out FileStat stat)
     {
         var kind = words[7] & 0xF000;
-        stat = new FileStat(words[4], words[5], words[6], words[7] & 0xFFF, kind == 0x8000, kind == 0x4000, words[8] | (ulong)words[9] << 32, words[34] | (ulong)words[35] << 32);
+        stat = new FileStat(words[4], words[5], words[6], kind == 0x8000, kind == 0x4000, kind == 0xA000, words[8] | (ulong)words[9] << 32, words[34] | (ulong)words[35] << 32);
         return result == 0;
     }
 }

@@ -55,6 +55,23 @@ public sealed class VaultTests
     }
 
     [Fact]
+    public void Further_names_count_as_what_they_are_and_a_file_that_gave_its_name_to_a_folder_as_removed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links");
+        using var test = new TestVault();
+        foreach (var name in new[] { "a", "c" })
+            test.Write(name, TestVault.Noise(1, 1_000));
+        Assert.Equal(0, System.Diagnostics.Process.Start("ln", [Path.Combine(test.Source, "a"), Path.Combine(test.Source, "b")]) is { } ln && ln.WaitForExit(10_000) ? ln.ExitCode : -1);
+        Assert.Equal((3UL, 0UL, 0UL, 0UL), Counts(test.BackUp()));
+        File.Delete(Path.Combine(test.Source, "c"));
+        Directory.CreateDirectory(Path.Combine(test.Source, "c"));
+        Assert.Equal((0UL, 0UL, 1UL, 2UL), Counts(test.BackUp()));
+
+        static (ulong New, ulong Changed, ulong Removed, ulong Unchanged) Counts(BackupResult result) => (result.Archive.Statistics.Files(r => r.NewFiles),
+            result.Archive.Statistics.Files(r => r.ChangedFiles), result.Archive.Statistics.Files(r => r.RemovedFiles), result.Archive.Statistics.Files(r => r.UnchangedFiles));
+    }
+
+    [Fact]
     public void Without_the_state_everything_is_read_and_nothing_stored_twice()
     {
         using var test = new TestVault();
