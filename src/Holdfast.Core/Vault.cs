@@ -517,7 +517,8 @@ public sealed class Vault : IDisposable
     {
         try
         {
-            var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+            var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
+                : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".cache") : throw new IOException();
             return Directory.CreateDirectory(Path.Combine(Path.GetFullPath(root), "holdfast", name)).FullName;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -86,4 +86,52 @@ public sealed class BackupTests
         socket.Bind(new UnixDomainSocketEndPoint(cli["source/s"]));
         Assert.Contains("1 socket left out", cli.Run("backup", cli["source"]).Expect(0).Out, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void A_folder_with_nothing_in_it_is_no_backup_unless_that_was_meant()
+    {
+        using var cli = Data();
+        cli.Shell("mkdir mount");
+        Assert.Contains("mounted", cli.Run("backup", cli["mount"], "--name", "share").Expect(50).Error, StringComparison.Ordinal);
+        Assert.Equal(0, Snapshots(cli));
+        cli.Run("backup", cli["mount"], "--name", "share", "--allow-empty").Expect(0);
+    }
+
+    [Fact]
+    public void A_run_with_nothing_to_compare_with_does_not_say_that_all_is_new()
+    {
+        using var cli = Data();
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["another"];
+        Assert.Contains("NOT COMPARED", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Out, StringComparison.Ordinal);
+        Assert.True(JsonDocument.Parse(cli.Run("backup", cli["source"], "--name", "ward", "--json").Expect(0).Out).RootElement.GetProperty("compared").GetBoolean());
+    }
+
+    [Fact]
+    public void Who_has_no_home_backs_up_all_the_same_and_is_told_where_to_try()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = Data();
+        cli.Shell("chmod 755 . && mkdir here && chown -R 65534:65534 source vault keys here");
+        foreach (var name in new[] { "HOLDFAST_STATE_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME" })
+            cli.Environment[name] = "";
+        cli.Environment["HOME"] = "/nonexistent";
+        Result As(params string[] call) => Cli.Finish(cli.StartProgram("setpriv", cli["here"], ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), .. call]));
+        var backup = As("backup", cli["source"], "--name", "ward");
+        Assert.SkipWhen(backup.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        Assert.Contains("no home folder", backup.Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("--base", As("up", cli["source"]).Expect(2).Error, StringComparison.Ordinal);
+        As("up", cli["source"], "--base", cli["here/trial"]).Expect(0);
+        Assert.Equal([cli["here/trial"]], Directory.GetFileSystemEntries(cli["here"]));
+    }
+
+    [Fact]
+    public void Keys_of_an_earlier_epoch_say_so_at_each_backup()
+    {
+        using var cli = Data();
+        cli.Run("key", "issue", "--out", cli["issued"]).Expect(0);
+        cli.Run("key", "rotate").Expect(0);
+        Assert.Equal("", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error);
+        Assert.Contains("key epoch 1, and the vault is in epoch 2", cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["issued"]).Expect(0).Error, StringComparison.Ordinal);
+    }
 }

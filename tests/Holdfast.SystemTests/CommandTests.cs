@@ -132,9 +132,9 @@ public sealed class CommandTests
         cli.Run("restore", "latest", cli["source"]).Expect(53);
         cli.Run("ls", "ffffffff").Expect(27);
         File.WriteAllText(cli["keys/opening.secret"], Convert.ToBase64String(new byte[32]) + "\n");
-        cli.Run("snapshots").Expect(12);
+        cli.Run("ls", "latest").Expect(12);
         File.WriteAllText(cli["keys/opening.key"], "nonsense");
-        cli.Run("snapshots").Expect(17);
+        cli.Run("ls", "latest").Expect(17);
         var vault = File.ReadAllText(cli["vault/vault"]);
         File.WriteAllText(cli["vault/vault"], vault.Replace("vault v1", "vault v2", StringComparison.Ordinal));
         cli.Run("status").Expect(14);
@@ -323,5 +323,41 @@ public sealed class CommandTests
         var result = Cli.Finish(cli.StartProgram("setpriv", "/", "--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "status", "--keys", ""));
         Assert.SkipWhen(result.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
         Assert.True(result.Status is 15, result.Error);
+    }
+
+    [Fact]
+    public void What_is_asked_of_several_sources_says_which()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a/1.txt", "one"u8.ToArray());
+        cli.Write("b/2.txt", "two"u8.ToArray());
+        foreach (var name in new[] { "a", "b" })
+            cli.Run("backup", cli[$"source/{name}"], "--name", name).Expect(0);
+        Assert.Contains("these are two sources", cli.Run("diff", "latest~1", "latest").Expect(0).Error, StringComparison.Ordinal);
+        cli.Run("backup", cli["source/a"], "--name", "a").Expect(0);
+        Assert.Equal("", cli.Run("diff", "latest~1", "latest", "--name", "a").Expect(0).Error);
+        Assert.Contains("no snapshot of a source of this name", cli.Run("policy", "set", "--name", "A", "--lock", "9d").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal("", cli.Run("policy", "set", "--name", "a", "--lock", "9d").Expect(0).Error);
+        Assert.Contains("2 sources have one of their own", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("find", "[a").Expect(2);
+    }
+
+    [Fact]
+    public void Keys_and_the_vault_never_lie_in_one_place()
+    {
+        using var cli = new Cli().Init();
+        foreach (var call in new string[][] { ["recovery-kit", "--out", cli["vault/kit.pdf"]], ["key", "scope", "--class", "tree", "--out", cli["vault/scoped"]], ["store", "add", cli["keys/more"]] })
+            cli.Run(call).Expect(2);
+        Assert.False(File.Exists(cli["vault/kit.pdf"]));
+    }
+
+    [Fact]
+    public void A_vault_with_long_places_says_how_long_the_longest_is()
+    {
+        using var cli = new Cli();
+        var until = DateTime.UtcNow.AddDays(28).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        var made = cli.Run("init", cli["vault"], "--lock", "1d", "--weeks", "4").Expect(0).Out;
+        Assert.Contains("a week's for 4 weeks", made, StringComparison.Ordinal);
+        Assert.Contains($"today stays until {until}", made, StringComparison.Ordinal);
     }
 }

@@ -65,12 +65,13 @@ public sealed class KeyFileTests
             Assert.Contains(word, error, StringComparison.Ordinal);
         cli.Run("ls", "latest", "--opening-secret", cli["moved"]).Expect(0);
 
-        // A list without names is better than none, where the environment names the keys.
+        // A list without names is better than none.
         var listed = cli.Run("snapshots").Expect(0);
         Assert.Contains("names are left out", listed.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("--keys with a folder that has it", listed.Error, StringComparison.Ordinal);
         Assert.Equal(2, listed.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
-        cli.Run("snapshots", "--keys", cli["keys"]).Expect(17);
+        Assert.Equal(listed.Out, cli.Run("snapshots", "--keys", cli["keys"]).Expect(0).Out);
+        cli.Run("snapshots", "--opening-secret", cli["nowhere"]).Expect(17);
         cli.Run("snapshots", "--name", "ward").Expect(17);
     }
 

@@ -256,4 +256,21 @@ public sealed class RestoreTests
         Assert.Equal("note\n", cli.Run("ls", forged, "--unverified").Expect(3).Out);
         Assert.Equal(0, RestoresLogged(cli));
     }
+
+    [Fact]
+    public void Each_include_counts_and_none_takes_anything_out()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a/1.txt", "one"u8.ToArray());
+        cli.Write("a/2.txt", "two"u8.ToArray());
+        cli.Write("b/3.txt", "three"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("restore", "latest", cli["r1"], "--include", "./a", "--include", "a/1.txt").Expect(0);
+        Assert.Equal(2, Directory.GetFiles(cli["r1"], "*", SearchOption.AllDirectories).Length);
+        Assert.Contains("matches --include nope.txt", cli.Run("restore", "latest", cli["r2"], "--include", "a/1.txt", "--include", "nope.txt").Expect(3).Error, StringComparison.Ordinal);
+        Assert.True(File.Exists(cli["r2/a/1.txt"]));
+        cli.Run("restore", "latest", cli["r3"], "--include", "*.txt", "--include", "!1.txt").Expect(2);
+        cli.Run("restore", "latest", cli["r3"], "--include", "[a").Expect(2);
+        cli.Run("restore", "latest", cli["r3"], "--include", "./2.txt").Expect(27); // at the root only
+    }
 }

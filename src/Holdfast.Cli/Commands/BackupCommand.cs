@@ -25,7 +25,7 @@ static class BackupCommand
     static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
     static readonly Option<bool> CachesOption = new("--with-caches") { Description = "Take folders marked by CACHEDIR.TAG too." };
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
-    static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "With --stdin: take a stream of no bytes too." };
+    static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "Take a folder with nothing in it too, or with --stdin a stream of no bytes." };
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
@@ -64,6 +64,8 @@ static class BackupCommand
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))
             session.Warn("holdfast: the vault's keys lie inside the folder that is backed up. Lost with it they cannot open their own copy, and whoever restores that folder gets them: keep keys elsewhere, and print a recovery kit");
+        if (!session.Parsed.GetValue(EmptyOption) && IsEmpty(path))
+            throw new HoldfastException(ErrorCode.SourceMissing, "There is nothing in the folder; nothing was committed.", "See whether the disk or share that should be there is mounted. Where nothing is right, add --allow-empty.");
         if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(f, path)))
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
@@ -83,6 +85,19 @@ static class BackupCommand
             SkipFolders = vault.Keeper.Store.Folders,
         });
         return Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options);
+    }
+
+    /// <summary>What cannot be looked into is told by who opens it.</summary>
+    static bool IsEmpty(string folder)
+    {
+        try
+        {
+            return Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     static int Stream(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
@@ -112,6 +127,8 @@ static class BackupCommand
         using var agent = keys.Agent();
         vault.Require(put);
         keys.Remember(vault, toChange: true);
+        if (put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < vault.State.KeyEpoch)
+            session.Warn($"holdfast: this put.key seals to key epoch {epoch}, and the vault is in epoch {vault.State.KeyEpoch}: whoever has the opening key of that epoch reads what is backed up now. `holdfast key issue --out FOLDER`, with the opening key, makes new ones for this machine");
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
@@ -129,17 +146,21 @@ static class BackupCommand
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent)
     {
         var progress = new BackupProgress();
-        FolderOwner.Know(StateFolder());
+        var state = StateFolder();
+        if (state is not null)
+            FolderOwner.Know(state);
+        else
+            session.Warn("holdfast: this user has no home folder, and HOLDFAST_STATE_DIR names none: what is seen is not remembered, and the next run reads every file");
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
-        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), StateFolder())
+        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
         {
             Options = options,
             OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
         },
             put, agent, progress, session.Stop);
         if (!result.IsRemembered)
-            session.Warn($"holdfast: what was seen could not be remembered in {StateFolder()}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
+            session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
         return result;
     }
 
@@ -157,6 +178,7 @@ static class BackupCommand
             w.WriteNumber("bytes", archive.LogicalBytes);
             w.WriteNumber("bytesRead", archive.BytesRead);
             w.WriteNumber("bytesStored", archive.NewBytes);
+            w.WriteBoolean("compared", result.Parent is not null && result.IsCompared);
             w.WriteNumber("newFiles", s.Files(r => r.NewFiles));
             w.WriteNumber("changedFiles", s.Files(r => r.ChangedFiles));
             w.WriteNumber("removedFiles", s.Files(r => r.RemovedFiles));
@@ -169,7 +191,11 @@ static class BackupCommand
         var status = TellProblems(session, source.Problems);
         session.Line($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
         session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
-        if (result.Parent is not null)
+        if (result.Parent is not null && !result.IsCompared)
+        {
+            session.Line($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; this machine remembers no run of it, so every file was read (`holdfast diff` compares the two)");
+        }
+        else if (result.Parent is not null)
         {
             session.Line(string.Create(CultureInfo.InvariantCulture,
                 $"  since {Text.Id(result.Parent.Snapshot)}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
@@ -225,15 +251,15 @@ static class BackupCommand
         w.WriteEndArray();
     }
 
-    /// <summary>Where this machine remembers its last runs: HOLDFAST_STATE_DIR, else the user's state folder.</summary>
-    public static string StateFolder()
+    /// <summary>Where this machine remembers its last runs: HOLDFAST_STATE_DIR, else the user's state folder; null where the user has no home.</summary>
+    public static string? StateFolder()
     {
         if (Environment.GetEnvironmentVariable("HOLDFAST_STATE_DIR") is { Length: > 0 } named)
             return Path.GetFullPath(named);
         if (Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } state)
-            return Path.Combine(state, "holdfast");
-        return OperatingSystem.IsWindows()
-            ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "Holdfast")
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "state", "holdfast");
+            return Path.GetFullPath(Path.Combine(state, "holdfast"));
+        if (OperatingSystem.IsWindows())
+            return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "Holdfast");
+        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".local", "state", "holdfast") : null;
     }
 }

@@ -13,14 +13,14 @@ static class CatCommand
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.
 
-        Exit status 27: the snapshot has no such file; which other snapshots have the path is told.
+        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. A reader that closes early (head) is no failure: 0.
         """, command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);
         command.Options.Add(SnapshotArgument.NameOption);
         command.Options.Add(SnapshotArgument.UnverifiedOption);
-        KeyFolder.AddTo(command, reading: true);
+        KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run, withoutJson: "Leave --json out. `holdfast ls SNAPSHOT PATH --json` describes the file.");
 
     static int Run(Session session)
@@ -39,6 +39,10 @@ static class CatCommand
             catch (HoldfastException e) when (e.Code == ErrorCode.SnapshotMissing)
             {
                 throw SnapshotArgument.NoSuchPath(session, vault, keys, record, path);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.OutputFailed)
+            {
+                throw new HoldfastException(e.Code, "The file did not arrive whole: standard output takes no more.", "Free space where it goes, or send it elsewhere; then run the same command again. What has arrived is no use.", e);
             }
             return isDoubted() ? (int)ErrorCode.Incomplete : 0;
         }

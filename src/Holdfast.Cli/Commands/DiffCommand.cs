@@ -24,8 +24,11 @@ static class DiffCommand
         using (vault)
         using (keys)
         {
-            var before = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Before)!), keys, session.Stop));
-            var after = new Cursor(vault.Rows(SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(After)!), keys, session.Stop));
+            var (earlier, later) = (SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Before)!), SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(After)!));
+            if (earlier.Source != later.Source)
+                session.Warn($"holdfast: these are two sources: {SnapshotArgument.Words(earlier, SnapshotsCommand.Describe(vault, earlier, keys))}; and {SnapshotArgument.Words(later, SnapshotsCommand.Describe(vault, later, keys))}. With --name NAME, `latest` and `latest~1` are of one");
+            var before = new Cursor(vault.Rows(earlier, keys, session.Stop));
+            var after = new Cursor(vault.Rows(later, keys, session.Stop));
             using var changes = session.JsonList("changes");
             before.Next();
             after.Next();

@@ -17,7 +17,7 @@ static class DownCommand
 
     static int Run(Session session)
     {
-        var places = UpCommand.Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast down FOLDER") ?? throw new HoldfastException(ErrorCode.VaultMissing, "This machine remembers no trial.", "`holdfast up FOLDER` makes one; one that an earlier version made has to be named: holdfast down FOLDER.");
+        var places = UpCommand.Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast down FOLDER", session.Parsed.GetValue(UpCommand.BaseOption)) ?? throw new HoldfastException(ErrorCode.VaultMissing, "This machine remembers no trial.", "`holdfast up FOLDER` makes one; one that an earlier version made has to be named: holdfast down FOLDER.");
         if (!File.Exists(Path.Combine(places.Vault, VaultFile.Name)))
             throw new HoldfastException(ErrorCode.VaultMissing, "There is no trial vault of this folder.", "Name the folder that `holdfast up` was given; --base where it was given too.");
         using var vault = Vault.Open(places.Vault);
@@ -31,8 +31,8 @@ static class DownCommand
         });
         session.Line("Nothing is running: Holdfast works only while a command does.");
         session.Line(over ? "The trial's lock has ended. To remove the trial, its keys and what this machine remembers of it:" : $"The trial is locked until {Text.Time(until)}. From then on, to remove the trial, its keys and what this machine remembers of it:");
-        var remembered = Path.Combine(BackupCommand.StateFolder(), vault.Id.ToString());
-        session.Line($"  rm -r {string.Join(' ', new[] { places.Vault, places.Keys, places.Proof, remembered, places.Note }.Where(Path.Exists).Select(Shell.Word))}");
+        var remembered = BackupCommand.StateFolder() is { } state ? Path.Combine(state, vault.Id.ToString()) : null;
+        session.Line($"  rm -r {string.Join(' ', new[] { places.Vault, places.Keys, places.Proof, places.Proof + ".lock", remembered, places.Note }.OfType<string>().Where(Path.Exists).Select(Shell.Word))}");
         session.Line("Holdfast itself has no command that deletes.");
         return 0;
     }

@@ -36,6 +36,7 @@ static class FindCommand
 
     static int Run(Session session)
     {
+        Excludes.RequireSound([session.Parsed.GetValue(PatternArgument)!], "Pattern");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
         using (keys)

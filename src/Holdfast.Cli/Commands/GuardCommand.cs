@@ -28,6 +28,7 @@ static class GuardCommand
     {
         if (!OperatingSystem.IsLinux())
             throw new HoldfastException(ErrorCode.Usage, "Immutable flags are known on Linux only.", "Keep the vault on a Linux host, or go without the guard.");
+        FlagGuard.RequirePrivilege();
         var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
         var once = session.Parsed.GetValue(OnceOption);
         var (told, trouble) = ("", "");

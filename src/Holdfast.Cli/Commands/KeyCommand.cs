@@ -58,7 +58,7 @@ static class KeyCommand
             throw new HoldfastException(ErrorCode.Usage, "There is no such class.", "Choose tree, features or content.");
         var length = InitCommand.Length(session, ReplaceOption)!.Value;
         var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
-        KeyFolder.RequireNew(file);
+        KeyFolder.RequireNew(session, file);
         var (vault, keys) = KeyFolder.OpenToChange(session);
         using (vault)
         using (keys)

@@ -30,14 +30,14 @@ static class LockCommand
         var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}");
+            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {Text.Id(record.Source)},");
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("lockedUntil", Text.Iso(wanted));
         });
-        session.Line($"Snapshot {Text.Id(record.Snapshot)} is locked until {Text.Time(wanted)}.");
+        session.Line($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {Text.Id(record.Source)}, is locked until {Text.Time(wanted)}.");
         return 0;
     }
 }

@@ -6,7 +6,7 @@ namespace Holdfast.Cli.Commands;
 /// <summary>What keeps a vault from taking the next backup, though all that it holds may be whole; its code is what the backup would end with.</summary>
 static class Obstacle
 {
-    const long LeastRoom = 64 << 20; // bytes: one pack
+    public const long LeastRoom = 64 << 20; // bytes: one pack
 
     /// <summary>None for a copy that is read only.</summary>
     public static List<Problem> Of(Vault vault, long free)
@@ -21,17 +21,20 @@ static class Obstacle
         else if (!vault.Keeper.HasLogKey)
             found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "Put keeper/log.key back from where you keep a copy of it. Without it go on with a new vault, and keep this one for restores."));
         if (vault.Keeper.Store.Away.Count is var away and > 0)
-            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there (see below)", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
+            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;
     }
 
+    /// <summary>Whether one of them stops a backup: it goes on without a folder that is away.</summary>
+    public static bool Fails(IReadOnlyList<Problem> obstacles) => obstacles.Any(o => o.Code != ErrorCode.StoreUnavailable);
+
     public static void Print(Session session, IReadOnlyList<Problem> obstacles)
     {
         if (obstacles.Count == 0)
             return;
-        session.Line("THE NEXT BACKUP WOULD FAIL.");
+        session.Line(Fails(obstacles) ? "THE NEXT BACKUP WOULD FAIL." : "A PART OF THE VAULT IS AWAY.");
         foreach (var obstacle in obstacles)
         {
             session.Line($"  {obstacle.Message}");

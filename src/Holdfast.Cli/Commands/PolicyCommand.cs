@@ -85,6 +85,8 @@ static class PolicyCommand
             DailyQuota = InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : now.DailyQuota,
             LockedQuota = InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : now.LockedQuota,
         };
+        if (!source.IsNone && !vault.State.Snapshots.Exists(s => s.Source == source))
+            session.Warn("holdfast: there is no snapshot of a source of this name. Where another was meant, stop (Ctrl+C): a policy is never lowered again. `holdfast snapshots` lists the names; where none was given, it is the folder's path");
         var before = vault.State.PolicyFor(source);
         var wanted = Raised(before);
         InitCommand.RequirePlaces(wanted);

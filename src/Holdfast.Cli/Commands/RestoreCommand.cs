@@ -26,7 +26,7 @@ static class RestoreCommand
         command.Arguments.Add(TargetArgument);
         foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
-        KeyFolder.AddTo(command, reading: true);
+        KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
 
     static int Run(Session session)
@@ -51,11 +51,14 @@ static class RestoreCommand
                 MapOwnersByName = session.Parsed.GetValue(ByNameOption),
                 Forbidden = [.. vault.Keeper.Store.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
             });
-            var patterns = session.Parsed.GetValue(IncludeOption)!.Select(Pattern).ToList();
+            var typed = session.Parsed.GetValue(IncludeOption)!;
+            var patterns = typed.Select(Pattern).ToList();
+            Excludes.RequireSound(typed, "--include number");
+            var open = Enumerable.Range(0, patterns.Count).ToHashSet(); // those that have matched nothing yet
             if (patterns.Count == 0 && !resume && !overwrite)
                 WarnIfTight(session, path, record);
             session.Note($"Restoring {SnapshotArgument.Words(record, tree)}.");
-            var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, path));
+            var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, open, path));
             var progress = new RestoreProgress();
             RestoreResult result;
             TimeSpan elapsed;
@@ -67,7 +70,10 @@ static class RestoreCommand
             if (patterns.Count > 0 && result.Matched == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
-            return Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
+            var status = Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
+            foreach (var number in open.Order())
+                session.Warn($"holdfast: nothing in the snapshot matches --include {Text.Name(System.Text.Encoding.UTF8.GetBytes(typed[number]))}; what the others match is there");
+            return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
         }
     }
 
@@ -111,16 +117,26 @@ static class RestoreCommand
             session.Warn($"holdfast: the snapshot's files have {Text.Bytes(snapshot.LogicalBytes)}, the target's disk has {Text.Bytes(free)} free. Unless much of it is holes or hard links, it will not fit.");
     }
 
-    static Excludes Pattern(string text) => new Excludes().AddLines([text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text]);
-
-    static bool Matches(List<Excludes> patterns, ReadOnlySpan<byte> path)
+    static Excludes Pattern(string text)
     {
-        foreach (var pattern in patterns)
+        if (text.StartsWith('!'))
+            throw new HoldfastException(ErrorCode.Usage, "--include takes what is to come back; a pattern that begins with ! would take something out again.", "Name what is wanted in as many --include as it takes. A name that begins with ! is written \\!name.");
+        while (text.StartsWith("./", StringComparison.Ordinal))
+            text = text[2..] is var rest && rest.Contains('/') ? rest : "/" + rest;
+        return new Excludes().AddLines([text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text]);
+    }
+
+    static bool Matches(List<Excludes> patterns, HashSet<int> open, ReadOnlySpan<byte> path)
+    {
+        var matched = false;
+        for (var i = 0; i < patterns.Count && !path.IsEmpty && !(matched && open.Count == 0); i++)
         {
-            if (!path.IsEmpty && pattern.Match(path, isFolder: true))
-                return true;
+            if ((matched && !open.Contains(i)) || !patterns[i].Match(path, isFolder: true))
+                continue;
+            matched = true;
+            open.Remove(i);
         }
-        return false;
+        return matched;
     }
 
     /// <summary>A restore is a fact of the log: it says that the whole snapshot came back. Where the log cannot be written, the restore counts all the same.</summary>

@@ -68,7 +68,7 @@ static class StatusCommand
             session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
         if (health.Problems.Count > 0)
             return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems), ProblemReport.Advice(health.Problems[0].Code));
-        return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"The next backup would fail: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
+        return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{(Obstacle.Fails(obstacles) ? "The next backup would fail" : "A part of the vault is away")}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
     }
 
     /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>

@@ -47,6 +47,8 @@ static class StoreCommand
         InitCommand.RequireParent(folder);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
+        if (session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keys && (FolderPath.IsWithin(folder, keys) || FolderPath.IsWithin(keys, folder)))
+            throw new HoldfastException(ErrorCode.Usage, "The vault's keys and that folder would lie in one place.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
         var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
         vault.Keeper.AddFolder(folder);
         session.Json(w =>

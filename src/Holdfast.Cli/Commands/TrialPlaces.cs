@@ -33,24 +33,30 @@ sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
         if (source.Length == 0)
             source = Path.GetFullPath("/");
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..12];
-        var folder = home is not null ? Path.GetFullPath(home) : Path.Combine(
-            Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } data ? data : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share"), "holdfast");
-        return new TrialPlaces(source, folder, name, home is not null);
+        return new TrialPlaces(source, Path.GetFullPath(home ?? DefaultHome()), name, home is not null);
+    }
+
+    static string DefaultHome()
+    {
+        if (Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } data)
+            return Path.Combine(data, "holdfast");
+        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } user ? Path.Combine(user, ".local", "share", "holdfast")
+            : throw new HoldfastException(ErrorCode.Usage, "This user has no home folder in which a trial could lie.", "Name a folder for it: holdfast up FOLDER --base FOLDER.");
     }
 
     /// <summary>What this machine remembers of the trial: its folder and its home, a line each.</summary>
-    public string Note => Path.Combine(BackupCommand.StateFolder(), $"{Name}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Home)))[..12]}.trial");
+    public string? Note => BackupCommand.StateFolder() is { } state ? Path.Combine(state, $"{Name}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Home)))[..12]}.trial") : null;
 
     /// <summary>So that `up`, `down` and `status` find the trial without being told where it is. Where that cannot be noted, it has to be named.</summary>
     public void Remember()
     {
-        if (Source.Contains('\n', StringComparison.Ordinal) || Home.Contains('\n', StringComparison.Ordinal))
+        if (Note is not { } note || Source.Contains('\n', StringComparison.Ordinal) || Home.Contains('\n', StringComparison.Ordinal))
             return;
         try
         {
-            FolderOwner.Know(BackupCommand.StateFolder());
-            Disk.Real.MakeFolder(Path.GetDirectoryName(Note)!);
-            Disk.Real.Replace(Note, Encoding.UTF8.GetBytes($"{Source}\n{Home}\n"));
+            FolderOwner.Know(Path.GetDirectoryName(note)!);
+            Disk.Real.MakeFolder(Path.GetDirectoryName(note)!);
+            Disk.Real.Replace(note, Encoding.UTF8.GetBytes($"{Source}\n{Home}\n"));
         }
         catch (HoldfastException)
         {
@@ -60,10 +66,12 @@ sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
 
     /// <summary>The only trial that this machine remembers and that is there; null where there is none.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c>: there are several.</exception>
-    public static TrialPlaces? Only(string whatToName)
+    /// <param name="whatToName">Where there are several.</param>
+    /// <param name="home">Only trials in this folder; null for all.</param>
+    public static TrialPlaces? Only(string whatToName, string? home = null)
     {
         var folder = BackupCommand.StateFolder();
-        var trials = !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*.trial").Select(Read).OfType<TrialPlaces>().Where(t => VaultFile.IsOne(t.Vault)).OrderBy(t => t.Source, StringComparer.Ordinal).ToList();
+        var trials = folder is null || !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*.trial").Select(Read).OfType<TrialPlaces>().Where(t => VaultFile.IsOne(t.Vault) && (home is null || t.Home == Path.GetFullPath(home))).OrderBy(t => t.Source, StringComparer.Ordinal).ToList();
         return trials.Count < 2 ? trials.FirstOrDefault() : throw new HoldfastException(ErrorCode.Usage, $"There are {trials.Count} trials on this machine: {string.Join(", ", trials.Select(t => $"of {t.Source} in {t.Vault}"))}.", $"Name the one that is meant: {whatToName}.");
     }
 

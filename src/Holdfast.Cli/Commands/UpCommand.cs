@@ -30,7 +30,7 @@ static class UpCommand
 
     static int Run(Session session)
     {
-        var places = Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast up FOLDER") ?? throw new HoldfastException(ErrorCode.Usage, "No folder was named, and there is no trial yet.", "Name a folder with some data: holdfast up FOLDER.");
+        var places = Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast up FOLDER", session.Parsed.GetValue(BaseOption)) ?? throw new HoldfastException(ErrorCode.Usage, "No folder was named, and there is no trial yet.", "Name a folder with some data: holdfast up FOLDER.");
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
         RequireSensible(places);
         var size = Announce(session, places, exists);

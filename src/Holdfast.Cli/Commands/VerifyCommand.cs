@@ -11,7 +11,7 @@ namespace Holdfast.Cli.Commands;
 
 static class VerifyCommand
 {
-    static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key. Otherwise every byte is hashed and checked against names, without any key." };
+    static readonly Option<bool> FullOption = new("--full") { Description = "Open every frame and check every chunk; needs the opening key, or a scoped key for what that opens. Otherwise every byte is hashed and checked against names, without any key." };
     static readonly Option<double> SampleOption = new("--sample") { Description = "Only so many percent of the packs, those read longest ago first.", HelpName = "PERCENT", DefaultValueFactory = _ => 100 };
     static readonly Option<bool> RebuildOption = new("--rebuild-index") { Description = "Throw the chunk index away first; it is rebuilt from the packs." };
 
@@ -27,7 +27,7 @@ static class VerifyCommand
         var threads = ThreadsArgument.Get(session);
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
-        folder.Remember(vault);
+        var isOurs = Remember(session, folder, vault);
         using var keys = session.Parsed.GetValue(FullOption) ? folder.OpenReading(vault) : null;
         if (session.Parsed.GetValue(RebuildOption))
             vault.ForgetIndex();
@@ -46,7 +46,7 @@ static class VerifyCommand
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            if (!folder.IsGiven) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
+            if (!folder.IsGiven || !isOurs) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note("Not noted in the log: that needs the key folder (--keys).");
             else
                 vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
@@ -98,6 +98,21 @@ static class VerifyCommand
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "defect")} without a good copy.",
             "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit.");
+    }
+
+    /// <summary>Names are checked with no key: keys of another vault that the environment names are no hindrance.</summary>
+    static bool Remember(Session session, KeyFolder folder, Vault vault)
+    {
+        try
+        {
+            folder.Remember(vault);
+            return true;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && !session.Parsed.GetValue(FullOption) && session.Parsed.GetResult(KeyFolder.KeysOption) is { Implicit: true })
+        {
+            session.Warn("holdfast: HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.");
+            return false;
+        }
     }
 
     static string Verdict(VerifyLevel level, VerifyResult result, bool isHealed) => level switch

@@ -163,8 +163,8 @@ sealed class KeyFolder
         });
     }
 
-    /// <summary>The call says which keys to use, or what opens them; false where the environment alone does.</summary>
-    public bool IsTyped => new Option[] { KeysOption, ScopedOption, SecretOption, PassphraseOption }.Any(IsTypedOption);
+    /// <summary>The call says what opens the keys: then they are to be opened.</summary>
+    public bool IsOpenedBy => new Option[] { ScopedOption, SecretOption, PassphraseOption }.Any(IsTypedOption);
 
     bool IsTypedOption(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
@@ -234,6 +234,8 @@ sealed class KeyFolder
     {
         if (!session.Parsed.GetValue(flag) && session.Parsed.GetValue(PassphraseOption) is null)
             return null;
+        if (session.Parsed.GetValue(PassphraseOption) is null && !Prompt.IsPossible)
+            throw new HoldfastException(ErrorCode.Usage, "There is no terminal to ask for the new passphrase at; nothing was made.", "Add --passphrase-file FILE, whose first line it is.");
         if (Named(session) is { } named)
             return LongEnough(named);
         session.Note($"It opens every backup, so make it long: a sentence of several words that you will remember, {ShortestPassphrase} characters at least.");
@@ -260,13 +262,22 @@ sealed class KeyFolder
     /// <exception cref="HoldfastException"><c>Usage</c> where there is one of that name; what the disk reports.</exception>
     public static void WriteNew(string path, ReadOnlySpan<byte> bytes)
     {
-        if (!Disk.Real.WriteNew(path, bytes))
-            throw NameTaken();
+        try
+        {
+            if (!Disk.Real.WriteNew(path, bytes))
+                throw NameTaken();
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            throw new HoldfastException(e.Code, "The disk that the new file should be on is full; the file was not written.", "Free space there, or name a file on another disk; then run this again.", e);
+        }
     }
 
     /// <summary>Refuses a name for a new file before any work is done for it: one that is taken, or in a folder that cannot be written to.</summary>
-    public static void RequireNew(string path)
+    public static void RequireNew(Session session, string path)
     {
+        if (FolderPath.IsWithin(path, VaultFolder(session)))
+            throw new HoldfastException(ErrorCode.Usage, "The new file would lie inside the vault.", "Name another place: whoever takes the vault must not find keys in it.");
         if (Path.Exists(path))
             throw NameTaken();
         if (Path.GetDirectoryName(path) is not { } folder || !Directory.Exists(folder))

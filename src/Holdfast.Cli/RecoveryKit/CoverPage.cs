@@ -43,14 +43,14 @@ static class CoverPage
         sheet.Item("", "Keep the envelopes in different buildings or safes. Nobody holds two. Holders know their deputy.", size);
         sheet.Item("", "Write into step 1 below where the vault, its copies and the Holdfast program lie.", size);
         sheet.Item("", "Delete the file this was printed from, and have the printer's memory and job list cleared.", size);
-        sheet.Item("", "Put this page into the incident plan, on paper, with a copy of the small opening key file if you use one.", size);
+        sheet.Item("", "Put this page into the incident plan, on paper, with a copy of the small file opening.key (never of opening.secret).", size);
 
         sheet.Heading("When it is needed");
         sheet.Item("1", "Take a clean computer with the Holdfast program and the vault, or a copy of it. It needs no network.", size);
         sheet.Item(" ", $"Vault: {Blank} Copy: {Blank} Program: {Blank}", size);
         sheet.Item("2", $"Call the holders until {Some(share)} are in the room. Let each holder open the envelope.", size);
         sheet.Item("3", $"Run \"{Command}\". Type or scan each share; it names a wrong line. Compare check words.", size);
-        sheet.Item("4", "Run \"holdfast restore latest TARGET --vault VAULT --keys FOLDER\": FOLDER as in step 3, VAULT the vault's folder, TARGET a new one. Afterwards make a new set of shares: paper that was opened is no longer sealed.", size);
+        sheet.Item("4", "Run \"holdfast snapshots --vault VAULT --keys FOLDER\": FOLDER as in step 3, VAULT the vault's folder. For each source it lists, choose a snapshot from before the damage, and run \"holdfast restore ID TARGET --vault VAULT --keys FOLDER\", TARGET a new folder. Afterwards make a new set of shares: paper that was opened is no longer sealed.", size);
 
         sheet.Heading("Who holds the shares");
         string[] rehearsals = shares.Count > 8 ? ["", ""] : ["", "", ""];

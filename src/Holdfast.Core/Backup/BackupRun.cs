@@ -22,7 +22,8 @@ public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] Ro
 
 /// <summary>A snapshot that was committed.</summary>
 /// <param name="IsRemembered">False where the state folder took no state: the snapshot counts, and the next run reads everything.</param>
-public sealed record BackupResult(Id16 Snapshot, CommitReceipt Receipt, SnapshotRecord? Parent, Archive Archive, bool IsRemembered);
+/// <param name="IsCompared">False where this machine remembers no run that the parent came from: then every file counts as new.</param>
+public sealed record BackupResult(Id16 Snapshot, CommitReceipt Receipt, SnapshotRecord? Parent, Archive Archive, bool IsRemembered, bool IsCompared);
 
 /// <summary>One backup from walk to receipt.</summary>
 static class BackupRun
@@ -56,7 +57,7 @@ static class BackupRun
         // From here on the snapshot counts; what follows are caches.
         sink.Flush();
         var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)])) ?? true;
-        return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered);
+        return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered, state is not null);
     }
 
     static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent, BackupRequest request)

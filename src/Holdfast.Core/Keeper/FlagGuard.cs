@@ -47,6 +47,10 @@ public sealed class FlagGuard
     /// <param name="Device">Its file system.</param>
     readonly record struct Seen(ulong First, ulong Inode, ulong Device);
 
+    /// <summary>Refuses a process that cannot set the flags, before it looks at anything.</summary>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>.</exception>
+    public static void RequirePrivilege() => FileFlags.RequirePrivilege();
+
     /// <param name="vault">The vault's folder.</param>
     /// <param name="state">The guard's own folder, apart from the vault; made where it is missing, for its user alone.</param>
     /// <param name="machine">The machine's clocks.</param>

@@ -28,6 +28,7 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
             }
             if (IsInside(rows.Path(row)))
             {
+                matches(rows.Path(row)); // who asks may want to know which of its patterns matched
                 yield return (rows, row);
                 continue;
             }

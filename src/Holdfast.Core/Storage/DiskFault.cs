@@ -54,7 +54,7 @@ public static class DiskFault
     {
         try
         {
-            return string.Create(CultureInfo.InvariantCulture, $" ({Mebibytes(new DriveInfo(folder).AvailableFreeSpace)} MiB are free in {folder}, and {Mebibytes(needed)} MiB at least are needed)");
+            return string.Create(CultureInfo.InvariantCulture, $" ({Mebibytes(new DriveInfo(folder).AvailableFreeSpace)} MiB are free in {folder}, and {Mebibytes(Math.Max(needed, Block))} MiB at least are needed)");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -80,10 +80,31 @@ static class FileFlags
         return Libc.IoControl(file, GetFlags, ref flags) == 0;
     }
 
+    /// <summary>Refuses a process that cannot set flags, where the system tells what it can.</summary>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>.</exception>
+    public static void RequirePrivilege()
+    {
+        const string effective = "CapEff:"; // capabilities(7), a mask in hexadecimal
+        const int immutable = 9; // CAP_LINUX_IMMUTABLE
+        string? line;
+        try
+        {
+            line = File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith(effective, StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            return; // then it shows at the first flag
+        }
+        if (line is not null && ulong.TryParse(line.AsSpan(effective.Length).Trim(), System.Globalization.NumberStyles.HexNumber, System.Globalization.CultureInfo.InvariantCulture, out var mask) && (mask >> immutable & 1) == 0)
+            throw NoPrivilege();
+    }
+
+    static HoldfastException NoPrivilege() => new(ErrorCode.NoPermission, "The flags of the vault's files cannot be changed: the process lacks the privilege CAP_LINUX_IMMUTABLE.",
+        "Run `holdfast guard` as root, best as a service; in a container, grant CAP_LINUX_IMMUTABLE.");
+
     static HoldfastException Fault() => Marshal.GetLastPInvokeError() switch
     {
-        1 or 13 => new HoldfastException(ErrorCode.NoPermission, "The flags of the vault's files cannot be changed: the process lacks the privilege CAP_LINUX_IMMUTABLE.",
-            "Run `holdfast guard` as root, best as a service; in a container, grant CAP_LINUX_IMMUTABLE."), // EPERM, EACCES
+        1 or 13 => NoPrivilege(), // EPERM, EACCES
         NoSuchRequest or NoSuchCall or Libc.NotSupported or Libc.InvalidArgument => new HoldfastException(ErrorCode.StoreUnavailable, "The file system has no immutable flag for files.",
             "Keep the vault on ext4, XFS or Btrfs of this machine; NFS, SMB and most FUSE file systems have no such flag."),
         var error => DiskFault.OfErrno(error),

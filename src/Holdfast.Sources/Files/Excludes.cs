@@ -33,7 +33,7 @@ public sealed class Excludes
         foreach (var (number, text) in lines.Index())
         {
             if (text is not ['#', ..] && Fault(Encoding.UTF8.GetBytes(text)) is { } fault)
-                throw new HoldfastException(ErrorCode.Usage, $"{line} {number + 1} makes no sense as a pattern: {fault}. Nothing was backed up.",
+                throw new HoldfastException(ErrorCode.Usage, $"{line} {number + 1} makes no sense as a pattern: {fault}. Nothing was done.",
                     "Correct it; patterns are written as in .gitignore, and a backslash before a character takes it as it is.");
         }
     }
