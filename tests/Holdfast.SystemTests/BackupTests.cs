@@ -134,4 +134,17 @@ public sealed class BackupTests
         Assert.Equal("", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error);
         Assert.Contains("key epoch 1, and the vault is in epoch 2", cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["issued"]).Expect(0).Error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Ctrl_c_ends_a_backup_of_a_stream_that_says_nothing()
+    {
+        using var cli = Data();
+        using var backup = cli.Start("backup", "--stdin", "--name", "dump");
+        backup.StandardInput.Write("begun");
+        backup.StandardInput.Flush();
+        Thread.Sleep(TimeSpan.FromSeconds(2));
+        cli.Shell($"kill -INT {backup.Id}");
+        Assert.True(backup.WaitForExit(20_000), "it waits for whoever writes");
+        Assert.Equal(0, Snapshots(cli));
+    }
 }

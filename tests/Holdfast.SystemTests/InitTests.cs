@@ -35,7 +35,9 @@ public sealed class InitTests
     {
         using var cli = new Cli();
         Assert.Contains("mounted", cli.Run("init", cli["mistyped/vault"]).Expect(56).Error, StringComparison.Ordinal);
+        cli.Run("init", cli["vault"], "--keys", cli["mistyped/keys"]).Expect(56);
         Assert.False(Directory.Exists(cli["mistyped"]));
+        Assert.False(Directory.Exists(cli["vault"]));
         AssertNoKeys(cli);
     }
 

@@ -112,7 +112,7 @@ static class BackupCommand
         string[] command = [.. session.Parsed.GetValue(SourceArgument) is { } first ? [first] : Array.Empty<string>(), .. session.Parsed.GetValue(CommandArgument)!];
         if (command.Length == 0)
         {
-            using var input = Console.OpenStandardInput();
+            using var input = new StandardInput(Console.OpenStandardInput(), session.Stop);
             using var plain = new StreamSource(input, fileName, TimeProvider.System, whenEmpty: whenEmpty);
             return Run(session, vault, keys, plain, name, "", options);
         }

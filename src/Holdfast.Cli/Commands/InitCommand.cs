@@ -50,8 +50,8 @@ static class InitCommand
         var files = new KeyFiles(keys);
         VaultKeeper.RequireFree(folder);
         RequireParent(folder);
-        RequireParent(keys);
         files.RequireFree(unfinished);
+        RequireParent(keys);
         ConfirmLong(session, longest, folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
 

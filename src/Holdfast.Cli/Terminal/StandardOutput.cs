@@ -58,10 +58,13 @@ sealed partial class StandardOutput : WriteOnlyStream
     }
 
     /// <summary>Until the reader has taken something, or is gone: what the next write then says.</summary>
-    static void AwaitRoom()
+    static void AwaitRoom() => Await(Descriptor, CanTake, NoLimit);
+
+    /// <summary>Waits until a descriptor is ready, closed at its other end, or broken. False where it was none of these for so many milliseconds.</summary>
+    internal static bool Await(int descriptor, short events, int milliseconds)
     {
-        var awaited = new Awaited { Descriptor = Descriptor, Events = CanTake };
-        _ = Poll(ref awaited, 1, NoLimit);
+        var awaited = new Awaited { Descriptor = descriptor, Events = events };
+        return Poll(ref awaited, 1, milliseconds) > 0;
     }
 
     static void WriteConsole(Stream console, ReadOnlySpan<byte> buffer)
