@@ -1,6 +1,6 @@
 namespace Holdfast.Cli.Terminal;
 
-/// <summary>Standard input whose reader can be interrupted while nothing comes: the system's read would go on waiting for whoever writes.</summary>
+/// <summary>Standard input, read from beginning to end; what else a stream may do, this one refuses as .NET asks (NotSupportedException). Its reader can be interrupted while nothing comes: the system's read would go on waiting for whoever writes.</summary>
 /// <param name="inner">Reads it.</param>
 /// <param name="stop">Ends a wait.</param>
 sealed class StandardInput(Stream inner, CancellationToken stop) : Stream

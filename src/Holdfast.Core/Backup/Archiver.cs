@@ -273,7 +273,7 @@ sealed class Archiver : IDisposable
         }
         ticket.Fates[row] = RowFate.Unchanged;
         if (!_options.UseState || !IsStored(_last, _lastRow))
-            return IsReadAgain(ticket, row);
+            return ReadAgain(ticket, row);
         batch.CopyContent(_last, _lastRow, row);
         batch.State[row] = ContentState.Unchanged;
         var turn = TreeBuilder.Fnv(path) + _run;
@@ -282,11 +282,11 @@ sealed class Archiver : IDisposable
             RereadLarge(ticket, row, turn);
             return false;
         }
-        return turn % RereadShare == 0 && IsReadAgain(ticket, row);
+        return turn % RereadShare == 0 && ReadAgain(ticket, row);
     }
 
     /// <summary>A file that looks unchanged and is read all the same; what comes out is compared with what it had in it.</summary>
-    bool IsReadAgain(BatchTicket ticket, int row)
+    bool ReadAgain(BatchTicket ticket, int row)
     {
         if (ticket.Batch.Size[row] == 0)
             return false;
@@ -295,7 +295,7 @@ sealed class Archiver : IDisposable
     }
 
     /// <summary>Whether what was read is something else than what the last run found, though times and size say that it is not.</summary>
-    static bool HasTurnedOut(BatchTicket ticket, int row)
+    static bool IsSomethingElse(BatchTicket ticket, int row)
     {
         if (!ticket.Before.TryGetValue(row, out var before))
             return false;
@@ -456,7 +456,7 @@ sealed class Archiver : IDisposable
         _logical += size;
         var counts = _statistics[kind];
         var fate = ticket.Fates[row] == RowFate.SameInode ? ticket.NameFates[row] : ticket.Fates[row];
-        if (fate == RowFate.Unchanged && HasTurnedOut(ticket, row))
+        if (fate == RowFate.Unchanged && IsSomethingElse(ticket, row))
             fate = RowFate.Changed;
         switch (fate)
         {
