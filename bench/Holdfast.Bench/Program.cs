@@ -127,6 +127,7 @@ static class Program
         var statistics = new RunStatistics();
         var frames = new (byte[] Stored, byte Codec)[count];
         var target = new byte[ZstdNet.Compressor.GetCompressBound(piece) + Aead.TagSize];
+        var payload = new byte[piece];
         var nonce = new byte[Aead.NonceSize];
         using var handle = File.OpenHandle(path);
 
@@ -143,7 +144,7 @@ static class Program
             if (frames[i].Stored is null)
                 frames[i] = (stored.ToArray(), codec);
         });
-        Measure("a frame: opened and unpacked", i => opener.Open(key, Hash32.None, i, frames[i].Stored, frames[i].Codec, piece));
+        Measure("a frame: opened and unpacked", i => opener.Open(key, Hash32.None, i, frames[i].Stored, frames[i].Codec, payload));
         Print("stored bytes of a byte", frames.Sum(f => (double)f.Stored.Length) / ((double)count * piece), "", bytes.Length);
 
         void Measure(string what, Action<int> step)

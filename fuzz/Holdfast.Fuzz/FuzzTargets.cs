@@ -108,7 +108,7 @@ public static class FuzzTargets
         var stored = new byte[compressed.Length + Aead.TagSize];
         FrameKey.Value.Seal(new byte[Aead.NonceSize], compressed, stored, Labels.Frame);
         using var opener = new FrameOpener();
-        return Accepts(() => opener.Open(FrameKey.Value, Hash, 0, stored, PackFormat.CodecZstd, 689));
+        return Accepts(() => opener.Open(FrameKey.Value, Hash, 0, stored, PackFormat.CodecZstd, new byte[689]));
     }
 
     static byte[] IndexRunFile()

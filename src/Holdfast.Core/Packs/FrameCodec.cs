@@ -38,42 +38,40 @@ public sealed class FrameSealer(int level) : IDisposable
     public void Dispose() => _zstd.Dispose();
 }
 
-/// <summary>Opens frames. One per thread: it holds a zstd context and its buffers.</summary>
+/// <summary>Opens frames. One per thread: it holds a zstd context and a buffer.</summary>
 public sealed class FrameOpener : IDisposable
 {
     readonly Decompressor _zstd = new();
     byte[] _plain = [];
-    byte[] _payload = [];
 
-    /// <returns>The payload, valid until the next call.</returns>
+    /// <summary>Opens a frame into the caller's memory, as long as its payload. Where it does not open, what is there then means nothing.</summary>
     /// <exception cref="HoldfastException"><c>PackDamaged</c>.</exception>
-    public ReadOnlySpan<byte> Open(AeadKey packKey, Hash32 pack, int number, ReadOnlySpan<byte> stored, byte codec, int payloadLength)
+    public void Open(AeadKey packKey, Hash32 pack, int number, ReadOnlySpan<byte> stored, byte codec, Span<byte> payload)
     {
         var length = stored.Length - Aead.TagSize;
-        if (length < 0 || payloadLength > PackFormat.MaxPayload)
+        if (length < 0)
             throw PackFormat.Damaged(pack, $"frame {number} has no legal length");
-        if (_plain.Length < length)
+        var isStored = codec == PackFormat.CodecStored;
+        if (isStored && length != payload.Length)
+            throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
+        if (!isStored && _plain.Length < length)
             _plain = GC.AllocateUninitializedArray<byte>(length + length / 8);
         Span<byte> nonce = stackalloc byte[Aead.NonceSize];
         FrameNonce.Write(nonce, number);
-        var plain = _plain.AsSpan(0, length);
+        var plain = isStored ? payload : _plain.AsSpan(0, length);
         if (!packKey.TryOpen(nonce, stored, plain, Labels.Frame))
             throw PackFormat.Damaged(pack, $"frame {number} does not open");
-        if (codec == PackFormat.CodecStored)
-            return length == payloadLength ? plain : throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
-        if (_payload.Length < payloadLength)
-            _payload = GC.AllocateUninitializedArray<byte>(payloadLength + payloadLength / 8);
-        var payload = _payload.AsSpan(0, payloadLength);
+        if (isStored)
+            return;
         try
         {
-            if (_zstd.Unwrap(plain, payload, false) != payloadLength)
+            if (_zstd.Unwrap(plain, payload, false) != payload.Length)
                 throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
         }
         catch (Exception e) when (e is ZstdException or ArgumentException)
         {
             throw PackFormat.Damaged(pack, $"frame {number} does not decompress");
         }
-        return payload;
     }
 
     public void Dispose() => _zstd.Dispose();

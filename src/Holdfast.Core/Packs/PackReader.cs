@@ -124,6 +124,15 @@ public sealed class PackReader : IDisposable
     /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>KeyTooNarrow</c>.</exception>
     public ReadOnlySpan<byte> ReadFrame(int frame, FrameBuffer buffer)
     {
+        var payload = buffer.Payload(Footer.Payloads[frame]);
+        ReadFrame(frame, buffer, payload);
+        return payload;
+    }
+
+    /// <summary>The same into the caller's memory, as long as the frame's payload. Where no copy gives it, what is there then means nothing.</summary>
+    /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>KeyTooNarrow</c>.</exception>
+    public void ReadFrame(int frame, FrameBuffer buffer, Span<byte> payload)
+    {
         var key = _key ?? throw new HoldfastException(ErrorCode.KeyTooNarrow,
             $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
         var stored = buffer.Stored(Footer.StoredLength(frame));
@@ -133,7 +142,8 @@ public sealed class PackReader : IDisposable
             try
             {
                 copy.Read(Footer.FrameStarts[frame], stored);
-                return buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], Footer.Payloads[frame]);
+                buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], payload);
+                return;
             }
             catch (HoldfastException e)
             {
@@ -155,6 +165,7 @@ public sealed class PackReader : IDisposable
 public sealed class FrameBuffer : IDisposable
 {
     byte[] _stored = [];
+    byte[] _payload = [];
     int _length;
 
     /// <summary>The stored bytes of the frame read last.</summary>
@@ -168,6 +179,13 @@ public sealed class FrameBuffer : IDisposable
             _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
         _length = length;
         return _stored.AsSpan(0, length);
+    }
+
+    internal Span<byte> Payload(int length)
+    {
+        if (_payload.Length < length)
+            _payload = GC.AllocateUninitializedArray<byte>(length + length / 8);
+        return _payload.AsSpan(0, length);
     }
 
     public void Dispose() => Opener.Dispose();

@@ -43,6 +43,8 @@ public sealed class RestoreProgress
 /// digest before it is written.</summary>
 sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeWriter target, RestoreProgress progress, int threads, CancellationToken ct)
 {
+    const int PacksInPieces = 2; // for each thread
+    const long Piece = 8 << 20; // bytes
     const int Window = 1 << 18; // chunks planned before reading begins; a larger restore goes in several rounds
 
     readonly List<Item> _items = [];
@@ -141,15 +143,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     {
         _items.Sort();
         var items = _items; // not touched again until the workers are done
-        var groups = new ConcurrentQueue<(int Start, int End)>();
-        for (var start = 0; start < items.Count;)
-        {
-            var end = start + 1;
-            while (end < items.Count && items[end].Pack == items[start].Pack)
-                end++;
-            groups.Enqueue((start, end));
-            start = end;
-        }
+        var groups = new ConcurrentQueue<(int Start, int End)>(Groups(items, threads));
         var empties = new ConcurrentQueue<int>(_empty);
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(items, groups, empties)) { IsBackground = true, Name = "holdfast restore" }).ToList();
         workers.ForEach(w => w.Start());
@@ -161,6 +155,34 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         _items.Clear();
         _empty.Clear();
         _files.Clear();
+    }
+
+    /// <summary>What lies in one pack goes together; the last packs in pieces, so that the threads end together.</summary>
+    static List<(int Start, int End)> Groups(List<Item> items, int threads)
+    {
+        var packs = new List<(int Start, int End)>();
+        for (var start = 0; start < items.Count; start = packs[^1].End)
+            packs.Add((start, EndOfPart(items, start, i => items[i].Pack != items[start].Pack)));
+        var whole = Math.Max(0, packs.Count - PacksInPieces * threads);
+        var groups = packs[..whole];
+        foreach (var (first, end) in packs[whole..])
+        {
+            for (var start = first; start < end; start = groups[^1].End)
+            {
+                long bytes = 0;
+                // Never between two places of one chunk: it is read once.
+                groups.Add((start, Math.Min(end, EndOfPart(items, start, i => (bytes += items[i - 1].Length) >= Piece && items[i].Number != items[i - 1].Number))));
+            }
+        }
+        return groups;
+    }
+
+    static int EndOfPart(List<Item> items, int start, Predicate<int> isNext)
+    {
+        var end = start + 1;
+        while (end < items.Count && !isNext(end))
+            end++;
+        return end;
     }
 
     void Work(List<Item> items, ConcurrentQueue<(int Start, int End)> groups, ConcurrentQueue<int> empties)
@@ -217,11 +239,14 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             var (frame, current, cursor, start) = (-1, -1, 0, 0);
             ReadOnlySpan<byte> payload = default;
             ReadOnlySpan<byte> chunk = default;
-            foreach (var item in items)
+            for (var i = 0; i < items.Length; i++)
             {
                 if (_fault is not null || ct.IsCancellationRequested)
                     return;
+                var item = items[i];
                 var number = (int)item.Number;
+                if (number != current && (i + 1 == items.Length || items[i + 1].Number != item.Number) && ReadInPlace(pack, item, buffer))
+                    continue;
                 if (number != current)
                 {
                     current = number;
@@ -246,6 +271,43 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                     Write(item, chunk);
             }
         }
+    }
+
+    /// <summary>Unpacks a chunk that one place asks for, and that is alone in its frame, where the file is written from. False where it is not so, or the file has no such room.</summary>
+    bool ReadInPlace(PackReader pack, Item item, FrameBuffer buffer)
+    {
+        var number = (int)item.Number;
+        if (!item.IsPart || number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != item.Length)
+            return false;
+        var frame = pack.Footer.FrameOf(number);
+        var file = _files[item.Handle];
+        if (pack.Footer.Payloads[frame] != item.Length || file.Extents is not null || !TryOpen(file) || file.Writer!.Room(item.Length, item.Position) is not { } room)
+            return false;
+        var isRight = false;
+        using (room)
+        {
+            try
+            {
+                pack.ReadFrame(frame, buffer, room.Span);
+                isRight = Matches(room.Span, item.Digest);
+            }
+            catch (HoldfastException e) when (IsDamage(e))
+            {
+                // As if it did not match.
+            }
+            if (isRight)
+                room.Keep();
+        }
+        if (isRight)
+        {
+            progress.Wrote(item.Length);
+            Wrote(file);
+        }
+        else
+        {
+            Elsewhere(item);
+        }
+        return true;
     }
 
     static ReadOnlySpan<byte> ReadFrame(PackReader pack, int frame, FrameBuffer buffer)
@@ -314,20 +376,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             return;
         }
         var file = _files[item.Handle];
-        lock (file)
-        {
-            if (file.Broken)
-                return;
-            file.Writer ??= target.Open(file.Handle);
-            if (file.Writer is null)
-            {
-                file.Broken = true; // the target says why
-                return;
-            }
-        }
+        if (!TryOpen(file))
+            return;
         if (file.Extents is null)
         {
-            file.Writer.Write(chunk, item.Position);
+            file.Writer!.Write(chunk, item.Position);
         }
         else
         {
@@ -336,15 +389,32 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             while (!chunk.IsEmpty)
             {
                 var (offset, length) = data.Next(chunk.Length);
-                file.Writer.Write(chunk[..length], offset);
+                file.Writer!.Write(chunk[..length], offset);
                 chunk = chunk[length..];
             }
         }
+        Wrote(file);
+    }
+
+    /// <summary>False where nothing can be written to the file; the target says why.</summary>
+    bool TryOpen(OpenFile file)
+    {
+        lock (file)
+        {
+            if (!file.Broken)
+                file.Broken = (file.Writer ??= target.Open(file.Handle)) is null;
+            return !file.Broken;
+        }
+    }
+
+    /// <summary>One more of the file's chunks is there; who brings the last one completes it.</summary>
+    void Wrote(OpenFile file)
+    {
         lock (file)
         {
             if (--file.Left > 0 || file.Broken)
                 return;
         }
-        Stands(file.Writer.Complete(), file.Bytes);
+        Stands(file.Writer!.Complete(), file.Bytes);
     }
 }

@@ -43,8 +43,22 @@ public interface IContentWriter : IDisposable
     /// <summary>Writes at <paramref name="offset"/> (bytes of the file). Safe from many threads for ranges that do not overlap.</summary>
     void Write(ReadOnlySpan<byte> data, long offset);
 
+    /// <summary>The file's own memory for the next bytes at <paramref name="offset"/>, so that they are unpacked where they are written from; null where there is none, and
+    /// <see cref="Write"/> is the way. From the thread that fills it, one at a time; disposed of before <see cref="Complete"/>.</summary>
+    IContentRoom? Room(int length, long offset) => null;
+
     /// <summary>All is written: sets the file's attributes and gives it its name. False where it does not stand there as the snapshot has it.</summary>
     bool Complete();
+}
+
+/// <summary>Memory of a file that is being written, for one piece of it. Disposing it forgets the bytes, unless they are kept.</summary>
+public interface IContentRoom : IDisposable
+{
+    /// <summary>As long as was asked for; what is in it before it is filled means nothing.</summary>
+    Span<byte> Span { get; }
+
+    /// <summary>All of it is content of the file from now on, and is not touched again.</summary>
+    void Keep();
 }
 
 /// <summary>What a target made besides the content of files.</summary>

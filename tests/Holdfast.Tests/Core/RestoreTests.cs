@@ -101,6 +101,12 @@ public sealed class RestoreTests
                 writer.Write(data, offset);
                 target.Count();
             }
+
+            public IContentRoom? Room(int length, long offset)
+            {
+                target.Count();
+                return writer.Room(length, offset);
+            }
         }
     }
 

@@ -12,12 +12,8 @@ sealed class FileWriter(TargetFiles target, int file, int direct, DirectFile? di
 
     public void Write(ReadOnlySpan<byte> data, long offset)
     {
-        lock (_lock)
-        {
-            if (_abandoned)
-                return;
-            _writing++;
-        }
+        if (!Enter())
+            return;
         try
         {
             if (directFile is not null)
@@ -32,12 +28,64 @@ sealed class FileWriter(TargetFiles target, int file, int direct, DirectFile? di
         }
         finally
         {
-            lock (_lock)
+            Leave();
+        }
+    }
+
+    public IContentRoom? Room(int length, long offset)
+    {
+        if (directFile is null || length > DirectFile.LongestRoom || !Enter())
+            return null;
+        try
+        {
+            target.TurnTo(directFile);
+            return new ContentRoom(this, directFile, directFile.Room(length, offset), length);
+        }
+        catch
+        {
+            Leave();
+            throw;
+        }
+    }
+
+    sealed class ContentRoom(FileWriter writer, DirectFile file, DirectRun run, int length) : IContentRoom
+    {
+        public Span<byte> Span => run.Free[..length];
+
+        public void Keep() => run.Take(length);
+
+        public void Dispose()
+        {
+            try
             {
-                _writing--;
-                if (_abandoned)
-                    TakeBack();
+                file.Keep(run);
             }
+            finally
+            {
+                writer.Leave();
+            }
+        }
+    }
+
+    /// <summary>False where the file is taken back: there is nothing to write to.</summary>
+    bool Enter()
+    {
+        lock (_lock)
+        {
+            if (_abandoned)
+                return false;
+            _writing++;
+            return true;
+        }
+    }
+
+    void Leave()
+    {
+        lock (_lock)
+        {
+            _writing--;
+            if (_abandoned)
+                TakeBack();
         }
     }
 

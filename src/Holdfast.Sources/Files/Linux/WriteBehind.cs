@@ -70,13 +70,34 @@ sealed class DirectRun(DirectFile file, AlignedBuffer buffer, long offset)
 
     public long FileOffset(int at) => Next - End + at;
 
+    /// <summary>Where the next bytes go.</summary>
+    public Span<byte> Free => buffer.Span[End..];
+
+    /// <summary>The next bytes lie in <see cref="Free"/> already.</summary>
+    public void Take(int count)
+    {
+        End += count;
+        Next += count;
+    }
+
+    /// <summary>Gives back the block that it ends in, where that has begun: what is left ends where a block does.</summary>
+    /// <returns>Bytes given back.</returns>
+    public int GiveBack(Span<byte> begun)
+    {
+        var from = Math.Max(Start, End / AlignedBuffer.Alignment * AlignedBuffer.Alignment);
+        var count = End - from;
+        buffer.Span[from..End].CopyTo(begun);
+        End -= count;
+        Next -= count;
+        return count;
+    }
+
     /// <summary>Takes over what there is room for.</summary>
     public int Take(ReadOnlySpan<byte> data)
     {
         var count = Math.Min(data.Length, buffer.Size - End);
-        data[..count].CopyTo(buffer.Span[End..]);
-        End += count;
-        Next += count;
+        data[..count].CopyTo(Free);
+        Take(count);
         return count;
     }
 }
@@ -87,6 +108,9 @@ sealed class DirectRun(DirectFile file, AlignedBuffer buffer, long offset)
 sealed class DirectFile(WriteBehind queue, int file, int direct)
 {
     const int ZeroBlock = 64 << 10; // bytes looked at together
+
+    /// <summary>Bytes that fit a buffer wherever in a block they begin.</summary>
+    public const int LongestRoom = WriteBehind.BufferSize - AlignedBuffer.Alignment;
 
     readonly Lock _lock = new();
     readonly object _pending = new();
@@ -104,16 +128,26 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
             var taken = run.Take(data);
             data = data[taken..];
             offset += taken;
-            if (run.End == run.Buffer.Size)
-                Submit(run);
-            else
-                Keep(run);
+            Keep(run);
         }
-        lock (_pending)
-        {
-            if (_fault is not null)
-                throw _fault;
-        }
+    }
+
+    /// <summary>A run of this thread's that has <paramref name="length"/> bytes free, the first of them for <paramref name="offset"/>; given back with <see cref="Keep"/>.</summary>
+    /// <param name="length">Up to <see cref="LongestRoom"/>.</param>
+    /// <param name="offset">In the file.</param>
+    public DirectRun Room(int length, long offset)
+    {
+        var run = Own(offset, out var other);
+        if (other is not null)
+            Submit(other);
+        if (run.Free.Length >= length)
+            return run;
+        Span<byte> begun = stackalloc byte[AlignedBuffer.Alignment];
+        begun = begun[..run.GiveBack(begun)];
+        Submit(run); // before the next buffer is taken: a thread has one at a time
+        var next = new DirectRun(this, queue.Rent(), offset - begun.Length);
+        next.Take(begun);
+        return next;
     }
 
     DirectRun Own(long offset, out DirectRun? other)
@@ -130,10 +164,24 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
         return new DirectRun(this, queue.Rent(), offset);
     }
 
-    void Keep(DirectRun run)
+    /// <summary>Takes a run back: for this thread's next bytes, or to write it where it is full.</summary>
+    /// <exception cref="HoldfastException">Why something of the file could not be written.</exception>
+    public void Keep(DirectRun run)
     {
-        lock (_lock)
-            _open[Environment.CurrentManagedThreadId] = run;
+        if (run.Free.IsEmpty)
+        {
+            Submit(run);
+        }
+        else
+        {
+            lock (_lock)
+                _open[Environment.CurrentManagedThreadId] = run;
+        }
+        lock (_pending)
+        {
+            if (_fault is not null)
+                throw _fault;
+        }
     }
 
     void Submit(DirectRun run)
