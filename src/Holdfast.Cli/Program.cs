@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Holdfast.Cli.Commands;
@@ -54,9 +55,10 @@ static class Program
             """);
         foreach (var command in groups.SelectMany(g => g.Commands).Append(HelpCommand(root)))
             root.Subcommands.Add(command);
-        var help = root.Options.OfType<HelpOption>().Single();
-        help.Description = "Show this help.";
+        root.Options.Remove(root.Options.OfType<HelpOption>().Single()); // which takes /h and /? for help too: names of files here
+        var help = new HelpOption("--help", "-h", "-?") { Description = "Show this help." };
         help.Action = new RootHelp((HelpAction)help.Action!, groups);
+        root.Options.Add(help);
         return root;
     }
 
@@ -64,6 +66,7 @@ static class Program
     static Command HelpCommand(RootCommand root)
     {
         var words = new Argument<string[]>("COMMAND") { Description = "Whose help to show; without it, all commands.", Arity = ArgumentArity.ZeroOrMore };
+        words.CompletionSources.Add(_ => root.Subcommands.Where(c => !c.Hidden).Select(c => new CompletionItem(c.Name)));
         var help = new Command("help", "Show how a command is called.") { words };
         help.SetAction(parsed =>
         {

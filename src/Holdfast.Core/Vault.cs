@@ -288,20 +288,26 @@ public sealed class Vault : IDisposable
             var chosen = there[there.Count - 1 - before];
             // Of which source a snapshot is, its object says: one without may be of any.
             var unread = chosen.Object is null ? chosen : all.LastOrDefault(s => s.Object is null && s.Ordinal > chosen.Ordinal && source is not null);
+            if (Keeper.Log.Lost.Any(l => (ulong)l > chosen.Ordinal))
+                throw new HoldfastException(ErrorCode.LogDamaged, $"`{which}` would be snapshot {chosen.Snapshot} of {Moment(chosen.Committed)}; but the log is damaged after it, and may have named a newer one. It was not taken in its place.",
+                    "Bring the log back from another copy of the vault. Where this state will do, ask for it by its id; `holdfast snapshots` lists those that are known.");
             return unread is null ? chosen : throw Unread(which, unread, there);
         }
         var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
         return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : which);
     }
 
-    static HoldfastException Unread(string which, SnapshotRecord unread, List<SnapshotRecord> there)
+    /// <summary>What comes before all other advice on something that is missing.</summary>
+    string AwayFirst => Keeper.Store.Away is { Count: > 0 } away ? $"A folder of the vault is not there ({string.Join(", ", away)}): mount its disk, or say where it is now (`holdfast store move OLD NEW`), and run this again. If that is not it: " : "";
+
+    HoldfastException Unread(string which, SnapshotRecord unread, List<SnapshotRecord> there)
     {
         var older = there.FindLastIndex(s => s.Object is not null && s.Ordinal < unread.Ordinal);
         // Among snapshots of one source, one that may be of it has no number.
         var number = there.Contains(unread) ? $", or as latest~{there.Count - 1 - older}" : "";
         return new HoldfastException(ErrorCode.ObjectMissing,
             $"`{which}` {(there.Contains(unread) ? "is" : "may be")} snapshot {unread.Snapshot} of {Moment(unread.Committed)}, and its object is missing or damaged. No older snapshot was taken in its place.",
-            (older < 0 ? "There is no older one. " : $"The one before is {there[older].Snapshot} of {Moment(there[older].Committed)}: where an older state will do, ask for it by that id{number}. ")
+            AwayFirst + (older < 0 ? "There is no older one. " : $"The one before is {there[older].Snapshot} of {Moment(there[older].Committed)}: where an older state will do, ask for it by that id{number}. ")
             + "For this one, bring the object that `holdfast status` names back from another copy of the vault.");
     }
 
@@ -335,7 +341,7 @@ public sealed class Vault : IDisposable
         RunStatistics.TryParse(Whole(record).Open(SnapshotSection.Features, keys), out var statistics) ? statistics! : throw Unreadable();
 
     SnapshotObject Whole(SnapshotRecord record) => Keeper.State.Whole(record) ?? throw new HoldfastException(
-        ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged.", "Bring it back from another copy of the vault; until then choose another snapshot.");
+        ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged.", AwayFirst + "Bring it back from another copy of the vault; until then choose another snapshot.");
 
     static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
 

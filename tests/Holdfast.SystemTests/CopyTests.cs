@@ -26,6 +26,36 @@ public sealed class CopyTests
     }
 
     [Fact]
+    public void A_copy_that_reads_a_folder_of_the_vault_itself_says_so()
+    {
+        using var cli = Sample();
+        cli.Run("store", "add", cli["second"]).Expect(0);
+        cli.Shell("cp -a vault copy");
+        Says(cli.Run("snapshots", "--vault", cli["copy"]).Expect(0), "still reads a folder of the vault it was copied from", cli["second"]);
+        Assert.Contains(cli["second"], Cli.Finish(cli.StartProgram(Path.Combine(Cli.Root, "holdfast"), null, "verify", "--vault", cli["copy"], "--keys", "")).Expect(0).Out, StringComparison.Ordinal);
+        cli.Shell("cp -a second second-copy");
+        cli.Run("store", "move", cli["second"], cli["second-copy"], "--vault", cli["copy"], "--keys", "").Expect(0);
+        Assert.DoesNotContain("still reads", cli.Run("snapshots", "--vault", cli["copy"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_damaged_leaf_of_the_log_is_told_and_what_is_known_comes_back()
+    {
+        using var cli = Sample();
+        var first = cli.LatestId();
+        Back(cli, "second").Expect(0);
+        cli.Shell("f=$(ls vault/log/tile/entries/000.p/*) && size=$(stat -c %s $f) && printf X | dd of=$f bs=1 seek=$((size - 3)) conv=notrunc status=none");
+        Says(cli.Run("status").Expect(41), "1 of its", "cannot be read");
+        cli.Run("verify").Expect(41);
+        cli.Run("log", "verify").Expect(41);
+        Back(cli, "third").Expect(41);
+        Assert.Contains("DAMAGED", cli.Run("log", "entries").Expect(0).Out, StringComparison.Ordinal);
+        Says(cli.Run("restore", "latest", cli["back"]).Expect(41), "may have named a newer one", first);
+        cli.Run("restore", first, cli["back"]).Expect(0);
+        Assert.Equal("first", File.ReadAllText(cli["back/notes.txt"]));
+    }
+
+    [Fact]
     public void An_older_copy_is_read_with_a_warning_and_not_written_to_and_the_vault_goes_on()
     {
         using var cli = Sample();

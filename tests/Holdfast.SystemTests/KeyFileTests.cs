@@ -43,6 +43,59 @@ public sealed class KeyFileTests
         }
     }
 
+    /// <summary>Whoever owns the key folder puts there what is no key.</summary>
+    [Theory]
+    [InlineData("mkfifo")]
+    [InlineData("ln -s /dev/zero")]
+    [InlineData("mkdir")]
+    public void What_stands_in_a_keys_place_and_never_ends_keeps_no_command(string trick)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "pipes and devices");
+        using var cli = Sample();
+        foreach (var file in new[] { "put.key", "agent.key", "opening.key", "opening.secret", "checkpoint", "checkpoint.place" })
+        {
+            cli.Shell($"rm -rf keys-here && cp -a keys keys-here && rm keys-here/{file} && {trick} keys-here/{file}");
+            foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["attest"], ["snapshots"], ["status"] })
+            {
+                var result = Cli.Finish(cli.StartProgram("timeout", null, ["60", Path.Combine(Cli.Root, "holdfast"), .. call, "--keys", cli["keys-here"]]));
+                Assert.True(result.Status is not (124 or 1), $"{file} {call[0]}: {result.Status} {result.Error}");
+            }
+        }
+    }
+
+    [Fact]
+    public void What_the_place_of_the_vault_says_is_shown_only_where_it_is_a_place()
+    {
+        using var cli = Sample();
+        File.WriteAllText(cli["keys/checkpoint.place"], "root:$6$SECRET:19000::\nline2\n");
+        foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["snapshots", "--json"], ["status"] })
+        {
+            var result = cli.Run(call).Expect(17);
+            Assert.DoesNotContain("SECRET", result.Out + result.Error, StringComparison.Ordinal);
+        }
+        File.Delete(cli["keys/checkpoint.place"]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+    }
+
+    [Fact]
+    public void A_key_folder_that_takes_no_writes_is_told_by_what_changes_the_vault()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "needs root to mount");
+        using var cli = Sample();
+        var mount = Cli.Finish(cli.StartProgram("mount", null, "--bind", cli["keys"], cli["keys"]));
+        Assert.SkipWhen(mount.Status != 0, "this machine mounts nothing: " + mount.Error);
+        try
+        {
+            cli.Shell("mount -o remount,bind,ro keys");
+            Assert.Contains("could not be remembered", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("could not be remembered", cli.Run("snapshots").Expect(0).Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            cli.Shell("umount keys");
+        }
+    }
+
     [Fact]
     public void A_passphrase_that_is_short_or_lies_open_is_told()
     {

@@ -51,6 +51,45 @@ public sealed class TerminalTests
         cli.Run("verify", "--full").Expect(0);
     }
 
+    /// <summary>Whoever owns the vault, or the keys, writes files whose text others see.</summary>
+    [Fact]
+    public void Nothing_that_stands_in_the_vaults_lists_plays_with_the_terminal()
+    {
+        using var cli = Sample();
+        File.WriteAllText(cli["vault/keeper/folders"], "/x/\u202Eevil\n/y/\u001b[2J\u0007\n/z/\u009b31m\n");
+        foreach (var call in new[] { "snapshots", "status", "store list", "verify", "log entries", "ls nosuch\u001b[31m", "ls latest \u001b[31mx" })
+        {
+            var result = cli.Run(call.Split(' '));
+            Assert.DoesNotContain(result.Out + result.Error, c => c != '\n' && (char.IsControl(c) || c == '\u202E'));
+        }
+        Assert.Contains("/x/\\u202eevil", cli.Run("store", "list").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Options_before_the_command_and_folders_beside_a_stream_are_told_where_they_belong()
+    {
+        using var cli = Sample();
+        Assert.Contains("Put it after the command: holdfast status --json", cli.Run("--json", "status").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("holdfast snapshots --vault", cli.Run("--vault", "x", "snapshots").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("`d` stands where one would be", cli.Run("backup", "--stdin", "--name", "x", "d", "--", "echo", "hi").Expect(2).Error, StringComparison.Ordinal);
+        cli.Run("backup", "--stdin", "--name", "x", "--", "echo", "hi").Expect(0);
+    }
+
+    [Fact]
+    public void Bash_completes_files_where_files_are_due_and_options_where_one_is_begun()
+    {
+        using var cli = Sample();
+        var script = cli.Run("completion", "bash").Expect(0).Out;
+        string Complete(string line) => Bash(cli, $"PATH='{Cli.Root}':$PATH\n{script}\nCOMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; IFS=' ' read -ra COMP_WORDS <<<\"$COMP_LINE\"; [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=(''); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _holdfast; printf '%s\\n' \"${{COMPREPLY[@]}}\"").Expect(0).Out.Trim();
+        Assert.Equal("", Complete("holdfast backup /"));
+        Assert.Equal("", Complete("holdfast backup "));
+        Assert.Contains("--name", Complete("holdfast backup --n"), StringComparison.Ordinal);
+        Assert.Equal("snapshots", Complete("holdfast snap"));
+        Assert.Equal("bash", Complete("holdfast completion b"));
+        Assert.Contains("backup", Complete("holdfast help ba"), StringComparison.Ordinal);
+        Assert.DoesNotContain("Usage:", cli.Run("ls", "latest", "/h").Out, StringComparison.Ordinal);
+    }
+
     /// <summary>The disk with a job's log on it is full: what cannot be said is not said, and the status is that of the work.</summary>
     [Fact]
     public void Words_that_cannot_be_written_change_no_status()

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text;
 using Holdfast.Cli.Keys;
@@ -108,6 +109,8 @@ static class BackupCommand
             throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
         Action? whenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.ProducerFailed, "Not one byte came; nothing was committed.",
             "A dump of nothing is a dump that failed: look at what should have written it. Where nothing is right, add --allow-empty.");
+        if (session.Parsed.GetResult(SourceArgument)?.Tokens is [var stray, ..] && session.Parsed.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash).Any(t => ReferenceEquals(t, stray)))
+            throw new HoldfastException(ErrorCode.Usage, $"With --stdin there is no folder to back up, and `{stray.Value}` stands where one would be.", "Leave it out; a command whose output is to be backed up stands after --: holdfast backup --stdin --name NAME -- COMMAND.");
         // Everything after -- is the command; the first word fills SOURCE, as it comes first.
         string[] command = [.. session.Parsed.GetValue(SourceArgument) is { } first ? [first] : Array.Empty<string>(), .. session.Parsed.GetValue(CommandArgument)!];
         if (command.Length == 0)
@@ -193,7 +196,7 @@ static class BackupCommand
         session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
         if (result.Parent is not null && !result.IsCompared)
         {
-            session.Line($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; this machine remembers no run of it, so every file was read (`holdfast diff` compares the two)");
+            session.Line($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff` compares the two)");
         }
         else if (result.Parent is not null)
         {
@@ -231,7 +234,7 @@ static class BackupCommand
     static string Describe(ProblemKind kind) => kind switch
     {
         ProblemKind.Vanished => "vanished while the backup ran; the next run sees what is there then",
-        ProblemKind.PermissionDenied => "may not be read by this user; grant it with: setfacl -R -m u:USER:rX FOLDER",
+        ProblemKind.PermissionDenied => $"may not be read by this user; the owner or root grants it with: setfacl -R -m {Shell.Word($"u:{Environment.UserName}:rX")} FOLDER (files of this user's own: chmod -R u+rX FOLDER)",
         ProblemKind.ReadFailed => "could not be read; look at the disk or share (dmesg)",
         ProblemKind.Changed => "changed each time they were read; stored as read last. A dump or a file system snapshot gives a consistent copy",
         _ => "have paths that are too long to be kept",

@@ -8,6 +8,8 @@ static class CompletionCommand
 {
     static readonly Argument<string> ShellArgument = new("SHELL") { Description = "bash, zsh or fish. The script says where it goes." };
 
+    static CompletionCommand() => ShellArgument.CompletionSources.Add("bash", "zsh", "fish");
+
     public static Command Create() => Session.Command("completion", "Print a script that lets a shell complete commands and options.", command => command.Arguments.Add(ShellArgument), session =>
     {
         var shell = session.Parsed.GetValue(ShellArgument)!;
@@ -15,7 +17,12 @@ static class CompletionCommand
         {
             "bash" => """
                 # put this into ~/.bashrc:  eval "$(holdfast completion bash)"
-                _holdfast() { local IFS=$'\n'; COMPREPLY=($(compgen -W "$(holdfast "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}")); }
+                _holdfast() {
+                    local IFS=$'\n' word="${COMP_WORDS[COMP_CWORD]}" found
+                    found=$(holdfast "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)
+                    [[ $word == -* ]] || found=$(grep -v '^-' <<<"$found")   # options are offered once a word begins with -; else commands, or files
+                    COMPREPLY=($(compgen -W "$found" -- "$word"))
+                }
                 complete -o default -F _holdfast holdfast
                 """,
             "zsh" => """

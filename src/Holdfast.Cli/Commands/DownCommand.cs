@@ -17,7 +17,7 @@ static class DownCommand
 
     static int Run(Session session)
     {
-        var places = UpCommand.Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast down FOLDER", session.Parsed.GetValue(UpCommand.BaseOption)) ?? throw new HoldfastException(ErrorCode.VaultMissing, "This machine remembers no trial.", "`holdfast up FOLDER` makes one; one that an earlier version made has to be named: holdfast down FOLDER.");
+        var places = UpCommand.Named(session, SourceArgument) ?? TrialPlaces.Only($"holdfast down FOLDER{(session.Parsed.GetValue(UpCommand.BaseOption) is { } named ? $" --base {Shell.Word(named)}" : "")}", session.Parsed.GetValue(UpCommand.BaseOption)) ?? throw new HoldfastException(ErrorCode.VaultMissing, "This machine remembers no trial.", "`holdfast up FOLDER` makes one; one that an earlier version made has to be named: holdfast down FOLDER.");
         if (!File.Exists(Path.Combine(places.Vault, VaultFile.Name)))
             throw new HoldfastException(ErrorCode.VaultMissing, "There is no trial vault of this folder.", "Name the folder that `holdfast up` was given; --base where it was given too.");
         using var vault = Vault.Open(places.Vault);

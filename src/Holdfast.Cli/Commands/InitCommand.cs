@@ -75,7 +75,7 @@ static class InitCommand
             if (longest > length)
                 session.Line($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom)
-                session.Warn($"holdfast: {Text.Bytes(free)} are free there, and {Text.Bytes(Obstacle.LeastRoom)} are needed for one pack: the first backup would fail. `holdfast store add FOLDER` adds a folder on another disk");
+                session.Warn($"holdfast: {Text.Bytes(free)} are free there, and {Text.Bytes(Obstacle.LeastRoom)} are needed for one pack: the first backup may fail. `holdfast store add FOLDER` adds a folder on another disk");
             session.Line();
             session.Line($"  {KeyFolder.PutFile}, {KeyFolder.AgentFile}   what a backup needs; they read nothing");
             session.Line(passphrase is null

@@ -193,7 +193,14 @@ static class LogCommand
             vault.Keeper.Log.RequireExtends(earlier);
             session.Line($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
         }
-        session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
+        session.Json(w =>
+        {
+            w.WriteNumber("size", vault.Keeper.Log.Size);
+            w.WriteString("root", Convert.ToBase64String(vault.Keeper.Log.Checkpoint!.Root.ToArray()));
+            w.WriteNumber("lost", vault.Keeper.Log.Lost.Count);
+        });
+        if (vault.Keeper is { Log.Lost.Count: > 0, Closed: { } damaged })
+            return session.Fail(damaged.Code, damaged.Message, damaged.Guidance);
         session.Line($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
     }
@@ -242,12 +249,13 @@ static class LogCommand
             }
             else
             {
+                var isLost = log.Lost.Contains(i);
                 entries.Add(w =>
                 {
                     w.WriteNumber("leaf", index);
-                    w.WriteString("type", "Unknown");
+                    w.WriteString("type", isLost ? "Damaged" : "Unknown");
                 });
-                session.Row($"{i,6}  written by a version newer than this one");
+                session.Row($"{i,6}  {(isLost ? "DAMAGED: what it said is not known" : "written by a version newer than this one")}");
             }
         }
         return 0;

@@ -19,7 +19,7 @@ static class Obstacle
         if (!vault.Keeper.HasKeeperFolder)
             found.Add(new(ErrorCode.KeyFileBad, "the vault's folder `keeper` is missing, and with it the log's key: nothing can be written", "Bring `keeper` back from a copy of the vault's folder that has keeper/log.key in it. Without that key go on with a new vault, and keep this one for restores."));
         else if (!vault.Keeper.HasLogKey)
-            found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "Put keeper/log.key back from where you keep a copy of it. Without it go on with a new vault, and keep this one for restores."));
+            found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "A copy of a vault has none, and needs none: named with its key folder (--keys), it is taken for what it is. In the vault itself: put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores."));
         if (vault.Keeper.Store.Away.Count is var away and > 0)
             found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (free < LeastRoom)
@@ -27,14 +27,15 @@ static class Obstacle
         return found;
     }
 
-    /// <summary>Whether one of them stops a backup: it goes on without a folder that is away.</summary>
-    public static bool Fails(IReadOnlyList<Problem> obstacles) => obstacles.Any(o => o.Code != ErrorCode.StoreUnavailable);
+    /// <summary>What they mean for the next backup: it goes on without a folder that is away, and may be small enough for the room there is.</summary>
+    public static string Verdict(IReadOnlyList<Problem> obstacles) =>
+        obstacles.Any(o => o.Code is not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull)) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : "A part of the vault is away";
 
     public static void Print(Session session, IReadOnlyList<Problem> obstacles)
     {
         if (obstacles.Count == 0)
             return;
-        session.Line(Fails(obstacles) ? "THE NEXT BACKUP WOULD FAIL." : "A PART OF THE VAULT IS AWAY.");
+        session.Line(Verdict(obstacles).ToUpperInvariant() + ".");
         foreach (var obstacle in obstacles)
         {
             session.Line($"  {obstacle.Message}");

@@ -98,7 +98,7 @@ static class SnapshotsCommand
 
     static string Row(SnapshotRecord record, TreeSection? tree, string proof) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
         ? $"{"",32}  {proof} run holdfast verify"
-        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: taken without {Text.Count((long)tree.Problems, "entry", "entries")}" : "")}"))}";
+        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}"))}";
 
     /// <summary>What is known of a snapshot: first what is wrong, then the most that was ever shown, each fact with its own words; absence of proof is said aloud.</summary>
     public static string Proof(SnapshotRecord record, VaultHealth health)

@@ -44,7 +44,7 @@ static class StatusCommand
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}{(vault.State.Policies.Keys.Count(s => !s.IsNone) is var own and > 0 ? $"; {Text.Count(own, "source has one of its", "sources have one of their")} own (holdfast policy show)" : "")}");
         PolicyDoubt.Print(session, vault.State.LostPolicies, "             ");
         session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
-        if (status.Reserve.Wanted > 0)
+        if (status.Reserve.Wanted > 0 && vault.Keeper is { HasLogKey: true, Closed: not { Code: ErrorCode.VaultIsCopy } }) // a copy needs none
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
         foreach (var (day, bytes) in status.Freed.Take(5))
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
@@ -55,7 +55,7 @@ static class StatusCommand
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
-        session.Line($"             key epoch {vault.State.KeyEpoch}; older seeds open what was sealed up to their own epoch");
+        session.Line($"             key epoch {vault.State.KeyEpoch}{(vault.State.KeyEpoch > 1 ? "; an opening key, a share or a scoped key of an earlier epoch opens what was sealed up to its own" : "")}");
         if (status.IsClockInDoubt)
         {
             session.Line($"Clock        IN DOUBT: {ClockOffset(status)}");
@@ -67,8 +67,11 @@ static class StatusCommand
         if (health.Foreign > 0)
             session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
         if (health.Problems.Count > 0)
-            return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems), ProblemReport.Advice(health.Problems[0].Code));
-        return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{(Obstacle.Fails(obstacles) ? "The next backup would fail" : "A part of the vault is away")}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
+        {
+            var away = obstacles.Find(o => o.Code == ErrorCode.StoreUnavailable);
+            return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems) + (away is null ? "" : $" And {away.Message}."), (away is null ? "" : $"{away.Advice} Then run this again; what is missing still: ") + ProblemReport.Advice(health.Problems[0].Code));
+        }
+        return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{Obstacle.Verdict(obstacles)}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
     }
 
     /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>
@@ -144,6 +147,8 @@ static class StatusCommand
         }
         w.WriteEndObject();
         w.WriteNumber("snapshots", status.Snapshots);
+        if (status.Latest is { } latest)
+            w.WriteString("latest", Text.Iso(latest));
         w.WriteNumber("neverTested", status.NeverTested);
         w.WriteNumber("defective", status.Defective);
         w.WriteNumber("notWhole", status.Hit);

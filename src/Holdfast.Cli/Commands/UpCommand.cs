@@ -51,8 +51,8 @@ static class UpCommand
         }
         places.Remember();
         using var vault = Vault.Open(places.Vault);
-        using var put = Core.Keys.PutKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.PutFile), "The trial's put key", ErrorCode.KeyFileBad, UserFile.KeyLimit));
-        using var agent = Core.Keys.AgentKey.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.AgentFile), "The trial's agent key", ErrorCode.KeyFileBad));
+        using var put = Core.Keys.PutKey.Parse(UserFile.Kept(Path.Combine(places.Keys, KeyFolder.PutFile), "The trial's put key", UserFile.KeyLimit));
+        using var agent = Core.Keys.AgentKey.Parse(UserFile.Kept(Path.Combine(places.Keys, KeyFolder.AgentFile), "The trial's agent key"));
         using var keys = OpenKeys(vault, places);
 
         if (!exists && size > FirstProof)
@@ -188,9 +188,9 @@ static class UpCommand
 
     static Core.Keys.OpeningKeys OpenKeys(Vault vault, TrialPlaces places)
     {
-        var file = Core.Crypto.OpeningKeyFile.Parse(UserFile.Bytes(Path.Combine(places.Keys, KeyFolder.OpeningFile), "The trial's opening key", ErrorCode.KeyFileBad));
+        var file = Core.Crypto.OpeningKeyFile.Parse(UserFile.Kept(Path.Combine(places.Keys, KeyFolder.OpeningFile), "The trial's opening key"));
         file.RequireVault(vault.Id);
-        using var seed = file.OpenWithRawKey(Convert.FromBase64String(UserFile.Text(Path.Combine(places.Keys, KeyFolder.SecretFile), "The trial's opening secret", ErrorCode.KeyFileBad)));
+        using var seed = file.OpenWithRawKey(Convert.FromBase64String(UserFile.KeptText(Path.Combine(places.Keys, KeyFolder.SecretFile), "The trial's opening secret")));
         return vault.Unlock(seed);
     }
 

@@ -83,11 +83,15 @@ static class VerifyCommand
         var isSample = result.Packs < result.AllPacks;
         session.Line(string.Create(CultureInfo.InvariantCulture,
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
+        if (vault.Keeper.Store.Folders is { Count: > 1 } folders)
+            session.Line($"  in               {string.Join(", ", folders.Except(vault.Keeper.Store.Away))}");
         foreach (var defect in result.Defects)
             session.Line($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
             session.Line($"  {ProblemReport.Describe(refused)}");
+        if (bad.Count == 0 && vault.Keeper is { Log.Lost.Count: > 0, Closed: { } damaged })
+            return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
         if (bad.Count == 0 && refused is not null)
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)

@@ -37,8 +37,10 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     public byte[] Read(string file)
     {
         WarnIfOpen(PathOf(file), file, warn);
-        return UserFile.Bytes(PathOf(file), $"The key folder's {file}", ErrorCode.KeyFileBad, UserFile.KeyLimit, $"Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. {Lost(file)}");
+        return UserFile.Kept(PathOf(file), $"The key folder's {file}", UserFile.KeyLimit, $"Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. {Lost(file)}");
     }
+
+    byte[] Kept(string file) => UserFile.Kept(PathOf(file), file, UserFile.KeyLimit);
 
     /// <summary>What is left to do where no folder has the file any more.</summary>
     static string Lost(string file) => file is KeyFolder.PutFile or KeyFolder.AgentFile
@@ -51,10 +53,10 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         try
         {
             if (Has(KeyFolder.OpeningFile))
-                return OpeningKeyFile.Parse(File.ReadAllBytes(PathOf(KeyFolder.OpeningFile))).VaultId;
+                return OpeningKeyFile.Parse(Kept(KeyFolder.OpeningFile)).VaultId;
             if (!Has(KeyFolder.PutFile))
                 return null;
-            using var put = PutKey.Parse(File.ReadAllBytes(PathOf(KeyFolder.PutFile)));
+            using var put = PutKey.Parse(Kept(KeyFolder.PutFile));
             return put.Vault;
         }
         catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
@@ -124,7 +126,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
             return false;
         try
         {
-            using var put = PutKey.Parse(File.ReadAllBytes(PathOf(KeyFolder.PutFile)));
+            using var put = PutKey.Parse(Kept(KeyFolder.PutFile));
             return put.Vault == vault;
         }
         catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
@@ -210,22 +212,32 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     public uint Rotate(Vault vault, OpeningKeys keys, Func<SecretBytes, uint, OpeningKeyFile> wrap)
     {
         if (OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile)).Epoch < keys.Keyring.Epoch && Has(PendingFile(keys.Keyring.Epoch)))
-            TakePending(keys.Keyring.Epoch); // an earlier rotation was cut short here
+            TakePending(keys.Keyring.Epoch, Read(PendingFile(keys.Keyring.Epoch))); // an earlier rotation was cut short here
         using var put = Has(KeyFolder.PutFile) ? PutKey.Parse(Read(KeyFolder.PutFile)) : null;
         // A pending file of the next epoch is of a rotation that was cut short before its leaf: nothing is sealed to it.
-        var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) => _disk.Replace(PathOf(PendingFile(next)), wrap(seed, next).ToArray()));
-        TakePending(epoch);
+        byte[] made = [];
+        var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) =>
+        {
+            made = wrap(seed, next).ToArray();
+            _disk.Replace(PathOf(PendingFile(next)), made);
+        });
+        TakePending(epoch, made);
         if (rotated is not null)
             _disk.Replace(PathOf(KeyFolder.PutFile), rotated.ToText());
         return epoch;
     }
 
     /// <summary>Puts the pending opening key in the place of the old one, which stays beside it.</summary>
-    void TakePending(uint epoch)
+    /// <param name="epoch">Its epoch.</param>
+    /// <param name="pending">What it holds.</param>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>: it is no opening key of that epoch.</exception>
+    void TakePending(uint epoch, byte[] pending)
     {
+        if (OpeningKeyFile.Parse(pending).Epoch != epoch)
+            throw new HoldfastException(ErrorCode.KeyFileBad, $"{PendingFile(epoch)} in the key folder is no opening key of epoch {epoch}.", "Put it back from a copy of the key folder, or rebuild the opening key from the recovery kit.");
         var old = Read(KeyFolder.OpeningFile);
         _disk.Replace(PathOf($"{KeyFolder.OpeningFile}.epoch{OpeningKeyFile.Parse(old).Epoch}"), old);
-        _disk.Replace(PathOf(KeyFolder.OpeningFile), Read(PendingFile(epoch)));
+        _disk.Replace(PathOf(KeyFolder.OpeningFile), pending);
         _disk.Discard(PathOf(PendingFile(epoch)));
     }
 

@@ -93,10 +93,14 @@ sealed class KeyFolder
     public static Vault OpenVault(Session session, string path)
     {
         var vault = Vault.Open(path);
+        if (vault.Keeper.FolderListFault is { } list)
+            session.Warn($"holdfast: {list.Message} {list.Guidance}");
         foreach (var away in vault.Keeper.Store.Away)
             session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
             session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
+        if (vault.Keeper.Log.Lost.Count > 0)
+            session.Warn($"holdfast: the vault's log is damaged: {vault.Keeper.Log.Lost.Count} of its {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} cannot be read. What is shown is what the others say; a snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
         return vault;
     }
 
@@ -301,11 +305,14 @@ sealed class KeyFolder
     /// <exception cref="HoldfastException"><c>LogForked</c>, <c>WrongVault</c>; <c>VaultIsCopy</c> where it is to be changed.</exception>
     public void Remember(Vault vault, bool toChange = false)
     {
+        if (toChange && vault.Keeper.Closed is { } damaged)
+            throw damaged;
         if (!IsGiven)
             return;
         if (!Directory.Exists(Folder))
         {
             _session.Warn("holdfast: the key folder that was named is not there: the vault's log was not compared with what was seen of it before. Look at --keys or HOLDFAST_KEYS");
+            _session.Json(w => w.WriteString("notCompared", Folder));
             return;
         }
         if (Files.Vault() is { } of && of != vault.Id)
@@ -326,17 +333,19 @@ sealed class KeyFolder
         {
             if (copy is not null)
                 _session.Warn($"holdfast: the vault was in {copy.Place} when these keys last saw it, and is not there any more. From now on they hold to the one here");
-            if (memory.Keep(vault) is { } lost)
+            if (memory.Keep(vault, toChange) is { } lost)
                 _session.Warn($"holdfast: {lost}");
             return;
         }
         if (toChange)
             throw copy.Refusal;
-        vault.Keeper.Closed = copy.Refusal;
+        vault.Keeper.Closed ??= copy.Refusal;
         if (copy.Behind > 0)
             _session.Warn($"holdfast: {copy.Words}");
         else if (!copy.IsMoved)
             _session.Note($"holdfast: {copy.Words}");
+        if (vault.Keeper.Store.Folders.Skip(1).Intersect(copy.IsPlaceThere ? Core.Keeper.VaultKeeper.FurtherFoldersOf(copy.Place) : []).Where(Directory.Exists).ToList() is { Count: > 0 } shared)
+            _session.Warn($"holdfast: this copy still reads {(shared.Count == 1 ? "a folder" : "folders")} of the vault it was copied from: {string.Join(", ", shared)}. Copy that too, and say where the copy is: holdfast store move OLD NEW --vault {Shell.Word(vault.Keeper.Folder)}");
         _session.Json(w =>
         {
             w.WriteStartObject("copy");
@@ -357,7 +366,7 @@ sealed class KeyFolder
             $"Most often a command was run once as another user (root). Take the file over: {memory.TakeOver(closed)}. Reading the vault is allowed meanwhile.");
         if (toChange)
             throw refusal;
-        vault.Keeper.Closed = refusal;
+        vault.Keeper.Closed ??= refusal;
         NotCompared = new HoldfastException(ErrorCode.NoPermission, $"What was read is sound; whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}.",
             $"Take the file over: {memory.TakeOver(closed)}. Then run this again.");
         _session.Warn($"holdfast: whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}. Most often a command was run once as another user (root); take the file over: {memory.TakeOver(closed)}");

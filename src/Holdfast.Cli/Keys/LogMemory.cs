@@ -19,7 +19,7 @@ sealed class LogMemory(string folder)
     string PlacePath => Path.Combine(folder, PlaceFile);
 
     /// <summary>The checkpoint seen last; null where there is none that can be read.</summary>
-    public Checkpoint? Seen => File.Exists(CheckpointPath) && Checkpoint.TryParse(UserFile.Text(CheckpointPath, "The checkpoint in the key folder", ErrorCode.KeyFileBad), out var seen) ? seen : null;
+    public Checkpoint? Seen => File.Exists(CheckpointPath) && Checkpoint.TryParse(UserFile.KeptText(CheckpointPath, "The checkpoint in the key folder"), out var seen) ? seen : null;
 
     /// <summary>True where there is a checkpoint and it makes no sense: it was not written so.</summary>
     public bool IsUnreadable => File.Exists(CheckpointPath) && Seen is null;
@@ -31,12 +31,16 @@ sealed class LogMemory(string folder)
     {
         try
         {
-            File.OpenHandle(path).Dispose();
+            _ = KeptFile.ReadAll(path, 0); // what it is shows when it is read
             return true;
         }
         catch (UnauthorizedAccessException)
         {
             return false;
+        }
+        catch (IOException)
+        {
+            return true;
         }
     }
 
@@ -46,7 +50,9 @@ sealed class LogMemory(string folder)
     string When => $"on {Text.Time(SeenTime)}";
 
     /// <summary>The folder that the vault was in then; null where a version before this one kept the checkpoint.</summary>
-    public string? Place => File.Exists(PlacePath) && UserFile.Text(PlacePath, "The place in the key folder", ErrorCode.KeyFileBad).TrimEnd('\n') is { Length: > 0 } place ? place : null;
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c> where it says something else.</exception>
+    public string? Place => !File.Exists(PlacePath) || UserFile.KeptText(PlacePath, "The place in the key folder").TrimEnd('\n') is not { Length: > 0 } place ? null
+        : Path.IsPathFullyQualified(place) && !place.Any(char.IsControl) ? place : throw new HoldfastException(ErrorCode.KeyFileBad, $"The file `{PlaceFile}` in the key folder names no folder.", "Put it back from a copy of the key folder, or take it away: the next command writes it anew.");
 
     /// <summary>Compares a vault with what is remembered.</summary>
     /// <returns>Null where it is the vault that the keys go on with, or they know none yet.</returns>
@@ -122,8 +128,10 @@ sealed class LogMemory(string folder)
     }
 
     /// <summary>Holds to the vault as it is here and now.</summary>
-    /// <returns>Words on what could not be kept, where it should have been; null where all is well, or the key folder is on read-only media: then nothing is remembered.</returns>
-    public string? Keep(Vault vault)
+    /// <param name="vault">The vault.</param>
+    /// <param name="toChange">The command writes to it. One that reads, with a key folder on read-only media, remembers nothing, and says nothing of that.</param>
+    /// <returns>Words on what could not be kept, where it should have been; null where all is well.</returns>
+    public string? Keep(Vault vault, bool toChange = false)
     {
         try
         {
@@ -133,7 +141,7 @@ sealed class LogMemory(string folder)
             Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
             return null;
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.ReadOnlyMedia || Seen?.Note == vault.Keeper.Log.Checkpoint!.Note)
+        catch (HoldfastException e) when ((e.Code == ErrorCode.ReadOnlyMedia && !toChange) || Seen?.Note == vault.Keeper.Log.Checkpoint!.Note)
         {
             return null;
         }

@@ -44,6 +44,8 @@ static class CallFault
     static HoldfastException NoSuchOption(string path, string word, IEnumerable<Option> options)
     {
         var name = word.Split('=', ':')[0];
+        if (options.Any(o => o.Name == name || o.Aliases.Contains(name)))
+            return new HoldfastException(ErrorCode.Usage, $"{name} stands before the command.", $"Put it after the command: {path} {name}.");
         return Usage(path, $"`{path}` has no option {name}.", Closest(name, options.Where(o => !o.Hidden).SelectMany(o => o.Aliases.Prepend(o.Name)).Where(n => n.StartsWith("--", StringComparison.Ordinal))));
     }
 

@@ -123,8 +123,8 @@ sealed class Session
     /// <summary>A failure in words, on standard error; the status is its code.</summary>
     public static int Tell(ErrorCode code, string message, string guidance)
     {
-        Console.Error.WriteLine($"holdfast: {message}");
-        Console.Error.WriteLine($"  what to do: {guidance}");
+        Console.Error.WriteLine(Text.Plain($"holdfast: {message}"));
+        Console.Error.WriteLine(Text.Plain($"  what to do: {guidance}"));
         Console.Error.WriteLine($"  code: {code} ({(int)code})");
         return (int)code;
     }
@@ -134,7 +134,7 @@ sealed class Session
     {
         if (_json)
             return;
-        Output.Write(text + "\n");
+        Output.Write(Terminal.Text.Plain(text) + "\n");
         Output.Flush();
     }
 
@@ -150,7 +150,7 @@ sealed class Session
     {
         if (_json)
             return;
-        Output.Write(text + "\n");
+        Output.Write(Terminal.Text.Plain(text) + "\n");
         if (Output.IsOver)
             Output.Require();
     }
@@ -167,7 +167,7 @@ sealed class Session
     {
         if (!_json)
             Output.Flush(); // so that both are read in their order
-        _error.WriteLine(text);
+        _error.WriteLine(Terminal.Text.Plain(text));
     }
 
     /// <summary>Members of the one JSON document of a run; may be called several times.</summary>

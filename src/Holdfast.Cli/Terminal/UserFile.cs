@@ -1,5 +1,6 @@
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Terminal;
 
@@ -20,7 +21,7 @@ static class UserFile
     {
         if (Directory.Exists(path))
             throw new HoldfastException(bad, $"{what} is a folder.", "Name the file itself.");
-        try
+        return Translated(what, bad, whereItIs, () =>
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
             using var bytes = new MemoryStream();
@@ -32,6 +33,14 @@ static class UserFile
                 bytes.Write(buffer, 0, count);
             }
             return bytes.ToArray();
+        });
+    }
+
+    static byte[] Translated(string what, ErrorCode bad, string? whereItIs, Func<byte[]> read)
+    {
+        try
+        {
+            return read();
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or PathTooLongException or ArgumentException)
         {
@@ -47,9 +56,18 @@ static class UserFile
         }
     }
 
-    public static string Text(string path, string what, ErrorCode bad = ErrorCode.Usage, int limit = TextLimit)
+    /// <summary>The same of a file in the key folder: nobody typed its name, so what stands there is read with care (<see cref="KeptFile"/>).</summary>
+    public static byte[] Kept(string path, string what, int limit = TextLimit, string? whereItIs = null) => Translated(what, ErrorCode.KeyFileBad, whereItIs, () =>
+        KeptFile.ReadAll(path, limit) ?? throw new HoldfastException(ErrorCode.KeyFileBad, $"{what} is no plain file, or too large: it holds something else.", "See what stands there, and put the file back from a copy."));
+
+    public static string Text(string path, string what, ErrorCode bad = ErrorCode.Usage, int limit = TextLimit) => Decoded(Bytes(path, what, bad, limit));
+
+    /// <summary>Text of a file in the key folder.</summary>
+    public static string KeptText(string path, string what, int limit = TextLimit) => Decoded(Kept(path, what, limit));
+
+    static string Decoded(byte[] bytes)
     {
-        using var reader = new StreamReader(new MemoryStream(Bytes(path, what, bad, limit)), Encoding.UTF8);
+        using var reader = new StreamReader(new MemoryStream(bytes), Encoding.UTF8);
         return reader.ReadToEnd();
     }
 

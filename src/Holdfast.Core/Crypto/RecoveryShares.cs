@@ -123,7 +123,7 @@ public static class RecoveryShares
     {
         var missing = any.Threshold - have.Length;
         return new HoldfastException(ErrorCode.SharesTooFew,
-            $"{any.Threshold} shares are needed and {have.Length} different are here: {Join(have)}.",
+            $"{any.Threshold} different shares are needed, and {have.Length} {(have.Length == 1 ? "is" : "are")} here: number {Join(have)}.",
             $"Ask the holders for {missing} more of shares {Join(Enumerable.Range(1, any.Total).Except(have))}.");
     }
 

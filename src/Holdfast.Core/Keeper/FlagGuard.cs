@@ -111,6 +111,8 @@ public sealed class FlagGuard
         }
         if (faults.Count > 0 && _guarded.Count == 0)
             throw faults[0].Fault;
+        if (_judge.BadLines > 0)
+            faults.Add(new FolderFault(Path.Combine(_folder, "keeper", "folders"), VaultKeeper.BadList(_judge.BadLines)));
         if (fault is not null)
             throw fault;
         _judge.Save();
@@ -260,6 +262,11 @@ public sealed class FlagGuard
             catch (HoldfastException e)
             {
                 failed(e);
+            }
+            catch (Exception e) when (e is not OutOfMemoryException)
+            {
+                // A guard that ends protects nothing more: whatever it met, it looks again.
+                failed(new HoldfastException(ErrorCode.Internal, $"A defect in Holdfast: a look of the guard ended with {e.GetType().Name}.", "Please report it. The guard looks again; what is immutable stays so.", e));
             }
         }
     }

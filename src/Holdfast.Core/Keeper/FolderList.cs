@@ -7,9 +7,21 @@ namespace Holdfast.Core.Keeper;
 static class FolderList
 {
     const int MaxSize = 1 << 20; // bytes
+    const int MaxPath = 4_096; // bytes
 
+    /// <summary>Folders that a vault may have besides its own.</summary>
+    public const int Most = 64;
+
+    /// <summary>The folders it names. A line that can be none is passed over, and so is what comes after the first <see cref="Most"/>: neither keeps the vault from being read.</summary>
     /// <exception cref="HoldfastException"><c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
-    public static IEnumerable<string> Read(string vault)
+    public static IReadOnlyList<string> Read(string vault) => [.. Lines(vault).Where(IsFolder).Select(Path.GetFullPath).Take(Most)];
+
+    /// <summary>How many lines of it are passed over.</summary>
+    public static int CountBad(string vault) => Lines(vault) is var lines && lines.Length > 0 ? lines.Length - Math.Min(Most, lines.Count(IsFolder)) : 0;
+
+    static bool IsFolder(string line) => line.Length <= MaxPath && Path.IsPathFullyQualified(line) && !line.Any(char.IsControl);
+
+    static string[] Lines(string vault)
     {
         try
         {

@@ -224,12 +224,16 @@ sealed class GuardJudge
     bool IsOver(ulong end) => _clock!.HasPassed(end + LockRules.Margin);
 
     /// <summary>A folder more in the list may hold what could not be read before.</summary>
+    /// <summary>Lines of the vault's list of folders that name none.</summary>
+    public int BadLines { get; private set; }
+
     void List()
     {
         var folders = new List<string> { _vault };
         try
         {
-            folders.AddRange(FolderList.Read(_vault).Where(Path.IsPathFullyQualified).Select(Path.GetFullPath).Distinct().Where(f => f != _vault));
+            BadLines = FolderList.CountBad(_vault);
+            folders.AddRange(FolderList.Read(_vault).Distinct().Where(f => f != _vault));
         }
         finally
         {

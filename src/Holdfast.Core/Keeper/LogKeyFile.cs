@@ -33,7 +33,7 @@ static class LogKeyFile
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new HoldfastException(ErrorCode.KeyFileBad, "The vault's log key is missing: nothing can be committed.",
-                "Put keeper/log.key back from a copy of the vault's folder. Listing, restoring and verifying work without it.");
+                "Put keeper/log.key back from where you keep a copy of it; copies of the vault for another site have none. Without it go on with a new vault. Listing, restoring and verifying work without it.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

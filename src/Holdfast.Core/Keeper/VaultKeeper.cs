@@ -145,11 +145,45 @@ public sealed class VaultKeeper : IDisposable
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
         var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
-        var log = MerkleLog.Open(Path.Combine(folder, "log"), disk, key);
-        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log);
+        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key);
+        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault };
         keeper.Project();
         return keeper;
     }
+
+    /// <summary>The log, and where leaves of it are damaged why nothing is written to it.</summary>
+    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key)
+    {
+        try
+        {
+            return (MerkleLog.Open(folder, disk, key), null);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogDamaged)
+        {
+            var log = MerkleLog.Salvage(folder, disk, key);
+            return (log, log.Lost.Count == 0 ? null : new HoldfastException(e.Code, $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+                "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. " + e.Guidance, e));
+        }
+    }
+
+    /// <summary>What is wrong with the vault's list of folders; null where nothing is.</summary>
+    public HoldfastException? FolderListFault => FolderList.CountBad(_folder) is var bad and > 0 ? BadList(bad) : null;
+
+    /// <summary>The further folders that the vault in another place names, as far as it can be read.</summary>
+    public static IReadOnlyList<string> FurtherFoldersOf(string folder)
+    {
+        try
+        {
+            return FolderList.Read(folder);
+        }
+        catch (HoldfastException)
+        {
+            return [];
+        }
+    }
+
+    internal static HoldfastException BadList(int lines) => new(ErrorCode.StoreUnavailable, $"{lines} lines of the vault's list of folders (keeper/folders) name no folder, or come after the first {FolderList.Most}: they are passed over.",
+        "See who wrote them: `holdfast store` writes one absolute path a line. Put the list back as it was.");
 
     /// <summary>The vault clock, as it stands.</summary>
     public VaultClock Clock => _clock ??= VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves);
@@ -233,8 +267,8 @@ public sealed class VaultKeeper : IDisposable
         if (wanted.IsWeakerThan(now))
         {
             Count(RefusedRequest.WeakerPolicy, actor);
-            throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota. It was refused and counted; nothing was changed.",
-                "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). Weakening a policy needs the approval of several people, which this version has no way to give.");
+            throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota (no quota is the largest). It was refused and counted; nothing was changed.",
+                "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). A quota where there is none is given when the vault is made (holdfast init), and only raised later. Weakening a policy needs the approval of several people, which this version has no way to give.");
         }
         if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Math.Min(LockRules.LastEnd, Clock.LockFrom)))
             throw new HoldfastException(ErrorCode.LockTooLong, "The policy asked for locks longer than this vault allows.",

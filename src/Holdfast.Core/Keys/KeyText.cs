@@ -47,7 +47,7 @@ static class KeyText
     }
 
     public static HoldfastException Bad(string message) => new(ErrorCode.KeyFileBad, message,
-        "Take another copy of the key file. Without any, the opening key makes new put and agent keys: holdfast key issue.");
+        "Take another copy of the file. Without any, new ones are made with the opening key: put and agent keys by `holdfast key issue`, scoped keys by `holdfast key scope`. The log's key (keeper/log.key) is made once, with the vault.");
 
     static byte[] Check(string firstLine, ReadOnlySpan<byte> body)
     {

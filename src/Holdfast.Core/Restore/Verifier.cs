@@ -97,7 +97,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             .GroupBy(a => (a.Kind, a.Name)).OrderByDescending(g => g.Key.Kind == StoreKind.Pack).ThenBy(g => g.Key.Name).ToList();
         var items = chosen.SelectMany(g => g.OrderBy(a => a.Copy).Select((a, number) => a with { Copy = number })).ToList();
         var queue = new ConcurrentQueue<StoredName>(keys is not null && items.Count <= MaxOrdered ? items.OrderByDescending(Cost) : items);
-        progress.All = queue.Sum(q => q.Size);
+        progress.All = queue.Sum(q => Math.Min(q.Size, StoreExtensions.MaxObject));
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
         workers.ForEach(w => w.Start());
         workers.ForEach(w => w.Join());
@@ -167,7 +167,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             if (copy is null)
                 return null; // expired meanwhile
             Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
-            var fault = item.Kind == StoreKind.Pack && keys is not null ? CheckPack(item.Name, copy, buffer, frames) : CheckName(item.Name, copy, buffer);
+            var fault = IsTooLong(item, copy) ? DefectKind.Damaged : item.Kind == StoreKind.Pack && keys is not null ? CheckPack(item.Name, copy, buffer, frames) : CheckName(item.Name, copy, buffer);
             if (fault is null)
                 _good.Add(item.Name);
             return fault;
@@ -198,6 +198,9 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         Interlocked.Increment(ref _closed);
         return CheckName(name, copy, buffer);
     }
+
+    /// <summary>A file longer than any pack or object is none, and is not read: it may have no end.</summary>
+    static bool IsTooLong(StoredName item, IStoredItem copy) => copy.Size > (item.Kind == StoreKind.Pack ? PackFormat.MaxSize : StoreExtensions.MaxObject);
 
     DefectKind? CheckName(Hash32 name, IStoredItem copy, byte[] buffer) => NameIsRight(name, copy, buffer) ? null : DefectKind.Damaged;
 

@@ -3,15 +3,19 @@ namespace Holdfast.Core.Storage;
 /// <summary>In whose name this process changes a folder. The administrator may run a command on a vault, or with keys, of another user: what that left behind would shut the owner out, who could
 /// neither replace nor read it; and whoever owns a folder can put a link in place of any part of it at any moment, so that the administrator would write, or remove, somewhere else. So every change
 /// below such a folder is made in the name of the folder's owner, with that user's rights and no others.</summary>
-/// <remarks>In that name from the start (setfsuid(2), of the calling thread alone), and never a second time in the administrator's own: what the owner may not do there is not done. Reading
-/// goes on with the administrator's rights. Linux only; elsewhere, and for everybody else, all this does nothing. Safe for concurrent use.</remarks>
+/// <remarks>In that name from the start (setfsuid(2), of the calling thread alone), and never a second time in the administrator's own: what the owner may not do there is not done. An owner
+/// once known stays the owner for as long as the process runs, whatever stands there later. Keys are read in that name too (<see cref="KeptFile"/>); the rest is read with the
+/// administrator's rights. Linux only; elsewhere, and for everybody else, all this does nothing. Safe for concurrent use.</remarks>
 public static class FolderOwner
 {
     static readonly bool IsAdministrator = OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess;
     static readonly Lock Gate = new();
     static volatile Known[] _known = [];
 
-    readonly record struct Known(string Folder, uint User, uint Group);
+    const int MostLinks = 40; // as the system follows (path_resolution(7))
+
+    /// <summary>A folder, the one whose owner counts for it, and that owner; 0 while it is the administrator's, or not there.</summary>
+    readonly record struct Known(string Folder, string Like, uint User, uint Group);
 
     /// <summary>Looks whose a vault's, a key's or a state folder is; from here on what lies below is changed in that user's name. One that is not there yet will be this process's own.</summary>
     /// <param name="folder">The folder.</param>
@@ -21,27 +25,45 @@ public static class FolderOwner
         if (!IsAdministrator)
             return;
         folder = Full(folder);
-        var isThere = FileStat.TryRead(Entered(like ?? folder), out var stat);
-        if (Link(like ?? folder) is { } link)
+        if (!Array.Exists(_known, k => k.Folder == folder))
+        {
+            lock (Gate)
+                _known = [.. _known, new Known(folder, like is null ? folder : Full(like), 0, 0)];
+        }
+        Look(Array.Find(_known, k => k.Folder == folder));
+    }
+
+    /// <summary>Looks again at a folder that was the administrator's, or not there. One that was another user's is not looked at twice: that user could have put a folder of the
+    /// administrator's there meanwhile, or nothing.</summary>
+    /// <returns>The owner, if there is one to act for; and whether anything is there.</returns>
+    static (Known? Owner, bool IsThere) Look(Known known)
+    {
+        if (known.User != 0)
+            return (known, true);
+        var isThere = FileStat.TryRead(Entered(known.Like), out var stat);
+        if (LinkOnTheWay(known.Like) is { } link)
             (isThere, stat) = (true, link); // whoever owns a link on the way decides where it leads
         if (!isThere || stat.User == 0)
-        {
-            if (Find(folder) is not null)
-                Replace(folder, null);
-            return;
-        }
-        if (Find(folder) is { } known && known == new Known(folder, stat.User, stat.Group))
-            return;
+            return (null, isThere);
         _ = Libc.SetGroups(0, 0); // the administrator's further groups are not the owner's
-        Replace(folder, new Known(folder, stat.User, stat.Group));
+        var owned = known with { User = stat.User, Group = stat.Group };
+        lock (Gate)
+            _known = [.. _known.Where(k => k.Folder != known.Folder), owned];
+        return (owned, true);
     }
 
     /// <summary>Makes a change, at once and on this thread.</summary>
     /// <param name="path">What is changed.</param>
     /// <param name="act">Must not wait for another thread.</param>
+    /// <exception cref="DirectoryNotFoundException">A folder that is known is not there, and what lies below it is to be changed.</exception>
     public static T Act<T>(string path, Func<T> act)
     {
-        if (_known.Length == 0 || Find(Full(path)) is not { } owner)
+        if (_known.Length == 0 || Find(Full(path)) is not { } known)
+            return act();
+        var (found, isThere) = Look(known);
+        if (!isThere && Full(path) != known.Folder)
+            throw new DirectoryNotFoundException(); // whoever took it away may bring it back in a moment, as another user's
+        if (found is not { } owner)
             return act();
         // Group first and back last: only who is an administrator for files may change it.
         var group = Libc.SetFileGroup(owner.Group);
@@ -60,8 +82,14 @@ public static class FolderOwner
     /// <summary>Makes a folder and those above it where they are missing.</summary>
     /// <param name="path">One that is there stays as it is.</param>
     /// <param name="mode">Of what is made; not used on Windows.</param>
-    public static DirectoryInfo MakeFolder(string path, UnixFileMode mode) =>
-        Act(path, () => OperatingSystem.IsWindows() ? Directory.CreateDirectory(path) : Directory.CreateDirectory(path, mode));
+    public static DirectoryInfo MakeFolder(string path, UnixFileMode mode)
+    {
+        if (_known.Length > 0 && Find(Full(path)) is { User: 0 } known && known.Folder != Full(path) && !Directory.Exists(known.Folder))
+            Make(known.Folder, mode);
+        return Act(path, () => Make(path, mode));
+    }
+
+    static DirectoryInfo Make(string path, UnixFileMode mode) => OperatingSystem.IsWindows() ? Directory.CreateDirectory(path) : Directory.CreateDirectory(path, mode);
 
     /// <summary>The innermost folder known that holds the path, or is it.</summary>
     static Known? Find(string path)
@@ -76,23 +104,39 @@ public static class FolderOwner
         return found;
     }
 
-    static void Replace(string folder, Known? known)
+    /// <summary>The first link of another user's on the way to a folder, also on the way that links of the administrator's lead.</summary>
+    static FileStat? LinkOnTheWay(string folder)
     {
-        lock (Gate)
-            _known = [.. _known.Where(k => k.Folder != folder), .. known is { } one ? [one] : Array.Empty<Known>()];
+        var ahead = new Stack<string>(Parts(Full(folder)).Reverse());
+        var at = "/";
+        for (var links = 0; ahead.TryPop(out var part);)
+        {
+            if (part == "..")
+            {
+                at = Path.GetDirectoryName(at) ?? "/";
+                continue;
+            }
+            var next = Path.Combine(at, part);
+            if (!FileStat.TryRead(next, out var stat))
+                return null;
+            if (!stat.IsLink)
+            {
+                at = next;
+                continue;
+            }
+            if (stat.User != 0 || ++links > MostLinks)
+                return stat;
+            if (new FileInfo(next).LinkTarget is not { } target)
+                return null;
+            if (Path.IsPathRooted(target))
+                at = "/";
+            foreach (var one in Parts(target).Reverse())
+                ahead.Push(one);
+        }
+        return null;
     }
 
-    /// <summary>The first link of another user's on the way to a folder.</summary>
-    static FileStat? Link(string folder)
-    {
-        FileStat? found = null;
-        for (var at = Full(folder); Path.GetDirectoryName(at) is { } above; at = above)
-        {
-            if (FileStat.TryRead(at, out var stat) && stat is { IsLink: true, User: not 0 })
-                found = stat;
-        }
-        return found;
-    }
+    static IEnumerable<string> Parts(string path) => path.Split('/', StringSplitOptions.RemoveEmptyEntries).Where(p => p != ".");
 
     static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
 

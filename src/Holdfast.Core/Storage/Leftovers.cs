@@ -23,26 +23,29 @@ static class Leftovers
     }
 
     /// <summary>Discards files that match and that no running process is writing.</summary>
-    public static void Sweep(Disk disk, string folder, string pattern) => FolderOwner.Act(folder, () => SweepOwn(disk, folder, pattern));
-
-    static bool SweepOwn(Disk disk, string folder, string pattern)
+    public static void Sweep(Disk disk, string folder, string pattern)
     {
         try
         {
-            var all = new DirectoryInfo(folder);
-            if (!all.Exists)
-                return false;
-            var age = IsLocal(folder) ? Settled : Forgotten;
-            foreach (var file in all.EnumerateFiles(pattern))
-            {
-                if (TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > age && !IsHeld(file.FullName, out var isSure)
-                    && (isSure || TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > Forgotten))
-                    disk.Discard(file.FullName);
-            }
+            FolderOwner.Act(folder, () => SweepOwn(disk, folder, pattern));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Another time, or by someone who may.
+        }
+    }
+
+    static bool SweepOwn(Disk disk, string folder, string pattern)
+    {
+        var all = new DirectoryInfo(folder);
+        if (!all.Exists)
+            return false;
+        var age = IsLocal(folder) ? Settled : Forgotten;
+        foreach (var file in all.EnumerateFiles(pattern))
+        {
+            if (TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > age && !IsHeld(file.FullName, out var isSure)
+                && (isSure || TimeProvider.System.GetUtcNow() - file.LastWriteTimeUtc > Forgotten))
+                disk.Discard(file.FullName);
         }
         return true;
     }

@@ -23,6 +23,19 @@ public sealed partial class GuardAttackTests
         return test;
     }
 
+    [Fact]
+    public void A_list_of_folders_that_makes_no_sense_is_told_and_the_vault_is_guarded_all_the_same()
+    {
+        using var test = Start();
+        File.WriteAllText(Path.Combine(test.Vault.Folder, "keeper", "folders"), "/x\0y\nno path\n" + string.Concat(Enumerable.Range(0, 5_000).Select(i => $"{test.Outer}/q/{i}\n")));
+        test.Vault.Write("later", TestVault.Noise(3, 100_000));
+        test.Vault.BackUp();
+        GuardLook? look = null;
+        Assert.Null(LookInTime(test, l => look = l));
+        Assert.Contains(look!.Faults, f => f.Fault.Code == ErrorCode.StoreUnavailable);
+        Assert.All(Directory.EnumerateFiles(Path.Combine(test.Vault.Folder, "packs"), "*", SearchOption.AllDirectories), p => Assert.True(IsImmutable(p), p));
+    }
+
     static void Pass(GuardedVault test, int days)
     {
         for (var day = 0; day < days; day++)
@@ -54,9 +67,13 @@ public sealed partial class GuardAttackTests
     }
 
     /// <summary>A guard that hangs would hang the test too.</summary>
-    static Exception? LookInTime(GuardedVault test)
+    static Exception? LookInTime(GuardedVault test, Action<GuardLook>? seen = null)
     {
-        var look = Task.Run(() => Record.Exception(() => test.Look()), TestContext.Current.CancellationToken);
+        var look = Task.Run(() => Record.Exception(() =>
+        {
+            var look = test.Look();
+            seen?.Invoke(look);
+        }), TestContext.Current.CancellationToken);
         Assert.True(look.Wait(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken), "the guard hangs");
         return look.Result;
     }

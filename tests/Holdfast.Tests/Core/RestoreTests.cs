@@ -139,6 +139,38 @@ public sealed class RestoreTests
         TestVault.AssertSame(test.Source, test["r"]);
     }
 
+    [Theory]
+    [InlineData("chown 12345 $1", false)] // somebody else's: it may be open for writing
+    [InlineData("ln $1 $1.further", false)] // a further name that would go on leading to it
+    [InlineData("true", true)]
+    public void An_equal_file_stays_only_where_nobody_else_can_go_on_changing_it(string trick, bool stays)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "files of another user take root");
+        using var test = new TestVault();
+        test.Write("tool", "#!/bin/sh\n");
+        Shell("chmod 4755 $1", Path.Combine(test.Source, "tool"));
+        test.BackUp();
+        using (var target = Target(test))
+            Assert.True(Restore(test, target).IsWhole);
+        using var before = File.OpenHandle(test["r/tool"], FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        Shell(trick, test["r/tool"]);
+        using (var target = Target(test, ExistingFiles.KeepEqual))
+        {
+            var again = Restore(test, target);
+            Assert.True(again.IsWhole);
+            Assert.Equal(stays ? 1 : 0, again.Written.Kept);
+        }
+        RandomAccess.Write(before, "EVIL"u8, 0);
+        Assert.Equal(stays ? "EVIL" : "#!/b", File.ReadAllText(test["r/tool"])[..4]);
+    }
+
+    static void Shell(string script, string path)
+    {
+        using var shell = System.Diagnostics.Process.Start("sh", ["-ec", script, "sh", path]);
+        shell.WaitForExit();
+        Assert.Equal(0, shell.ExitCode);
+    }
+
     [Fact]
     public void What_a_killed_run_left_over_goes_at_the_next_and_nothing_else_does()
     {

@@ -42,6 +42,27 @@ public sealed class StoreFolderTests
     }
 
     [Fact]
+    public void Lines_of_the_list_that_can_be_no_folder_keep_nobody_from_reading()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        test.BackUp();
+        var list = Path.Combine(test.Folder, "keeper", "folders");
+        var sound = File.ReadAllText(list);
+        foreach (var (line, bad) in new[] { ("/x\0y", 1), ("relative/path", 1), ("/x\u001b[2J\u0007", 1), ("/" + new string('n', 5_000), 1), (string.Join('\n', Enumerable.Range(0, 20_000).Select(i => test[$"q/{i}"])), 20_001 - 64) })
+        {
+            File.WriteAllText(list, sound + line + "\n");
+            using var vault = test.Open();
+            Assert.Equal(test["second"], vault.Keeper.Store.Folders[1]);
+            Assert.InRange(vault.Keeper.Store.Folders.Count, 2, 65);
+            Assert.Contains($"{bad} lines", vault.Keeper.FolderListFault!.Message, StringComparison.Ordinal);
+            TestVault.AssertSame(test.Source, test.Restore());
+        }
+    }
+
+    [Fact]
     public void A_new_disk_and_what_an_addition_cut_short_left_are_taken()
     {
         using var test = new TestVault();

@@ -229,6 +229,47 @@ public sealed class VaultTests
     }
 
     [Fact]
+    public void A_file_longer_than_any_pack_is_damage_and_is_not_read()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        string snapshot;
+        using (var vault = test.Open())
+            snapshot = vault.State.Snapshots[0].Name.ToString();
+        foreach (var file in new[] { Path.Combine(test.Folder, "objects", snapshot[..2], snapshot), Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).First() })
+        {
+            using var handle = File.OpenHandle(file, FileMode.Open, FileAccess.Write);
+            RandomAccess.SetLength(handle, 2L << 40); // holes: reading them would take an hour
+        }
+        foreach (var full in new[] { false, true })
+            Assert.Equal(2, test.Verify(full).Defects.Count(d => d.Kind == DefectKind.Damaged));
+    }
+
+    [Fact]
+    public void A_damaged_leaf_of_the_log_closes_the_vault_to_changes_and_to_no_reader()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        test.Write("later", "x");
+        test.BackUp();
+        var entries = Directory.EnumerateFiles(Path.Combine(test.Folder, "log", "tile", "entries"), "*", SearchOption.AllDirectories).Single();
+        var bytes = File.ReadAllBytes(entries);
+        bytes[^1] ^= 1; // of the newest leaf, a commit
+        File.WriteAllBytes(entries, bytes);
+        using var vault = test.Open();
+        Assert.Equal([vault.Keeper.Log.Size - 1], vault.Keeper.Log.Lost);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => vault.Find("latest")).Code);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => test.BackUp()).Code);
+        Assert.Equal(bytes, File.ReadAllBytes(entries));
+        using var keys = vault.Unlock(test.Seed);
+        using var target = FileTarget.Create(test["r"], new FileTargetOptions());
+        Assert.True(vault.Restore(vault.Find(first.Snapshot.ToString()), keys, target, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken).IsWhole);
+        Assert.False(File.Exists(test["r/later"]));
+    }
+
+    [Fact]
     public void A_second_copy_of_a_damaged_pack_mends_it()
     {
         using var test = new TestVault();

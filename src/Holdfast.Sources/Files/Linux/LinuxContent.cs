@@ -33,6 +33,9 @@ sealed unsafe class LinuxContent : IContent
             _ = Native.Advise(file, 0, 0, Native.Sequential);
     }
 
+    /// <summary>Open until this is disposed of.</summary>
+    public int Descriptor => _file;
+
     public int Read(Span<byte> destination, long offset)
     {
         fixed (byte* p = destination)

@@ -88,8 +88,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
                 _foldersMade.Add(_notes.Add(batch, row));
             return -1;
         }
-        StatX there = default;
-        var isKept = _options.Existing == ExistingFiles.KeepEqual && kind == EntryKind.File && above is null or { IsThere: true } && IsThere(batch, row, out there);
+        var kept = _options.Existing == ExistingFiles.KeepEqual && kind == EntryKind.File && above is null or { IsThere: true } ? OpenEqual(batch, row) : null;
+        using var open = kept;
+        var isKept = kept is not null;
         if (above is not null && !isKept)
         {
             Interlocked.Increment(ref above.Entries);
@@ -113,48 +114,42 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var handle = _notes.Add(batch, row);
         if (!isKept)
             return handle;
-        Freshen(_notes[handle], there);
+        _attributes.Freshen(kept!.Descriptor, _notes[handle]);
         _notes[handle].IsThere = true;
         _kept++;
         _keptBytes += batch.Size[row];
         return -1;
     }
 
-    /// <summary>The run that wrote it may not have been allowed all that this one is.</summary>
-    void Freshen(Noted entry, in StatX there)
+    /// <summary>The file that stands in an entry's place, open, where it is equal byte for byte and nobody else can go on changing it; null otherwise.</summary>
+    /// <remarks>A file that another user made may be open for writing, or have a further name somewhere: given the entry's owner and mode it would be that user's way to act as the
+    /// owner. Such a file is written anew.</remarks>
+    LinuxContent? OpenEqual(EntryBatch batch, int row)
     {
-        if ((there.Mode & 0xFFF) == entry.Mode && there.Uid == entry.Uid && there.Gid == entry.Gid)
-            return;
-        var path = _notes.PathOf(entry);
-        var folder = _folders.Open(TreePath.Parent(path));
-        var name = stackalloc byte[TreePath.MaxName + 1];
-        FolderHandle.Terminate(TreePath.Name(path), name);
-        var file = folder < 0 ? -1 : Native.OpenAt(folder, name, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
-        if (file < 0)
-            return;
-        _attributes.Set(file, entry, isNew: false);
-        _ = Native.Close(file);
-    }
-
-    bool IsThere(EntryBatch batch, int row, out StatX there)
-    {
-        there = default;
         var path = batch.Path(row);
         var folder = _folders.Open(TreePath.Parent(path));
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
         StatX stat;
-        if (folder < 0 || Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) != 0 || stat.Type != Native.TypeFile || (long)stat.Size != batch.Size[row]
-            || stat.Modified.Seconds != batch.MtimeSeconds[row] || stat.Modified.Nanoseconds != batch.MtimeNanoseconds[row])
-            return false;
+        // Before it is opened: what stands there may be a pipe.
+        if (folder < 0 || Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) != 0 || stat.Type != Native.TypeFile)
+            return null;
         var file = Native.OpenAt(folder, name, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         if (file < 0)
-            return false;
-        there = stat;
-        // Size and time are easily put back; after a power failure they may be right before the bytes are.
-        using var content = new LinuxContent(file, batch, row);
-        return ContentCheck.Matches(content.Read, batch, row);
+            return null;
+        var content = new LinuxContent(file, batch, row);
+        byte nothing = 0;
+        if (Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
+            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row)
+            && ContentCheck.Matches(content.Read, batch, row)) // size and time are easily put back; after a power failure they may be right before the bytes are
+            return content;
+        content.Dispose();
+        return null;
     }
+
+    /// <summary>It is this user's or the entry's owner's, and has no more names than the snapshot gives it.</summary>
+    bool IsSafe(in StatX stat, EntryBatch batch, int row) =>
+        (stat.Uid == Native.EffectiveUser() || stat.Uid == _notes.OwnerOf(batch, row)) && stat.LinkCount <= Math.Max(1, batch.LinkCount[row]);
 
     public ReadOnlySpan<byte> PathOf(int handle) => _notes.PathOf(_notes[handle]);
 

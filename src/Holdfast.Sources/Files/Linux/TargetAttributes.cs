@@ -37,6 +37,15 @@ sealed unsafe class TargetAttributes
         return whole;
     }
 
+    /// <summary>Gives a file that was there already what it lacks: the run that wrote it may not have been allowed all that this one is.</summary>
+    public void Freshen(int file, Noted entry)
+    {
+        StatX stat;
+        byte nul = 0;
+        if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
+            Set(file, entry, isNew: false);
+    }
+
     /// <summary>As <see cref="Set"/>, of what cannot be opened: a symlink or a special file, just made.</summary>
     public bool SetByName(int folder, byte* name, ReadOnlySpan<byte> fileName, Noted entry)
     {

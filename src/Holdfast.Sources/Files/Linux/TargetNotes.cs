@@ -41,6 +41,9 @@ sealed class TargetNotes
         _groups = Map(groups, user: false);
     }
 
+    /// <summary>Whose a row's entry is to be.</summary>
+    public uint OwnerOf(EntryBatch batch, int row) => _users.GetValueOrDefault(batch.Uid[row], batch.Uid[row]);
+
     static Dictionary<uint, uint> Map(IReadOnlyDictionary<uint, byte[]> names, bool user)
     {
         var map = new Dictionary<uint, uint>();
@@ -59,7 +62,7 @@ sealed class TargetNotes
             Path = _paths.Add(batch.Path(row)),
             Kind = batch.Kind[row],
             Mode = batch.Mode[row],
-            Uid = _users.GetValueOrDefault(batch.Uid[row], batch.Uid[row]),
+            Uid = OwnerOf(batch, row),
             Gid = _groups.GetValueOrDefault(batch.Gid[row], batch.Gid[row]),
             Size = batch.Size[row],
             Seconds = batch.MtimeSeconds[row],

@@ -38,7 +38,7 @@ public class RecoverySharesTests
             {
                 var e = Assert.Throws<HoldfastException>(() => RecoveryShares.Combine(chosen));
                 Assert.Equal(ErrorCode.SharesTooFew, e.Code);
-                Assert.Contains($"{m} shares are needed and {chosen.Length}", e.Message);
+                Assert.Contains($"{m} different shares are needed, and {chosen.Length} {(chosen.Length == 1 ? "is" : "are")} here", e.Message);
             }
         }
     }

@@ -41,6 +41,43 @@ public sealed class LogTests
         Assert.Equal(leaves >= 256 ? 256 * 32 : leaves * 32, new FileInfo(Path.Combine(folder["log"], leaves >= 256 ? "tile/0/000" : $"tile/0/000.p/{leaves}")).Length);
     }
 
+    [Theory]
+    [InlineData(300, "tile/entries/000", 0, 0L)]
+    [InlineData(300, "tile/entries/000", 3, 0L)]
+    [InlineData(300, "tile/entries/001.p/44", 4, 256L)]
+    public void A_damaged_leaf_is_told_by_the_hashes_and_costs_no_other(int leaves, string file, int at, long lost)
+    {
+        using var folder = new TempFolder();
+        var root = Make(folder, leaves).Checkpoint!.Root;
+        var path = Path.Combine(folder["log"], file);
+        var bytes = File.ReadAllBytes(path);
+        bytes[at] ^= 1; // the high byte of a length, or a byte of a leaf
+        File.WriteAllBytes(path, bytes);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Open(folder["log"], Disk.Real, Key)).Code);
+        var log = MerkleLog.Salvage(folder["log"], Disk.Real, Key);
+        Assert.Equal(root, log.Tree.Root(log.Size));
+        Assert.Equal(leaves, log.Size);
+        Assert.Contains(lost, log.Lost);
+        Assert.All(log.Lost, l => Assert.Equal(l / 256, lost / 256)); // a length that is wrong may cost the rest of its bundle
+        Assert.All(Enumerable.Range(0, leaves).Where(i => !log.Lost.Contains(i)), i => Assert.Equal($"leaf {i}", Encoding.ASCII.GetString(log.Leaf(i))));
+    }
+
+    [Fact]
+    public void Where_the_hashes_are_damaged_too_nothing_is_believed()
+    {
+        using var folder = new TempFolder();
+        Make(folder, 300);
+        foreach (var file in new[] { "tile/entries/000", "tile/0/000" })
+        {
+            var bytes = File.ReadAllBytes(Path.Combine(folder["log"], file));
+            bytes[9] ^= 1;
+            File.WriteAllBytes(Path.Combine(folder["log"], file), bytes);
+        }
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key)).Code);
+        File.Delete(Path.Combine(folder["log"], "tile/0/000"));
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key)).Code);
+    }
+
     [Fact]
     public void The_verifier_key_has_the_form_of_signed_notes()
     {
