@@ -283,6 +283,8 @@ public sealed class Vault : IDisposable
         if (which == "latest" || which.StartsWith("latest~", StringComparison.Ordinal))
         {
             var before = 0;
+            if (there.Count == 0 && Keeper.Log.Lost.Count > 0)
+                throw Keeper.Closed!;
             if ((which != "latest" && !int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) || before >= there.Count)
                 throw VaultKeeper.SnapshotMissing(which);
             var chosen = there[there.Count - 1 - before];
@@ -525,7 +527,8 @@ public sealed class Vault : IDisposable
         {
             var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
                 : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".cache") : throw new IOException();
-            return Directory.CreateDirectory(Path.Combine(Path.GetFullPath(root), "holdfast", name)).FullName;
+            var folder = Path.Combine(Path.GetFullPath(root), "holdfast", name);
+            return FolderOwner.IsAnothers(folder) ? throw new UnauthorizedAccessException() : Directory.CreateDirectory(folder).FullName;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -34,6 +34,17 @@ public sealed class OwnerTests
         Assert.Equal("", cli.Shell("find home/roots home/roots-keys -user 65534").Out);
     }
 
+    [Fact]
+    public void Root_makes_no_trial_in_another_users_folder()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "needs root");
+        using var cli = new Cli();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        cli.Shell("mkdir home && chown 65534:65534 home");
+        Assert.Contains("another user's", cli.Run("up", cli["source"], "--base", cli["home/trials"]).Expect(15).Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(cli["home"]));
+    }
+
     /// <summary>The owner of a vault puts links to the administrator's folders in place of its parts, and names them as parts of it.</summary>
     [Theory]
     [InlineData("rmdir vault/staging && ln -s $PWD/roots vault/staging")]

@@ -86,7 +86,7 @@ public sealed class TrialTests
         using var cli = Data();
         var quiet = Up(cli, "-q").Expect(0);
         Assert.Equal("", quiet.Error);
-        Assert.Matches("^Proven: snapshot [0-9a-f]{8} .*; 2 files into a folder of their own and compared .*TRIAL - NOT PROTECTION.*\n$", quiet.Out);
+        Assert.Matches("^Proven: snapshot [0-9a-f]{8} .*; a sample of 2 files, brought into a folder of their own and compared .*TRIAL - NOT PROTECTION.*\n$", quiet.Out);
     }
 
     [Fact]
@@ -132,7 +132,7 @@ public sealed class TrialTests
         first.Expect(3);
         Assert.Contains("secret.txt", first.Error, StringComparison.Ordinal);
         Assert.Contains("INCOMPLETE: 1 entry", first.Out, StringComparison.Ordinal);
-        Assert.Contains("3 files into a folder of their own", first.Out, StringComparison.Ordinal);
+        Assert.Contains("a sample of 3 files, brought into a folder of their own", first.Out, StringComparison.Ordinal);
         Assert.Empty(Directory.GetDirectories(cli["base/trial-proofs"]));
         // A file that was backed up and cannot be read any more: told, not taken for a mismatch.
         cli.Shell("chown root:root source/scan.dcm; chmod 600 source/scan.dcm");

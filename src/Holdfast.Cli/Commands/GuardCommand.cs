@@ -85,7 +85,7 @@ static class GuardCommand
     /// <summary>What is not guarded though it should be; the same text for the same trouble.</summary>
     static string Trouble(GuardLook look)
     {
-        var lines = look.Faults.Select(f => $"holdfast: the folder {Text.Name(System.Text.Encoding.UTF8.GetBytes(f.Folder))} {(f.Fault.Code == ErrorCode.WrongVault ? "is NOT THE ONE that was there" : "is NOT guarded, the others are")}: {f.Fault.Message}\n  what to do: {f.Fault.Guidance}").ToList();
+        var lines = look.Faults.Select(f => f.Folder.EndsWith("/keeper/folders", StringComparison.Ordinal) ? $"holdfast: {f.Fault.Message}\n  what to do: {f.Fault.Guidance}" : $"holdfast: the folder {Text.Name(System.Text.Encoding.UTF8.GetBytes(f.Folder))} {(f.Fault.Code == ErrorCode.WrongVault ? "is NOT THE ONE that was there" : "is NOT guarded, the others are")}: {f.Fault.Message}\n  what to do: {f.Fault.Guidance}").ToList();
         if (look.Missing > 0)
             lines.Add($"holdfast: of {Text.Count(look.Missing, "locked pack or object", "locked packs and objects")} there is no file that can be made immutable.\n  what to do: see that all disks are mounted (holdfast store list), that the user who owns the vault owns its files too, and that no process holds a lease on them (/proc/locks); then holdfast verify.");
         if (look.Written > 0)

@@ -4,7 +4,9 @@ using System.Text.Json;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Cli.Commands;
 
@@ -23,7 +25,7 @@ static class PolicyCommand
         policy.Subcommands.Add(Session.Command("show", "Show the policies in force.", command =>
         {
             command.Options.Add(NameOption);
-            KeyFolder.AddTo(command, reading: false);
+            KeyFolder.AddTo(command, reading: true);
         }, Show));
         policy.Subcommands.Add(Session.Command("set", "Raise the policy of all sources, or of one. What is not named stays as it is.", command =>
         {
@@ -37,7 +39,8 @@ static class PolicyCommand
     static int Show(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
-        new KeyFolder(session).Remember(vault);
+        var folder = new KeyFolder(session);
+        folder.Remember(vault);
         var named = Source(session, vault);
         var lost = named is { } source ? vault.State.LostPoliciesFor(source) : vault.State.LostPolicies;
         var own = vault.State.Policies.Keys.Where(s => !s.IsNone && (named is null || s == named)).Order().Select(s => (Source: s, Policy: vault.State.PolicyFor(s))).ToList();
@@ -64,8 +67,9 @@ static class PolicyCommand
             return 0;
         }
         session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
+        using var keys = own.Count > 0 ? Open(folder, vault) : null;
         foreach (var (of, policy) in own)
-            session.Line($"Source {Text.Id(of)}: {Describe(policy)}");
+            session.Line($"Source {(NameOf(vault, of, keys) is { } name ? $"{name} ({Text.Id(of)})" : Text.Id(of))}: {Describe(policy)}");
         session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made.");
         return 0;
     }
@@ -116,6 +120,23 @@ static class PolicyCommand
         vault.Require(put);
         return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
     }
+
+    /// <summary>Keys that open without asking anybody: names are a convenience here.</summary>
+    static ReadingKeys? Open(KeyFolder folder, Vault vault)
+    {
+        try
+        {
+            return folder.IsOpenedBy || (folder.CanRead && folder.Files.Has(KeyFolder.SecretFile)) ? folder.OpenReading(vault) : null;
+        }
+        catch (HoldfastException) when (!folder.IsOpenedBy)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The name that the newest snapshot of a source says; null without a key, or where there is none.</summary>
+    static string? NameOf(Vault vault, Id16 source, ReadingKeys? keys) => vault.State.Snapshots.Where(s => s.Source == source && !s.IsRemoved).Reverse()
+        .Select(s => SnapshotsCommand.Describe(vault, s, keys)).OfType<TreeSection>().Select(t => Text.Name(t.SourceName)).FirstOrDefault();
 
     /// <summary>The name as it was typed: what is kept of it in the vault is sealed.</summary>
     static string Typed(Session session) => Text.Name(Encoding.UTF8.GetBytes(session.Parsed.GetValue(NameOption)!));

@@ -33,6 +33,9 @@ static class RecoveryKitCommand
         KeyFolder.RequireNew(session, path);
         if (threshold == 1)
             session.Warn("holdfast: WARNING: with a threshold of 1 each page is the whole key: one that is seen, copied or lost opens every backup. 2 of 3 costs one more page.");
+        var organisation = session.Parsed.GetValue(OrganisationOption)!;
+        if (PdfSheet.Printable(organisation) is var printed && printed != organisation)
+            session.Note($"holdfast: the kit is printed in plain letters; the organisation's name stands in it as {printed}");
         var (vault, keys) = KeyFolder.OpenToChange(session);
         using (vault)
         using (keys)

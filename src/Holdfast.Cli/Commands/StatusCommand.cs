@@ -20,7 +20,7 @@ static class StatusCommand
         if (trial is not null)
             session.Note($"holdfast: no vault was named; this is the trial of {trial.Source}, in {trial.Vault}");
         using var vault = trial is null ? KeyFolder.OpenVault(session) : KeyFolder.OpenVault(session, trial.Vault);
-        var warning = Remember(session, vault, trial);
+        var warning = new KeyFolder(session, trial?.Keys).RememberIfOurs(vault);
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
         var obstacles = Obstacle.Of(vault, status.Free);
@@ -72,20 +72,6 @@ static class StatusCommand
             return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems) + (away is null ? "" : $" And {away.Message}."), (away is null ? "" : $"{away.Advice} Then run this again; what is missing still: ") + ProblemReport.Advice(health.Problems[0].Code));
         }
         return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{Obstacle.Verdict(obstacles)}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
-    }
-
-    /// <summary>The state of a vault is shown to whoever asks: a key folder that the environment names may be of another one.</summary>
-    static string? Remember(Session session, Vault vault, TrialPlaces? trial)
-    {
-        try
-        {
-            new KeyFolder(session, trial?.Keys).Remember(vault);
-            return null;
-        }
-        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && session.Parsed.GetResult(KeyFolder.KeysOption) is { Implicit: true })
-        {
-            return "HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.";
-        }
     }
 
     static string Proof(VaultStatus status, VaultHealth health)

@@ -109,6 +109,8 @@ static class UpCommand
 
     static void RequirePlace(TrialPlaces places)
     {
+        if (FolderOwner.IsAnothers(places.Home))
+            throw new HoldfastException(ErrorCode.NoPermission, $"The trial would lie in {places.Home}, which is another user's: root makes no trial there.", "Run this as that user, or name a folder of root's: --base FOLDER.");
         try
         {
             Disk.RequireWritable(places.Home);
@@ -225,7 +227,7 @@ static class UpCommand
         var others = (sample.Changed > 0 ? $"; {Text.Count(sample.Changed, "original")} had changed meanwhile" : "")
             + (sample.Unreadable > 0 ? $"; {Text.Count(sample.Unreadable, "original")} could not be read to compare with" : "");
         return sample.Same > 0
-            ? $"{Text.Count(sample.Same, "file")} into a folder of their own and compared byte for byte with the originals{others}"
+            ? $"a sample of {Text.Count(sample.Same, "file")}, brought into a folder of their own and compared byte for byte with the originals{others}"
             : $"NOTHING COMPARED with the originals: no file of at most 256 MiB was there to be compared{others}";
     }
 }

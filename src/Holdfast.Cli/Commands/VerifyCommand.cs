@@ -27,8 +27,15 @@ static class VerifyCommand
         var threads = ThreadsArgument.Get(session);
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
-        var isOurs = Remember(session, folder, vault);
-        using var keys = session.Parsed.GetValue(FullOption) ? folder.OpenReading(vault) : null;
+        var isFull = session.Parsed.GetValue(FullOption);
+        string? isNotOurs = null;
+        if (isFull)
+            folder.Remember(vault);
+        else
+            isNotOurs = folder.RememberIfOurs(vault); // names are checked with no key
+        if (isNotOurs is not null)
+            session.Warn($"holdfast: {isNotOurs}");
+        using var keys = isFull ? folder.OpenReading(vault) : null;
         if (session.Parsed.GetValue(RebuildOption))
             vault.ForgetIndex();
         var progress = new VerifyProgress();
@@ -46,7 +53,7 @@ static class VerifyCommand
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            if (!folder.IsGiven || !isOurs) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
+            if (!folder.IsGiven || isNotOurs is not null) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note("Not noted in the log: that needs the key folder (--keys).");
             else
                 vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
@@ -102,21 +109,6 @@ static class VerifyCommand
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "defect")} without a good copy.",
             "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit.");
-    }
-
-    /// <summary>Names are checked with no key: keys of another vault that the environment names are no hindrance.</summary>
-    static bool Remember(Session session, KeyFolder folder, Vault vault)
-    {
-        try
-        {
-            folder.Remember(vault);
-            return true;
-        }
-        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && !session.Parsed.GetValue(FullOption) && session.Parsed.GetResult(KeyFolder.KeysOption) is { Implicit: true })
-        {
-            session.Warn("holdfast: HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.");
-            return false;
-        }
     }
 
     static string Verdict(VerifyLevel level, VerifyResult result, bool isHealed) => level switch

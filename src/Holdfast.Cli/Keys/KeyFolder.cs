@@ -214,6 +214,8 @@ sealed class KeyFolder
             _passphrase = Passphrase(_session);
             return;
         }
+        if (IsTypedOption(PassphraseOption))
+            _session.Warn($"holdfast: --passphrase-file was not used: {(named is null ? $"{SecretFile} lies in the key folder" : "--opening-secret was given")}, and opens the key by itself");
         var text = Encoding.ASCII.GetString(named is null ? Files.Read(SecretFile) : Secret(_session, named, "The opening secret's file")).Trim();
         var secret = new byte[OpeningKeyFile.RawKeySize];
         if (!Convert.TryFromBase64String(text, secret, out var length) || length != secret.Length)
@@ -356,6 +358,21 @@ sealed class KeyFolder
             w.WriteString("ends", Text.Iso(copy.Latest));
             w.WriteEndObject();
         });
+    }
+
+    /// <summary>As <see cref="Remember"/>, for what anybody may ask without keys: a key folder that the environment names may be of another vault, and is no hindrance.</summary>
+    /// <returns>Words on why the log was not compared; null where nothing is to be said.</returns>
+    public string? RememberIfOurs(Vault vault)
+    {
+        try
+        {
+            Remember(vault);
+            return null;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && !IsTypedOption(KeysOption))
+        {
+            return "HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.";
+        }
     }
 
     /// <summary>Care first: what these keys saw last is there and closed to this user, so the vault is read without being compared with it, and that is said; nothing is written to a log that

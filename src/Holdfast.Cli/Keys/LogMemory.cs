@@ -152,7 +152,8 @@ sealed class LogMemory(string folder)
     }
 
     /// <summary>Gives a file of the key folder, or all of it, to this user.</summary>
-    public string TakeOver(string? file = null) => $"sudo chown {(file is null ? "-R " : "")}\"$(id -u)\" {Shell.Word(file ?? folder)}";
+    /// <remarks>The administrator gives it to the folder's owner, in whose name it is read.</remarks>
+    public string TakeOver(string? file = null) => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows() ? $"chown {(file is null ? "-R " : "")}--reference={Shell.Word(folder)} {Shell.Word(file ?? folder)}" : $"sudo chown {(file is null ? "-R " : "")}\"$(id -u)\" {Shell.Word(file ?? folder)}";
 
     /// <summary>Begins anew from the vault as it is here; what was remembered stays beside it.</summary>
     /// <returns>The file that has the checkpoint seen before; null where there was none.</returns>

@@ -42,7 +42,7 @@ sealed class ShareDialogue(Func<string, string?> ask, Action<string> tell)
         while (true)
         {
             var missing = entry.Missing;
-            var typed = ask($"Share {have.Count + 1}, {(missing.Count == 1 ? "line" : "lines")} {string.Join(' ', missing)} to come: ") ?? throw TooFew(have);
+            var typed = ask($"{(have.Count == 0 ? "First" : "Next")} share, {(missing.Count == 1 ? "line" : "lines")} {string.Join(' ', missing)} to come: ") ?? throw TooFew(have);
             if (typed.Length == 0)
                 continue;
             if (typed.StartsWith("HOLDFAST", StringComparison.OrdinalIgnoreCase))

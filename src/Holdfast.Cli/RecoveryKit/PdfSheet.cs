@@ -114,8 +114,8 @@ sealed class PdfSheet(PdfPageBuilder page, PdfSheet.Fonts fonts)
         return lines;
     }
 
-    // PdfPig writes the standard fonts in ASCII only. Accents are dropped, what has no plain letter becomes a question mark.
-    static string Printable(string text) => string.Create(text.Length, text, (span, source) =>
+    /// <summary>A text as it is printed: PdfPig writes the standard fonts in ASCII only. Accents are dropped, what has no plain letter becomes a question mark.</summary>
+    public static string Printable(string text) => string.Create(text.Length, text, (span, source) =>
     {
         const string plain = "AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty"; // U+00C0 to U+00FF
         for (var i = 0; i < span.Length; i++)

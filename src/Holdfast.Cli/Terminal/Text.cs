@@ -38,18 +38,22 @@ static class Text
         _ => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalDays} days"),
     };
 
-    static readonly System.Buffers.SearchValues<char> Playful = System.Buffers.SearchValues.Create(
-        [.. Enumerable.Range(0, 0xFFFF).Select(c => (char)c).Where(c => c is not ('\n' or '\t') && (char.IsControl(c) || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator))]);
-
     /// <summary>A line for a terminal: paths of folders and words of a call stand in it too, and what could play with the terminal is escaped.</summary>
     public static string Plain(string line)
     {
-        if (line.AsSpan().IndexOfAny(Playful) < 0)
+        if (line.AsSpan().IndexOfAny(Unprintable.All) < 0)
             return line;
         var text = new StringBuilder(line.Length + 16);
         foreach (var c in line)
-            _ = Playful.Contains(c) ? text.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}") : text.Append(c);
+            _ = Unprintable.All.Contains(c) ? text.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}") : text.Append(c);
         return text.ToString();
+    }
+
+    /// <summary>Characters that are none of a text: made when the first line is written.</summary>
+    static class Unprintable
+    {
+        public static readonly System.Buffers.SearchValues<char> All = System.Buffers.SearchValues.Create(
+            [.. Enumerable.Range(0, 0x10000).Select(c => (char)c).Where(c => c is not ('\n' or '\t') && (char.IsControl(c) || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator))]);
     }
 
     /// <summary>A name from a backup: bytes that are no text, and control characters, are escaped, so that no name can play with a terminal.</summary>

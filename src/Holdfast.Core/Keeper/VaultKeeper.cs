@@ -161,7 +161,10 @@ public sealed class VaultKeeper : IDisposable
         catch (HoldfastException e) when (e.Code == ErrorCode.LogDamaged)
         {
             var log = MerkleLog.Salvage(folder, disk, key);
-            return (log, log.Lost.Count == 0 ? null : new HoldfastException(e.Code, $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+            // Without its genesis nothing says what the vault is; and a log that is damaged elsewhere than in its leaves has lost none.
+            if (log.Lost.Count == 0 || log.Lost[0] == 0)
+                throw;
+            return (log, new HoldfastException(e.Code, $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
                 "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. " + e.Guidance, e));
         }
     }
@@ -324,6 +327,8 @@ public sealed class VaultKeeper : IDisposable
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var extra = FolderList.Read(_folder).ToList();
         StorePlace.Require(folder, [_folder, .. extra], Vault);
+        if (extra.Count >= FolderList.Most)
+            throw new HoldfastException(ErrorCode.Usage, $"A vault has at most {FolderList.Most} folders besides its own.", "Add a larger disk, and retire small ones (docs/manual/operate.md, A folder or disk more).");
         FolderOwner.Know(folder, like: _folder);
         MakeShelf(folder);
         FolderStore.Create(folder, _disk);

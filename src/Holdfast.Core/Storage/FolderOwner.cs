@@ -11,6 +11,7 @@ public static class FolderOwner
     static readonly bool IsAdministrator = OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess;
     static readonly Lock Gate = new();
     static volatile Known[] _known = [];
+    static bool _hasDropped; // the further groups
 
     const int MostLinks = 40; // as the system follows (path_resolution(7))
 
@@ -25,9 +26,9 @@ public static class FolderOwner
         if (!IsAdministrator)
             return;
         folder = Full(folder);
-        if (!Array.Exists(_known, k => k.Folder == folder))
+        lock (Gate)
         {
-            lock (Gate)
+            if (!Array.Exists(_known, k => k.Folder == folder))
                 _known = [.. _known, new Known(folder, like is null ? folder : Full(like), 0, 0)];
         }
         Look(Array.Find(_known, k => k.Folder == folder));
@@ -40,16 +41,39 @@ public static class FolderOwner
     {
         if (known.User != 0)
             return (known, true);
-        var isThere = FileStat.TryRead(Entered(known.Like), out var stat);
-        if (LinkOnTheWay(known.Like) is { } link)
-            (isThere, stat) = (true, link); // whoever owns a link on the way decides where it leads
-        if (!isThere || stat.User == 0)
+        var owner = OwnerOf(known.Like, out var isThere);
+        if (owner is null && known.Like != known.Folder)
+            owner = OwnerOf(known.Folder, out _); // a folder of the administrator's vault may lie where another user rules
+        if (owner is not { } stat)
             return (null, isThere);
-        _ = Libc.SetGroups(0, 0); // the administrator's further groups are not the owner's
+        _hasDropped |= Libc.SetGroups(0, 0) == 0; // the administrator's further groups are not the owner's
         var owned = known with { User = stat.User, Group = stat.Group };
         lock (Gate)
             _known = [.. _known.Where(k => k.Folder != known.Folder), owned];
         return (owned, true);
+    }
+
+    /// <summary>The user, other than the administrator, whose a folder is; null where it is the administrator's, or not there.</summary>
+    static FileStat? OwnerOf(string folder, out bool isThere)
+    {
+        isThere = FileStat.TryRead(Entered(folder), out var stat);
+        if (LinkOnTheWay(folder) is { } link)
+            (isThere, stat) = (true, link); // whoever owns a link on the way decides where it leads
+        return isThere && stat.User != 0 ? stat : null;
+    }
+
+    /// <summary>True for the administrator where a folder, or the nearest above it that is there, is another user's.</summary>
+    public static bool IsAnothers(string folder)
+    {
+        if (!IsAdministrator)
+            return false;
+        for (var at = Full(folder); ; at = Path.GetDirectoryName(at)!)
+        {
+            if (OwnerOf(at, out var isThere) is not null)
+                return true;
+            if (isThere || Path.GetDirectoryName(at) is null)
+                return false;
+        }
     }
 
     /// <summary>Makes a change, at once and on this thread.</summary>
@@ -70,6 +94,9 @@ public static class FolderOwner
         var user = Libc.SetFileUser(owner.User);
         try
         {
+            // Neither says that it failed, as it does without CAP_SETUID and CAP_SETGID; asked for what is none, both give what is.
+            if ((uint)Libc.SetFileUser(uint.MaxValue) != owner.User || (uint)Libc.SetFileGroup(uint.MaxValue) != owner.Group || !_hasDropped)
+                throw new UnauthorizedAccessException();
             return act();
         }
         finally

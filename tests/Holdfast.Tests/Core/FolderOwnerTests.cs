@@ -62,6 +62,20 @@ public sealed class FolderOwnerTests
     }
 
     [Fact]
+    public void A_further_folder_of_the_administrators_vault_is_changed_in_the_name_of_whoever_rules_there()
+    {
+        using var folder = Start();
+        Shell(folder, "mkdir -p ours/vault theirs/shelf && chown 12345 theirs/shelf && ln -s $PWD/ours theirs/shelf/staging");
+        FolderOwner.Know(folder["ours/vault"]);
+        FolderOwner.Know(folder["theirs/shelf"], like: folder["ours/vault"]);
+        Assert.Throws<UnauthorizedAccessException>(() => Make(folder["theirs/shelf/staging/a"]));
+        Assert.Equal(Owner, Make(folder["theirs/shelf/b"]));
+        Assert.Equal(0u, Make(folder["ours/vault/c"]));
+        Assert.True(FolderOwner.IsAnothers(folder["theirs/shelf/not/there/yet"]));
+        Assert.False(FolderOwner.IsAnothers(folder["ours/not/there/yet"]));
+    }
+
+    [Fact]
     public void A_folder_that_is_made_is_this_process_own()
     {
         using var folder = Start();
@@ -100,9 +114,10 @@ public sealed class FolderOwnerTests
     public void Keys_are_read_with_the_rights_of_the_folders_owner()
     {
         using var folder = Start();
-        Shell(folder, "echo root > ours/secret && echo known > theirs/real && ln -s $PWD/ours/secret theirs/stolen && ln -s real theirs/link && chown -h 12345 theirs/*");
+        Shell(folder, "echo root > ours/secret && echo root > secret && chmod 600 secret && ln -s ../secret theirs/closed && echo known > theirs/real && ln -s $PWD/ours/secret theirs/stolen && ln -s real theirs/link && chown -h 12345 theirs/*");
         FolderOwner.Know(folder["theirs"]);
-        Assert.Throws<UnauthorizedAccessException>(() => KeptFile.ReadAll(folder["theirs/stolen"], 100));
+        Assert.Null(KeptFile.ReadAll(folder["theirs/stolen"], 100)); // in a folder that the owner does not enter: a link to nowhere
+        Assert.Throws<UnauthorizedAccessException>(() => KeptFile.ReadAll(folder["theirs/closed"], 100));
         Assert.Equal("known\n"u8.ToArray(), KeptFile.ReadAll(folder["theirs/link"], 100));
     }
 

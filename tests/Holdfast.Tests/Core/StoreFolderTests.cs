@@ -79,6 +79,8 @@ public sealed class StoreFolderTests
         using var again = test.Open();
         Assert.Equal([test.Folder, test["disk"], test["half"]], again.Keeper.Store.Folders);
         Assert.Empty(again.Keeper.Store.Away);
+        File.AppendAllText(Path.Combine(test.Folder, "keeper", "folders"), string.Concat(Enumerable.Range(0, 62).Select(i => test[$"away/{i}"] + "\n")));
+        Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => again.Keeper.AddFolder(test["one too many"])).Code);
     }
 
     [Fact]

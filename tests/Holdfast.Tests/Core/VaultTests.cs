@@ -260,6 +260,11 @@ public sealed class VaultTests
         File.WriteAllBytes(entries, bytes);
         using var vault = test.Open();
         Assert.Equal([vault.Keeper.Log.Size - 1], vault.Keeper.Log.Lost);
+        bytes[5] ^= 1; // the genesis too: nothing says what the vault is any more
+        File.WriteAllBytes(entries, bytes);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => test.Open()).Code);
+        bytes[5] ^= 1;
+        File.WriteAllBytes(entries, bytes);
         Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => vault.Find("latest")).Code);
         Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => test.BackUp()).Code);
         Assert.Equal(bytes, File.ReadAllBytes(entries));

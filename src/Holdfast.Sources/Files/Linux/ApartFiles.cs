@@ -20,7 +20,8 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
     byte[] NewName() => System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Prefix}{_run}{Interlocked.Increment(ref _count):x12}"));
 
     /// <summary>Finds out before anything else whether files can be made here at all: one word then, instead of one for each file.</summary>
-    public void Probe()
+    /// <returns>Whose a file is that this user makes there: on a file system that knows no owners, it may be another's.</returns>
+    public uint Probe()
     {
         var name = stackalloc byte[NameLength + 1];
         FolderHandle.Terminate(NewName(), name);
@@ -30,6 +31,9 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
         try
         {
             TargetFiles.WriteAt(file, new byte[4_096], 0);
+            StatX stat;
+            byte nul = 0;
+            return Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? stat.Uid : Native.EffectiveUser();
         }
         finally
         {

@@ -11,6 +11,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly FileTargetOptions _options;
     readonly TargetFolders _folders;
     readonly TargetNotes _notes = new();
+    readonly uint _ownUser; // whose a file is that this user makes there
     readonly TargetReport _report;
     readonly TargetAttributes _attributes;
     readonly FolderMaker _maker;
@@ -36,7 +37,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var apart = new ApartFiles(_folders, _notes, _report, options.Existing);
             if (options.Existing != ExistingFiles.Refuse)
                 FolderMaker.MakeReady(_folders.Root);
-            apart.Probe();
+            _ownUser = apart.Probe();
             _attributes = new TargetAttributes(_folders, _report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing);
             _files = new TargetFiles(apart, _report, _attributes);
@@ -149,7 +150,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     /// <summary>It is this user's or the entry's owner's, and has no more names than the snapshot gives it.</summary>
     bool IsSafe(in StatX stat, EntryBatch batch, int row) =>
-        (stat.Uid == Native.EffectiveUser() || stat.Uid == _notes.OwnerOf(batch, row)) && stat.LinkCount <= Math.Max(1, batch.LinkCount[row]);
+        (stat.Uid == _ownUser || stat.Uid == _notes.OwnerOf(batch, row)) && stat.LinkCount <= Math.Max(1, batch.LinkCount[row]);
 
     public ReadOnlySpan<byte> PathOf(int handle) => _notes.PathOf(_notes[handle]);
 

@@ -54,8 +54,8 @@ public sealed class ShareDialogueTests
         Assert.Contains("Line 7 is right", told, StringComparison.Ordinal);
         Assert.Contains(set[2].Words, told, StringComparison.Ordinal);
         Assert.Contains("1 more share is needed", told, StringComparison.Ordinal);
-        Assert.Contains("Share 1, lines 1 2 3 4 5 6 to come", asked, StringComparison.Ordinal);
-        Assert.Contains("Share 2, lines 2 3 4 5 6 7 to come", asked, StringComparison.Ordinal);
+        Assert.Contains("First share, lines 1 2 3 4 5 6 to come", asked, StringComparison.Ordinal);
+        Assert.Contains("Next share, lines 2 3 4 5 6 7 to come", asked, StringComparison.Ordinal);
     }
 
     [Theory]
