@@ -45,8 +45,15 @@ public sealed class FrameOpener : IDisposable
     byte[] _plain = [];
 
     /// <summary>Opens a frame into the caller's memory, as long as its payload. Where it does not open, what is there then means nothing.</summary>
+    /// <param name="packKey">The pack's.</param>
+    /// <param name="pack">Its name.</param>
+    /// <param name="number">Of the frame.</param>
+    /// <param name="stored">As it lies in the pack.</param>
+    /// <param name="codec">As the footer says.</param>
+    /// <param name="payload">Filled.</param>
+    /// <param name="isSpent">Nobody needs the stored bytes any more: they are opened where they lie, which takes a buffer less.</param>
     /// <exception cref="HoldfastException"><c>PackDamaged</c>.</exception>
-    public void Open(AeadKey packKey, Hash32 pack, int number, ReadOnlySpan<byte> stored, byte codec, Span<byte> payload)
+    public void Open(AeadKey packKey, Hash32 pack, int number, Span<byte> stored, byte codec, Span<byte> payload, bool isSpent = false)
     {
         var length = stored.Length - Aead.TagSize;
         if (length < 0)
@@ -54,11 +61,11 @@ public sealed class FrameOpener : IDisposable
         var isStored = codec == PackFormat.CodecStored;
         if (isStored && length != payload.Length)
             throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
-        if (!isStored && _plain.Length < length)
+        if (!isStored && !isSpent && _plain.Length < length)
             _plain = GC.AllocateUninitializedArray<byte>(length + length / 8);
         Span<byte> nonce = stackalloc byte[Aead.NonceSize];
         FrameNonce.Write(nonce, number);
-        var plain = isStored ? payload : _plain.AsSpan(0, length);
+        var plain = isStored ? payload : isSpent ? stored[..length] : _plain.AsSpan(0, length);
         if (!packKey.TryOpen(nonce, stored, plain, Labels.Frame))
             throw PackFormat.Damaged(pack, $"frame {number} does not open");
         if (isStored)

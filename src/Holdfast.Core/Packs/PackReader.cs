@@ -142,7 +142,7 @@ public sealed class PackReader : IDisposable
             try
             {
                 copy.Read(Footer.FrameStarts[frame], stored);
-                buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], payload);
+                buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], payload, isSpent: !buffer.KeepsStored);
                 return;
             }
             catch (HoldfastException e)
@@ -168,7 +168,10 @@ public sealed class FrameBuffer : IDisposable
     byte[] _payload = [];
     int _length;
 
-    /// <summary>The stored bytes of the frame read last.</summary>
+    /// <summary>Whether <see cref="LastStored"/> is asked for.</summary>
+    internal bool KeepsStored { get; set; }
+
+    /// <summary>The stored bytes of the frame read last, where they are kept.</summary>
     internal ReadOnlySpan<byte> LastStored => _stored.AsSpan(0, _length);
 
     internal FrameOpener Opener { get; } = new();

@@ -230,6 +230,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         var domain = keys!.Domain(pack.Header.Seal.Domain);
         var wrong = false;
         using var sha = HasItsEnds(pack, copy) ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        frames.KeepsStored = sha is not null;
         if (sha is not null)
             Hash(sha, copy, 0, PackFormat.HeaderSize, buffer);
         Span<byte> hash = stackalloc byte[Hash32.Size];
