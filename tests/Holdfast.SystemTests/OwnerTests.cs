@@ -34,6 +34,23 @@ public sealed class OwnerTests
         Assert.Equal("", cli.Shell("find home/roots home/roots-keys -user 65534").Out);
     }
 
+    /// <summary>While root sweeps, the user puts another folder in the place of root's, with a link to where only root goes.</summary>
+    [Fact]
+    public void A_further_folder_at_another_users_mercy_is_refused_and_one_that_is_there_leads_root_nowhere()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "needs root");
+        using var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        cli.Shell("chmod 755 . && mkdir home roots && chown 65534:65534 home && for i in 1 2 3; do touch -d '2 hours ago' roots/old$i; done && chmod 700 roots");
+        Assert.Contains("another user's", cli.Run("store", "add", cli["home/more"]).Expect(15).Error, StringComparison.Ordinal);
+        // As an earlier version would have added it; then the user exchanges it.
+        cli.Run("store", "add", cli["more"]).Expect(0);
+        cli.Shell("mv more home/more && sed -i s#/more#/home/more# vault/keeper/folders && mv home/more home/kept && mkdir -p home/more/packs home/more/objects && ln -s $PWD/roots home/more/staging");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("expire").Expect(0);
+        Assert.Equal("3", cli.Shell("ls roots | wc -l").Out.Trim());
+    }
+
     [Fact]
     public void Root_makes_no_trial_in_another_users_folder()
     {

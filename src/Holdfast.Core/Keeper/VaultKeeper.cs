@@ -330,6 +330,8 @@ public sealed class VaultKeeper : IDisposable
         if (extra.Count >= FolderList.Most)
             throw new HoldfastException(ErrorCode.Usage, $"A vault has at most {FolderList.Most} folders besides its own.", "Add a larger disk, and retire small ones (docs/manual/operate.md, A folder or disk more).");
         FolderOwner.Know(folder, like: _folder);
+        if (FolderOwner.IsAtMercy(folder))
+            throw new HoldfastException(ErrorCode.NoPermission, "The folder lies below one of another user's, who could put another in its place while root changes it.", "Name a folder below folders of root's own, or run this as that user, with a vault of that user's.");
         MakeShelf(folder);
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());

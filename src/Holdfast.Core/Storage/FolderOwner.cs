@@ -76,6 +76,20 @@ public static class FolderOwner
         }
     }
 
+    /// <summary>True where a folder that would be changed in the administrator's own name lies below one of another user's, who could put another folder in its place at any moment.</summary>
+    /// <param name="folder">It need not be there.</param>
+    public static bool IsAtMercy(string folder)
+    {
+        if (!IsAdministrator || (Find(Full(folder)) is { } known && Look(known).Owner is not null))
+            return false;
+        for (var at = Path.GetDirectoryName(FolderPath.Real(folder)); at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (FileStat.TryRead(at, out var stat) && stat.User != 0)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>Makes a change, at once and on this thread.</summary>
     /// <param name="path">What is changed.</param>
     /// <param name="act">Must not wait for another thread.</param>

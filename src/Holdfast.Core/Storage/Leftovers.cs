@@ -37,7 +37,12 @@ static class Leftovers
 
     static bool SweepOwn(Disk disk, string folder, string pattern)
     {
-        var all = new DirectoryInfo(folder);
+        // Held open, and reached through no link of its own: whoever owns the folder above could put another in its place between two files.
+        using var above = OperatingSystem.IsLinux() ? HeldFolder.Open(Path.GetDirectoryName(folder)!) : null;
+        using var held = above?.Folder(Path.GetFileName(folder));
+        if (OperatingSystem.IsLinux() && held is null)
+            return false;
+        var all = new DirectoryInfo(held is null ? folder : $"/proc/self/fd/{held.File.DangerousGetHandle()}");
         if (!all.Exists)
             return false;
         var age = IsLocal(folder) ? Settled : Forgotten;
