@@ -7,7 +7,7 @@ namespace Holdfast.Core.Keeper;
 static class FolderList
 {
     const int MaxSize = 1 << 20; // bytes
-    const int MaxPath = 4_096; // bytes
+    const int MaxPath = 4_096; // characters
 
     /// <summary>Folders that a vault may have besides its own.</summary>
     public const int Most = 64;

@@ -223,10 +223,10 @@ sealed class GuardJudge
 
     bool IsOver(ulong end) => _clock!.HasPassed(end + LockRules.Margin);
 
-    /// <summary>A folder more in the list may hold what could not be read before.</summary>
     /// <summary>Lines of the vault's list of folders that name none.</summary>
     public int BadLines { get; private set; }
 
+    /// <summary>A folder more in the list may hold what could not be read before.</summary>
     void List()
     {
         var folders = new List<string> { _vault };
