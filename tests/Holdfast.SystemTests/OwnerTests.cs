@@ -22,6 +22,7 @@ public sealed class OwnerTests
         cli.Shell("head -c 9000000 /dev/urandom > source/new");
         string[][] commands = [["backup", cli["source"], "--name", "ward"], ["backup", cli["source/notes"], "--name", "another"], ["attest", "latest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"],
             ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["expire"], ["store", "add", cli["home/second"]], ["status"], ["key", "rotate"], ["key", "issue", "--out", cli["home/issued"]]];
+        cli.Shell("install -d -m 700 -o 65534 -g 65534 home/issued");
         foreach (var command in commands)
             cli.Run(command).Expect(0);
         for (var i = 0; i < 20; i++) // a second level of tiles and caches
@@ -29,9 +30,37 @@ public sealed class OwnerTests
         Assert.Equal("", cli.Shell("find vault keys home/state home/second ! -user 65534 -o ! -group 65534").Out);
         foreach (var command in commands.Where(c => c[0] is not ("store" or "key")))
             AsOwner(cli, command).Expect(0);
-        // A vault that root makes stays root's, wherever it lies.
-        cli.Run("init", cli["home/roots"], "--keys", cli["home/roots-keys"], "--lock", "1d").Expect(0);
-        Assert.Equal("", cli.Shell("find home/roots home/roots-keys -user 65534").Out);
+        // The folder that root made for the user takes a vault of the user's.
+        cli.Shell("install -d -o 65534 -g 65534 home/made home/made-keys");
+        cli.Run("init", cli["home/made"], "--keys", cli["home/made-keys"], "--lock", "1d").Expect(0);
+        Assert.Equal("", cli.Shell("find home/made home/made-keys ! -user 65534").Out);
+    }
+
+    /// <summary>In a folder of another user's, whatever is root's can be exchanged by that user at the moment of a change.</summary>
+    [Fact]
+    public void Root_makes_and_changes_nothing_of_its_own_in_another_users_folder()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "needs root");
+        using var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        cli.Shell("chmod 755 . && mkdir home && chown 65534:65534 home");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Contains("in a folder of another user's", cli.Run("init", cli["home/vault"], "--keys", cli["new-keys"], "--lock", "1d").Expect(15).Error, StringComparison.Ordinal);
+        Assert.Contains("in a folder of another user's", cli.Run("init", cli["new"], "--keys", cli["home/keys"], "--lock", "1d").Expect(15).Error, StringComparison.Ordinal);
+        Assert.Contains("in a folder of another user's", cli.Run("key", "issue", "--out", cli["home/keys"]).Expect(15).Error, StringComparison.Ordinal);
+        cli.Shell("test ! -e new && test ! -e new-keys && test -z \"$(ls home)\"");
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/state"];
+        Assert.Contains("another user's, who could read there", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
+        cli.Environment.Remove("HOLDFAST_STATE_DIR");
+        cli.Shell("mv vault keys home/ && find home -type f -printf '%p %s %T@\\n' | sort > before");
+        string[] at = ["--vault", cli["home/vault"], "--keys", cli["home/keys"]];
+        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["expire"], ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["key", "rotate"], ["store", "add", cli["shelf"]] })
+            Assert.Contains("root changes nothing there", cli.Run([.. command, .. at]).Expect(15).Error, StringComparison.Ordinal);
+        cli.Shell("find home -type f -printf '%p %s %T@\\n' | sort | diff before - && test ! -e shelf/vault");
+        foreach (var command in new string[][] { ["snapshots"], ["ls", "latest"], ["restore", "latest", cli["out"]], ["verify", "--full"] })
+            cli.Run([.. command, .. at]).Expect(0); // what there is comes back all the same
+        cli.Shell("chown -R 65534:65534 home/vault home/keys");
+        cli.Run(["backup", cli["source"], "--name", "ward", .. at]).Expect(0);
     }
 
     /// <summary>While root sweeps, the user puts another folder in the place of root's, with a link to where only root goes.</summary>

@@ -135,7 +135,7 @@ static class BackupCommand
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
-        var result = Execute(session, vault, source, name, rootPath, options, put, agent);
+        var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         keys.Remember(vault, toChange: true);
         Core.Keeper.SnapshotRecord? attested = null;
         if (opening is not null)
@@ -146,14 +146,19 @@ static class BackupCommand
         return Tell(session, source, result, attested);
     }
 
-    public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent)
+    public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
     {
         var progress = new BackupProgress();
         var state = StateFolder();
-        if (state is not null)
-            FolderOwner.Know(state);
-        else
+        if (state is null)
             session.Warn("holdfast: this user has no home folder, and HOLDFAST_STATE_DIR names none: what is seen is not remembered, and the next run reads every file");
+        else if (FolderOwner.IsAnothers(state) && !FolderOwner.IsAnothers(keys))
+        {
+            session.Warn($"holdfast: {state} is another user's, who could read there what root's backups have seen: it is not remembered, and the next run reads every file. Name a folder of root's in HOLDFAST_STATE_DIR, or run with root's own HOME (sudo -H)");
+            state = null;
+        }
+        else
+            FolderOwner.Know(state);
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
         var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)

@@ -200,7 +200,7 @@ static class UpCommand
     {
         var began = TimeProvider.System.GetUtcNow();
         var since = TimeProvider.System.GetTimestamp();
-        var result = BackupCommand.Execute(session, vault, source, name, places.Source, new ArchiveOptions(), put, agent);
+        var result = BackupCommand.Execute(session, vault, source, name, places.Source, new ArchiveOptions(), put, agent, places.Keys);
         var status = tell ? BackupCommand.TellProblems(session, source.Problems) : 0;
         session.Step(string.Create(CultureInfo.InvariantCulture,
             $"  backed up         snapshot {Text.Id(result.Snapshot)}: {Text.Count((long)result.Archive.Files, "file")}, {Text.Bytes(result.Archive.LogicalBytes)}, {Text.Bytes(result.Archive.NewBytes)} stored, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}{BackupCommand.LeftOut(source.Problems)}"));

@@ -109,6 +109,9 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         if (Array.Exists(Names, n => File.Exists(PathOf(n))) && !AreOf(unfinished))
             throw new HoldfastException(ErrorCode.VaultExists, "The key folder holds the keys of a vault already.",
                 "Name another folder with --keys (or --out); keys are never overwritten. If they are left from an `init` that was cut short and made no vault, they open nothing: move them away.");
+        if (FolderOwner.IsAtMercy(folder))
+            throw new HoldfastException(ErrorCode.NoPermission, "The keys would be root's, in a folder of another user's, who could put other keys in their place.",
+                "Nothing was made. Name a folder in one of root's (/root/holdfast-keys); or make the folder for that user first (sudo install -d -m 700 -o USER FOLDER): then the keys are that user's.");
         try
         {
             Disk.RequireWritable(folder);

@@ -73,6 +73,9 @@ public sealed class VaultKeeper : IDisposable
     public static void RequireFree(string folder)
     {
         FreePlace.Require(folder);
+        if (FolderOwner.IsAtMercy(folder))
+            throw new HoldfastException(ErrorCode.NoPermission, "The new vault would be root's, in a folder of another user's, who could put another vault in its place.",
+                "Nothing was made. Name a folder in one of root's, best on a disk of its own; or make the folder for that user first (sudo install -d -o USER FOLDER): then the vault is that user's.");
         try
         {
             Disk.RequireWritable(folder);
@@ -329,9 +332,9 @@ public sealed class VaultKeeper : IDisposable
         StorePlace.Require(folder, [_folder, .. extra], Vault);
         if (extra.Count >= FolderList.Most)
             throw new HoldfastException(ErrorCode.Usage, $"A vault has at most {FolderList.Most} folders besides its own.", "Add a larger disk, and retire small ones (docs/manual/operate.md, A folder or disk more).");
+        if (!FolderOwner.IsAnothers(_folder) && FolderOwner.IsAtMercy(folder))
+            throw new HoldfastException(ErrorCode.NoPermission, "The folder lies in one of another user's, who could put another in its place while root changes it.", "Name a folder in folders of root's own, or run this as that user, with a vault of that user's.");
         FolderOwner.Know(folder, like: _folder);
-        if (FolderOwner.IsAtMercy(folder))
-            throw new HoldfastException(ErrorCode.NoPermission, "The folder lies below one of another user's, who could put another in its place while root changes it.", "Name a folder below folders of root's own, or run this as that user, with a vault of that user's.");
         MakeShelf(folder);
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());

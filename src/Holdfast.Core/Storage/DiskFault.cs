@@ -31,6 +31,7 @@ public static class DiskFault
     /// <param name="needed">Bytes that have to be free at least.</param>
     public static HoldfastException Of(Exception fault, string? folder = null, long needed = Block) => fault switch
     {
+        FolderOwner.AtMercyException => AtMercy(fault),
         UnauthorizedAccessException => NoPermission(fault, folder),
         DirectoryNotFoundException or FileNotFoundException => Unavailable("a folder of the vault is gone", fault),
         _ => Of(fault.HResult, fault, folder, needed),
@@ -67,6 +68,10 @@ public static class DiskFault
     static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,
         $"The system refuses access to a folder or file of the vault{(folder is null ? "" : $", in {folder}")}.",
         "Run as the user who owns the vault's folder, or let that user grant access (chmod or setfacl). Where files in it have come to belong to somebody else, `sudo chown -R --reference=VAULT VAULT`, with the vault's folder for VAULT, gives all of them to its owner.", fault);
+
+    static HoldfastException AtMercy(Exception fault) => new(ErrorCode.NoPermission,
+        "A folder of root's lies in one of another user's, who could put another in its place while root changes it: root changes nothing there, and that user may not.",
+        "Move it into a folder of root's, or give it to that user, folder and files (sudo chown -R USER FOLDER).", fault);
 
     static HoldfastException Unavailable(string what, Exception? fault) => new(ErrorCode.StoreUnavailable,
         $"The disk does not answer as it should: {what}.",

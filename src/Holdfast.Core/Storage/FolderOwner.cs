@@ -13,10 +13,16 @@ public static class FolderOwner
     static volatile Known[] _known = [];
     static bool _hasDropped; // the further groups
 
+    static readonly Lazy<bool> HasAllUsers = new(SeesAllUsers);
+    const uint Overflow = 65_534; // who a user that a namespace does not know is shown as (user_namespaces(7))
     const int MostLinks = 40; // as the system follows (path_resolution(7))
 
     /// <summary>A folder, the one whose owner counts for it, and that owner; 0 while it is the administrator's, or not there.</summary>
-    readonly record struct Known(string Folder, string Like, uint User, uint Group);
+    /// <param name="IsAbove">It is the administrator's, or was not there, and lies in that user's.</param>
+    readonly record struct Known(string Folder, string Like, uint User, uint Group, bool IsAbove = false);
+
+    /// <summary>Refused because a folder of the administrator's lies in another user's.</summary>
+    internal sealed class AtMercyException(Exception refused) : UnauthorizedAccessException(refused.Message, refused);
 
     /// <summary>Looks whose a vault's, a key's or a state folder is; from here on what lies below is changed in that user's name. One that is not there yet will be this process's own.</summary>
     /// <param name="folder">The folder.</param>
@@ -41,67 +47,55 @@ public static class FolderOwner
     {
         if (known.User != 0)
             return (known, true);
-        var owner = OwnerOf(known.Like, out var isThere);
+        var owner = OwnerOf(known.Like, out var isThere, out var isAbove);
         if (owner is null && known.Like != known.Folder)
-            owner = OwnerOf(known.Folder, out _); // a folder of the administrator's vault may lie where another user rules
+            owner = OwnerOf(known.Folder, out _, out isAbove); // a folder of the administrator's vault may lie where another user rules
         if (owner is not { } stat)
             return (null, isThere);
         _hasDropped |= Libc.SetGroups(0, 0) == 0; // the administrator's further groups are not the owner's
-        var owned = known with { User = stat.User, Group = stat.Group };
+        var owned = known with { User = stat.User, Group = stat.Group, IsAbove = isAbove };
         lock (Gate)
             _known = [.. _known.Where(k => k.Folder != known.Folder), owned];
         return (owned, true);
     }
 
-    /// <summary>The user, other than the administrator, whose a folder is; null where it is the administrator's, or not there.</summary>
-    static FileStat? OwnerOf(string folder, out bool isThere)
+    /// <summary>The user, other than the administrator, in whose power a folder is; null where it is in nobody's. That is whoever owns a link on the way, who decides where it leads; then the folder's
+    /// owner; then, for one that is the administrator's or not there, whoever owns a folder on the way, who can put another in its place at any moment.</summary>
+    static FileStat? OwnerOf(string folder, out bool isThere, out bool isAbove)
     {
         isThere = FileStat.TryRead(Entered(folder), out var stat);
-        if (LinkOnTheWay(folder) is { } link)
-            (isThere, stat) = (true, link); // whoever owns a link on the way decides where it leads
-        return isThere && stat.User != 0 ? stat : null;
+        var (link, above) = OnTheWay(folder);
+        isAbove = link is null && (!isThere || stat.User == 0) && above is not null;
+        return link ?? (isThere && stat.User != 0 ? stat : above);
     }
 
-    /// <summary>True for the administrator where a folder, or the nearest above it that is there, is another user's.</summary>
-    public static bool IsAnothers(string folder)
-    {
-        if (!IsAdministrator)
-            return false;
-        for (var at = Full(folder); ; at = Path.GetDirectoryName(at)!)
-        {
-            if (OwnerOf(at, out var isThere) is not null)
-                return true;
-            if (isThere || Path.GetDirectoryName(at) is null)
-                return false;
-        }
-    }
-
-    /// <summary>True where a folder that would be changed in the administrator's own name lies below one of another user's, who could put another folder in its place at any moment.</summary>
+    /// <summary>True for the administrator where a folder is in another user's power.</summary>
     /// <param name="folder">It need not be there.</param>
-    public static bool IsAtMercy(string folder)
-    {
-        if (!IsAdministrator || (Find(Full(folder)) is { } known && Look(known).Owner is not null))
-            return false;
-        for (var at = Path.GetDirectoryName(FolderPath.Real(folder)); at is not null; at = Path.GetDirectoryName(at))
-        {
-            if (FileStat.TryRead(at, out var stat) && stat.User != 0)
-                return true;
-        }
-        return false;
-    }
+    public static bool IsAnothers(string folder) => IsAdministrator && OwnerOf(Full(folder), out _, out _) is not null;
+
+    /// <summary>True where a folder that the administrator owns, or would make, lies in one of another user's, who can put another in its place at any moment.</summary>
+    /// <param name="folder">It need not be there.</param>
+    public static bool IsAtMercy(string folder) => IsAdministrator && OwnerOf(Full(folder), out _, out var isAbove) is not null && isAbove;
 
     /// <summary>Makes a change, at once and on this thread.</summary>
     /// <param name="path">What is changed.</param>
     /// <param name="act">Must not wait for another thread.</param>
     /// <exception cref="DirectoryNotFoundException">A folder that is known is not there, and what lies below it is to be changed.</exception>
-    public static T Act<T>(string path, Func<T> act)
+    /// <exception cref="UnauthorizedAccessException">The owner may not.</exception>
+    public static T Act<T>(string path, Func<T> act) => Act(path, act, isReading: false);
+
+    /// <summary>Reads what belongs to a folder's owner with that user's rights; what is the administrator's own is read wherever it lies.</summary>
+    /// <inheritdoc cref="Act{T}(string, Func{T})"/>
+    public static T Read<T>(string path, Func<T> act) => Act(path, act, isReading: true);
+
+    static T Act<T>(string path, Func<T> act, bool isReading)
     {
         if (_known.Length == 0 || Find(Full(path)) is not { } known)
             return act();
         var (found, isThere) = Look(known);
         if (!isThere && Full(path) != known.Folder)
             throw new DirectoryNotFoundException(); // whoever took it away may bring it back in a moment, as another user's
-        if (found is not { } owner)
+        if (found is not { } owner || (isReading && owner.IsAbove))
             return act();
         // Group first and back last: only who is an administrator for files may change it.
         var group = Libc.SetFileGroup(owner.Group);
@@ -112,6 +106,10 @@ public static class FolderOwner
             if ((uint)Libc.SetFileUser(uint.MaxValue) != owner.User || (uint)Libc.SetFileGroup(uint.MaxValue) != owner.Group || !_hasDropped)
                 throw new UnauthorizedAccessException();
             return act();
+        }
+        catch (UnauthorizedAccessException e) when (owner.IsAbove)
+        {
+            throw new AtMercyException(e);
         }
         finally
         {
@@ -126,7 +124,7 @@ public static class FolderOwner
     public static DirectoryInfo MakeFolder(string path, UnixFileMode mode)
     {
         if (_known.Length > 0 && Find(Full(path)) is { User: 0 } known && known.Folder != Full(path) && !Directory.Exists(known.Folder))
-            Make(known.Folder, mode);
+            Act(known.Folder, () => Make(known.Folder, mode));
         return Act(path, () => Make(path, mode));
     }
 
@@ -145,11 +143,12 @@ public static class FolderOwner
         return found;
     }
 
-    /// <summary>The first link of another user's on the way to a folder, also on the way that links of the administrator's lead.</summary>
-    static FileStat? LinkOnTheWay(string folder)
+    /// <summary>The first link, and the first folder, of another user's on the way to a folder, also on the way that links of the administrator's lead.</summary>
+    static (FileStat? Link, FileStat? Above) OnTheWay(string folder)
     {
         var ahead = new Stack<string>(Parts(Full(folder)).Reverse());
         var at = "/";
+        FileStat? above = null;
         for (var links = 0; ahead.TryPop(out var part);)
         {
             if (part == "..")
@@ -159,22 +158,39 @@ public static class FolderOwner
             }
             var next = Path.Combine(at, part);
             if (!FileStat.TryRead(next, out var stat))
-                return null;
+                break;
             if (!stat.IsLink)
             {
                 at = next;
+                if (stat.User != 0 && !IsOutside(stat))
+                    above ??= stat;
                 continue;
             }
             if (stat.User != 0 || ++links > MostLinks)
-                return stat;
+                return (stat, above);
             if (new FileInfo(next).LinkTarget is not { } target)
-                return null;
+                break;
             if (Path.IsPathRooted(target))
                 at = "/";
             foreach (var one in Parts(target).Reverse())
                 ahead.Push(one);
         }
-        return null;
+        return (null, above);
+    }
+
+    /// <summary>True for what belongs to nobody of this user namespace: its host has more power over what lies there than any administrator here.</summary>
+    static bool IsOutside(FileStat stat) => stat.User == Overflow && !HasAllUsers.Value;
+
+    static bool SeesAllUsers()
+    {
+        try
+        {
+            return File.ReadAllText("/proc/self/uid_map").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) is [_, _, "4294967295"];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return true;
+        }
     }
 
     static IEnumerable<string> Parts(string path) => path.Split('/', StringSplitOptions.RemoveEmptyEntries).Where(p => p != ".");

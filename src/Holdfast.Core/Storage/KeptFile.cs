@@ -8,5 +8,5 @@ public static class KeptFile
     /// <returns>Null where something else than a plain file of at most so many bytes is there.</returns>
     /// <exception cref="IOException">As <see cref="File.ReadAllBytes(string)"/>.</exception>
     public static byte[]? ReadAll(string path, int limit) =>
-        FolderOwner.Act(path, () => PlainFile.ReadAll(FolderPath.Real(path), limit));
+        FolderOwner.Read(path, () => PlainFile.ReadAll(FolderPath.Real(path), limit));
 }

@@ -84,6 +84,26 @@ public sealed class FolderOwnerTests
         Assert.Equal(0u, Make(folder["state/of/a/vault/file"]));
     }
 
+    [Fact]
+    public void What_is_the_administrators_in_another_users_folder_is_read_and_not_changed()
+    {
+        using var folder = Start();
+        Shell(folder, "mkdir theirs/roots && echo root > theirs/roots/kept && chmod 600 theirs/roots/kept && mkdir theirs/open && chmod 777 theirs/open");
+        foreach (var (name, isMercy) in new[] { ("theirs/roots", true), ("theirs/not/there", true), ("theirs", false), ("ours", false) })
+            Assert.Equal(isMercy, FolderOwner.IsAtMercy(folder[name]));
+        Assert.True(FolderOwner.IsAnothers(folder["theirs"]));
+        FolderOwner.Know(folder["theirs/roots"]);
+        FolderOwner.Know(folder["theirs/open"]);
+        var refused = Assert.ThrowsAny<UnauthorizedAccessException>(() => Make(folder["theirs/roots/a"]));
+        Assert.Contains("root changes nothing there", DiskFault.Of(refused).Message, StringComparison.Ordinal);
+        Assert.Equal("root\n"u8.ToArray(), KeptFile.ReadAll(folder["theirs/roots/kept"], 100));
+        Assert.Equal(Owner, Make(folder["theirs/open/a"]));
+        // The exchange that it is for: what was looked at is not what is changed.
+        Shell(folder, "mv theirs/roots away && ln -s $PWD/ours theirs/roots");
+        Assert.ThrowsAny<UnauthorizedAccessException>(() => Make(folder["theirs/roots/b"]));
+        Assert.Empty(Directory.EnumerateFiles(folder["ours"]));
+    }
+
     [Theory]
     [InlineData("ln -s theirs/link start")] // a link of the administrator's to one of the owner's
     [InlineData("ln -s $PWD/theirs/link start")]
