@@ -99,7 +99,7 @@ public sealed class Vault : IDisposable
     }
 
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>FormatNewer</c>.</exception>
-    public static Vault Open(string folder, Disk? disk = null, IMachineTime? machine = null) => new(VaultKeeper.Open(folder, disk, machine));
+    public static Vault Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Log.Checkpoint?>? seen = null) => new(VaultKeeper.Open(folder, disk, machine, seen));
 
     /// <summary>Refuses keys of another vault, and a log signed by another key than these name.</summary>
     /// <exception cref="HoldfastException"><c>WrongVault</c>, <c>LogForked</c>.</exception>
@@ -283,14 +283,14 @@ public sealed class Vault : IDisposable
         if (which == "latest" || which.StartsWith("latest~", StringComparison.Ordinal))
         {
             var before = 0;
-            if (there.Count == 0 && Keeper.Log.Lost.Count > 0)
-                throw Keeper.Closed!;
+            if (there.Count == 0 && Keeper.LogFault is { } damaged)
+                throw damaged;
             if ((which != "latest" && !int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) || before >= there.Count)
                 throw VaultKeeper.SnapshotMissing(which);
             var chosen = there[there.Count - 1 - before];
             // Of which source a snapshot is, its object says: one without may be of any.
             var unread = chosen.Object is null ? chosen : all.LastOrDefault(s => s.Object is null && s.Ordinal > chosen.Ordinal && source is not null);
-            if (Keeper.Log.Lost.Any(l => (ulong)l > chosen.Ordinal))
+            if (Keeper.Log.IsCutShort || Keeper.Log.Lost.Any(l => (ulong)l > chosen.Ordinal))
                 throw new HoldfastException(ErrorCode.LogDamaged, $"`{which}` would be snapshot {chosen.Snapshot} of {Moment(chosen.Committed)}; but the log is damaged after it, and may have named a newer one. It was not taken in its place.",
                     "Bring the log back from another copy of the vault. Where this state will do, ask for it by its id; `holdfast snapshots` lists those that are known.");
             return unread is null ? chosen : throw Unread(which, unread, there);

@@ -24,7 +24,7 @@ static class ExpireCommand
     {
         using var vault = KeyFolder.OpenVault(session);
         var dry = session.Parsed.GetValue(DryRunOption);
-        new KeyFolder(session).Remember(vault, toChange: !dry || vault.Keeper.Log.Lost.Count > 0); // what a lost leaf lengthened would be told as free
+        new KeyFolder(session).Remember(vault, toChange: !dry || vault.Keeper.LogFault is not null); // what a lost leaf lengthened would be told as free
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var result = vault.Keeper.Expire(dry);
         var names = result.Names.Select(n => n.Name).ToHashSet();

@@ -199,8 +199,10 @@ static class LogCommand
             w.WriteString("root", Convert.ToBase64String(vault.Keeper.Log.Checkpoint!.Root.ToArray()));
             w.WriteNumber("lost", vault.Keeper.Log.Lost.Count);
         });
-        if (vault.Keeper is { Log.Lost.Count: > 0, Closed: { } damaged })
+        if (vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, damaged.Message, damaged.Guidance);
+        if (TilesReport.Mend(session, vault, mayWrite: folder.IsGiven) is { } tiles)
+            return session.Fail(tiles.Code, tiles.Message, tiles.Guidance);
         session.Line($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
     }

@@ -97,8 +97,10 @@ static class VerifyCommand
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
             session.Line($"  {ProblemReport.Describe(refused)}");
-        if (bad.Count == 0 && vault.Keeper is { Log.Lost.Count: > 0, Closed: { } damaged })
+        if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
+        if (TilesReport.Mend(session, vault, mayWrite: folder.IsGiven && isNotOurs is null) is { } tiles && bad.Count == 0)
+            return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
         if (bad.Count == 0 && refused is not null)
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)

@@ -92,16 +92,32 @@ sealed class KeyFolder
 
     public static Vault OpenVault(Session session, string path)
     {
-        var vault = Vault.Open(path);
+        var vault = Vault.Open(path, seen: () => Seen(session));
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");
         foreach (var away in vault.Keeper.Store.Away)
             session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
             session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
+        if (vault.Keeper.Log is { IsAsSeen: true, Lost.Count: 0 })
+            session.Warn($"holdfast: {vault.Keeper.LogFault!.Message} A snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
         if (vault.Keeper.Log.Lost.Count > 0)
             session.Warn($"holdfast: the vault's log is damaged: {vault.Keeper.Log.Lost.Count} of its {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} cannot be read. What is shown is what the others say; a snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
         return vault;
+    }
+
+    /// <summary>How far the keys that are named have seen the log of their vault; null where none are, or they do not say.</summary>
+    static Core.Log.Checkpoint? Seen(Session session)
+    {
+        try
+        {
+            var keys = new KeyFolder(session);
+            return keys.IsGiven ? new LogMemory(keys.Folder).Seen : null;
+        }
+        catch (HoldfastException)
+        {
+            return null; // told where they are used
+        }
     }
 
     /// <summary>The vault and its opening keys, for a command that makes key material: a vault that cannot be written to is refused before anybody is asked for anything.</summary>

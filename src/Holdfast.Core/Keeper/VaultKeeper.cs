@@ -52,6 +52,9 @@ public sealed class VaultKeeper : IDisposable
     /// <summary>Set where this is a copy of a vault that goes on elsewhere: thrown by whatever would change it.</summary>
     public HoldfastException? Closed { get; set; }
 
+    /// <summary>What of the log is damaged, where it is read all the same.</summary>
+    public HoldfastException? LogFault { get; private init; }
+
     /// <summary>False where all that changes need is gone, and with it the list of further folders; reading goes on without.</summary>
     public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));
 
@@ -139,8 +142,12 @@ public sealed class VaultKeeper : IDisposable
     }
 
     /// <summary>Opens a vault for reading; the first change asks for more.</summary>
+    /// <param name="folder">The vault.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    /// <param name="seen">Gives a checkpoint of its log that was kept elsewhere; asked for where the log's own is gone.</param>
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>.</exception>
-    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null)
+    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Checkpoint?>? seen = null)
     {
         folder = Path.GetFullPath(folder);
         disk ??= Disk.Real;
@@ -148,14 +155,14 @@ public sealed class VaultKeeper : IDisposable
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
         var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
-        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key);
-        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault };
+        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen);
+        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
         return keeper;
     }
 
-    /// <summary>The log, and where leaves of it are damaged why nothing is written to it.</summary>
-    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key)
+    /// <summary>The log, and where leaves or the checkpoint of it are damaged why nothing is written to it.</summary>
+    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key, Func<Checkpoint?>? seen)
     {
         try
         {
@@ -163,12 +170,14 @@ public sealed class VaultKeeper : IDisposable
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.LogDamaged)
         {
-            var log = MerkleLog.Salvage(folder, disk, key);
+            var log = MerkleLog.Salvage(folder, disk, key, Leaf.Size, seen?.Invoke());
             // Without its genesis nothing says what the vault is; and a log that is damaged elsewhere than in its leaves has lost none.
-            if (log.Lost.Count == 0 || log.Lost[0] == 0)
+            if (log.Lost.Count == 0 ? !log.IsAsSeen : log.Lost[0] == 0)
                 throw;
-            return (log, new HoldfastException(e.Code, $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
-                "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. " + e.Guidance, e));
+            return (log, new HoldfastException(e.Code, log.Lost.Count == 0
+                ? $"The checkpoint of the vault's log is damaged or gone: the log is read as far as these keys have seen it, {log.Size} leaves{(log.IsCutShort ? "; more lie there, which nothing vouches for" : "")}. Nothing is written to it."
+                : $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+                (log.Lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
         }
     }
 
@@ -286,6 +295,10 @@ public sealed class VaultKeeper : IDisposable
         Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
         return true;
     });
+
+    /// <summary>Writes the log's files of hashes anew that are not what its leaves give.</summary>
+    /// <returns>How many.</returns>
+    public int MendTiles() => Changing(_log.MendTiles);
 
     /// <summary>Refuses a vault that this process cannot change: asked before work whose end is a leaf, such as making key material.</summary>
     /// <exception cref="HoldfastException"><c>ReadOnlyMedia</c>, <c>NoPermission</c>, <c>KeyFileBad</c>, <c>VaultBusy</c>.</exception>

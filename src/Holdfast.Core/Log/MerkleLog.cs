@@ -10,7 +10,7 @@ namespace Holdfast.Core.Log;
 /// checkpoint: whoever uses the log has a log that is whole.</summary>
 /// <remarks>Entries and tiles are durable before the checkpoint that covers them; what lies beyond the checkpoint is overwritten. Not safe for concurrent
 /// use: the keeper's lock keeps writers apart; readers of other processes see one checkpoint or the next.</remarks>
-public sealed class MerkleLog
+public sealed partial class MerkleLog
 {
     public const int MaxLeaf = 65_535; // bytes
     const int TileSize = 256; // hashes, and entries in a bundle
@@ -20,7 +20,6 @@ public sealed class MerkleLog
     readonly string _folder;
     readonly Disk _disk;
     readonly List<byte[]> _leaves = [];
-    readonly List<long> _lost = [];
 
     MerkleLog(string folder, Disk disk, VerifierKey key)
     {
@@ -31,9 +30,6 @@ public sealed class MerkleLog
 
     public VerifierKey Key { get; }
     public MerkleTree Tree { get; } = new();
-
-    /// <summary>Leaves that were signed and cannot be read any more, by their number; only <see cref="Salvage"/> gives a log with any.</summary>
-    public IReadOnlyList<long> Lost => _lost;
 
     public Checkpoint? Checkpoint { get; private set; }
     public long Size => Tree.Size;
@@ -69,64 +65,6 @@ public sealed class MerkleLog
             // A writer may have moved on between checkpoint and bundle: look again.
             Thread.Yield();
         }
-    }
-
-    /// <summary>Opens a log of which leaves are damaged, to read it: the hashes in its tiles give the root that was signed, so they tell which leaves are as they were signed, and which are lost.</summary>
-    /// <returns>The log, <see cref="Lost"/> leaves in their places without bytes.</returns>
-    /// <exception cref="HoldfastException">As <see cref="Open"/>, where the hashes do not give that root either.</exception>
-    public static MerkleLog Salvage(string folder, Disk disk, VerifierKey key)
-    {
-        var log = new MerkleLog(folder, disk, key);
-        var checkpoint = log.ReadCheckpoint();
-        for (long bundle = 0; bundle * TileSize < checkpoint.Size; bundle++)
-        {
-            var width = (int)Math.Min(checkpoint.Size - bundle * TileSize, TileSize);
-            var hashes = Read(log.FilePath("tile/0", bundle, width), width * Hash32.Size);
-            if (hashes?.Length != width * Hash32.Size)
-                throw Damaged("a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
-            var entries = Entries(Read(log.FilePath("tile/entries", bundle, width), TileSize * (2 + MaxLeaf)) ?? [], width);
-            for (var i = 0; i < width; i++)
-            {
-                var hash = new Hash32(hashes.AsSpan(i * Hash32.Size, Hash32.Size));
-                var isSound = entries[i] is { } entry && LogHash.Leaf(entry) == hash;
-                if (!isSound)
-                    log._lost.Add(log.Size);
-                log._leaves.Add(isSound ? entries[i]! : []);
-                log.Tree.Add(hash);
-            }
-        }
-        if (log.Tree.Root(checkpoint.Size) != checkpoint.Root)
-            throw Damaged("neither its leaves nor the hashes of them give the root that was signed");
-        log.Checkpoint = checkpoint;
-        return log;
-
-        static byte[]? Read(string path, int limit)
-        {
-            try
-            {
-                return PlainFile.ReadAll(path, limit);
-            }
-            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-            {
-                return null;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                throw DiskFault.Of(e);
-            }
-        }
-    }
-
-    /// <summary>The entries of a bundle, as far as their lengths lead; null from there on.</summary>
-    static byte[]?[] Entries(ReadOnlySpan<byte> bundle, int width)
-    {
-        var entries = new byte[]?[width];
-        for (var i = 0; i < width && bundle.Length >= 2 && BinaryPrimitives.ReadUInt16BigEndian(bundle) is var length && bundle.Length - 2 >= length; i++)
-        {
-            entries[i] = bundle.Slice(2, length).ToArray();
-            bundle = bundle[(2 + length)..];
-        }
-        return entries;
     }
 
     /// <summary>Takes in what others have appended since.</summary>
@@ -278,15 +216,25 @@ public sealed class MerkleLog
         {
             for (var tile = from / TileSize; tile * TileSize < to; tile++)
             {
-                var width = (int)Math.Min(to - tile * TileSize, TileSize);
-                var bytes = new byte[width * Hash32.Size];
-                for (var i = 0; i < width; i++)
-                    Tree.Subtree(level * TileHeight, tile * TileSize + i).CopyTo(bytes.AsSpan(i * Hash32.Size));
-                Write(FilePath(string.Create(CultureInfo.InvariantCulture, $"tile/{level}"), tile, width), bytes);
+                var (path, bytes) = Tile(level, tile, to);
+                Write(path, bytes);
             }
             from /= TileSize;
             to /= TileSize;
         }
+    }
+
+    /// <summary>A tile of hashes as the leaves give it.</summary>
+    /// <param name="level">0 for the hashes of leaves.</param>
+    /// <param name="tile">Its number.</param>
+    /// <param name="hashes">How many the level has.</param>
+    (string Path, byte[] Bytes) Tile(int level, long tile, long hashes)
+    {
+        var width = (int)Math.Min(hashes - tile * TileSize, TileSize);
+        var bytes = new byte[width * Hash32.Size];
+        for (var i = 0; i < width; i++)
+            Tree.Subtree(level * TileHeight, tile * TileSize + i).CopyTo(bytes.AsSpan(i * Hash32.Size));
+        return (FilePath(string.Create(CultureInfo.InvariantCulture, $"tile/{level}"), tile, width), bytes);
     }
 
     void Write(string path, ReadOnlySpan<byte> bytes)
@@ -337,7 +285,7 @@ public sealed class MerkleLog
         return path;
     }
 
-    const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the file `checkpoint` of the key folder that was used last is the same one: copy it there. Otherwise: ";
+    const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the file `checkpoint` of the key folder that was used last is the same one: with that folder (--keys) the vault is read; copy the file there to write to it again. Otherwise: ";
 
     static HoldfastException Damaged(string what, string first = "") => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.",
         first + "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside, and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "

@@ -54,12 +54,63 @@ public sealed class LogTests
         bytes[at] ^= 1; // the high byte of a length, or a byte of a leaf
         File.WriteAllBytes(path, bytes);
         Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Open(folder["log"], Disk.Real, Key)).Code);
-        var log = MerkleLog.Salvage(folder["log"], Disk.Real, Key);
+        var log = MerkleLog.Salvage(folder["log"], Disk.Real, Key, $"leaf {lost}".Length);
         Assert.Equal(root, log.Tree.Root(log.Size));
         Assert.Equal(leaves, log.Size);
-        Assert.Contains(lost, log.Lost);
-        Assert.All(log.Lost, l => Assert.Equal(l / 256, lost / 256)); // a length that is wrong may cost the rest of its bundle
+        Assert.Equal([lost], log.Lost); // also where its length is what is wrong
         Assert.All(Enumerable.Range(0, leaves).Where(i => !log.Lost.Contains(i)), i => Assert.Equal($"leaf {i}", Encoding.ASCII.GetString(log.Leaf(i))));
+    }
+
+    /// <summary>The log has gone on since, by some leaves or past a whole bundle; or not.</summary>
+    [Theory]
+    [InlineData(40, 40, false)]
+    [InlineData(40, 44, true)]
+    [InlineData(250, 300, true)]
+    [InlineData(256, 256, false)]
+    [InlineData(256, 257, true)]
+    [InlineData(300, 300, false)]
+    public void Without_its_checkpoint_a_log_is_read_as_far_as_one_kept_elsewhere_covers(int seen, int leaves, bool isCutShort)
+    {
+        using var folder = new TempFolder();
+        var earlier = Make(folder, seen).Checkpoint!;
+        if (leaves > seen)
+            MerkleLog.Open(folder["log"], Disk.Real, Key).Append([.. Enumerable.Range(seen, leaves - seen).Select(n => Encoding.ASCII.GetBytes($"leaf {n}"))], Signer);
+        using var stranger = new Ed25519Signer(Enumerable.Repeat((byte)9, 32).ToArray());
+        foreach (var damage in new Action<string>[] { f => File.WriteAllText(f, "x"), File.Delete })
+        {
+            damage(Path.Combine(folder["log"], "checkpoint"));
+            Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Open(folder["log"], Disk.Real, Key)).Code);
+            var log = MerkleLog.Salvage(folder["log"], Disk.Real, Key, 6, earlier);
+            Assert.Equal((true, isCutShort, seen, 0), (log.IsAsSeen, log.IsCutShort, log.Size, log.Lost.Count));
+            Assert.Equal($"leaf {seen - 1}", Encoding.ASCII.GetString(log.Leaf(seen - 1)));
+            foreach (var other in new[] { null, Checkpoint.Sign(Key.Name, seen, earlier.Root, stranger), Checkpoint.Sign(Key.Name, seen, LogHash.Empty, Signer), Checkpoint.Sign(Key.Name, leaves + 300, earlier.Root, Signer) })
+                Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key, 6, other)).Code);
+        }
+    }
+
+    [Theory]
+    [InlineData(40)]
+    [InlineData(256)]
+    [InlineData(600)]
+    public void Each_file_of_hashes_is_compared_with_the_leaves_and_written_anew(int leaves)
+    {
+        using var folder = new TempFolder();
+        Make(folder, leaves);
+        var tiles = Directory.EnumerateFiles(folder["log/tile"], "*", SearchOption.AllDirectories).Where(f => !f.Contains("entries", StringComparison.Ordinal)).ToList();
+        Assert.Equal(leaves switch { 40 => 1, 256 => 2, _ => 4 }, tiles.Count);
+        var log = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        foreach (var tile in tiles)
+        {
+            var whole = File.ReadAllBytes(tile);
+            foreach (var damage in new Action[] { () => File.Delete(tile), () => File.WriteAllBytes(tile, whole[..^1]), () => File.WriteAllBytes(tile, [.. whole, 0]), () => File.WriteAllBytes(tile, [.. whole[..^1], (byte)(whole[^1] ^ 1)]) })
+            {
+                Assert.Empty(log.DamagedTiles());
+                damage();
+                Assert.Equal([tile], log.DamagedTiles());
+                Assert.Equal(1, log.MendTiles());
+                Assert.Equal(whole, File.ReadAllBytes(tile));
+            }
+        }
     }
 
     [Fact]
@@ -73,9 +124,9 @@ public sealed class LogTests
             bytes[9] ^= 1;
             File.WriteAllBytes(Path.Combine(folder["log"], file), bytes);
         }
-        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key)).Code);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key, 6)).Code);
         File.Delete(Path.Combine(folder["log"], "tile/0/000"));
-        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key)).Code);
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Salvage(folder["log"], Disk.Real, Key, 6)).Code);
     }
 
     [Fact]
