@@ -296,7 +296,7 @@ public sealed class Vault : IDisposable
             return unread is null ? chosen : throw Unread(which, unread, there);
         }
         var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
-        return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : which);
+        return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : source is null ? which : $"{which} of that source");
     }
 
     /// <summary>What comes before all other advice on something that is missing.</summary>

@@ -15,6 +15,54 @@ public sealed class BackupTests
 
     static int Snapshots(Cli cli) => JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength();
 
+    /// <summary>A dump that hangs, and what it has started, do not hold a backup that is told to stop.</summary>
+    [Theory]
+    [InlineData("exec sleep 100")]
+    [InlineData("sleep 100; true")]
+    public void A_stop_ends_the_command_whose_output_is_backed_up(string command)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals of Linux");
+        using var cli = new Cli().Init();
+        using var backup = cli.Start("backup", "--stdin", "--name", "dump", "--", "sh", "-c", $"echo one; touch '{cli["begun"]}'; {command}");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]), TimeSpan.FromSeconds(20)));
+        cli.Shell($"kill -TERM {backup.Id}");
+        Assert.True(backup.WaitForExit(30_000));
+        Assert.Equal(130, backup.ExitCode);
+        Assert.DoesNotContain("dump", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Excludes_that_leave_nothing_commit_nothing()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        Assert.Contains("leave nothing", cli.Run("backup", cli["source"], "--name", "ward", "--exclude", "*").Expect(50).Error, StringComparison.Ordinal);
+        cli.Run("backup", cli["source"], "--name", "ward", "--exclude", "*", "--allow-empty").Expect(0);
+        Assert.Contains("matches nothing", cli.Run("backup", cli["source"], "--name", "ward", "--exclude", cli["source/notes"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>What cannot be taken back is not done to whichever source was last.</summary>
+    [Fact]
+    public void The_latest_of_several_sources_is_locked_by_name()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("notes/ward.txt", "bed 3"u8.ToArray());
+        var until = $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}";
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("lock", "latest", "--until", until).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "other").Expect(0);
+        Assert.Contains("--name", cli.Run("lock", "latest", "--until", until).Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("of source ward", cli.Run("lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(10):yyyy-MM-dd}").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("lock", "latest", "--name", "nobody", "--until", until).Expect(27);
+        Assert.Contains("holds", cli.Run("log", "verify", "--log-key", cli.Shell("sed -n 's/^log //p' vault/vault").Out.Trim(), "--proof", Prove()).Expect(0).Out, StringComparison.Ordinal);
+
+        string Prove()
+        {
+            cli.Run("log", "prove", "latest", "--name", "ward", "--out", cli["proof"]).Expect(0);
+            return cli["proof"];
+        }
+    }
+
     [Fact]
     public void A_pattern_that_is_none_is_refused_with_its_line()
     {

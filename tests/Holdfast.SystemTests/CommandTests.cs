@@ -307,6 +307,7 @@ public sealed class CommandTests
             cli.Run("restore", "latest", cli["r"], "--vault", cli["ro"]).Expect(0);
             cli.Run("verify", "--full", "--vault", cli["ro"]).Expect(0);
             cli.Run("backup", cli["source"], "--vault", cli["ro"]).Expect(16);
+            Assert.Contains("mounted read-only", cli.Run("status", "--vault", cli["ro"], "--keys", "").Expect(16).Out, StringComparison.Ordinal);
         }
         finally
         {

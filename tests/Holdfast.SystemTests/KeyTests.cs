@@ -64,6 +64,30 @@ public sealed class KeyTests
         Assert.False(File.Exists(cli["keys/opening.secret"]));
     }
 
+    /// <summary>A secret that was stolen opens nothing of the new epoch, though the thief may get its key file.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_rotation_with_a_new_secret_shuts_out_whoever_has_the_old_one(bool isPassphrase)
+    {
+        using var cli = new Cli();
+        cli.Write("notes.txt", Encoding.UTF8.GetBytes("bed 3"));
+        File.WriteAllText(cli["phrase"], "a long enough sentence for a test\n");
+        string[] opens = isPassphrase ? ["--passphrase-file", cli["phrase"]] : [];
+        cli.Run(["init", cli["vault"], "--keys", cli["keys"], "--lock", "1d", .. opens]).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("cp -a keys thief");
+        cli.Run(["key", "rotate", "--new-secret", cli["keys/put.key"], .. opens]).Expect(2);
+        cli.Run(["key", "rotate", "--new-secret", cli["safe"], .. opens]).Expect(0);
+        Assert.False(File.Exists(cli["keys/opening.secret"]));
+        cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt", "--opening-secret", cli["safe"]).Expect(0).Out);
+        cli.Shell("cp keys/opening.key thief/opening.key");
+        Assert.DoesNotContain("bed", cli.Run(["cat", "latest", "later.txt", "--keys", cli["thief"], .. opens]).Expect(isPassphrase ? 17 : 12).Out, StringComparison.Ordinal);
+        cli.Run(["cat", "latest", "later.txt", .. opens]).Expect(17); // the secret is not in the key folder
+    }
+
     /// <summary>Every state of the key folder that a rotation cut short can leave: the new file written and no leaf; the leaf and no new file in place; the old file kept
     /// and the new one not yet in place.</summary>
     [Theory]

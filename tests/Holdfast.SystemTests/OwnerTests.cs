@@ -21,12 +21,12 @@ public sealed class OwnerTests
         first.Expect(0);
         cli.Shell("head -c 9000000 /dev/urandom > source/new");
         string[][] commands = [["backup", cli["source"], "--name", "ward"], ["backup", cli["source/notes"], "--name", "another"], ["attest", "latest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"],
-            ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["expire"], ["store", "add", cli["home/second"]], ["status"], ["key", "rotate"], ["key", "issue", "--out", cli["home/issued"]]];
+            ["lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["expire"], ["store", "add", cli["home/second"]], ["status"], ["key", "rotate"], ["key", "issue", "--out", cli["home/issued"]]];
         cli.Shell("install -d -m 700 -o 65534 -g 65534 home/issued");
         foreach (var command in commands)
             cli.Run(command).Expect(0);
         for (var i = 0; i < 20; i++) // a second level of tiles and caches
-            cli.Run("lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(10 + i):yyyy-MM-dd}").Expect(0);
+            cli.Run("lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(10 + i):yyyy-MM-dd}").Expect(0);
         Assert.Equal("", cli.Shell("find vault keys home/state home/second ! -user 65534 -o ! -group 65534").Out);
         foreach (var command in commands.Where(c => c[0] is not ("store" or "key")))
             AsOwner(cli, command).Expect(0);
@@ -54,7 +54,7 @@ public sealed class OwnerTests
         cli.Environment.Remove("HOLDFAST_STATE_DIR");
         cli.Shell("mv vault keys home/ && find home -type f -printf '%p %s %T@\\n' | sort > before");
         string[] at = ["--vault", cli["home/vault"], "--keys", cli["home/keys"]];
-        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["expire"], ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["key", "rotate"], ["store", "add", cli["shelf"]] })
+        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["expire"], ["lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["key", "rotate"], ["store", "add", cli["shelf"]] })
             Assert.Contains("root changes nothing there", cli.Run([.. command, .. at]).Expect(15).Error, StringComparison.Ordinal);
         cli.Shell("find home -type f -printf '%p %s %T@\\n' | sort | diff before - && test ! -e shelf/vault");
         foreach (var command in new string[][] { ["snapshots"], ["ls", "latest"], ["restore", "latest", cli["out"]], ["verify", "--full"] })
@@ -113,7 +113,7 @@ public sealed class OwnerTests
         AsOwner(cli, "backup", cli["source"], "--name", "ward").Expect(0);
         cli.Shell("mkdir -p roots/staging roots/packs && for f in shadow staging/shadow clock reserve lock checkpoint; do echo root > roots/$f; touch -d '1 year ago' roots/$f; done; chown -R root:root roots; chmod -R go-w roots; find roots -printf '%p %y %u %s %T@\\n' | sort > before; chmod 600 before");
         cli.Shell($"setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '{trick.Replace("'", "'\\''", StringComparison.Ordinal)}'");
-        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["backup", cli["source"], "--name", "ward", "--read-all"], ["expire"], ["attest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"], ["key", "rotate"], ["lock", "latest", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["status"] })
+        foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["backup", cli["source"], "--name", "ward", "--read-all"], ["expire"], ["attest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"], ["key", "rotate"], ["lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["status"] })
             cli.Run(command); // however it ends
         cli.Shell("find roots -printf '%p %y %u %s %T@\\n' | sort | diff before -");
     }

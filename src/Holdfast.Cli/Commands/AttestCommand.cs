@@ -91,7 +91,7 @@ static class AttestCommand
     {
         var attestation = finding.Attestation;
         session.Line(string.Create(CultureInfo.InvariantCulture,
-            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {attestation.Chunks:#,0} chunks placed in {attestation.Packs:#,0} packs, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
+            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {Text.Count((long)attestation.Chunks, "chunk")} placed in {Text.Count((long)attestation.Packs, "pack")}, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
         foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
         {
             foreach (var (_, name) in kind.Take(Shown))

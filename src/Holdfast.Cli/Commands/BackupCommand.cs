@@ -24,7 +24,7 @@ static class BackupCommand
     static readonly Option<string[]> ExcludeOption = new("--exclude") { Description = "Leave out what matches, as in .gitignore; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<string?> ExcludeFromOption = new("--exclude-from") { Description = "File with such patterns.", HelpName = "FILE" };
     static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
-    static readonly Option<bool> CachesOption = new("--with-caches") { Description = "Take folders marked by CACHEDIR.TAG too." };
+    static readonly Option<bool> CachesOption = new("--skip-caches") { Description = "Leave out what lies in folders that a file CACHEDIR.TAG marks as caches. Whoever may write to the data can have any folder left out so." };
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
     static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "Take a folder with nothing in it too, or with --stdin a stream of no bytes." };
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
@@ -71,6 +71,8 @@ static class BackupCommand
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
         Excludes.RequireSound(patterns, "--exclude number");
+        if (patterns.Any(p => p.TrimStart('!').StartsWith(path + "/", StringComparison.Ordinal)))
+            session.Warn("holdfast: an --exclude names the folder to back up by its whole path, and matches nothing: patterns are relative to that folder, as in .gitignore (/sub for its folder sub)");
         var excludes = new Excludes().AddLines(patterns);
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
         {
@@ -82,7 +84,8 @@ static class BackupCommand
         {
             Excludes = excludes,
             OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
-            SkipCaches = !session.Parsed.GetValue(CachesOption),
+            SkipCaches = session.Parsed.GetValue(CachesOption),
+            WhenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
             SkipFolders = vault.Keeper.Store.Folders,
         });
         return Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options);
@@ -120,6 +123,7 @@ static class BackupCommand
             return Run(session, vault, keys, plain, name, "", options);
         }
         using var producer = Producer.Start(command);
+        using var stopping = session.Stop.Register(producer.Kill); // else its output would have to end first
         using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess, whenEmpty);
         return Run(session, vault, keys, source, name, "", options);
     }
@@ -239,7 +243,7 @@ static class BackupCommand
     static string Describe(ProblemKind kind) => kind switch
     {
         ProblemKind.Vanished => "vanished while the backup ran; the next run sees what is there then",
-        ProblemKind.PermissionDenied => $"may not be read by this user; the owner or root grants it with: setfacl -R -m {Shell.Word($"u:{Environment.UserName}:rX")} FOLDER (files of this user's own: chmod -R u+rX FOLDER)",
+        ProblemKind.PermissionDenied => $"may not be read by this user; the owner or root grants it with: setfacl -R -m {Shell.Word($"u:{Environment.UserName}:rX")} FOLDER, which lets that user read all of it; where that is too much, back up as root (files of this user's own: chmod -R u+rX FOLDER)",
         ProblemKind.ReadFailed => "could not be read; look at the disk or share (dmesg)",
         ProblemKind.Changed => "changed each time they were read; stored as read last. A dump or a file system snapshot gives a consistent copy",
         _ => "have paths that are too long to be kept",

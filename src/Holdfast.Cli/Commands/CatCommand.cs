@@ -8,7 +8,7 @@ namespace Holdfast.Cli.Commands;
 static class CatCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as `ls` prints it." };
+    static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as `ls` prints it; bytes that `ls` shows as \\x0a are given as they are (in a shell: $'...\\n...')." };
 
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.

@@ -33,7 +33,7 @@ static class DownCommand
         session.Line(over ? "The trial's lock has ended. To remove the trial, its keys and what this machine remembers of it:" : $"The trial is locked until {Text.Time(until)}. From then on, to remove the trial, its keys and what this machine remembers of it:");
         var remembered = BackupCommand.StateFolder() is { } state ? Path.Combine(state, vault.Id.ToString()) : null;
         session.Line($"  rm -r {string.Join(' ', new[] { places.Vault, places.Keys, places.Proof, places.Proof + ".lock", remembered, places.Note }.OfType<string>().Where(Path.Exists).Select(Shell.Word))}");
-        session.Line("Holdfast itself has no command that deletes.");
+        session.Line("Holdfast itself deletes nothing but by `holdfast expire`, what no lock has held for 14 days.");
         return 0;
     }
 }

@@ -14,6 +14,8 @@ static class KeyCommand
     static readonly Option<string?> SourceOption = new("--name") { Description = "Of this source only, as it is today; otherwise of all.", HelpName = "NAME" };
     static readonly Option<string> ReplaceOption = new("--replace-after") { Description = "When it should be replaced, for `status`.", HelpName = "TIME", DefaultValueFactory = _ => "3m" };
 
+    static readonly Option<string?> NewSecretOption = new("--new-secret") { Description = "A new file for a new secret, which alone opens the new opening key: after the old secret or passphrase may have been seen.", HelpName = "FILE" };
+
     public static Command Create()
     {
         var key = new Command("key", "Issue, narrow and rotate keys. No command takes a key back that is out: whoever has a copy of it keeps what it opens. After a theft, rotate: what is backed up from then on it does not open.");
@@ -28,7 +30,11 @@ static class KeyCommand
                 command.Options.Add(option);
             KeyFolder.AddTo(command, reading: true, scoped: false);
         }, Scope));
-        key.Subcommands.Add(Session.Command("rotate", "Start a new key epoch: new data is sealed to new keys.", command => KeyFolder.AddTo(command, reading: true, scoped: false), Rotate));
+        key.Subcommands.Add(Session.Command("rotate", "Start a new key epoch: new data is sealed to new keys.", command =>
+        {
+            command.Options.Add(NewSecretOption);
+            KeyFolder.AddTo(command, reading: true, scoped: false);
+        }, Rotate));
         return key;
     }
 
@@ -102,6 +108,9 @@ static class KeyCommand
     static int Rotate(Session session)
     {
         var folder = new KeyFolder(session);
+        var newSecret = session.Parsed.GetValue(NewSecretOption) is { } named ? Path.GetFullPath(named) : null;
+        if (newSecret is not null)
+            KeyFolder.RequireNew(session, newSecret);
         using var vault = KeyFolder.OpenVault(session);
         vault.Keeper.RequireWritable();
         using var alone = folder.Files.Alone();
@@ -109,14 +118,19 @@ static class KeyCommand
         folder.Remember(vault);
         using var keys = folder.Open(vault);
         var (kit, hadKit) = (vault.State.KitPrinted, vault.State.KitEpoch == vault.State.KeyEpoch);
-        var epoch = folder.Rotate(vault, keys);
+        var epoch = folder.Rotate(vault, keys, newSecret);
         folder.Remember(vault);
         session.Json(w =>
         {
             w.WriteNumber("epoch", epoch);
             w.WriteBoolean("recoveryKitIsOld", kit > 0);
+            if (newSecret is not null)
+                w.WriteString("secret", newSecret);
         });
         session.Line($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything{(folder.Files.Has(KeyFolder.PutFile) ? $", {KeyFolder.PutFile} seals to the new epoch" : "")}; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
+        session.Line(newSecret is null
+            ? $"It opens with the same secret or passphrase as before. Where that was seen by others, whoever gets hold of the new {KeyFolder.OpeningFile} reads on: rotate again with --new-secret FILE."
+            : $"It opens with the new secret in {newSecret} alone: keep that file where the old one was, and name it with --opening-secret.");
         session.Line();
         session.Line(kit > 0 && hadKit
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."

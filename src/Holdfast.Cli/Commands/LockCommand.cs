@@ -15,6 +15,7 @@ static class LockCommand
     {
         command.Arguments.Add(Snapshot);
         command.Options.Add(UntilOption);
+        command.Options.Add(SnapshotArgument.NameOption);
         command.Options.Add(InitCommand.ConfirmOption);
         KeyFolder.AddTo(command, reading: false);
     }, Run);
@@ -25,19 +26,19 @@ static class LockCommand
         new KeyFolder(session).Remember(vault, toChange: true);
         if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
             throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
-        var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
+        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!, forGood: true);
         var wanted = (ulong)until.ToUnixTimeSeconds();
         var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {Text.Id(record.Source)},");
+            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)},");
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("lockedUntil", Text.Iso(wanted));
         });
-        session.Line($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {Text.Id(record.Source)}, is locked until {Text.Time(wanted)}.");
+        session.Line($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)}, is locked until {Text.Time(wanted)}.");
         return 0;
     }
 }

@@ -28,6 +28,7 @@ static class LogCommand
         log.Subcommands.Add(Session.Command("prove", "Write a proof that a snapshot was committed and locked, for anyone to check.", command =>
         {
             command.Arguments.Add(Snapshot);
+            command.Options.Add(SnapshotArgument.NameOption);
             command.Options.Add(OutOption);
             KeyFolder.AddTo(command, reading: false);
         }, Prove));
@@ -116,7 +117,7 @@ static class LogCommand
     {
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
-        var record = vault.Find(session.Parsed.GetValue(Snapshot)!);
+        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!, forGood: false);
         var proof = vault.Keeper.Log.Prove((long)record.Ordinal);
         var state = BytesState.Of(vault, record);
         Put(session, proof.ToString(), w =>
@@ -173,7 +174,10 @@ static class LogCommand
     static void Put(Session session, string text, Action<System.Text.Json.Utf8JsonWriter> json)
     {
         if (session.Parsed.GetValue(OutOption) is { } file)
+        {
             KeyFolder.WriteNew(Path.GetFullPath(file), System.Text.Encoding.UTF8.GetBytes(text));
+            session.Line($"Written to {file}.");
+        }
         else if (!session.IsJson)
             Output.Write(text);
         session.Json(json);

@@ -1,5 +1,6 @@
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -16,6 +17,8 @@ static class Obstacle
             return found;
         if (vault.Keeper.Closed is { } closed)
             found.Add(new(closed.Code, closed.Message.TrimEnd('.'), closed.Guidance));
+        if (ReadOnly(vault) is { } fixedDisk)
+            found.Add(new(fixedDisk.Code, "the vault's disk is mounted read-only: nothing can be written", fixedDisk.Guidance));
         if (!vault.Keeper.HasKeeperFolder)
             found.Add(new(ErrorCode.KeyFileBad, "the vault's folder `keeper` is missing, and with it the log's key: nothing can be written", "Bring `keeper` back from a copy of the vault's folder that has keeper/log.key in it. Without that key go on with a new vault, and keep this one for restores."));
         else if (!vault.Keeper.HasLogKey)
@@ -25,6 +28,19 @@ static class Obstacle
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;
+    }
+
+    static HoldfastException? ReadOnly(Vault vault)
+    {
+        try
+        {
+            Disk.RequireWritable(Path.Combine(vault.Keeper.Folder, "log"));
+            return null;
+        }
+        catch (HoldfastException e)
+        {
+            return e.Code == ErrorCode.ReadOnlyMedia ? e : null; // whether it may be written to depends on who backs up
+        }
     }
 
     /// <summary>What they mean for the next backup: it goes on without a folder that is away, and may be small enough for the room there is.</summary>

@@ -48,6 +48,28 @@ static class SnapshotArgument
         return record;
     }
 
+    /// <summary>Finds a snapshot where the key that opens names is not asked for: `--name` takes put.key alone.</summary>
+    /// <param name="session">Names it.</param>
+    /// <param name="vault">Where to look.</param>
+    /// <param name="which">As it was typed.</param>
+    /// <param name="forGood">What is done with it cannot be taken back.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: `latest` of several sources, for good, and nothing says of which.</exception>
+    public static SnapshotRecord FindByPutKey(Session session, Vault vault, string which, bool forGood)
+    {
+        if (session.Parsed.GetValue(NameOption) is { } name)
+        {
+            using var put = new KeyFolder(session).Put();
+            vault.Require(put);
+            return vault.Find(which, put.Domain.SourceId(Encoding.UTF8.GetBytes(name)));
+        }
+        if (forGood && which.StartsWith("latest", StringComparison.Ordinal) && vault.State.Snapshots.Where(s => !s.IsRemoved).Select(s => s.Source).Distinct().Skip(1).Any())
+            throw new HoldfastException(ErrorCode.Usage, $"There are snapshots of several sources, and `{which}` does not say of which.", "Add --name NAME (it needs put.key), or name the snapshot by its id: `holdfast snapshots` lists them.");
+        return vault.Find(which);
+    }
+
+    /// <summary>The source for a person: as it was named, or by its number.</summary>
+    public static string SourceWords(Session session, SnapshotRecord record) => session.Parsed.GetValue(NameOption) is { } name ? Text.Name(Encoding.UTF8.GetBytes(name)) : Text.Id(record.Source);
+
     /// <summary>Which state of what a snapshot is, for a person: its id, when it was committed, and of which source it is, where the key tells.</summary>
     public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time), source {(tree is null
         ? Text.Id(record.Source)
@@ -80,7 +102,7 @@ static class SnapshotArgument
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
             ? "No other snapshot has it. "
             : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
-            + $"Here the first {there} of its {parts.Count + 1} parts are there: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
+            + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
 
         bool Has(SnapshotRecord snapshot, byte[] wanted)
         {

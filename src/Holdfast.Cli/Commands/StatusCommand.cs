@@ -48,13 +48,13 @@ static class StatusCommand
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
         foreach (var (day, bytes) in status.Freed.Take(5))
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
-        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED" : "")}");
+        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {over} of them backups over their quota" : "")} (holdfast log entries)" : "")}");
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
         if (vault.State.IsKitOld)
             session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
-            session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? "; replace it by " + Text.Time(key.Expiry)[..10] : "")}");
+            session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? (key.Expiry <= status.Now ? "; REPLACE IT, that was due on " : "; replace it by ") + Text.Time(key.Expiry)[..10] : "")}");
         session.Line($"             key epoch {vault.State.KeyEpoch}{(vault.State.KeyEpoch > 1 ? "; an opening key, a share or a scoped key of an earlier epoch opens what was sealed up to its own" : "")}");
         if (status.IsClockInDoubt)
         {
@@ -171,6 +171,7 @@ static class StatusCommand
         w.WriteNumber("logSize", vault.Keeper.Log.Size);
         w.WriteBoolean("filesImmutable", vault.Keeper.IsGuarded);
         w.WriteNumber("refusals", vault.Keeper.Refusals);
+        w.WriteNumber("refusedOverQuota", vault.Keeper.OverQuota);
         w.WriteNumber("unreadPacks", status.NeverRead);
         w.WriteNumber("foreignFiles", health.Foreign);
         if (status.OldestRead is { } oldest)
@@ -186,6 +187,8 @@ static class StatusCommand
             if (key.Packs != ScopedKeyRecord.AllPacks)
                 w.WriteNumber("packs", key.Packs);
             w.WriteString("cut", Text.Iso(key.Cut));
+            if (key.Expiry > 0)
+                w.WriteString("replaceBy", Text.Iso(key.Expiry));
             w.WriteEndObject();
         }
         w.WriteEndArray();

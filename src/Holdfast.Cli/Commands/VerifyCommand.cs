@@ -83,6 +83,8 @@ static class VerifyCommand
                 w.WriteString("name", defect.Name.ToString());
                 w.WriteNumber("copy", defect.Copy);
                 w.WriteBoolean("hasGoodCopy", defect.HasGoodCopy);
+                if (defect.Path is { } path)
+                    w.WriteString("path", path);
                 w.WriteEndObject();
             }
             w.WriteEndArray();
@@ -144,7 +146,7 @@ static class VerifyCommand
 
     static string Describe(Defect defect) => defect.Kind switch
     {
-        DefectKind.Foreign => $"{(defect.Name.IsNone ? "a file" : $"the file {defect.Name}")} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/ does not belong to the vault; it is left alone",
+        DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Plain(defect.Path ?? "")}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
         _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
     };

@@ -150,6 +150,15 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         return true;
     }
 
+    /// <summary>Gives the secret of an earlier epoch another name: it opens that epoch's opening key, which is kept, and not the one of today.</summary>
+    public void PutSecretAside(uint epoch)
+    {
+        if (!Has(KeyFolder.SecretFile))
+            return;
+        _disk.Rename(PathOf(KeyFolder.SecretFile), PathOf($"{KeyFolder.SecretFile}.epoch{epoch}"), replace: true);
+        _disk.SyncFolder(folder);
+    }
+
     /// <summary>Writes a new vault's keys.</summary>
     /// <param name="keys">The new keys.</param>
     /// <param name="passphrase">Null: a key-file slot, with its secret beside it.</param>

@@ -239,12 +239,26 @@ sealed class KeyFolder
         _rawKey = secret;
     }
 
-    /// <summary>Begins a new key epoch; its opening key opens with the same secret or passphrase as the present one.</summary>
-    public uint Rotate(Vault vault, OpeningKeys keys) => Files.Rotate(vault, keys, (seed, epoch) =>
+    /// <summary>Begins a new key epoch; its opening key opens with the same secret or passphrase as the present one, or with a new secret alone.</summary>
+    /// <param name="vault">The vault.</param>
+    /// <param name="keys">Its keys.</param>
+    /// <param name="newSecret">A new file for a new secret: written before anything opens with it. The key folder's own secret is put aside then.</param>
+    public uint Rotate(Vault vault, OpeningKeys keys, string? newSecret)
     {
-        var opening = OpeningKeyFile.Create(vault.Id, epoch);
-        return _rawKey is not null ? opening.AddRawKey(seed.Span, _rawKey) : opening.AddPassphrase(seed.Span, _passphrase, Argon2Cost.Default);
-    });
+        if (newSecret is not null)
+        {
+            _rawKey = System.Security.Cryptography.RandomNumberGenerator.GetBytes(OpeningKeyFile.RawKeySize);
+            WriteNew(newSecret, Encoding.ASCII.GetBytes(Convert.ToBase64String(_rawKey) + "\n"));
+        }
+        var epoch = Files.Rotate(vault, keys, (seed, epoch) =>
+        {
+            var opening = OpeningKeyFile.Create(vault.Id, epoch);
+            return _rawKey is not null ? opening.AddRawKey(seed.Span, _rawKey) : opening.AddPassphrase(seed.Span, _passphrase, Argon2Cost.Default);
+        });
+        if (newSecret is not null)
+            Files.PutSecretAside(epoch - 1);
+        return epoch;
+    }
 
     /// <summary>The passphrase from the file that was named, or from the terminal.</summary>
     static string Passphrase(Session session) => Named(session)

@@ -65,7 +65,7 @@ sealed class Session
         }
         catch (OperationCanceledException)
         {
-            return Fail(ErrorCode.Interrupted, "Interrupted. Nothing half-done counts; what was stored already is used by the next run.", "Run the same command again when it suits.");
+            return Fail(ErrorCode.Interrupted, "Interrupted. Nothing half-done counts.", "Run the same command again when it suits.");
         }
         catch (ReaderGoneException)
         {

@@ -181,9 +181,9 @@ public sealed class OpeningKeyFile
     }
 
     HoldfastException WrongKey(string what, KeySlotKind kind) => new(ErrorCode.WrongKey,
-        kind == KeySlotKind.RawKey ? $"The opening secret does not fit this opening key ({_slots.Count(s => s.Kind == kind)} of its slots take one)."
-            : $"The {what} opens none of the {_slots.Count(s => s.Kind == kind)} {what} slots of this key file.",
-        "Check that it belongs to this vault and this epoch. Recovery shares open the vault without it: `holdfast recover-key`.");
+        kind == KeySlotKind.RawKey ? _slots.Any(s => s.Kind == kind) ? "The opening secret does not fit this opening key." : "This opening key takes a passphrase, and no secret."
+            : _slots.Any(s => s.Kind == kind) ? $"The {what} does not open this key file." : $"This opening key takes a secret, and no {what}.",
+        "Check that it belongs to this vault and this epoch: a rotation may have made a new one (--opening-secret FILE). Recovery shares open the vault without it: `holdfast recover-key`.");
 
     static byte[] Sum(ReadOnlySpan<byte> body)
     {

@@ -87,6 +87,9 @@ public sealed class Projection
 
     public ulong Refusals { get; private set; }
 
+    /// <summary>Those of backups that were over their quota.</summary>
+    public ulong OverQuota { get; private set; }
+
     /// <summary>A leaf tells of these refusals already.</summary>
     public bool Tells(RefusalKey key) => _refusals.Contains(key);
 
@@ -158,6 +161,7 @@ public sealed class Projection
                 break;
             case LeafType.Refusals:
                 Refusals += leaf.C;
+                OverQuota += leaf.A == (ulong)RefusedRequest.Quota ? leaf.C : 0;
                 _refusals.Add(new RefusalKey(leaf.Subject, (RefusedRequest)leaf.A, leaf.B));
                 break;
             case LeafType.ScopedKey:

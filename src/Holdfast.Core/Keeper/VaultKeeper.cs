@@ -67,6 +67,9 @@ public sealed class VaultKeeper : IDisposable
     /// <summary>Requests that were refused: those the log tells of, and those of this hour.</summary>
     public ulong Refusals => _projection.Refusals + _refusals.Read().Where(r => !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
 
+    /// <summary>Those of them that were backups over their quota.</summary>
+    public ulong OverQuota => _projection.OverQuota + _refusals.Read().Where(r => r.Key.Request == RefusedRequest.Quota && !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
+
     static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
@@ -176,7 +179,7 @@ public sealed class VaultKeeper : IDisposable
                 throw;
             return (log, new HoldfastException(e.Code, log.Lost.Count == 0
                 ? $"The checkpoint of the vault's log is damaged or gone: the log is read as far as these keys have seen it, {log.Size} leaves{(log.IsCutShort ? "; more lie there, which nothing vouches for" : "")}. Nothing is written to it."
-                : $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+                : $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({(log.Lost.Count == 1 ? "number" : "numbers")} {string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
                 (log.Lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
         }
     }

@@ -27,7 +27,8 @@ public enum DefectKind : byte
 /// <param name="Name">Which; for a foreign file the name it bears, none where that is no name.</param>
 /// <param name="Copy">Number of the copy, 0 first.</param>
 /// <param name="HasGoodCopy">True where another copy of the same name is sound.</param>
-public sealed record Defect(DefectKind Kind, StoreKind Store, Hash32 Name, int Copy, bool HasGoodCopy);
+/// <param name="Path">Where a foreign file lies.</param>
+public sealed record Defect(DefectKind Kind, StoreKind Store, Hash32 Name, int Copy, bool HasGoodCopy, string? Path = null);
 
 /// <summary>What a verify read and found.</summary>
 /// <param name="Packs">Copies of packs read.</param>
@@ -87,7 +88,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         var all = store.List(StoreKind.Pack).Concat(store.List(StoreKind.Object)).ToList();
         _allPacks = all.Count(a => a is { Kind: StoreKind.Pack, Name.IsNone: false });
         foreach (var foreign in all.Where(a => a.Name.IsNone))
-            _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false));
+            _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false, foreign.Path));
         var present = all.Where(a => !a.Name.IsNone).Select(a => (a.Kind, a.Name)).ToHashSet();
         foreach (var (kind, name) in needed.Where(n => !present.Contains(n)))
             _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));

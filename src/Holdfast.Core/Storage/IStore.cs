@@ -36,7 +36,8 @@ public interface IStore
 /// <param name="Name">SHA-256 of the bytes, as the file's name claims; none for a file that does not belong.</param>
 /// <param name="Copy">0 for the first copy, 1 to 9 for further ones.</param>
 /// <param name="Size">Bytes.</param>
-public readonly record struct StoredName(StoreKind Kind, Hash32 Name, int Copy, long Size);
+/// <param name="Path">Where it lies; of one that does not belong there only.</param>
+public readonly record struct StoredName(StoreKind Kind, Hash32 Name, int Copy, long Size, string? Path = null);
 
 /// <summary>Bytes on their way into a store.</summary>
 public interface IStaged : IDisposable

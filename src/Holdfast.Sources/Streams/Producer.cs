@@ -40,17 +40,23 @@ public sealed class Producer : IDisposable
                 "Its own messages say why. Mend it and run the backup again: what was stored already is not sent twice.");
     }
 
-    public void Dispose()
+    /// <summary>Ends it, with what it has started: its output ends then.</summary>
+    public void Kill()
     {
         try
         {
             if (!_process.HasExited)
-                _process.Kill();
+                _process.Kill(entireProcessTree: true);
         }
-        catch (InvalidOperationException)
+        catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception or AggregateException)
         {
             // Gone in the meantime.
         }
+    }
+
+    public void Dispose()
+    {
+        Kill();
         _process.Dispose();
     }
 }

@@ -222,8 +222,25 @@ public sealed class FilesTests
         test.Write("a.tmp", "x");
         test.Write("keep.tmp", "x");
         test.Write("vault/packs", "x");
-        using var source = FileSource.Open(test.Source, new FileSourceOptions { Excludes = new Excludes().AddLines(["*.tmp", "!keep.tmp"]), SkipFolders = [Path.Combine(test.Source, "vault")] });
+        using var source = FileSource.Open(test.Source, new FileSourceOptions { Excludes = new Excludes().AddLines(["*.tmp", "!keep.tmp"]), SkipFolders = [Path.Combine(test.Source, "vault")], SkipCaches = true });
         Assert.Equal(["", "cache", "cache/CACHEDIR.TAG", "fake", "fake/CACHEDIR.TAG", "fake/kept", "keep.tmp"], Paths(source));
+        // Only where it was asked for: anybody could mark a folder so.
+        using var all = FileSource.Open(test.Source, new FileSourceOptions());
+        Assert.Contains("cache/big", Paths(all));
+    }
+
+    [Fact]
+    public void Excludes_that_leave_nothing_are_told_before_the_end()
+    {
+        using var test = new TestVault();
+        test.Write("a/b", "x");
+        foreach (var (exclude, isTold) in new[] { ("*", true), ("/a", true), ("b", false), ("c", false) })
+        {
+            var told = false;
+            using var source = FileSource.Open(test.Source, new FileSourceOptions { Excludes = new Excludes().AddLines([exclude]), WhenEmpty = () => told = true });
+            Assert.NotEmpty(Paths(source));
+            Assert.Equal(isTold, told);
+        }
     }
 
     [Fact]

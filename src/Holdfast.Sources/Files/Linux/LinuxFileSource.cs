@@ -98,6 +98,7 @@ sealed unsafe class LinuxFileSource : ISource
         var frames = new Stack<Frame>();
         var spare = new Stack<Frame>();
         var batch = pool.Rent();
+        long entries = 0;
         AddRoot(batch);
         Enter(frames, spare, path, 0);
         var open = new Queue<Frame>();
@@ -114,6 +115,7 @@ sealed unsafe class LinuxFileSource : ISource
             var length = AddNext(batch, frame, path);
             if (batch.IsFull)
             {
+                entries += batch.Count;
                 yield return batch;
                 batch = pool.Rent();
             }
@@ -124,6 +126,8 @@ sealed unsafe class LinuxFileSource : ISource
                     Leave(frames.ElementAt(maxOpen)); // the frame that many below the top
             }
         }
+        if (entries + batch.Count <= 1)
+            _options.WhenEmpty?.Invoke();
         if (batch.Count > 0)
             yield return batch;
         else

@@ -26,15 +26,19 @@ sealed class PortableFileSource(string root, FileSourceOptions options) : ISourc
     public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)
     {
         var batch = pool.Rent();
+        long entries = 0;
         foreach (var (info, path) in Entries(new DirectoryInfo(_root), [], ct))
         {
             var row = batch.Add(path);
             Fill(batch, row, info);
+            entries++;
             if (!batch.IsFull)
                 continue;
             yield return batch;
             batch = pool.Rent();
         }
+        if (entries <= 1)
+            options.WhenEmpty?.Invoke();
         if (batch.Count > 0)
             yield return batch;
         else
