@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -188,6 +189,10 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         Write(KeyFolder.OpeningFile, opening.ToArray());
     }
 
+    /// <summary>The epochs that pending files are of, the latest first: what the log says of epochs may be made up.</summary>
+    IEnumerable<uint> PendingEpochs() => Directory.EnumerateFiles(folder, $"{KeyFolder.OpeningFile}.epoch*.new")
+        .Select(f => uint.TryParse(Path.GetFileName(f).AsSpan()[$"{KeyFolder.OpeningFile}.epoch".Length..^".new".Length], NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? epoch : 0).Where(e => e > 0).OrderDescending();
+
     static string PendingFile(uint epoch) => $"{KeyFolder.OpeningFile}.epoch{epoch}.new";
 
     /// <summary>Opens a vault's keyring with the opening key, or with the one that a rotation left under its first name when it was cut short after its leaf.</summary>
@@ -198,10 +203,8 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     {
         var file = OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile));
         file.RequireVault(vault.Id);
-        for (var epoch = (uint)vault.State.KeyEpoch; epoch > file.Epoch; epoch--)
+        foreach (var epoch in PendingEpochs().Where(e => e > file.Epoch && e <= vault.State.KeyEpoch))
         {
-            if (!Has(PendingFile(epoch)))
-                continue;
             try
             {
                 using var pending = unwrap(OpeningKeyFile.Parse(Read(PendingFile(epoch))));

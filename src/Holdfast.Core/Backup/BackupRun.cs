@@ -34,7 +34,7 @@ static class BackupRun
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;
         var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, keeper.Vault.ToString(), $"{sourceId}.state");
-        using var state = statePath is null ? null : OpenState(statePath, put.Domain, parent, request);
+        using var state = statePath is null ? null : OpenState(statePath, put.Domain, parent, request, ct);
         using var next = statePath is null ? null : new SourceState.Writer(statePath, put.Domain);
 
         ChunkSink sink = null!;
@@ -60,9 +60,9 @@ static class BackupRun
         return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered, state is not null);
     }
 
-    static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent, BackupRequest request)
+    static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent, BackupRequest request, CancellationToken ct)
     {
-        var state = SourceState.Reader.TryOpen(path, domain);
+        var state = SourceState.Reader.TryOpen(path, domain, ct);
         if (state is not null && !state.Head.Root.AsSpan().SequenceEqual(request.RootPath))
             request.OnOtherRoot?.Invoke(state.Head.Root);
         if (state is null || (parent is not null && state.Head.Parent == parent.Name))

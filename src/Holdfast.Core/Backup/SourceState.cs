@@ -198,27 +198,38 @@ static class SourceState
         public Head Head { get; }
 
         /// <summary>Opens a state; null where there is none, or it is damaged, or another domain's.</summary>
-        public static Reader? TryOpen(string path, DomainKeys domain)
+        public static Reader? TryOpen(string path, DomainKeys domain, CancellationToken ct)
         {
             if (!File.Exists(path))
                 return null;
             FileStream? file = null;
             try
             {
-                file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1 << 16);
-                if (IsWhole(file, domain) && ReadHead(file) is var (head, end) && head is not null)
+                if (PlainFile.Open(path) is not { } plain)
+                    return null; // a pipe, or a link
+                file = new FileStream(plain, FileAccess.Read, 1 << 16);
+                if (ReadHead(file) is var (head, end) && head is not null && IsWhole(file, domain, ct))
+                {
+                    file.Position = Magic.Length;
                     return new Reader(file, head, end);
+                }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 // Then everything is read.
             }
+            catch
+            {
+                file?.Dispose();
+                throw;
+            }
             file?.Dispose();
             return null;
         }
 
-        static bool IsWhole(FileStream file, DomainKeys domain)
+        static bool IsWhole(FileStream file, DomainKeys domain, CancellationToken ct)
         {
+            file.Position = 0;
             if (file.Length < Magic.Length + 4 + Hash32.Size)
                 return false;
             using var key = domain.LocalKey(Label);
@@ -227,6 +238,7 @@ static class SourceState
             var left = file.Length - Hash32.Size;
             while (left > 0)
             {
+                ct.ThrowIfCancellationRequested();
                 var read = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
                 if (read == 0)
                     return false;
@@ -240,6 +252,8 @@ static class SourceState
 
         static (Head?, long) ReadHead(FileStream file)
         {
+            if (file.Length < Magic.Length + 4 + Hash32.Size)
+                return (null, 0);
             Span<byte> four = stackalloc byte[4];
             file.Position = file.Length - Hash32.Size - 4;
             file.ReadExactly(four);

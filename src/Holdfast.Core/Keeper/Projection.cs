@@ -143,6 +143,9 @@ public sealed class Projection
                 else
                     BadWriters.Remove((leaf.Subject, (uint)leaf.A));
                 break;
+            case LeafType.KeyEpoch when !IsNextEpoch(leaf):
+                Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.EpochWrong, []));
+                break;
             case LeafType.KeyEpoch:
                 (Keyring, KeyEpoch, KeyEpochBegan) = (leaf.Payload, leaf.A, leaf.VaultTime);
                 _keyrings.Add(leaf.Payload);
@@ -430,6 +433,11 @@ public sealed class Projection
         return true;
     }
 
+    /// <summary>Epochs follow each other; after a lost leaf, a keyring that can be read says itself of which it is.</summary>
+    bool IsNextEpoch(Leaf leaf) => TryRead<Keys.Keyring>(leaf.Payload, Keys.Keyring.TryParse, out var keyring) > 0
+        ? keyring!.Epoch == leaf.A && leaf.A > KeyEpoch
+        : leaf.A == KeyEpoch + 1;
+
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
 
     /// <summary>Reads an object. One that is missing or damaged is shown as what it is, and nothing else stops.</summary>
@@ -475,6 +483,9 @@ public enum LeafFault
 
     /// <summary>It commits a snapshot, or an object, that was committed before.</summary>
     SecondCommit,
+
+    /// <summary>It begins a key epoch that does not follow, or that its keyring is not of.</summary>
+    EpochWrong,
 }
 
 /// <summary>A leaf that no sound keeper writes. Whoever wrote it has the log's key, and should not.</summary>

@@ -83,7 +83,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                             continue;
                         CheckPlaces(rows, row, set);
                         if (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes))
-                            sampleMatches &= CheckContent(rows, row);
+                            sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
                         file++;
                     }
                 }
@@ -165,6 +165,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         {
             using (copy)
             {
+                if (copy.Size > PackFormat.MaxSize)
+                    continue; // no pack: it may have no end
                 try
                 {
                     using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -236,8 +238,16 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
 
     void CheckPlaces(EntryBatch rows, int row, PackSet? set)
     {
+        var last = Hash32.None;
         foreach (var chunk in rows.ChunksOf(row))
-            CheckPlace(chunk.Digest, set);
+        {
+            ct.ThrowIfCancellationRequested();
+            if (chunk.Digest == last)
+                _chunkCount++; // of a run of one chunk the first is looked up
+            else
+                CheckPlace(chunk.Digest, set);
+            last = chunk.Digest;
+        }
     }
 
     void CheckPlace(Hash32 digest, PackSet? set)
@@ -252,14 +262,23 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             _defects.Add(places.Count == 0 ? (AttestationDefect.PackMissing, Hash32.None) : (AttestationDefect.PackSetWrong, places[0]));
     }
 
-    bool CheckContent(EntryBatch rows, int row)
+    /// <param name="rows">Of the tree.</param>
+    /// <param name="row">A file.</param>
+    /// <param name="most">Bytes of all files together: of one that leads past them the rest is left, and its digest is not told. A row may claim more than can be read in years.</param>
+    bool CheckContent(EntryBatch rows, int row, long most)
     {
         using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var data = new DataCursor(rows.Extents[row]);
-        var hashed = rows.Size[row] - (rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]) <= MaxHoles;
+        var holes = rows.Size[row] - (rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
+        var hashed = holes <= Math.Min(MaxHoles, most - _sampled);
+        if (hashed)
+            _sampled += holes;
         long position = 0;
         foreach (var chunk in rows.ChunksOf(row))
         {
+            ct.ThrowIfCancellationRequested();
+            if (_sampled >= most)
+                return true;
             ReadOnlySpan<byte> bytes;
             try
             {
@@ -305,13 +324,16 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         return false;
     }
 
-    static void AppendZeros(IncrementalHash sha, long count)
+    void AppendZeros(IncrementalHash sha, long count)
     {
         if (count <= 0)
             return;
         var zeros = new byte[64 << 10];
         for (; count > 0; count -= zeros.Length)
+        {
+            ct.ThrowIfCancellationRequested();
             sha.AppendData(zeros, 0, (int)Math.Min(count, zeros.Length));
+        }
     }
 
     byte[] SealLate(SnapshotObject snapshot)

@@ -87,8 +87,10 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         var name = index.Pack(place.Pack).Name;
         var pack = _packs.Open(name);
         var number = (int)place.Number;
-        if (number >= pack.Footer.Chunks || pack.Footer.Ids[number] != id)
+        if (number >= pack.Footer.Chunks || pack.Footer.Ids[number].Prefix != id.Prefix)
             return false;
+        if (pack.Footer.Ids[number] != id) // half of an HMAC is never equal by chance: whoever wrote the pack knew the id, and wanted it found
+            throw PackFormat.Damaged(name, $"chunk {number} has half of another's id");
         if (pack.Footer.ChunkLengths[number] != chunk.Length)
             throw PackFormat.Damaged(name, $"chunk {number} has not the length that its name says");
         var frame = pack.Footer.FrameOf(number);

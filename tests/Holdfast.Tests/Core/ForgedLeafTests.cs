@@ -27,6 +27,38 @@ public sealed class ForgedLeafTests
 
     static VaultProblem? Problem(Vault vault, ErrorCode code) => vault.Health().Problems.Find(p => p.Code == code);
 
+    /// <summary>Each would have had every command that opens keys look for four thousand million files, or ended rotation for good.</summary>
+    [Theory]
+    [InlineData(uint.MaxValue, false)]
+    [InlineData(3u, false)]
+    [InlineData(1u, false)]
+    [InlineData(0u, false)]
+    [InlineData(3u, true)]
+    [InlineData(uint.MaxValue, true)]
+    public void A_key_epoch_that_cannot_begin_begins_nothing(uint epoch, bool isKeyringGone)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            using var keys = vault.Unlock(test.Seed);
+            vault.Keeper.Record(LeafType.KeyEpoch, Id16.New(), Id16.None, epoch, 0, 0, isKeyringGone ? "gone"u8.ToArray() : vault.Keeper.Store.ReadObject(vault.State.Keyring));
+        }
+        if (isKeyringGone)
+        {
+            using var vault = test.Open();
+            Remove(test, [(StoreKind.Object, vault.State.Refused[^1].Leaf.Payload)]);
+        }
+        using var after = test.Open();
+        Assert.Equal(1ul, after.State.KeyEpoch);
+        Assert.Equal(LeafFault.EpochWrong, Assert.Single(after.State.Refused).Fault);
+        Assert.NotNull(Problem(after, ErrorCode.LeafRefused));
+        using var opened = after.Unlock(test.Seed);
+        Assert.Equal(2u, after.Rotate(opened, null, (_, _) => { }).Epoch);
+        Assert.Equal(2ul, after.State.KeyEpoch);
+    }
+
     [Fact]
     public void An_expiry_of_locked_packs_hides_no_loss()
     {

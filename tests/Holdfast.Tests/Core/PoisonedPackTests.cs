@@ -1,0 +1,121 @@
+using System.Security.Cryptography;
+using Holdfast.Core;
+using Holdfast.Core.Codec;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What a thief of a put key may store: packs whose chunks are not what their ids say, and snapshots that claim more than can be read in years.</summary>
+public sealed class PoisonedPackTests
+{
+    static Hash32 Plant(TestVault test, byte[] bytes, Hash32 id)
+    {
+        using var vault = test.Open();
+        var put = test.Keys.Put;
+        var name = Hash32.None;
+        using var session = new PackSession(vault.Id, put, put.Domain.SourceId("hostile"u8), vault.Keeper.Store, (staged, pack) =>
+        {
+            vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name);
+            name = pack.Name;
+            staged.Dispose();
+        }, TimeProvider.System);
+        using var writer = new PackWriter(session, KeyClass.Content, 1);
+        writer.Add(bytes, id);
+        writer.Finish();
+        return name;
+    }
+
+    /// <summary>Backups take the planted chunk for theirs; whoever reads finds out whose fault it is, and the next run stores its own.</summary>
+    /// <param name="flipped">The byte of the id that is another; none: the whole id is the right one.</param>
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(16)]
+    [InlineData(31)]
+    public void A_planted_chunk_is_told_by_an_attestation_and_stored_anew(int flipped)
+    {
+        using var test = new TestVault();
+        var content = TestVault.Noise(77, 5_000);
+        var id = test.Keys.Put.Domain.ChunkId(KeyClass.Content, new Hash32(SHA256.HashData(content))).ToArray();
+        if (flipped >= 0)
+            id[flipped] ^= 1;
+        var planted = Plant(test, TestVault.Noise(5, 5_000), new Hash32(id));
+        test.Write("f", content);
+        test.BackUp();
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            var found = vault.Attest(vault.Find("latest"), keys, full: false, Id16.None, TestContext.Current.CancellationToken);
+            Assert.Contains((AttestationDefect.ContentWrong, planted), found.Defects);
+            Assert.Contains(planted, vault.LastReads().Damaged.Keys);
+        }
+        test.BackUp(useState: false);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    /// <summary>A row of 64 million chunks of 4 MiB, in a vault of 200 KB.</summary>
+    [Fact]
+    public void A_sample_of_a_file_without_end_ends()
+    {
+        const int items = 16_384;
+        using var test = new TestVault();
+        var zeros = new byte[4 << 20];
+        var digest = new Hash32(SHA256.HashData(zeros));
+        Plant(test, zeros, test.Keys.Put.Domain.ChunkId(KeyClass.Content, digest));
+        var list = new ByteWriter();
+        for (var i = 0; i < items; i++)
+        {
+            list.Var(4 << 20);
+            list.Hash(digest);
+        }
+        var snapshot = HostileTreeTests.Plant(test, rows =>
+        {
+            var row = HostileTreeTests.File(rows, "f"u8, (long)items * 64 * (4 << 20));
+            rows.ChunkLists[row] = [.. Enumerable.Repeat(new ChunkRef(new Hash32(SHA256.HashData(list.Span)), list.Length), 64)];
+            rows.ListedChunks[row] = items * 64;
+        }, null, [42], [list.ToArray()]);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var found = vault.Attest(vault.Find(snapshot.ToString()), keys, full: false, Id16.None, TestContext.Current.CancellationToken);
+        Assert.True(found.BytesRead < 1UL << 32);
+        // All of it would take years: it can be stopped.
+        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        Assert.ThrowsAny<OperationCanceledException>(() => vault.Attest(vault.Find(snapshot.ToString()), keys, full: true, Id16.None, stop.Token));
+    }
+
+    [Fact]
+    public void A_pack_without_end_is_damaged_and_not_read()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var result = test.BackUp();
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).First();
+        using (var handle = File.OpenHandle(pack, FileMode.Open, FileAccess.Write))
+            RandomAccess.SetLength(handle, 2L << 40); // holes: hashing them would take an hour
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        Assert.Contains(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).Defects, d => d.Kind == AttestationDefect.PackDamaged);
+    }
+
+    /// <summary>Whoever may write to the state folder keeps no backup from its end.</summary>
+    [Theory]
+    [InlineData("rm $f && mkfifo $f")]
+    [InlineData("rm $f && ln -s /dev/zero $f")]
+    [InlineData("rm $f && truncate -s 2T $f")]
+    [InlineData("truncate -s 2T $f")]
+    public void A_state_without_end_is_none(string damage)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "pipes and devices of Linux");
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var state = Directory.EnumerateFiles(test.State, "*.state", SearchOption.AllDirectories).Single();
+        using var shell = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("sh", ["-ec", damage]) { Environment = { ["f"] = state } })!;
+        shell.WaitForExit();
+        Assert.Equal(0, shell.ExitCode);
+        Assert.False(test.BackUp().IsCompared);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+}
