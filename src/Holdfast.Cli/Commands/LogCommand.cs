@@ -147,7 +147,7 @@ static class LogCommand
         {
             var health = vault.Health();
             var (reads, marks) = (vault.LastReads().Times, vault.LastReads().Damaged);
-            var packs = vault.State.PacksOf(record)?.ToList();
+            var packs = vault.State.SizedPacksOf(record)?.ToList();
             // Whatever their locks say: a statement on the bytes holds for bytes that are there.
             var names = health.Stored.Select(p => p.Name).ToHashSet();
             var whole = health.Stored.Select(p => (p.Name, p.Size)).ToHashSet();

@@ -85,7 +85,9 @@ sealed class Archiver : IDisposable
     public bool Stopped => Volatile.Read(ref _fault) is not null || _ct.IsCancellationRequested;
 
     /// <summary>Runs to the end. Packs are finished, and durable once the session's queue has been drained.</summary>
-    public Archive Run(IStore store, PackSet parentPacks)
+    /// <param name="store">Where the packs are.</param>
+    /// <param name="sizeOf">Gives the bytes of a pack that the log has.</param>
+    public Archive Run(IStore store, Func<Hash32, long?> sizeOf)
     {
         var workers = Enumerable.Range(0, _options.ThreadCount).Select(_ => new ContentWorker(this, _options.Level)).ToList();
         var threads = workers.Select(w => new Thread(() => Consume(w)) { IsBackground = true, Name = "holdfast backup" }).ToList();
@@ -109,7 +111,7 @@ sealed class Archiver : IDisposable
                 workers.Add(_own);
             }
             var (root, level) = _tree.Finish();
-            return Result(root, level, workers, store, parentPacks);
+            return Result(root, level, workers, store, sizeOf);
         }
         finally
         {
@@ -122,7 +124,7 @@ sealed class Archiver : IDisposable
         }
     }
 
-    Archive Result(ChunkRef root, byte level, List<ContentWorker> workers, IStore store, PackSet parentPacks)
+    Archive Result(ChunkRef root, byte level, List<ContentWorker> workers, IStore store, Func<Hash32, long?> sizeOf)
     {
         foreach (var worker in workers)
             _statistics.Join(worker.Chunks.Statistics);
@@ -133,14 +135,11 @@ sealed class Archiver : IDisposable
         }
         var written = Sink.Session.Packs();
         var packs = written.ToDictionary(p => p.Name, p => p.Size);
-        var parents = new Dictionary<Hash32, long>(parentPacks.Count);
-        foreach (var pack in parentPacks.Packs)
-            parents[pack.Name] = pack.Size;
         foreach (var name in workers.Select(w => w.Chunks.Use).Append(_tree.Use).Append(_use).SelectMany(u => u.Packs).Distinct().Select(n => Sink.Index.Pack(n).Name))
         {
             if (packs.ContainsKey(name))
                 continue; // of this session
-            if (parents.TryGetValue(name, out var size))
+            if (sizeOf(name) is { } size)
             {
                 packs[name] = size;
                 continue;

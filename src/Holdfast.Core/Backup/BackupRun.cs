@@ -46,7 +46,7 @@ static class BackupRun
         }, TimeProvider.System);
         sink = new ChunkSink(index, session, parentPacks, request.Options.IndexFrom);
         using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
-        var archive = archiver.Run(keeper.Store, parentPacks);
+        var archive = archiver.Run(keeper.Store, keeper.State.SizeOf);
         queue.Drain();
         ct.ThrowIfCancellationRequested();
 

@@ -33,14 +33,19 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         if (!snapshot.Packs.IsWhole && parent is null)
             throw Refused("its pack set is told as a difference to nothing");
         var set = (parent is null ? PackSet.Empty : state.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
-        // Packs of a parent whose lock is far from its end are held by it; all others are looked at.
+        // Packs of a parent whose lock is far from its end are held by it; all others are looked at. Sizes are believed by whoever reads the log: each is the one that the log has, or the file's.
         var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
         foreach (var pack in set.Packs)
         {
+            var known = state.SizeOf(pack.Name);
             if (held.Contains(pack.Name))
+            {
+                if (known != pack.Size)
+                    throw Refused("it gives a pack another size than the snapshot that named it first");
                 continue;
-            using var item = store.Open(StoreKind.Pack, pack.Name);
-            if (item is null || item.Size != pack.Size)
+            }
+            using var item = Open(pack);
+            if (item is null || known is not null && known != pack.Size)
                 throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
                     "Run the backup again: it finds what is missing and stores it anew.")
                 { IsTransient = true };
@@ -52,8 +57,20 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         return set;
     }
 
+    /// <summary>A copy of a pack that has its size; null where there is none.</summary>
+    IStoredItem? Open(PackRef pack)
+    {
+        for (var copy = 0; store.Open(StoreKind.Pack, pack.Name, copy) is { } item; copy++)
+        {
+            if (item.Size == pack.Size)
+                return item;
+            item.Dispose();
+        }
+        return null;
+    }
+
     /// <summary>Bytes of the packs that a snapshot needs; 0 where that cannot be told.</summary>
-    public long Size(SnapshotRecord record) => state.PacksOf(record)?.Bytes ?? 0;
+    public long Size(SnapshotRecord record) => state.SizedPacksOf(record)?.Bytes ?? 0;
 
     static (Id16, uint)? WriterOf(IStoredItem item)
     {
@@ -89,7 +106,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
             foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > clock.Now))
             {
                 locked[record.Name] = record.ObjectSize;
-                foreach (var pack in state.PacksOf(record)?.ToList() ?? [])
+                foreach (var pack in state.SizedPacksOf(record)?.ToList() ?? [])
                     locked[pack.Name] = pack.Size;
             }
             if (locked.Values.Sum() + fresh > (long)policy.LockedQuota)

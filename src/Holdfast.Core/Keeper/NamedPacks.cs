@@ -5,11 +5,11 @@ namespace Holdfast.Core.Keeper;
 
 /// <summary>A pack as commits named it.</summary>
 /// <param name="LockEnd">Seconds since 1970.</param>
-/// <param name="Size">Bytes.</param>
+/// <param name="Size">Bytes, as the first of them gave it.</param>
 /// <param name="IsNeeded">True where a snapshot that has not been given up has it in its set.</param>
 public readonly record struct NamedPack(ulong LockEnd, long Size, bool IsNeeded);
 
-/// <summary>Every pack that a commit named, and the snapshots that cannot say which they need.</summary>
+/// <summary>Every pack that a commit named, and the snapshots that cannot say which they need, or give a pack another size than the first did.</summary>
 public sealed record NamedPacks(IReadOnlyDictionary<Hash32, NamedPack> Packs, IReadOnlySet<SnapshotRecord> Untold);
 
 /// <summary>Which snapshots have which pack in their set, added up along each line of snapshots from one difference to the next: a pack is looked at when it comes and when it goes,
@@ -22,6 +22,7 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     readonly List<Line> _lines = [];
     readonly Dictionary<SnapshotRecord, (Line Line, int At)> _places = [];
     readonly HashSet<SnapshotRecord> _untold = [];
+    readonly HashSet<SnapshotRecord> _otherwise = []; // they name packs by other sizes than those that named them first
     int _taken;
 
     /// <summary>Takes in the commits that are new.</summary>
@@ -39,6 +40,8 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
                 {
                     _tips[record.Name] = line;
                     _places[record] = (line, line.Records.Count - 1);
+                    if (line.Otherwise > 0)
+                        _otherwise.Add(record);
                     continue;
                 }
             }
@@ -56,6 +59,12 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     /// <summary>True where a snapshot has it in its set.</summary>
     public bool Has(Hash32 pack) => _spans.ContainsKey(pack);
 
+    /// <summary>Bytes of a pack as the first snapshot that has it gave them: what comes later, whoever signed it, makes no pack look damaged. Null where none has it.</summary>
+    public long? SizeOf(Hash32 pack) => _spans.TryGetValue(pack, out var span) ? span.First : null;
+
+    /// <summary>A pack of its set has another size there.</summary>
+    public bool IsOtherwise(SnapshotRecord record) => _otherwise.Contains(record);
+
     /// <summary>All of them, by what extensions and expiries have made of the snapshots meanwhile.</summary>
     /// <param name="isGone">Whether a snapshot has been given up.</param>
     /// <param name="quantum">Of lock ends.</param>
@@ -69,9 +78,9 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
             var isNeeded = false;
             for (var span = newest; span is not null; span = span.Earlier)
                 isNeeded |= span.Line.IsAnyThere(span.From, span.End);
-            packs[name] = new NamedPack(LockRules.PackEnd(name, Expiry(newest), quantum), newest.Size, isNeeded);
+            packs[name] = new NamedPack(LockRules.PackEnd(name, Expiry(newest), quantum), newest.First, isNeeded);
         }
-        return new NamedPacks(packs, _untold.ToHashSet());
+        return new NamedPacks(packs, _untold.Concat(_otherwise).ToHashSet());
     }
 
     /// <summary>Of these packs, those whose locks are over by a moment, with the margin; one that no set has is among them.</summary>
@@ -122,12 +131,15 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     void Add(Line line, PackRef pack, int from)
     {
         _spans.TryGetValue(pack.Name, out var earlier);
-        line.Open[pack.Name] = _spans[pack.Name] = new Span(line, from, pack.Size, earlier);
+        var span = line.Open[pack.Name] = _spans[pack.Name] = new Span(line, from, pack.Size, earlier);
+        line.Otherwise += span.IsOtherwise ? 1 : 0;
     }
 
     /// <returns>False where the difference does not fit what went before; the line is then as it was.</returns>
     bool Extend(Line line, SnapshotRecord record, PackSetDelta packs)
     {
+        if (packs.IsWhole && Array.Exists(packs.Added, p => line.Open.TryGetValue(p.Name, out var span) && span.Size != p.Size))
+            return false;
         var removed = packs.IsWhole ? Left(line, packs.Added) : packs.Removed;
         var added = packs.IsWhole ? [.. packs.Added.Where(p => !line.Open.ContainsKey(p.Name))] : packs.Added;
         var bytes = line.Bytes + added.Sum(p => p.Size) - removed.Sum(n => line.Open.GetValueOrDefault(n)?.Size ?? 0);
@@ -138,6 +150,7 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
         {
             line.Open.Remove(name, out var span);
             span!.End = end;
+            line.Otherwise -= span.IsOtherwise ? 1 : 0;
         }
         foreach (var pack in added)
             Add(line, pack, end);
@@ -162,6 +175,10 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
         public int End { get; set; } = int.MaxValue;
         public long Size => size;
 
+        /// <summary>Its size where it was named first.</summary>
+        public long First { get; } = earlier?.First ?? size;
+        public bool IsOtherwise => size != First;
+
         /// <summary>The same pack in another line, or before it left this one.</summary>
         public Span? Earlier => earlier;
     }
@@ -182,6 +199,9 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
         /// <summary>Packs of the last one's set.</summary>
         public Dictionary<Hash32, Span> Open { get; } = [];
         public long Bytes { get; set; }
+
+        /// <summary>How many of these have another size than where they were named first.</summary>
+        public int Otherwise { get; set; }
 
         public void Add(SnapshotRecord record)
         {

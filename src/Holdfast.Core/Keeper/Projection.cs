@@ -201,6 +201,24 @@ public sealed class Projection
         return _spans.Has(pack);
     }
 
+    /// <summary>Bytes of a pack as the first snapshot that has it in its set gave them; null where none has it.</summary>
+    public long? SizeOf(Hash32 pack)
+    {
+        _spans.Take(Snapshots);
+        return _spans.SizeOf(pack);
+    }
+
+    /// <summary>Its pack set can be told, and gives a pack another size than the first one that has it: no sound keeper commits such a snapshot. Its packs are locked all the same.</summary>
+    public bool HasOtherSizes(SnapshotRecord record)
+    {
+        _spans.Take(Snapshots);
+        return _spans.IsOtherwise(record);
+    }
+
+    /// <summary><see cref="PacksOf"/>, with the size of each pack as it was given first.</summary>
+    public PackSet? SizedPacksOf(SnapshotRecord record) =>
+        PacksOf(record) is { } set && HasOtherSizes(record) ? new PackSet(set.ToList().Select(p => p with { Size = SizeOf(p.Name) ?? p.Size })) : PacksOf(record);
+
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
     /// <summary>An expiry gave it up, and its lock was over by then.</summary>

@@ -416,13 +416,13 @@ public sealed class VaultKeeper : IDisposable
     /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);
 
-    /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, all of it.</summary>
+    /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, or one that is wrong about sizes, all of it.</summary>
     public PackSetDelta Tell(PackSet set, SnapshotRecord? parent)
     {
         var run = 0;
         for (var at = parent; at?.Object is { Packs.IsWhole: false } difference; at = _projection.Find(difference.Parent))
             run++;
-        return parent is not null && run < MaxDeltas && _projection.PacksOf(parent) is { } known ? set.DeltaFrom(known) : set.Whole();
+        return parent is not null && run < MaxDeltas && !_projection.HasOtherSizes(parent) && _projection.PacksOf(parent) is { } known ? set.DeltaFrom(known) : set.Whole();
     }
 
     internal static Hash32 Salt()

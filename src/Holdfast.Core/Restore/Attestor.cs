@@ -50,7 +50,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// <param name="full">Every content, not a sample.</param>
     public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, bool full)
     {
-        var set = keeper.State.PacksOf(record);
+        var set = keeper.State.SizedPacksOf(record);
         chunks.Prefer = set; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);
         chunks.Avoid = damaged.Where(p => !_judged.TryGetValue(p, out var defect) || defect is not null).ToHashSet(); // what was mended is as good as any
@@ -64,7 +64,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             _defects.Add((AttestationDefect.RootWrong, record.Name));
         else if (SnapshotCheck.Fault(keeper.State, record, tree!, keeper.Vault, packs: false) is not null)
             _defects.Add((AttestationDefect.RecordWrong, record.Name)); // what a restore would refuse
-        var addsUp = SnapshotCheck.AddsUp(keeper.State, record);
+        var addsUp = SnapshotCheck.AddsUp(keeper.State, record) && !keeper.State.HasOtherSizes(record);
         if (!addsUp)
             _defects.Add((AttestationDefect.RecordWrong, record.Name));
         var sampleMatches = true;

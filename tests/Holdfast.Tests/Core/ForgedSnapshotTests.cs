@@ -2,6 +2,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
@@ -168,6 +169,106 @@ public sealed class ForgedSnapshotTests
         using var writer = FileTarget.Create(test["r2"], new FileTargetOptions());
         Assert.True(again.Restore(again.State.Snapshots[1], opened, writer, new PathFilter(null), new RestoreProgress(), 2, Ct).IsWhole);
         TestVault.AssertSame(test.Source, test["r2"]);
+    }
+
+    /// <summary>A snapshot that follows another and gives its packs sizes of its own, all of them told.</summary>
+    static SnapshotObject Resized(TestVault test, Vault vault, SnapshotRecord parent, Func<int, long, long> size)
+    {
+        var snapshot = vault.State.Whole(parent)!;
+        var packs = new PackSet(vault.State.PacksOf(parent)!.ToList().Select((p, i) => p with { Size = size(i, p.Size) })).Whole();
+        return test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = packs });
+    }
+
+    static string Copy(string from, string to)
+    {
+        foreach (var path in Directory.EnumerateDirectories(from, "*", SearchOption.AllDirectories).Prepend(from))
+            Directory.CreateDirectory(Path.Combine(to, Path.GetRelativePath(from, path)));
+        foreach (var path in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+            File.Copy(path, Path.Combine(to, Path.GetRelativePath(from, path)), overwrite: true);
+        return to;
+    }
+
+    [Theory]
+    [InlineData(128 << 20)]
+    [InlineData(65_536)]
+    public void The_keeper_takes_no_other_size_of_a_pack_that_is_held_already(long size)
+    {
+        using var test = Sample();
+        using var vault = test.Open();
+        var parent = vault.State.Snapshots[0];
+        Assert.Contains("size", Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(Resized(test, vault, parent, (_, real) => real == size ? 2 * size : size))).Message, StringComparison.Ordinal);
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(Resized(test, vault, parent, (i, real) => i == 0 ? real + 65_536 : real))).Code);
+        vault.Keeper.Commit(Resized(test, vault, parent, (_, real) => real));
+        Assert.Equal(2, vault.State.Snapshots.Count);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Sizes_that_a_forged_commit_gives_make_no_pack_damaged_fill_no_quota_and_end_no_lock(bool isSwapped)
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * TestVault.Day, 0, 0, 0, 0, 100_000_000));
+        test.WriteSome();
+        var honest = test.BackUp();
+        var sizes = honest.Archive.Packs.ToList().Select(p => p.Size).ToList();
+        Assert.True(sizes.Distinct().Count() > 1);
+        SnapshotRecord forged;
+        var until = honest.Receipt.Expiry + 300 * TestVault.Day;
+        SnapshotObject snapshot;
+        PackSet set;
+        using (var copy = Vault.Open(Copy(test.Folder, test["copy"]), null, test.Machine))
+        {
+            test.BackUp(copy, useState: false);
+            (snapshot, set) = (copy.State.Whole(copy.Find("latest"))!, copy.State.PacksOf(copy.Find("latest"))!);
+            Copy(Path.Combine(test["copy"], "packs"), Path.Combine(test.Folder, "packs"));
+        }
+        using (var vault = test.Open())
+        {
+            // The agent's signature does not cover sizes, and swapped ones add up to what the real ones do.
+            var swapped = honest.Archive.Packs.ToList().Select((p, i) => (p.Name, Size: sizes[(i + 1) % sizes.Count])).ToDictionary(p => p.Name, p => p.Size);
+            snapshot = snapshot with { Packs = new PackSet(set.ToList().Select(p => p with { Size = !swapped.TryGetValue(p.Name, out var size) ? p.Size : isSwapped ? size : 128 << 20 })).Whole() };
+            vault.Keeper.Record(LeafType.Commit, snapshot.Snapshot, snapshot.Agent, until, 0, (ulong)snapshot.Packs.Count, snapshot.ToArray());
+            forged = vault.State.Snapshots[^1];
+        }
+        var added = test.BackUp(useState: false);
+        Assert.Equal(sizes, added.Archive.Packs.ToList().Where(p => honest.Archive.Packs.Contains(p.Name)).Select(p => p.Size));
+        Assert.InRange(added.Archive.NewBytes, 0UL, 1_000_000UL); // nothing but its tree: no pack looks damaged
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            var problem = Assert.Single(vault.Health().Problems);
+            Assert.Equal((ErrorCode.ObjectDamaged, forged.Snapshot), (problem.Code, Assert.Single(problem.Snapshots).Snapshot));
+            Assert.Equal([true, false, true], vault.State.Snapshots.ToList().ConvertAll(s => vault.Attest(s, keys, full: true, Id16.None, Ct).IsGood));
+            Assert.Equal([ErrorCode.ObjectDamaged, ErrorCode.SnapshotDefective], vault.Health().Problems.Select(p => p.Code).Order());
+            Assert.All(vault.Health().Problems, p => Assert.Equal(forged.Snapshot, Assert.Single(p.Snapshots).Snapshot));
+            foreach (var pack in honest.Archive.Packs.ToList())
+            {
+                var named = vault.State.NamedPacks().Packs[pack.Name];
+                Assert.Equal((pack.Size, named.LockEnd), (named.Size, vault.State.PackLocks()[pack.Name]));
+                Assert.InRange(named.LockEnd, until, ulong.MaxValue);
+            }
+        }
+        TestVault.AssertSame(test.Source, test.Restore(honest.Snapshot.ToString()));
+        TestVault.AssertSame(test.Source, test.Restore());
+        test.Machine.Pass(60 * TestVault.Day);
+        using var later = test.Open();
+        Assert.DoesNotContain(later.Keeper.Expire(dryRun: true).Names, n => honest.Archive.Packs.Contains(n.Name));
+    }
+
+    [Fact]
+    public void What_follows_a_snapshot_of_other_sizes_is_told_whole()
+    {
+        using var test = Sample();
+        using (var vault = test.Open())
+        {
+            var snapshot = Resized(test, vault, vault.State.Snapshots[0], (_, real) => real + 65_536);
+            vault.Keeper.Record(LeafType.Commit, snapshot.Snapshot, snapshot.Agent, vault.State.Snapshots[0].Expiry, 0, (ulong)snapshot.Packs.Count, snapshot.ToArray());
+        }
+        test.BackUp();
+        test.BackUp();
+        using var after = test.Open();
+        Assert.Equal([true, false], after.State.Snapshots.Skip(2).Select(s => s.Object!.Packs.IsWhole));
+        Assert.All(after.State.Snapshots, s => Assert.Equal(s.Ordinal == after.State.Snapshots[1].Ordinal, after.State.HasOtherSizes(s)));
     }
 
     [Fact]

@@ -111,6 +111,23 @@ public sealed class QuotaTests
     }
 
     [Fact]
+    public void Sizes_that_a_snapshot_gives_its_parents_packs_do_not_make_room()
+    {
+        using var test = Locked();
+        test.Write("grows", TestVault.Noise(1, 3_000_000));
+        test.BackUp(name: "noisy");
+        using (var vault = test.Open())
+        {
+            var parent = vault.Find("latest");
+            var snapshot = vault.State.Whole(parent)!;
+            var small = new PackSet(vault.State.PacksOf(parent)!.ToList().Select(p => p with { Size = 65_536 })).Whole();
+            Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = small }))).Code);
+        }
+        test.Write("grows", TestVault.Noise(2, 3_000_000));
+        Refused(test, "noisy");
+    }
+
+    [Fact]
     public void The_refusal_is_an_error_and_no_snapshot()
     {
         using var test = Daily();
