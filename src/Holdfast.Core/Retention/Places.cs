@@ -1,7 +1,7 @@
 namespace Holdfast.Core.Retention;
 
 /// <summary>The long places of a source: its weeks, months and years (docs/format.md, section 12.2). A place stays open until a snapshot in it has been
-/// attested that is not far smaller than what comes now, so that junk early in the month cannot take the month's place.</summary>
+/// attested that is not far smaller than what comes now, so that junk early in the month cannot take the month's place, nor junk early in the day the day's.</summary>
 public static class Places
 {
     public enum Kind
@@ -31,7 +31,7 @@ public static class Places
     /// <summary>The expiry of a commit now.</summary>
     /// <param name="now">Vault time.</param>
     /// <param name="policy">In force for the source.</param>
-    /// <param name="earlier">The source's committed snapshots.</param>
+    /// <param name="earlier">The source's committed snapshots, in the order of their commits.</param>
     public static ulong Expiry(ulong now, RetentionPolicy policy, IEnumerable<PlaceHolder> earlier)
     {
         var keep = policy.Base;
@@ -43,8 +43,9 @@ public static class Places
                 continue;
             var period = Period(kind, now);
             var holders = list.Where(h => h.Kept >= length && Period(kind, h.Committed) == period).ToList();
-            var closed = holders.Exists(h => h.IsAttested);
-            var takenToday = holders.Exists(h => h.Committed / RetentionPolicy.Day == now / RetentionPolicy.Day);
+            // One that got its place only because a smaller one had it that day closes none: so nothing that would get a place without that rule goes without.
+            var closed = holders.DistinctBy(h => h.Committed / RetentionPolicy.Day).Any(h => h is { IsAttested: true, IsLarge: true });
+            var takenToday = holders.Exists(h => h.IsLarge && h.Committed / RetentionPolicy.Day == now / RetentionPolicy.Day);
             if (!closed && !takenToday)
                 keep = length;
         }
@@ -54,5 +55,6 @@ public static class Places
 
 /// <param name="Committed">Vault time of the commit.</param>
 /// <param name="Kept">Seconds from commit to expiry.</param>
-/// <param name="IsAttested">True where its contents were re-opened and found right, and its packs hold at least half of what the commit at hand needs.</param>
-public readonly record struct PlaceHolder(ulong Committed, ulong Kept, bool IsAttested);
+/// <param name="IsAttested">True where its contents were re-opened and found right.</param>
+/// <param name="IsLarge">True where its packs hold at least half of what the commit at hand needs; looked at only of those that were attested, or committed today.</param>
+public readonly record struct PlaceHolder(ulong Committed, ulong Kept, bool IsAttested, bool IsLarge);

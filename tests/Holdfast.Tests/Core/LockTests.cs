@@ -380,6 +380,58 @@ public sealed class LockTests
         Assert.InRange(after.Receipt.Expiry - after.Receipt.Committed, 7 * Day - 60, 7 * Day + 60); // attested: the place is closed
     }
 
+    static ulong Days(Holdfast.Core.Backup.BackupResult result) => (result.Receipt.Expiry - result.Receipt.Committed) / Day;
+
+    /// <summary>A vault that keeps a month's snapshot for long, on the first of a month, a little after midnight.</summary>
+    static TestVault Monthly()
+    {
+        var test = new TestVault(new RetentionPolicy(7 * Day, 0, 6, 0, 0, 0));
+        var now = DateTimeOffset.FromUnixTimeSeconds((long)(test.Machine.Wall / 1_000));
+        test.Machine.Pass((ulong)(new DateTimeOffset(now.Year, now.Month, 1, 0, 10, 0, TimeSpan.Zero).AddMonths(1) - now).TotalSeconds);
+        return test;
+    }
+
+    [Fact]
+    public void Junk_first_of_each_day_takes_no_day_of_the_month()
+    {
+        using var test = Monthly();
+        test.WriteSome();
+        for (var day = 0; day < 3; day++)
+        {
+            Directory.Move(test.Source, test["kept"]);
+            Directory.CreateDirectory(test.Source);
+            test.BackUp();
+            Directory.Delete(test.Source);
+            Directory.Move(test["kept"], test.Source);
+            Assert.InRange(Days(test.BackUp()), 6 * 31UL, 6 * 31UL + 1);
+            Assert.InRange(Days(test.BackUp()), 6UL, 7UL); // of those alike one a day
+            test.Machine.Pass(Day);
+        }
+    }
+
+    [Fact]
+    public void A_place_that_came_of_a_smaller_one_that_day_keeps_no_later_one_from_its_own()
+    {
+        using var test = Monthly();
+        test.Write("small", "x");
+        test.BackUp();
+        test.WriteSome();
+        Assert.InRange(Days(test.BackUp()), 6 * 31UL, 6 * 31UL + 1);
+        Attest();
+        test.Machine.Pass(Day);
+        Assert.InRange(Days(test.BackUp()), 6 * 31UL, 6 * 31UL + 1); // as if the second had had no place
+        Attest();
+        test.Machine.Pass(Day);
+        Assert.InRange(Days(test.BackUp()), 6UL, 7UL);
+
+        void Attest()
+        {
+            using var vault = test.Open();
+            using var keys = vault.Unlock(test.Seed);
+            Assert.True(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, CancellationToken.None).IsGood);
+        }
+    }
+
     [Fact]
     public void A_flood_ends_at_the_quota_and_displaces_nothing()
     {
