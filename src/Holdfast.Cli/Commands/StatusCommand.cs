@@ -4,6 +4,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
 
@@ -220,15 +221,16 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unsee
         var packs = health.Stored;
         var there = state.Snapshots.Where(s => !s.IsRemoved).ToList();
         var (free, _) = vault.Keeper.Store.Space();
-        var freed = packs.Where(p => health.Named.ContainsKey(p.Name)).GroupBy(p => (health.Named[p.Name].LockEnd + LockRules.Margin) / RetentionPolicy.Day * RetentionPolicy.Day)
+        var sized = packs.Where(p => p.Size <= PackFormat.MaxSize).ToList(); // a longer file is no pack, and who can write to the disk can make it as long as no sum holds
+        var freed = sized.Where(p => health.Named.ContainsKey(p.Name)).GroupBy(p => (health.Named[p.Name].LockEnd + LockRules.Margin) / RetentionPolicy.Day * RetentionPolicy.Day)
             .Select(g => (Day: g.Key, Bytes: g.Sum(p => p.Size))).OrderBy(g => g.Day).ToList();
         var reads = vault.LastReads();
         var names = packs.Select(p => p.Name).ToHashSet();
         var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
         var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
         return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, vault.Keeper.Clock.Unseen, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
-            there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, packs.Sum(p => p.Size),
-            packs.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > passed).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
+            there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, sized.Sum(p => p.Size),
+            sized.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > passed).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
             names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);
     }
 }

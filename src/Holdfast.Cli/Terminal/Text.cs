@@ -104,5 +104,5 @@ static class Text
 
     public static string Span(ulong seconds) => seconds % 86_400 == 0
         ? Count((long)(seconds / 86_400), "day")
-        : seconds % 3_600 == 0 ? Count((long)(seconds / 3_600), "hour") : Count((long)seconds, "second");
+        : seconds % 3_600 == 0 ? Count((long)(seconds / 3_600), "hour") : Count((long)Math.Min(seconds, long.MaxValue), "second");
 }

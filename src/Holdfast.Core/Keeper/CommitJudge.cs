@@ -98,7 +98,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         var source = snapshot.Source;
         var earlier = CountedWith(snapshot, policy);
         var day = clock.Now - Math.Min(clock.Now, RetentionPolicy.Day);
-        if (policy.DailyQuota > 0 && earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh > (long)policy.DailyQuota)
+        if (policy.DailyQuota > 0 && (ulong)(earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh) > policy.DailyQuota)
             throw Quota("it would add more in a day than its quota allows", source);
         if (policy.LockedQuota > 0)
         {
@@ -109,7 +109,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
                 foreach (var pack in state.SizedPacksOf(record)?.ToList() ?? [])
                     locked[pack.Name] = pack.Size;
             }
-            if (locked.Values.Sum() + fresh > (long)policy.LockedQuota)
+            if ((ulong)(locked.Values.Sum() + fresh) > policy.LockedQuota)
                 throw Quota("it would hold more locked bytes than its quota allows", source);
         }
     }

@@ -63,7 +63,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
 
         void Give(StoredName item)
         {
-            bytes += item.Size;
+            bytes += Math.Min(item.Size, StoreExtensions.MaxObject); // a longer file is none of ours
             _names.Add((item.Kind, item.Name));
         }
     }

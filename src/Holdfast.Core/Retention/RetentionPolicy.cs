@@ -48,6 +48,7 @@ public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Month
         writer.U64(LockedQuota);
     }
 
+    /// <summary>A base retention beyond the end of all locks is one up to there: whoever has the log's key can write one that no time can be added to, and it must make no lock shorter.</summary>
     public static RetentionPolicy Read(ref ByteReader reader) =>
-        new(reader.U64(), (uint)reader.Count((int)MaxWeeks), (uint)reader.Count((int)MaxMonths), (uint)reader.Count((int)MaxYears), reader.U64(), reader.U64());
+        new(Math.Min(reader.U64(), LockRules.LastEnd), (uint)reader.Count((int)MaxWeeks), (uint)reader.Count((int)MaxMonths), (uint)reader.Count((int)MaxYears), reader.U64(), reader.U64());
 }

@@ -170,6 +170,24 @@ public sealed class PolicyTests
         Assert.InRange(Kept(test.BackUp(name: "other")), 40 * Day, 40 * Day + 60); // whose snapshot it was, nobody can tell
     }
 
+    [Theory]
+    [InlineData(ulong.MaxValue - 1_000)]
+    [InlineData(ulong.MaxValue)]
+    [InlineData(LockRules.LastEnd + 1)]
+    public void A_forged_policy_that_no_time_can_be_added_to_makes_no_lock_short(ulong retention)
+    {
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        RetentionPolicy forged = new(retention, 0, 0, 0, 0, 0);
+        using (var vault = test.Open())
+        {
+            var (id, (a, b, c)) = (Id16.New(), LostPolicy.Tell(forged));
+            vault.Keeper.Record(LeafType.Policy, id, Id16.None, a, b, c, new PolicyObject(vault.Id, VaultKeeper.Salt(), id, Id16.None, forged).ToArray());
+            Assert.Equal(LockRules.LastEnd, vault.State.PolicyFor(Id16.None).Base);
+        }
+        Assert.InRange(Kept(test.BackUp()), 3_649 * Day, 3_651 * Day); // the longest that the vault allows
+    }
+
     /// <summary>A vault that locks for ten days, with a policy of forty whose leaf says nothing of it, as earlier versions wrote it.</summary>
     static TestVault WithEarlierPolicy()
     {

@@ -127,6 +127,17 @@ public sealed class QuotaTests
         Refused(test, "noisy");
     }
 
+    [Theory]
+    [InlineData(ulong.MaxValue)]
+    [InlineData(1UL << 63)]
+    public void A_quota_that_is_larger_than_any_disk_refuses_nothing(ulong quota)
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * Day, 0, 0, 0, quota, quota));
+        test.Write("f", "bed 3");
+        test.BackUp();
+        test.BackUp();
+    }
+
     [Fact]
     public void The_refusal_is_an_error_and_no_snapshot()
     {
