@@ -3,7 +3,7 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>What is made when all files are there: symlinks (so that nothing is ever written through one), special files, further names.</summary>
-sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, ExistingFiles existing)
+sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, ExistingFiles existing, uint ownUser)
 {
     const int CopySize = 64 << 10; // bytes
 
@@ -30,9 +30,41 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
                 report.Missed(entry, TreePath.Parent(path), Native.Error);
             return false;
         }
-        entry.IsThere = true;
-        return attributes.SetByName(folder, name, TreePath.Name(path), entry);
+        var handle = Native.OpenAt(folder, name, Native.PathOnly | Native.NoFollow | Native.CloseOnExec, 0);
+        try
+        {
+            if (handle < 0 || !IsAsMade(handle, entry))
+            {
+                report.Problem(entry, TargetFault.InTheWay, "something else took its place as it was made");
+                return false;
+            }
+            entry.IsThere = true;
+            return attributes.SetLate(handle, entry);
+        }
+        finally
+        {
+            if (handle >= 0)
+                _ = Native.Close(handle);
+        }
     }
+
+    /// <summary>Who owns the folder can exchange the entry for a file of root's, to be given its owner and permissions. Nothing that passes here gives away more than
+    /// the entry itself.</summary>
+    bool IsAsMade(int handle, Noted entry)
+    {
+        StatX stat;
+        byte nul = 0;
+        return Native.StatX(handle, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == TypeOf(entry.Kind) && stat.Uid == ownUser && stat.LinkCount <= 1
+            && (entry.Kind is EntryKind.Symlink or EntryKind.Fifo || stat.RawDevice == entry.RawDevice);
+    }
+
+    static int TypeOf(EntryKind kind) => kind switch
+    {
+        EntryKind.Symlink => Native.TypeSymlink,
+        EntryKind.Fifo => Native.TypeFifo,
+        EntryKind.CharacterDevice => Native.TypeCharacter,
+        _ => Native.TypeBlock,
+    };
 
     static int MakeOne(Noted entry, int folder, byte* name)
     {
@@ -46,7 +78,7 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
             default:
                 var (major, minor) = (entry.RawDevice >> 32, entry.RawDevice & uint.MaxValue);
                 var device = (major & 0xFFF) << 8 | (minor & 0xFF) | (minor & ~0xFFUL) << 12 | (major & ~0xFFFUL) << 32; // makedev(3) of glibc
-                return Native.MakeNode(folder, name, (uint)(entry.Kind == EntryKind.CharacterDevice ? Native.TypeCharacter : Native.TypeBlock) | 0x180, device);
+                return Native.MakeNode(folder, name, (uint)TypeOf(entry.Kind) | 0x180, device);
         }
     }
 

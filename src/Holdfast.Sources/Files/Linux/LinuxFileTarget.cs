@@ -41,7 +41,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _attributes = new TargetAttributes(_folders, _report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing);
             _files = new TargetFiles(apart, _report, _attributes);
-            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing);
+            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing, _ownUser);
         }
         catch
         {

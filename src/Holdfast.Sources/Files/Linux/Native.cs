@@ -100,7 +100,7 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "fgetxattr", SetLastError = true)]
     public static partial nint GetXattr(int file, byte* name, byte* value, nuint size);
 
-    [LibraryImport("libc", EntryPoint = "lsetxattr", SetLastError = true)]
+    [LibraryImport("libc", EntryPoint = "setxattr", SetLastError = true)]
     public static partial int SetXattr(byte* path, byte* name, byte* value, nuint size, int flags);
 
     [LibraryImport("libc", EntryPoint = "fsetxattr", SetLastError = true)]

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files.Linux;
@@ -46,28 +45,26 @@ sealed unsafe class TargetAttributes
             Set(file, entry, isNew: false);
     }
 
-    /// <summary>As <see cref="Set"/>, of what cannot be opened: a symlink or a special file, just made.</summary>
-    public bool SetByName(int folder, byte* name, ReadOnlySpan<byte> fileName, Noted entry)
+    /// <summary>As <see cref="Set"/>, of a symlink or a special file just made, by a handle that names it alone: under its name another's may stand by now.</summary>
+    public bool SetLate(int handle, Noted entry)
     {
-        var folderCopy = folder;
-        var nameCopy = (nint)name;
-        SetOwner(entry, isNew: true, (uid, gid) => Native.ChangeOwner(folderCopy, (byte*)nameCopy, uid, gid, Native.AtNoFollow));
-        if (entry.Kind != EntryKind.Symlink)
-            SetMode(entry, folder, name);
-        var whole = true;
-        if (entry.Xattrs is { } xattrs)
+        SetOwner(entry, isNew: true, (uid, gid) =>
         {
-            fixed (byte* p = ProcPath(folder, fileName))
-            {
-                var start = (nint)p;
-                whole = SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0));
-            }
+            byte nul = 0;
+            return Native.ChangeOwner(handle, &nul, uid, gid, Native.AtEmptyPath);
+        });
+        fixed (byte* path = FolderHandle.ProcPath(handle))
+        {
+            if (entry.Kind != EntryKind.Symlink && Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
+                _report.Refusal("permissions", Native.Error);
+            var start = (nint)path;
+            var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0));
+            var times = stackalloc TimeSpec[2];
+            FillTimes(times, entry);
+            if (Native.SetTimes(Native.AtCurrent, path, times, 0) != 0)
+                _report.Refusal("times", Native.Error);
+            return whole;
         }
-        var times = stackalloc TimeSpec[2];
-        FillTimes(times, entry);
-        if (Native.SetTimes(folder, name, times, Native.AtNoFollow) != 0)
-            _report.Refusal("times", Native.Error);
-        return whole;
     }
 
     static void FillTimes(TimeSpec* times, Noted entry)
@@ -119,26 +116,4 @@ sealed unsafe class TargetAttributes
         _report.Problem(entry, TargetFault.NotHeld, $"an extended attribute was not taken: {Native.Describe(fault)}");
         return false;
     }
-
-    /// <summary>Of a special file, through a handle: by its name it could be a symlink that someone has put there since.</summary>
-    void SetMode(Noted entry, int folder, byte* name)
-    {
-        var file = Native.OpenAt(folder, name, Native.PathOnly | Native.NoFollow | Native.CloseOnExec, 0);
-        if (file < 0)
-        {
-            _report.Refusal("permissions", Native.Error);
-            return;
-        }
-        StatX stat;
-        byte nul = 0;
-        fixed (byte* path = FolderHandle.ProcPath(file))
-        {
-            if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type == Native.TypeSymlink || Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
-                _report.Refusal("permissions", Native.Error);
-        }
-        _ = Native.Close(file);
-    }
-
-    static byte[] ProcPath(int folder, ReadOnlySpan<byte> name) =>
-        [.. System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{folder}/")), .. name, 0];
 }
