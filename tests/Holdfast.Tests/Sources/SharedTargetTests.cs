@@ -116,4 +116,118 @@ public sealed partial class SharedTargetTests
             Assert.Equal("65534 65534 666 1000000000", Run("stat", "-c", "%u %g %a %Y", folder[$"t/{kind}"]));
         Assert.Equal("65534 65534 777 1000000000", Run("stat", "-c", "%u %g %a %Y", folder[$"t/{EntryKind.Symlink}"]));
     }
+
+    /// <summary>A target with a folder pub that holds something, and what a restore over it makes of pub.</summary>
+    static (string Pub, IReadOnlyCollection<AttributeRefusal> Refusals) Over(TempFolder folder, uint targetOwner, uint pubOwner, uint entryOwner, bool isEmpty = false, ExistingFiles existing = ExistingFiles.Replace)
+    {
+        Directory.CreateDirectory(folder["t/pub"]);
+        if (!isEmpty)
+            File.WriteAllText(folder["t/pub/s"], "");
+        Run("chmod", "700", folder["t/pub"]);
+        Assert.Equal(0, Give(folder["t/pub"], pubOwner, pubOwner));
+        Assert.Equal(0, Give(folder["t"], targetOwner, targetOwner));
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = existing });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, targetOwner));
+        target.Add(rows, Add(rows, "pub", EntryKind.Directory, 0x1ED, entryOwner));
+        target.Finish();
+        Assert.Empty(target.Problems);
+        return (Look(folder["t/pub"]), target.Refusals);
+    }
+
+    [Theory]
+    [InlineData(0u, Other)] // root's
+    [InlineData(0u, 0u)] // root's, and the snapshot's too, with other permissions
+    [InlineData(12_345u, Other)] // a third user's
+    [InlineData(12_345u, 12_345u)]
+    public void What_others_may_have_moved_there_is_not_given_away(uint pubOwner, uint entryOwner)
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        using var folder = new TempFolder();
+        var (pub, refusals) = Over(folder, Other, pubOwner, entryOwner);
+        Assert.Equal($"{pubOwner} 700", pub);
+        Assert.Equal(pubOwner == entryOwner ? ["permissions"] : ["owners", "permissions"], refusals.Select(r => r.What).Order(StringComparer.Ordinal));
+        Assert.All(refusals, r => Assert.Equal(1, r.Entries));
+    }
+
+    [Theory]
+    [InlineData(0u, 0u, Other, false)] // an earlier run's, or an admin's, in a folder of root's
+    [InlineData(0u, 12_345u, Other, false)] // nobody but root can have put it there
+    [InlineData(Other, Other, Other, false)] // it is the user's own, in the user's own
+    [InlineData(Other, Other, 12_345u, false)]
+    [InlineData(Other, Other, 0u, false)] // the user restored it, and root sets what the user might not
+    [InlineData(Other, 0u, Other, true)] // nothing lies in it
+    public void A_folder_that_was_there_gets_the_owner_it_should_have(uint targetOwner, uint pubOwner, uint entryOwner, bool isEmpty)
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        foreach (var existing in new[] { ExistingFiles.Replace, ExistingFiles.KeepEqual })
+        {
+            using var folder = new TempFolder();
+            var (pub, refusals) = Over(folder, targetOwner, pubOwner, entryOwner, isEmpty, existing);
+            Assert.Equal($"{entryOwner} 755", pub);
+            Assert.Empty(refusals);
+        }
+    }
+
+    [Fact]
+    public void A_folder_that_is_as_it_should_be_is_no_refusal()
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        using var folder = new TempFolder();
+        for (var run = 0; run < 2; run++)
+        {
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, Other));
+            target.Add(rows, Add(rows, "theirs", EntryKind.Directory, 0x140, 12_345)); // not even its owner may write
+            target.Add(rows, Add(rows, "theirs/in it", EntryKind.Directory, 0x1ED, 0));
+            target.Finish();
+            Assert.Empty(target.Problems);
+            Assert.Empty(target.Refusals);
+            Assert.Equal("12345 500", Look(folder["t/theirs"]));
+            Assert.Equal("0 755", Look(folder["t/theirs/in it"]));
+        }
+    }
+
+    [Theory]
+    [InlineData(ExistingFiles.Replace)]
+    [InlineData(ExistingFiles.Refuse)]
+    public void A_folder_that_took_anothers_place_gets_nothing_of_it(ExistingFiles existing)
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t"]);
+        Assert.Equal(0, Give(folder["t"], Other, Other));
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = existing });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, Other));
+        target.Add(rows, Add(rows, "pub", EntryKind.Directory, 0x1ED, Other));
+        Directory.Move(folder["t/pub"], folder["t/away"]);
+        Directory.CreateDirectory(folder["t/pub"]);
+        Run("chmod", "700", folder["t/pub"]);
+        File.WriteAllText(folder["t/pub/s"], "root's alone");
+        target.Finish();
+        Assert.Equal("0 700", Look(folder["t/pub"]));
+        var problem = Assert.Single(target.Problems);
+        Assert.Equal((TargetFault.InTheWay, "pub"), (problem.Fault, Encoding.UTF8.GetString(problem.Path)));
+    }
+
+    [Fact]
+    public void A_new_tree_in_a_users_folder_gets_its_owners()
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t"]);
+        Assert.Equal(0, Give(folder["t"], Other, Other));
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        string[] paths = ["", "a", "a/b", "a/b/c", "d"];
+        foreach (var path in paths)
+            target.Add(rows, Add(rows, path, EntryKind.Directory, 0x1ED, path.Length < 2 ? Other : 12_345));
+        Assert.Equal(4, target.Finish().Folders);
+        Assert.Empty(target.Problems);
+        Assert.Empty(target.Refusals);
+        foreach (var path in paths)
+            Assert.Equal(path.Length < 2 ? "65534 755" : "12345 755", Look(folder[$"t/{path}"]));
+    }
 }

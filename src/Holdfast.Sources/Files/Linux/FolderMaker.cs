@@ -4,7 +4,10 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Makes the folders of a tree, open to their owner alone until all that they hold is there, and gives them their attributes at the end.</summary>
-sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, ExistingFiles existing)
+/// <remarks>Who owns a folder on the way can put any folder of the same file system in a name's place, root's own too, and would be given what lies in it. So a folder that was there
+/// gets an owner and permissions only where nobody but this user and its own owner had a say on the way, or nothing lies in it (docs/design/0011).</remarks>
+/// <param name="ownUser">Whose a folder is that this user makes there.</param>
+sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, ExistingFiles existing, uint ownUser)
 {
     const int Executable = 0x1C0; // rwx------ while restoring
 
@@ -21,19 +24,34 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         ApartFiles.RemoveLeft(folder);
     }
 
-    /// <summary>Null where files can be made in it.</summary>
-    public ShutFolder? Make(ReadOnlySpan<byte> path)
+    /// <summary>The way to what lies in the target itself, which is whose this user chose.</summary>
+    public FolderWay Way()
+    {
+        StatX stat;
+        byte nul = 0;
+        return Native.StatX(folders.Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? Through(default, stat.Uid) : default(FolderWay).Through(uint.MaxValue);
+    }
+
+    bool IsOwn(uint user) => user == ownUser || user == Native.EffectiveUser();
+
+    FolderWay Through(FolderWay way, uint owner) => IsOwn(owner) ? way : way.Through(owner);
+
+    /// <param name="path">The folder's path.</param>
+    /// <param name="owner">Whose it is to be.</param>
+    /// <param name="way">Whose are the folders above it.</param>
+    public MadeFolder Make(ReadOnlySpan<byte> path, uint owner, FolderWay way)
     {
         var parent = TreePath.Parent(path);
         var folder = folders.Open(parent);
         if (folder < 0)
-            return report.Shut(path, Native.Error, isThere: false);
+            return new MadeFolder(report.Shut(path, Native.Error, isThere: false), way, null);
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
-        if (Native.MakeFolder(folder, name, Executable) == 0)
-            return null;
+        var isMade = Native.MakeFolder(folder, name, Executable) == 0;
+        if (isMade && way.IsOwn)
+            return new MadeFolder(null, way, null);
         var error = Native.Error;
-        if (TargetFaults.IsOfTheDisk(error))
+        if (!isMade && TargetFaults.IsOfTheDisk(error))
             throw TargetFaults.Fault("A folder cannot be made", error);
         var there = Native.OpenAt(folder, name, Native.PathOnly | Native.Folder | Native.NoFollow | Native.CloseOnExec, 0);
         if (there < 0)
@@ -43,15 +61,38 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
                 throw new HoldfastException(ErrorCode.TargetUnsafe, "Something that is no folder stands where the snapshot has a folder.",
                     "Move it away, or restore into an empty folder.");
             }
-            return TargetFaults.IsOfTheFolder(error) ? report.Shut(parent, error, isThere: false) : report.Shut(path, error, isThere: false);
+            var shut = isMade ? report.Shut(path, Native.Error, isThere: false) : report.Shut(TargetFaults.IsOfTheFolder(error) ? parent : path, error, isThere: false);
+            return new MadeFolder(shut, way, null);
         }
-        if (existing != ExistingFiles.Refuse)
+        StatX stat;
+        byte nul = 0;
+        var isSeen = Native.StatX(there, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
+        if (!isMade && existing != ExistingFiles.Refuse)
             MakeReady(there);
+        MetFolder? met = null;
+        if (!way.IsOwn)
+        {
+            var isFree = isSeen && (way.IsOf(stat.Uid) || ((stat.Uid == owner || IsOwn(stat.Uid)) && IsEmpty(there)));
+            met = isSeen ? new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, isFree) : new MetFolder(0, 0, 0, IsFree: false);
+        }
         _ = Native.Close(there);
-        return Native.Access(folder, name, Native.WriteAccess | Native.ExecuteAccess, Native.AtEffective | Native.AtNoFollow) == 0 ? null : report.Shut(path, Native.Error, isThere: true);
+        var isOpen = Native.Access(folder, name, Native.WriteAccess | Native.ExecuteAccess, Native.AtEffective | Native.AtNoFollow) == 0;
+        return new MadeFolder(isOpen ? null : report.Shut(path, Native.Error, isThere: true), Through(way, isSeen ? stat.Uid : uint.MaxValue), met);
     }
 
-    public bool Finish(Noted entry)
+    static bool IsEmpty(int folder)
+    {
+        var dot = stackalloc byte[2] { (byte)'.', 0 };
+        var list = Native.OpenAt(folder, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
+        if (list < 0)
+            return false;
+        var names = new NameList();
+        var isRead = names.Read(list);
+        _ = Native.Close(list);
+        return isRead && names.Count == 0;
+    }
+
+    public bool Finish(Noted entry, MetFolder? met)
     {
         var path = notes.PathOf(entry);
         var handle = folders.Open(path);
@@ -62,8 +103,53 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             report.Problem(entry, Native.Error);
             return false;
         }
-        var whole = attributes.Set(file, entry, isNew: existing == ExistingFiles.Refuse && path.Length > 0);
-        _ = Native.Close(file);
-        return whole;
+        try
+        {
+            if (met is null || met.IsFree && met.Is(file))
+                return attributes.Set(file, entry, isNew: existing == ExistingFiles.Refuse && path.Length > 0);
+            if (met.Is(file))
+            {
+                attributes.Keep(file, entry, met.Mode);
+                return true;
+            }
+            report.Problem(entry, TargetFault.InTheWay, "another folder has taken its place");
+            return false;
+        }
+        finally
+        {
+            _ = Native.Close(file);
+        }
+    }
+}
+
+/// <summary>Who else than this user owns a folder on the way to an entry: nobody, one user, or several.</summary>
+readonly record struct FolderWay(uint? Other, bool IsOfSeveral)
+{
+    public bool IsOwn => Other is null;
+
+    /// <summary>At most this one.</summary>
+    public bool IsOf(uint user) => !IsOfSeveral && (Other is null || Other == user);
+
+    public FolderWay Through(uint owner) => new(owner, IsOfSeveral || Other is { } other && other != owner);
+}
+
+/// <summary>A folder in which entries can be made, or is said to be shut.</summary>
+/// <param name="Shut">Null where files can be made in it.</param>
+/// <param name="Way">The way to what lies in it.</param>
+/// <param name="Met">Null where nobody else can have put it there.</param>
+readonly record struct MadeFolder(ShutFolder? Shut, FolderWay Way, MetFolder? Met);
+
+/// <summary>A folder to which another user's folders lead, as it was when its turn came: at the end another may stand there.</summary>
+/// <param name="Device">With the inode: which it is.</param>
+/// <param name="Inode">Its number.</param>
+/// <param name="Mode">The permissions it had.</param>
+/// <param name="IsFree">It may be given what the snapshot says.</param>
+sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree)
+{
+    public bool Is(int folder)
+    {
+        StatX stat;
+        byte nul = 0;
+        return Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && (stat.Device, stat.Inode) == (Device, Inode);
     }
 }

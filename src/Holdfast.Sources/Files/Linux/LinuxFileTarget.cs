@@ -18,10 +18,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly TargetFiles _files;
     readonly LateEntries _late;
     readonly List<int> _later = []; // made at the end: symlinks, special files
-    readonly List<int> _foldersMade = [];
+    readonly List<(int Entry, MetFolder? Met)> _foldersMade = [];
     readonly List<(int Entry, int First)> _links = [];
     readonly Dictionary<(ulong, ulong), int> _firstNames = [];
-    readonly Stack<(byte[] Path, ShutFolder? Shut)> _open = new(); // the folder at hand and those above it
+    readonly Stack<(byte[] Path, MadeFolder Made)> _open = new(); // the folder at hand and those above it
     byte[] _last = [];
     bool _any;
     long _kept;
@@ -39,7 +39,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
                 FolderMaker.MakeReady(_folders.Root);
             _ownUser = apart.Probe();
             _attributes = new TargetAttributes(_folders, _report);
-            _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing);
+            _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _report, _attributes);
             _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing, _ownUser);
         }
@@ -78,15 +78,16 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _any = true;
         _last = path.ToArray();
         var kind = batch.Kind[row];
-        var above = path.IsEmpty ? null : _open.Peek().Shut;
+        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), null) : _open.Peek().Made;
+        var above = parentMade.Shut;
         if (kind == EntryKind.Directory)
         {
-            var shut = path.IsEmpty ? null : above is { IsThere: false } ? above : _maker.Make(path);
-            _open.Push((_last, shut));
-            if (shut is { IsThere: false })
+            var made = path.IsEmpty || above is { IsThere: false } ? parentMade : _maker.Make(path, _notes.OwnerOf(batch, row), parentMade.Way);
+            _open.Push((_last, made));
+            if (made.Shut is { IsThere: false } shut)
                 Interlocked.Increment(ref shut.Entries);
             else
-                _foldersMade.Add(_notes.Add(batch, row));
+                _foldersMade.Add((_notes.Add(batch, row), made.Met));
             return -1;
         }
         var kept = _options.Existing == ExistingFiles.KeepEqual && kind == EntryKind.File && above is null or { IsThere: true } ? OpenEqual(batch, row) : null;
@@ -167,8 +168,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             names += _late.MakeName(_notes[number], _notes[first]) ? 1 : 0;
         for (var i = _foldersMade.Count - 1; i >= 0; i--)
         {
-            var entry = _notes[_foldersMade[i]];
-            folders += _maker.Finish(entry) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
+            var (number, met) = _foldersMade[i];
+            var entry = _notes[number];
+            folders += _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
         }
         return new TreeWritten(folders, names, others, _kept, _keptBytes);
     }

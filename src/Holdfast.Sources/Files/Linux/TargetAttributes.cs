@@ -45,6 +45,25 @@ sealed unsafe class TargetAttributes
             Set(file, entry, isNew: false);
     }
 
+    /// <summary>Of a folder that stays whose it was: only its time is set, and what it has not of the snapshot's is told.</summary>
+    public void Keep(int folder, Noted entry, uint mode)
+    {
+        const string why = "it was there already, in another user's folder; see what it holds, then chown and chmod it";
+        StatX stat;
+        byte nul = 0;
+        if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
+            _report.Refusal("owners", why);
+        if (mode != entry.Mode)
+            _report.Refusal("permissions", why);
+        if (entry.Xattrs is not null)
+            _report.Refusal("extended attributes", why);
+        _ = Native.ChangeMode(folder, mode); // without what was added for this run
+        var times = stackalloc TimeSpec[2];
+        FillTimes(times, entry);
+        if (Native.SetTimes(folder, times) != 0)
+            _report.Refusal("times", Native.Error);
+    }
+
     /// <summary>As <see cref="Set"/>, of a symlink or a special file just made, by a handle that names it alone: under its name another's may stand by now.</summary>
     public bool SetLate(int handle, Noted entry)
     {
