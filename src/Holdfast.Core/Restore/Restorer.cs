@@ -45,13 +45,15 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 {
     const int PacksInPieces = 2; // for each thread
     const long Piece = 8 << 20; // bytes
-    const int Window = 1 << 18; // chunks planned before reading begins; a larger restore goes in several rounds
+    const int Window = 1 << 18; // chunks, and empty files, planned before reading begins; a larger restore goes in several rounds
+    const long WindowXattrs = 64 << 20; // bytes of attributes that wait in a round
 
     readonly List<Item> _items = [];
     readonly List<int> _empty = [];
     readonly Dictionary<int, OpenFile> _files = [];
     readonly ConcurrentBag<byte[]> _failed = [];
     readonly List<Item> _unplaced = [];
+    long _xattrs;
     long _entries;
     long _written;
     ExceptionDispatchInfo? _fault;
@@ -82,7 +84,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 {
                     ct.ThrowIfCancellationRequested();
                     Plan(rows, row);
-                    if (_items.Count >= Window)
+                    if (_items.Count + _empty.Count >= Window || _xattrs >= WindowXattrs)
                         Execute();
                 }
             }
@@ -103,6 +105,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         var handle = target.Add(rows, row);
         if (handle < 0)
             return;
+        _xattrs += rows.Xattrs[row]?.Length ?? 0;
         if (rows.Chunks[row] is not null || rows.ChunkLists[row] is not null)
         {
             var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row), rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
@@ -155,6 +158,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         _items.Clear();
         _empty.Clear();
         _files.Clear();
+        _xattrs = 0;
     }
 
     /// <summary>What lies in one pack goes together; the last packs in pieces, so that the threads end together.</summary>

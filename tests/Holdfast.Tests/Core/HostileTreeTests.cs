@@ -25,7 +25,8 @@ public sealed class HostileTreeTests
     /// <param name="above">Makes the root node, of level 1, for the one node of level 0; null: that one is the root.</param>
     /// <param name="stored">What the pack holds under the name of the one chunk.</param>
     /// <param name="treeChunks">Further chunks of class tree.</param>
-    internal static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, byte[] stored, byte[][] treeChunks)
+    /// <param name="more">Entries in nodes that <paramref name="above"/> names besides.</param>
+    internal static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, byte[] stored, byte[][] treeChunks, uint more = 0)
     {
         var rows = new EntryBatch();
         var root = rows.Add([]);
@@ -87,8 +88,8 @@ public sealed class HostileTreeTests
             Parent = Hash32.None,
             ContentRoot = SnapshotObject.ContentRootOf(salt, vault.Id, put.Domain.Domain, source, session.Id, snapshot, Hash32.None, rootNode.Digest),
             ParentContentRoot = Hash32.None,
-            Entries = (ulong)rows.Count,
-            Files = (ulong)rows.Count - 1,
+            Entries = (ulong)rows.Count + more,
+            Files = (ulong)rows.Count + more - 1,
             LogicalBytes = 1,
             NewBytes = 1,
             Packs = new PackSet(session.Packs().Select(p => new PackRef(p.Name, p.Size))).Whole(),
@@ -289,5 +290,152 @@ public sealed class HostileTreeTests
             TreeNode.Write(rows, node);
             Assert.Equal(isSound, TreeNode.TryRead(node.Span, new EntryBatch()));
         }
+    }
+
+    /// <summary>Attributes of the largest size that a row may have; no two alike.</summary>
+    static byte[] LargeXattrs(int number) => XattrList.Encode([.. Enumerable.Range(0, 31).Select(i => (System.Text.Encoding.ASCII.GetBytes($"user.{number:d4}.{i:d2}"), new byte[XattrList.MaxValue]))]);
+
+    static int Row(EntryBatch rows, string path, EntryKind kind, byte[]? xattrs = null)
+    {
+        var row = File(rows, System.Text.Encoding.ASCII.GetBytes(path), 0);
+        (rows.Kind[row], rows.Mode[row], rows.Xattrs[row]) = (kind, 0x1ED, xattrs);
+        rows.LinkTarget[row] = kind == EntryKind.Symlink ? "t"u8.ToArray() : null;
+        return row;
+    }
+
+    [Fact]
+    public void Attributes_of_files_that_are_written_are_kept_no_longer()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "attributes are restored on Linux alone");
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Row(rows, "", EntryKind.Directory));
+        var kept = Enumerable.Range(0, 200).Select(i => // 400 MB: more than may be kept at once
+        {
+            rows.Clear();
+            var xattrs = LargeXattrs(i);
+            var handle = target.Add(rows, Row(rows, $"f{i:d4}", EntryKind.File, xattrs));
+            if (i % 2 == 0)
+                target.WriteWhole(handle, []);
+            else
+                target.Open(handle)!.Dispose();
+            return new WeakReference(xattrs);
+        }).ToList();
+        rows.Clear();
+        target.Add(rows, Row(rows, "z", EntryKind.Directory));
+        rows.Xattrs[0] = null;
+        GC.Collect();
+        Assert.InRange(kept.Count(k => k.IsAlive), 0, 2);
+    }
+
+    [Theory]
+    [InlineData(EntryKind.Directory)]
+    [InlineData(EntryKind.Symlink)]
+    public void Attributes_that_are_kept_to_the_end_are_kept_once_and_up_to_a_limit(EntryKind kind)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "attributes are restored on Linux alone");
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Row(rows, "", EntryKind.Directory));
+        var same = LargeXattrs(0);
+        void Add(string path, byte[] xattrs)
+        {
+            rows.Clear();
+            target.Add(rows, Row(rows, path, kind, xattrs));
+        }
+        for (var i = 0; i < 200; i++)
+            Add($"a{i:d4}", [.. same]);
+        var refused = Assert.Throws<HoldfastException>(() =>
+        {
+            for (var i = 1; i < 200; i++)
+                Add($"b{i:d4}", LargeXattrs(i));
+        });
+        Assert.Equal(ErrorCode.TargetUnsafe, refused.Code);
+        Assert.Contains("--include", refused.Guidance, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Paths_are_kept_without_the_folders_above()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "a path this long takes Linux");
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Row(rows, "", EntryKind.Directory));
+        var path = "";
+        for (var i = 0; i < 14; i++)
+        {
+            path += (i == 0 ? "" : "/") + new string('d', 250);
+            target.Add(rows, Row(rows, path, EntryKind.Directory));
+        }
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        var last = -1;
+        for (var i = 0; i < 100_000; i++) // 350 MB of paths
+        {
+            rows.Clear();
+            last = target.Add(rows, Row(rows, $"{path}/f{i:d6}", EntryKind.File));
+        }
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 150 << 20, "other tests that run meanwhile take some of this");
+        Assert.Equal($"{path}/f099999", System.Text.Encoding.ASCII.GetString(target.PathOf(last)));
+        Assert.True(target.WriteWhole(last, []));
+    }
+
+    /// <summary>Counts the bytes of attributes that wait for content.</summary>
+    sealed class Counting : ITreeWriter
+    {
+        readonly System.Collections.Concurrent.ConcurrentDictionary<int, long> _waiting = new();
+
+        public long Most { get; private set; }
+        public IReadOnlyCollection<TargetProblem> Problems => [];
+        public IReadOnlyCollection<AttributeRefusal> Refusals => [];
+
+        public int Add(EntryBatch batch, int row)
+        {
+            if (batch.Kind[row] != EntryKind.File)
+                return -1;
+            var handle = int.Parse(System.Text.Encoding.ASCII.GetString(batch.Path(row)[1..]), System.Globalization.CultureInfo.InvariantCulture);
+            _waiting[handle] = batch.Xattrs[row]?.Length ?? 0;
+            Most = Math.Max(Most, _waiting.Values.Sum());
+            return handle;
+        }
+
+        public ReadOnlySpan<byte> PathOf(int handle) => [];
+        public bool WriteWhole(int handle, ReadOnlySpan<byte> content) => _waiting.TryRemove(handle, out _);
+        public IContentWriter? Open(int handle) => null;
+        public TreeWritten Finish() => new(0, 0, 0, 0, 0);
+        public void SetOwnerNames(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups)
+        {
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
+    [Fact]
+    public void Files_do_not_wait_with_attributes_that_fill_memory()
+    {
+        using var test = new TestVault();
+        var nodes = Enumerable.Range(1, 100).Select(i =>
+        {
+            var rows = new EntryBatch();
+            Row(rows, $"f{i:d3}", EntryKind.File, LargeXattrs(0));
+            var node = new ByteWriter();
+            TreeNode.Write(rows, node);
+            return (Bytes: node.ToArray(), First: rows.Path(0).ToArray());
+        }).ToList();
+        var snapshot = Plant(test, _ => { }, root =>
+        {
+            var top = new ByteWriter();
+            HigherNode.Write(1, [new NodeChild(root, 1, []), .. nodes.Select(n => new NodeChild(new ChunkRef(new Hash32(SHA256.HashData(n.Bytes)), n.Bytes.Length), 1, n.First))], top);
+            return top.ToArray();
+        }, One, [.. nodes.Select(n => n.Bytes)], more: (uint)nodes.Count);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var target = new Counting();
+        Assert.Equal(101, vault.Restore(vault.Find(snapshot.ToString()), keys, target, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken).Entries);
+        Assert.InRange(target.Most, 1, 70 << 20);
     }
 }

@@ -107,6 +107,7 @@ sealed class FileWriter(TargetFiles target, int file, int direct, DirectFile? di
         _closed = true;
         directFile?.Forget();
         Close();
+        target.Forget(entry);
         target.Remove(entry, apart);
     }
 
@@ -135,6 +136,7 @@ sealed class FileWriter(TargetFiles target, int file, int direct, DirectFile? di
         finally
         {
             failed = Close();
+            target.Forget(entry);
             if (!written || failed != 0)
                 target.Remove(entry, apart);
         }

@@ -21,7 +21,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly List<(int Entry, MetFolder? Met)> _foldersMade = [];
     readonly List<(int Entry, int First)> _links = [];
     readonly Dictionary<(ulong, ulong), int> _firstNames = [];
-    readonly Stack<(byte[] Path, MadeFolder Made)> _open = new(); // the folder at hand and those above it
+    readonly Stack<(byte[] Path, MadeFolder Made, int Note)> _open = new(); // the folder at hand and those above it
     byte[] _last = [];
     bool _any;
     long _kept;
@@ -40,7 +40,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _ownUser = apart.Probe();
             _attributes = new TargetAttributes(_folders, _report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
-            _files = new TargetFiles(apart, _report, _attributes);
+            _files = new TargetFiles(apart, _notes, _report, _attributes);
             _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing, _ownUser);
         }
         catch
@@ -80,14 +80,16 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var kind = batch.Kind[row];
         var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), null) : _open.Peek().Made;
         var above = parentMade.Shut;
+        var parentNote = path.IsEmpty ? -1 : _open.Peek().Note;
         if (kind == EntryKind.Directory)
         {
             var made = path.IsEmpty || above is { IsThere: false } ? parentMade : _maker.Make(path, _notes.OwnerOf(batch, row), parentMade.Way);
-            _open.Push((_last, made));
-            if (made.Shut is { IsThere: false } shut)
-                Interlocked.Increment(ref shut.Entries);
+            var note = made.Shut is { IsThere: false } ? -1 : _notes.Add(batch, row, parentNote);
+            _open.Push((_last, made, note));
+            if (note < 0)
+                Interlocked.Increment(ref made.Shut!.Entries);
             else
-                _foldersMade.Add((_notes.Add(batch, row), made.Met));
+                _foldersMade.Add((note, made.Met));
             return -1;
         }
         var kept = _options.Existing == ExistingFiles.KeepEqual && kind == EntryKind.File && above is null or { IsThere: true } ? OpenEqual(batch, row) : null;
@@ -103,20 +105,21 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var key = (batch.Device[row], batch.Inode[row]);
             if (_firstNames.TryGetValue(key, out var first) && _notes[first].Kind == kind && _notes[first].Size == batch.Size[row])
             {
-                _links.Add((_notes.Add(batch, row), first));
+                _links.Add((_notes.Add(batch, row, parentNote), first));
                 return -1;
             }
             _firstNames[key] = _notes.Count;
         }
         if (kind != EntryKind.File)
         {
-            _later.Add(_notes.Add(batch, row));
+            _later.Add(_notes.Add(batch, row, parentNote));
             return -1;
         }
-        var handle = _notes.Add(batch, row);
+        var handle = _notes.Add(batch, row, parentNote);
         if (!isKept)
             return handle;
         _attributes.Freshen(kept!.Descriptor, _notes[handle]);
+        _notes.Forget(_notes[handle]);
         _notes[handle].IsThere = true;
         _kept++;
         _keptBytes += batch.Size[row];

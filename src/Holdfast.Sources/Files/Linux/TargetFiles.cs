@@ -1,7 +1,7 @@
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Writes contents: small ones in one go, larger ones in pieces and any order, from any thread.</summary>
-sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetReport report, TargetAttributes attributes) : IDisposable
+sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetNotes notes, TargetReport report, TargetAttributes attributes) : IDisposable
 {
     const long DirectFrom = 8 << 20; // bytes: smaller files are likely to be read soon
 
@@ -9,6 +9,18 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetReport report, Targ
     readonly ThreadLocal<DirectFile?> _current = new();
 
     public bool WriteWhole(Noted entry, ReadOnlySpan<byte> content)
+    {
+        try
+        {
+            return Write(entry, content);
+        }
+        finally
+        {
+            notes.Forget(entry);
+        }
+    }
+
+    bool Write(Noted entry, ReadOnlySpan<byte> content)
     {
         var file = apartFiles.Open(entry, out var apart);
         if (file < 0)
@@ -36,7 +48,10 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetReport report, Targ
     {
         var file = apartFiles.Open(entry, out var apart);
         if (file < 0)
+        {
+            notes.Forget(entry);
             return null;
+        }
         if (Native.Truncate(file, entry.Size) == 0)
         {
             var direct = OpenDirect(file, entry);
@@ -45,6 +60,7 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetReport report, Targ
         var error = Native.Error;
         _ = Native.Close(file);
         apartFiles.Remove(entry, apart);
+        notes.Forget(entry);
         report.WriteFailed(entry, error); // larger than this file system holds, for one
         return null;
     }
@@ -86,6 +102,8 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetReport report, Targ
     }
 
     public bool SetAttributes(int file, Noted entry) => attributes.Set(file, entry, isNew: true);
+
+    public void Forget(Noted entry) => notes.Forget(entry);
 
     public bool Take(Noted entry, byte[] apart) => apartFiles.Take(entry, apart);
 

@@ -1,3 +1,4 @@
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files.Linux;
@@ -15,16 +16,27 @@ sealed class Noted
     public required uint Nanoseconds { get; init; }
     public required ulong RawDevice { get; init; }
     public byte[]? Target { get; init; }
-    public byte[]? Xattrs { get; init; }
+    public byte[]? Xattrs { get; set; }
     public bool HasHoles { get; init; }
+
+    /// <summary>Its attributes are needed no longer than until its content is there.</summary>
+    public bool IsBrief { get; init; }
 
     /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
     public bool IsThere { get; set; }
 }
 
 /// <summary>All entries that are written, by number. Added to by one thread; read by all once the tree is known.</summary>
+/// <remarks>Memory grows with the number of entries and with nothing else that a snapshot may claim. A row may have 2 MiB of attributes and a path of 64 KiB, and costs its writer next
+/// to nothing where they repeat: so paths are kept without the folders above, attributes that are alike once, and those of a file until it is written.</remarks>
 sealed class TargetNotes
 {
+    const long Kept = 256 << 20; // bytes of attributes and symlinks' targets
+    const long KeptForEach = 256; // and so many for each entry: symlinks' targets are far shorter on the average, and few files have attributes of their own
+    const int Cost = 64; // bytes of an array besides what is in it
+
+    readonly HashSet<byte[]> _lasting = new(new SameBytes());
+    long _kept;
     readonly PathStore _paths = new();
     readonly List<Noted> _noted = [];
     Dictionary<uint, uint> _users = [];
@@ -55,11 +67,27 @@ sealed class TargetNotes
         return map;
     }
 
-    public int Add(EntryBatch batch, int row)
+    /// <param name="batch">Holds the entry's row.</param>
+    /// <param name="row">Its number there.</param>
+    /// <param name="parent">Number of the folder that holds it; -1 for the root.</param>
+    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: there is more to keep than memory should be filled with.</exception>
+    public int Add(EntryBatch batch, int row, int parent)
     {
+        var isBrief = batch.Kind[row] == EntryKind.File && batch.LinkCount[row] <= 1;
+        var xattrs = batch.Xattrs[row];
+        if (isBrief && xattrs is not null)
+            Interlocked.Add(ref _kept, xattrs.Length + Cost);
+        else
+            xattrs = Lasting(xattrs);
+        var target = Lasting(batch.LinkTarget[row]);
+        if (Volatile.Read(ref _kept) > Kept + KeptForEach * _noted.Count)
+        {
+            throw new HoldfastException(ErrorCode.TargetUnsafe, "The snapshot was refused: its extended attributes and symlinks would fill this machine's memory.",
+                "Restore it in parts, with --include PATH, the second and later ones into the same folder with --resume. Where nobody set so many attributes, treat its writer as suspect and restore from an earlier snapshot.");
+        }
         _noted.Add(new Noted
         {
-            Path = _paths.Add(batch.Path(row)),
+            Path = _paths.Add(parent < 0 ? -1 : _noted[parent].Path, TreePath.Name(batch.Path(row))),
             Kind = batch.Kind[row],
             Mode = batch.Mode[row],
             Uid = OwnerOf(batch, row),
@@ -68,35 +96,88 @@ sealed class TargetNotes
             Seconds = batch.MtimeSeconds[row],
             Nanoseconds = batch.MtimeNanoseconds[row],
             RawDevice = batch.RawDevice[row],
-            Target = batch.LinkTarget[row],
-            Xattrs = batch.Xattrs[row],
+            Target = target,
+            Xattrs = xattrs,
+            IsBrief = isBrief,
             HasHoles = batch.Extents[row] is not null,
         });
         return _noted.Count - 1;
     }
+
+    byte[]? Lasting(byte[]? bytes)
+    {
+        if (bytes is null)
+            return null;
+        if (_lasting.TryGetValue(bytes, out var same))
+            return same;
+        _lasting.Add(bytes);
+        Interlocked.Add(ref _kept, bytes.Length + Cost);
+        return bytes;
+    }
+
+    /// <summary>A file is written, or will not be: its attributes go. From the thread that has it in hand.</summary>
+    public void Forget(Noted entry)
+    {
+        if (!entry.IsBrief || entry.Xattrs is not { } xattrs)
+            return;
+        entry.Xattrs = null;
+        Interlocked.Add(ref _kept, -(xattrs.Length + Cost));
+    }
+
+    sealed class SameBytes : IEqualityComparer<byte[]>
+    {
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public int GetHashCode(byte[] obj)
+        {
+            var hash = new HashCode();
+            hash.AddBytes(obj);
+            return hash.ToHashCode();
+        }
+    }
 }
 
-/// <summary>Paths of a restore in large blocks: an object each would cost more than the bytes.</summary>
+/// <summary>Paths of a restore, each as a name in a folder, in large blocks: an object each would cost more than the bytes.</summary>
 sealed class PathStore
 {
     const int BlockSize = 1 << 20;
 
     readonly List<byte[]> _blocks = [];
-    readonly List<(int Block, int Start, int Length)> _paths = [];
+    readonly List<(int Parent, int Block, int Start, int Length)> _paths = [];
     int _used = BlockSize;
 
-    public int Add(ReadOnlySpan<byte> path)
+    /// <param name="parent">Number of the folder's path; -1 for the root, whose name is empty.</param>
+    /// <param name="name">The name in it.</param>
+    public int Add(int parent, ReadOnlySpan<byte> name)
     {
-        if (_blocks.Count == 0 || _used + path.Length > BlockSize)
+        if (_blocks.Count == 0 || _used + name.Length > BlockSize)
         {
             _blocks.Add(new byte[BlockSize]);
             _used = 0;
         }
-        path.CopyTo(_blocks[^1].AsSpan(_used));
-        _paths.Add((_blocks.Count - 1, _used, path.Length));
-        _used += path.Length;
+        name.CopyTo(_blocks[^1].AsSpan(_used));
+        _paths.Add((parent, _blocks.Count - 1, _used, name.Length));
+        _used += name.Length;
         return _paths.Count - 1;
     }
 
-    public ReadOnlySpan<byte> this[int number] => _blocks[_paths[number].Block].AsSpan(_paths[number].Start, _paths[number].Length);
+    public byte[] this[int number]
+    {
+        get
+        {
+            var length = -1; // no '/' before the first
+            for (var at = number; _paths[at].Parent >= 0; at = _paths[at].Parent)
+                length += 1 + _paths[at].Length;
+            var path = new byte[Math.Max(0, length)];
+            for (var at = number; _paths[at].Parent >= 0; at = _paths[at].Parent)
+            {
+                var (_, block, start, size) = _paths[at];
+                length -= size;
+                _blocks[block].AsSpan(start, size).CopyTo(path.AsSpan(length));
+                if (--length >= 0)
+                    path[length] = (byte)'/';
+            }
+            return path;
+        }
+    }
 }
