@@ -117,6 +117,37 @@ public sealed partial class SharedTargetTests
         Assert.Equal("65534 65534 777 1000000000", Run("stat", "-c", "%u %g %a %Y", folder[$"t/{EntryKind.Symlink}"]));
     }
 
+    [Fact]
+    public void A_further_name_is_no_copy_of_what_took_the_first_ones_place()
+    {
+        Assert.SkipUnless(IsRoot, "needs root to mount");
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["secret"], "root's alone");
+        Run("chmod", "600", folder["secret"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, Other));
+        foreach (var name in new[] { "first", "second" })
+        {
+            var row = Add(rows, name, EntryKind.File, 0x1B6, Other);
+            (rows.LinkCount[row], rows.Inode[row], rows.Size[row]) = (2, 5, 12);
+        }
+        target.WriteWhole(target.Add(rows, 1), "for everyone"u8);
+        target.Add(rows, 2);
+        Run("mount", "--bind", folder["secret"], folder["t/first"]); // it cannot be linked, so it would be copied
+        try
+        {
+            Assert.SkipUnless(Look(folder["t/first"]) == "0 600", "the kernel does not mount here");
+            target.Finish();
+            Assert.False(File.Exists(folder["t/second"]));
+            Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
+        }
+        finally
+        {
+            Run("umount", folder["t/first"]);
+        }
+    }
+
     /// <summary>A target with a folder pub that holds something, and what a restore over it makes of pub.</summary>
     static (string Pub, IReadOnlyCollection<AttributeRefusal> Refusals) Over(TempFolder folder, uint targetOwner, uint pubOwner, uint entryOwner, bool isEmpty = false, ExistingFiles existing = ExistingFiles.Replace)
     {

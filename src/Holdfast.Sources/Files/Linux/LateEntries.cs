@@ -110,13 +110,14 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         if (made == 0)
             return true;
         if (Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys or Native.EMLink or Native.EXDev)
-            return CopyFirst(entry, fromFolder, fromName, Native.Error);
+            return CopyFirst(entry, first, fromFolder, fromName, Native.Error);
         report.Missed(entry, TreePath.Parent(path), Native.Error);
         return false;
     }
 
     /// <summary>Where no link can be made the content comes all the same, as a file of its own.</summary>
-    bool CopyFirst(Noted entry, int fromFolder, byte* fromName, int why)
+    /// <remarks>Not of what somebody has put in the first name's place since: a copy of it might be for others to read.</remarks>
+    bool CopyFirst(Noted entry, Noted firstName, int fromFolder, byte* fromName, int why)
     {
         var first = Native.OpenAt(fromFolder, fromName, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         StatX stat;
@@ -126,6 +127,12 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
             if (first >= 0)
                 _ = Native.Close(first);
             report.Problem(entry, why);
+            return false;
+        }
+        if ((stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got || (entry.Uid, entry.Gid, entry.Mode) != (firstName.Uid, firstName.Gid, firstName.Mode))
+        {
+            _ = Native.Close(first);
+            report.Problem(entry, TargetFault.InTheWay, "something else took the place of its first name");
             return false;
         }
         using var content = new LinuxContent(first, stat);

@@ -33,7 +33,16 @@ sealed unsafe class TargetAttributes
         FillTimes(times, entry);
         if (Native.SetTimes(file, times) != 0)
             _report.Refusal("times", Native.Error);
+        NoteGot(file, entry);
         return whole;
+    }
+
+    static void NoteGot(int file, Noted entry)
+    {
+        StatX stat;
+        byte nul = 0;
+        if (entry.Kind == EntryKind.File && !entry.IsBrief && Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0)
+            entry.Got = (stat.Uid, stat.Gid, stat.Mode & 0xFFFu);
     }
 
     /// <summary>Gives a file that was there already what it lacks: the run that wrote it may not have been allowed all that this one is.</summary>
@@ -43,6 +52,8 @@ sealed unsafe class TargetAttributes
         byte nul = 0;
         if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
             Set(file, entry, isNew: false);
+        else
+            NoteGot(file, entry);
     }
 
     /// <summary>Of a folder that stays whose it was: only its time is set, and what it has not of the snapshot's is told.</summary>

@@ -22,6 +22,9 @@ sealed class Noted
     /// <summary>Its attributes are needed no longer than until its content is there.</summary>
     public bool IsBrief { get; init; }
 
+    /// <summary>Owner, group and permissions that a file with further names got, which need not be the snapshot's.</summary>
+    public (uint Uid, uint Gid, uint Mode) Got { get; set; }
+
     /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
     public bool IsThere { get; set; }
 }
