@@ -140,6 +140,7 @@ public sealed partial class GuardAttackTests
     {
         using var test = Start();
         var copy = Path.Combine(test.Outer, "copy");
+        Assert.True(test.OwnerCan("mkdir copy"));
         // Whoever knows a vault's id can make a log for it, sound in itself, with a key of their own.
         using (var vault = test.Vault.Open())
             VaultKeeper.Create(copy, vault.Keeper.State.Genesis!, vault.Keeper.Store.ReadObject(vault.Keeper.State.Keyring), [], "forged"u8, _ => { }, Disk.Real, test.Vault.Machine).Dispose();
