@@ -184,6 +184,13 @@ public sealed class Vault : IDisposable
         throw fault!;
     }
 
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
+    public void RequireNewest(OpeningKeys keys)
+    {
+        if (keys.Keyring.Epoch != State.KeyEpoch)
+            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Rotate with the newest opening key, and the secret that opens it.");
+    }
+
     /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
     /// <param name="keys">Of the newest epoch.</param>
     /// <param name="put">A put key, which gets the new public keys; null where it lies elsewhere, and goes on sealing to the old epoch.</param>
@@ -193,8 +200,7 @@ public sealed class Vault : IDisposable
     public (uint Epoch, PutKey? Put) Rotate(OpeningKeys keys, PutKey? put, Action<SecretBytes, uint> keep)
     {
         Keeper.Refresh();
-        if (keys.Keyring.Epoch != State.KeyEpoch)
-            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Rotate with the newest opening key.");
+        RequireNewest(keys);
         var epoch = keys.Keyring.Epoch + 1;
         using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
         keep(seed, epoch);

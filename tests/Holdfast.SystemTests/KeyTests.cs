@@ -77,7 +77,9 @@ public sealed class KeyTests
         cli.Run(["init", cli["vault"], "--keys", cli["keys"], "--lock", "1d", .. opens]).Expect(0);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
         cli.Shell("cp -a keys thief");
-        cli.Run(["key", "rotate", "--new-secret", cli["keys/put.key"], .. opens]).Expect(2);
+        foreach (var name in new[] { "keys/put.key", "keys/opening.secret", "keys/new", "vault/new", "phrase" })
+            cli.Run(["key", "rotate", "--new-secret", cli[name], .. opens]).Expect(2);
+        Assert.Equal(cli.Shell("ls thief | grep -v checkpoint").Out, cli.Shell("ls keys | grep -v checkpoint").Out);
         cli.Run(["key", "rotate", "--new-secret", cli["safe"], .. opens]).Expect(0);
         Assert.False(File.Exists(cli["keys/opening.secret"]));
         cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
@@ -86,6 +88,31 @@ public sealed class KeyTests
         cli.Shell("cp keys/opening.key thief/opening.key");
         Assert.DoesNotContain("bed", cli.Run(["cat", "latest", "later.txt", "--keys", cli["thief"], .. opens]).Expect(isPassphrase ? 17 : 12).Out, StringComparison.Ordinal);
         cli.Run(["cat", "latest", "later.txt", .. opens]).Expect(17); // the secret is not in the key folder
+    }
+
+    /// <summary>Cut short after its leaf, it is finished with the secret that it made.</summary>
+    [Theory]
+    [InlineData("mv keys/opening.key keys/opening.key.epoch2.new && mv keys/opening.key.epoch1 keys/opening.key")]
+    [InlineData("mv keys/opening.key keys/opening.key.epoch2.new && cp -a keys/opening.key.epoch1 keys/opening.key")]
+    [InlineData("true")]
+    public void A_rotation_with_a_new_secret_cut_short_is_finished_with_it(string state)
+    {
+        using var cli = Sample();
+        var first = cli.LatestId();
+        cli.Shell("cp -a keys before");
+        cli.Run("key", "rotate", "--new-secret", cli["safe"]).Expect(0);
+        cli.Shell($"{state} && mv keys/opening.secret.epoch1 keys/opening.secret && cp before/put.key keys/put.key");
+        if (state != "true")
+        {
+            Assert.Contains("never delete it", cli.Run("cat", first, "notes.txt").Expect(0).Error, StringComparison.Ordinal); // what was before opens as before
+            Assert.Contains("never delete it", cli.Run("key", "rotate", "--new-secret", cli["other"]).Expect(12).Error, StringComparison.Ordinal);
+            Assert.False(File.Exists(cli["other"]));
+        }
+        cli.Run("key", "rotate", "--opening-secret", cli["safe"]).Expect(0);
+        cli.Write("later.txt", Encoding.UTF8.GetBytes("bed 4"));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("bed 4", cli.Run("cat", "latest", "later.txt", "--opening-secret", cli["safe"]).Expect(0).Out);
+        Assert.Equal("bed 3", cli.Run("cat", first, "notes.txt", "--opening-secret", cli["safe"]).Expect(0).Out);
     }
 
     /// <summary>Every state of the key folder that a rotation cut short can leave: the new file written and no leaf; the leaf and no new file in place; the old file kept

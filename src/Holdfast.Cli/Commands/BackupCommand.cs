@@ -24,6 +24,7 @@ static class BackupCommand
     static readonly Option<string[]> ExcludeOption = new("--exclude") { Description = "Leave out what matches, as in .gitignore; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<string?> ExcludeFromOption = new("--exclude-from") { Description = "File with such patterns.", HelpName = "FILE" };
     static readonly Option<bool> OneFileSystemOption = new("--one-file-system") { Description = "Stay on the folder's file system." };
+    static readonly Option<bool> FormerCachesOption = new("--with-caches") { Hidden = true }; // what is done anyway, since --skip-caches has to be asked for
     static readonly Option<bool> CachesOption = new("--skip-caches") { Description = "Leave out what lies in folders that a file CACHEDIR.TAG marks as caches. Whoever may write to the data can have any folder left out so." };
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
     static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "Take a folder with nothing in it too, or with --stdin a stream of no bytes." };
@@ -34,7 +35,7 @@ static class BackupCommand
     {
         command.Arguments.Add(SourceArgument);
         command.Arguments.Add(CommandArgument);
-        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, FormerCachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -85,7 +86,7 @@ static class BackupCommand
             Excludes = excludes,
             OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
             SkipCaches = session.Parsed.GetValue(CachesOption),
-            WhenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
+            WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
             SkipFolders = vault.Keeper.Store.Folders,
         });
         return Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options);

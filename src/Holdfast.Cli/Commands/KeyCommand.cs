@@ -3,6 +3,7 @@ using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -110,7 +111,11 @@ static class KeyCommand
         var folder = new KeyFolder(session);
         var newSecret = session.Parsed.GetValue(NewSecretOption) is { } named ? Path.GetFullPath(named) : null;
         if (newSecret is not null)
+        {
+            if (FolderPath.IsWithin(newSecret, folder.Folder))
+                throw new HoldfastException(ErrorCode.Usage, "The new secret would lie in the key folder.", "Name a file elsewhere, best off this machine: whoever takes the key folder must not find it there.");
             KeyFolder.RequireNew(session, newSecret);
+        }
         using var vault = KeyFolder.OpenVault(session);
         vault.Keeper.RequireWritable();
         using var alone = folder.Files.Alone();

@@ -6,6 +6,8 @@ namespace Holdfast.Cli.Commands;
 /// <summary>Looks at the log's files of hashes, which nothing needs while its leaves are sound, and which tell the sound ones when some are not.</summary>
 static class TilesReport
 {
+    const int Looks = 5;
+
     /// <summary>Writes damaged ones anew.</summary>
     /// <param name="session">Gets the words.</param>
     /// <param name="vault">The vault.</param>
@@ -13,21 +15,32 @@ static class TilesReport
     /// <returns>What is wrong, where it stays so.</returns>
     public static HoldfastException? Mend(Session session, Vault vault, bool mayWrite)
     {
-        var damaged = vault.Keeper.Log.DamagedTiles().Count;
-        if (damaged == 0)
-            return null;
-        var what = $"{Text.Count(damaged, "file")} of hashes in the vault's log {(damaged == 1 ? "is" : "are")} damaged or missing; the leaves are sound";
         try
         {
-            if (!mayWrite)
-                return new HoldfastException(ErrorCode.LogDamaged, $"{what}.", "Run `holdfast log verify` with the key folder (--keys): it writes them anew from the leaves. See what else on that disk is damaged.");
-            vault.Keeper.MendTiles();
-            session.Line($"{what}: written anew. See what else on that disk is damaged.");
+            var damaged = Damaged(vault);
+            if (damaged > 0 && !mayWrite)
+                return new HoldfastException(ErrorCode.LogDamaged, $"{What(damaged)}.", "Run `holdfast log verify` with the key folder (--keys): it writes them anew from the leaves. See what else on that disk is damaged.");
+            if (damaged > 0 && vault.Keeper.MendTiles() is var mended and > 0)
+                session.Line($"{What(mended)}: written anew. See what else on that disk is damaged.");
             return null;
         }
         catch (HoldfastException e)
         {
-            return new HoldfastException(ErrorCode.LogDamaged, $"{what}. They could not be written anew: {e.Message}", e.Guidance, e);
+            return new HoldfastException(ErrorCode.LogDamaged, $"Files of hashes in the vault's log are damaged, or cannot be read, and could not be written anew: {e.Message}", e.Guidance, e);
         }
+    }
+
+    static string What(int files) => $"{Text.Count(files, "file")} of hashes in the vault's log {(files == 1 ? "is" : "are")} damaged or missing; the leaves are sound";
+
+    /// <summary>The last, partial files go when somebody appends: then the log is looked at as it is by now.</summary>
+    internal static int Damaged(Vault vault)
+    {
+        var damaged = vault.Keeper.Log.DamagedTiles().Count;
+        for (var looks = 0; damaged > 0 && looks < Looks; looks++)
+        {
+            vault.Keeper.Refresh();
+            damaged = vault.Keeper.Log.DamagedTiles().Count;
+        }
+        return damaged;
     }
 }

@@ -101,8 +101,11 @@ static class VerifyCommand
             session.Line($"  {ProblemReport.Describe(refused)}");
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
-        if (TilesReport.Mend(session, vault, mayWrite: folder.IsGiven && isNotOurs is null) is { } tiles && bad.Count == 0)
+        var tiles = TilesReport.Mend(session, vault, mayWrite: folder.IsGiven && isNotOurs is null);
+        if (tiles is not null && bad.Count == 0)
             return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
+        if (tiles is not null)
+            session.Line($"  {tiles.Message}");
         if (bad.Count == 0 && refused is not null)
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)

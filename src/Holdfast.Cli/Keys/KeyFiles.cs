@@ -92,7 +92,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)
-                    throw new HoldfastException(plain.Code, "The key folder cannot be written to, and this command changes keys.", "Run as the folder's owner, with the folder on a disk that takes writes.", e);
+                    throw FolderOwner.IsAtMercy(folder) ? plain : new HoldfastException(plain.Code, "The key folder cannot be written to, and this command changes keys.", "Run as the folder's owner, with the folder on a disk that takes writes.", e);
                 if (TimeProvider.System.GetElapsedTime(since) > Patience)
                     throw new HoldfastException(ErrorCode.VaultBusy, "Another command has been changing this key folder for half a minute.",
                         "Let it end (it may be waiting for a passphrase), then run this one again.", e)
@@ -190,8 +190,18 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     }
 
     /// <summary>The epochs that pending files are of, the latest first: what the log says of epochs may be made up.</summary>
-    IEnumerable<uint> PendingEpochs() => Directory.EnumerateFiles(folder, $"{KeyFolder.OpeningFile}.epoch*.new")
-        .Select(f => uint.TryParse(Path.GetFileName(f).AsSpan()[$"{KeyFolder.OpeningFile}.epoch".Length..^".new".Length], NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? epoch : 0).Where(e => e > 0).OrderDescending();
+    IEnumerable<uint> PendingEpochs()
+    {
+        try
+        {
+            return [.. Directory.EnumerateFiles(folder, $"{KeyFolder.OpeningFile}.epoch*.new")
+                .Select(f => uint.TryParse(Path.GetFileName(f).AsSpan()[$"{KeyFolder.OpeningFile}.epoch".Length..^".new".Length], NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? epoch : 0).Where(e => e > 0).OrderDescending()];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return []; // a folder that may be entered and not listed
+        }
+    }
 
     static string PendingFile(uint epoch) => $"{KeyFolder.OpeningFile}.epoch{epoch}.new";
 
@@ -205,14 +215,18 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         file.RequireVault(vault.Id);
         foreach (var epoch in PendingEpochs().Where(e => e > file.Epoch && e <= vault.State.KeyEpoch))
         {
+            var isOpen = false;
             try
             {
                 using var pending = unwrap(OpeningKeyFile.Parse(Read(PendingFile(epoch))));
+                isOpen = true;
                 return vault.Unlock(pending);
             }
             catch (HoldfastException e) when (e.Code is ErrorCode.WrongKey or ErrorCode.KeyFileBad)
             {
                 // Of a rotation that lost to another one, or was cut short before its leaf: nothing is sealed to it.
+                if (!isOpen && epoch == vault.State.KeyEpoch)
+                    warn?.Invoke($"holdfast: a rotation was cut short: {PendingFile(epoch)} in the key folder may be of the key epoch that the vault is in, and what was given does not open it. If `holdfast key rotate --new-secret FILE` made it, that FILE does: never delete it, and finish with `holdfast key rotate --opening-secret FILE`");
             }
         }
         using var seed = unwrap(file);

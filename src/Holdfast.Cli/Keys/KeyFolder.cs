@@ -245,6 +245,7 @@ sealed class KeyFolder
     /// <param name="newSecret">A new file for a new secret: written before anything opens with it. The key folder's own secret is put aside then.</param>
     public uint Rotate(Vault vault, OpeningKeys keys, string? newSecret)
     {
+        vault.RequireNewest(keys);
         if (newSecret is not null)
         {
             _rawKey = System.Security.Cryptography.RandomNumberGenerator.GetBytes(OpeningKeyFile.RawKeySize);

@@ -145,6 +145,10 @@ sealed class LogMemory(string folder)
         {
             return null;
         }
+        catch (HoldfastException e) when (FolderOwner.IsAtMercy(folder))
+        {
+            return $"how far the vault's log has come could not be remembered: should it be put back to what it is now, the next command does not notice. {e.Message} {e.Guidance}";
+        }
         catch (HoldfastException e)
         {
             return $"how far the vault's log has come could not be remembered in {CheckpointPath} ({e.Code}): should the log be put back to what it is now, the next command does not notice. Let this user write to that folder ({TakeOver()}), or use a key folder of this user's own";

@@ -41,7 +41,7 @@ public sealed partial class MerkleLog
         for (long bundle = 0; bundle * TileSize < checkpoint.Size; bundle++)
         {
             var width = (int)Math.Min(checkpoint.Size - bundle * TileSize, TileSize);
-            var hashes = log.ReadAtLeast("tile/0", bundle, width, TileSize * Hash32.Size) ?? [];
+            var hashes = log.ReadAtLeast("tile/0", bundle, width, TileSize * Hash32.Size, width * Hash32.Size) ?? [];
             if (hashes.Length < width * Hash32.Size)
                 throw Damaged("a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
             log.Take(log.ReadAtLeast("tile/entries", bundle, width, TileSize * (2 + MaxLeaf)) ?? [], hashes.AsSpan(0, width * Hash32.Size), leafLength);
@@ -73,11 +73,11 @@ public sealed partial class MerkleLog
     }
 
     /// <summary>A partial file of this width, or a later one that begins with the same; null where there is none.</summary>
-    byte[]? ReadAtLeast(string kind, long number, int width, int limit)
+    byte[]? ReadAtLeast(string kind, long number, int width, int limit, int least = 0)
     {
         foreach (var path in Widths(kind, number).Where(w => w >= width).Order().Select(w => FilePath(kind, number, w)).Prepend(FilePath(kind, number, width)))
         {
-            if (ReadIfThere(path, limit) is { } bytes)
+            if (ReadIfThere(path, limit) is { } bytes && bytes.Length >= least)
                 return bytes;
         }
         return null;

@@ -358,6 +358,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         if (!item.IsPart)
         {
             _failed.Add(target.PathOf(item.Handle).ToArray());
+            target.Forget(item.Handle);
             return;
         }
         var file = _files[item.Handle];
@@ -367,6 +368,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 _failed.Add(target.PathOf(file.Handle).ToArray());
             file.Broken = true;
             file.Writer?.Dispose();
+            target.Forget(file.Handle);
             file.Left--;
         }
     }

@@ -24,6 +24,11 @@ public interface ITreeWriter : IDisposable
     /// <summary>Makes a file at its full length, holes as in its extents, for several threads to fill. Null where it cannot be made; then <see cref="Problems"/> says why.</summary>
     IContentWriter? Open(int handle);
 
+    /// <summary>A file whose content does not come: what is kept for it is not needed. In place of <see cref="WriteWhole"/> and <see cref="Open"/>, or after them.</summary>
+    void Forget(int handle)
+    {
+    }
+
     /// <summary>Makes symlinks, further names of hard links and special files, then sets folders' attributes, deepest first.</summary>
     TreeWritten Finish();
 

@@ -129,10 +129,11 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
             report.Problem(entry, why);
             return false;
         }
-        if ((stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got || (entry.Uid, entry.Gid, entry.Mode) != (firstName.Uid, firstName.Gid, firstName.Mode))
+        var isAlike = (entry.Uid, entry.Gid, entry.Mode) == (firstName.Uid, firstName.Gid, firstName.Mode);
+        if (!isAlike || (stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got)
         {
             _ = Native.Close(first);
-            report.Problem(entry, TargetFault.InTheWay, "something else took the place of its first name");
+            report.Problem(entry, isAlike ? TargetFault.InTheWay : TargetFault.NotHeld, isAlike ? "something else took the place of its first name" : "no hard link can be made here, and its first name has another owner or other permissions in the snapshot; restore it by itself with --include");
             return false;
         }
         using var content = new LinuxContent(first, stat);

@@ -160,6 +160,8 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     public bool WriteWhole(int handle, ReadOnlySpan<byte> content) => _files.WriteWhole(_notes[handle], content);
 
+    public void Forget(int handle) => _notes.Forget(_notes[handle]);
+
     public IContentWriter? Open(int handle) => _files.Open(_notes[handle]);
 
     public TreeWritten Finish()
