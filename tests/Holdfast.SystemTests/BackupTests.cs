@@ -23,7 +23,8 @@ public sealed class BackupTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "signals of Linux");
         using var cli = new Cli().Init();
-        using var backup = cli.Start("backup", "--stdin", "--name", "dump", "--", "sh", "-c", $"echo one; touch '{cli["begun"]}'; {command}");
+        using var backup = cli.Start("backup", "--stdin", "--name", "dump", "--", "sh", "-c", $"head -c 5000000 /dev/urandom; touch '{cli["begun"]}'; {command}");
+        // More than a pipe holds was read by then: what comes next is waited for.
         Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]), TimeSpan.FromSeconds(20)));
         cli.Shell($"kill -TERM {backup.Id}");
         Assert.True(backup.WaitForExit(30_000));
