@@ -112,14 +112,7 @@ static class PolicyCommand
         return 0;
     }
 
-    static Id16? Source(Session session, Vault vault)
-    {
-        if (session.Parsed.GetValue(NameOption) is not { } name)
-            return null;
-        using var put = new KeyFolder(session).Put();
-        vault.Require(put);
-        return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
-    }
+    static Id16? Source(Session session, Vault vault) => session.Parsed.GetValue(NameOption) is { } name ? new KeyFolder(session).SourceOf(vault, name) : null;
 
     /// <summary>Keys that open without asking anybody: names are a convenience here.</summary>
     static ReadingKeys? Open(KeyFolder folder, Vault vault)

@@ -57,11 +57,7 @@ static class SnapshotArgument
     public static SnapshotRecord FindByPutKey(Session session, Vault vault, string which, bool forGood)
     {
         if (session.Parsed.GetValue(NameOption) is { } name)
-        {
-            using var put = new KeyFolder(session).Put();
-            vault.Require(put);
-            return vault.Find(which, put.Domain.SourceId(Encoding.UTF8.GetBytes(name)));
-        }
+            return vault.Find(which, new KeyFolder(session).SourceOf(vault, name));
         if (forGood && which.StartsWith("latest", StringComparison.Ordinal) && vault.State.Snapshots.Where(s => !s.IsRemoved).Select(s => s.Source).Distinct().Skip(1).Any())
             throw new HoldfastException(ErrorCode.Usage, $"There are snapshots of several sources, and `{which}` does not say of which.", "Add --name NAME (it needs put.key), or name the snapshot by its id: `holdfast snapshots` lists them.");
         return vault.Find(which);

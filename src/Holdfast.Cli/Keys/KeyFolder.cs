@@ -149,6 +149,15 @@ sealed class KeyFolder
     public KeyFiles Files => _files ??= new KeyFiles(Path.GetFullPath(Folder), warn: _session.Warn);
 
     public PutKey Put() => PutKey.Parse(Files.Read(PutFile));
+
+    /// <summary>The source of a name, which put.key alone tells: what opens names is not asked for.</summary>
+    public Id16 SourceOf(Vault vault, string name)
+    {
+        using var put = Put();
+        vault.Require(put);
+        return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
+    }
+
     public AgentKey Agent() => AgentKey.Parse(Files.Read(AgentFile));
 
     /// <summary>A secret that the user named by its path.</summary>
