@@ -134,7 +134,8 @@ static class Program
         Span<byte> Piece(int i) => bytes.AsSpan(i * piece, piece);
         Measure("read from the page cache", i => RandomAccess.Read(handle, target.AsSpan(0, piece), (long)i * piece));
         Measure("cut", i => cutter.Next(Piece(i), isLast: true));
-        Measure("SHA-256 and id of a chunk", i => namer.Name(Piece(i)));
+        Measure("SHA-256 and id of a chunk", i => namer.Name(Piece(i), DigestKind.Whole));
+        Measure($"digest over blocks and id of a chunk{(Lanes.AreUsable ? ", sixteen blocks at once" : "")}", i => namer.Name(Piece(i), DigestKind.Blocks));
         Measure("entropy of a sample", i => statistics.Sample(ContentKind.Unknown, Piece(i)));
         Measure("zstd, level 1", i => zstd.Wrap(Piece(i), target));
         Measure("AES-256-GCM", i => key.Seal(nonce, Piece(i), target.AsSpan(0, piece + Aead.TagSize), default));

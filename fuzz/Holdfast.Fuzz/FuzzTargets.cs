@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -166,7 +167,8 @@ public static class FuzzTargets
         rows.Size[1] = 5;
         rows.Digest[1] = Hash;
         rows.Size[2] = 100;
-        rows.Chunks[2] = [new ChunkRef(Hash, 30), new ChunkRef(Hash, 20)];
+        rows.ListedKind[2] = DigestKind.Blocks;
+        rows.Chunks[2] = [new ChunkRef(Hash, 30, DigestKind.Blocks), new ChunkRef(Hash, 20, DigestKind.Blocks)];
         rows.Extents[2] = [new Extent(10, 30), new Extent(60, 20)];
         rows.LinkTarget[3] = "target"u8.ToArray();
         rows.RawDevice[4] = 7UL << 32 | 1;

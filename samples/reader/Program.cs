@@ -487,12 +487,12 @@ sealed class VaultReader
         }
     }
 
-    /// <summary>Section 6.1 and 7.2: a chunk by its digest.</summary>
-    byte[] Chunk(byte[] domain, byte keyClass, byte[] digest)
+    /// <summary>Section 6.1 and 7.2: a chunk by its digest, of either kind.</summary>
+    byte[] Chunk(byte[] domain, byte keyClass, byte[] digest, bool inBlocks = false)
     {
         foreach (var (_, key) in _domains[Hex(domain)].Dedup)
         {
-            if (!_places.TryGetValue(Hex(HMACSHA256.HashData(key, (byte[])[.. Label("chunk-id"), keyClass, .. digest])), out var place))
+            if (!_places.TryGetValue(Hex(HMACSHA256.HashData(key, (byte[])[.. Label(inBlocks ? "block-chunk-id" : "chunk-id"), keyClass, .. digest])), out var place))
                 continue;
             var (number, index) = (place.Number, 0);
             while (number >= place.Pack.Frames[index].Chunks.Length)
@@ -505,18 +505,23 @@ sealed class VaultReader
             var nonce = new byte[12];
             BinaryPrimitives.WriteUInt64LittleEndian(nonce.AsSpan(4), (ulong)index);
             var payload = Open(place.Pack.Key, nonce, Label("frame"), stored) ?? throw new InvalidDataException("a frame does not open");
-            if (frame.Codec == 1)
+            Check(frame.Codec >> 1 == (inBlocks ? 1 : 0), "a frame says another kind of digest than the tree");
+            if ((frame.Codec & 1) == 1)
             {
                 using var zstd = new ZstdNet.Decompressor();
                 payload = zstd.Unwrap(payload, frame.Payload);
             }
             var start = frame.Chunks.Take(number).Sum();
             var chunk = payload[start..(start + frame.Chunks[number])];
-            Check(SHA256.HashData(chunk).AsSpan().SequenceEqual(digest), "a chunk is not what its digest says");
+            Check((inBlocks ? BlockDigest(chunk) : SHA256.HashData(chunk)).AsSpan().SequenceEqual(digest), "a chunk is not what its digest says");
             return chunk;
         }
         throw new InvalidDataException("a chunk is in no pack");
     }
+
+    /// <summary>Section 6.1: the digest over a chunk's blocks.</summary>
+    public static byte[] BlockDigest(byte[] chunk) =>
+        SHA256.HashData([.. Label("block-digest"), .. U32((uint)chunk.Length), .. chunk.Chunk(16_384).SelectMany(b => SHA256.HashData(b))]);
 
     /// <summary>Sections 10 and 11.6.</summary>
     void ReadSnapshot(byte[] leaf, Lock locked)
@@ -702,7 +707,7 @@ sealed class VaultReader
                 using (var file = File.Create(path))
                 {
                     file.SetLength(sizes[i]);
-                    var joined = (chunks[i] ?? (sizes[i] > 0 && extents[i] is null ? [digests[i]!] : [])).SelectMany(d => Chunk(snapshot.Domain, 1, d)).ToArray();
+                    var joined = (chunks[i] ?? (sizes[i] > 0 && extents[i] is null ? [digests[i]!] : [])).SelectMany(d => Chunk(snapshot.Domain, 1, d, inBlocks: (flags[i] & 64) != 0)).ToArray();
                     var at = 0;
                     foreach (var (offset, length) in extents[i] ?? [(0, joined.Length)])
                     {

@@ -65,6 +65,7 @@ static class VectorCheck
         "share" => IsPrinted(v),
         "encode" => v.Gives("out", Encode(v.List("fields"))),
         "cut" => v.Gives("lengths", Cut(v.Bytes("cutterKey"), (int)v.Number("length")).Select(n => $"{n}")),
+        "block-digest" => v.Gives("out", VaultReader.BlockDigest(CutData((int)v.Number("length")))),
         "merkle" => IsInLog(v),
         "pack-set" => v.Gives("root", VaultReader.PackRoot([.. Enumerable.Range(0, (int)v.Number("count")).Select(Counted).OrderBy(Convert.ToHexStringLower, StringComparer.Ordinal)], 0)),
         "lock-end" => v.Gives("end", LockEnd(v)),
@@ -199,9 +200,11 @@ static class VectorCheck
     }
 
     // Section 6.2.
+    static byte[] CutData(int length) => [.. Enumerable.Range(0, (length + 31) / 32).SelectMany(Counted).Take(length)];
+
     static IEnumerable<int> Cut(byte[] key, int length)
     {
-        byte[] data = [.. Enumerable.Range(0, (length + 31) / 32).SelectMany(Counted).Take(length)];
+        var data = CutData(length);
         using var aes = Aes.Create();
         aes.Key = key;
         for (var start = 0; start < length;)

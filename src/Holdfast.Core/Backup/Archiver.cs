@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;

@@ -130,14 +130,14 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     public long BytesStored { get; set; }
 
     /// <summary>Names a chunk, stores it where it is not known yet, and returns its digest and id.</summary>
-    public Hash32 Store(ReadOnlySpan<byte> chunk, Snapshots.ContentKind kind, out UInt128 id)
+    public Hash32 Store(ReadOnlySpan<byte> chunk, Snapshots.ContentKind kind, out UInt128 id, DigestKind named = DigestKind.Whole)
     {
-        var (digest, whole) = _namer.Name(chunk);
+        var (digest, whole) = _namer.Name(chunk, named);
         id = whole.Prefix;
         if (sink.MustStore(whole, Use))
         {
             Statistics.Sample(kind, chunk);
-            Packs.Add(chunk, whole);
+            Packs.Add(chunk, whole, named);
             BytesStored += chunk.Length;
         }
         return digest;
@@ -147,7 +147,7 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     public Hash32 StoreFree(int length, Snapshots.ContentKind kind, out UInt128 id)
     {
         var chunk = Packs.Free()[..length];
-        var (digest, whole) = _namer.Name(chunk);
+        var (digest, whole) = _namer.Name(chunk, DigestKind.Whole);
         id = whole.Prefix;
         if (sink.MustStore(whole, Use))
         {

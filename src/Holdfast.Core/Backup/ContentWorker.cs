@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Backup;
@@ -156,6 +156,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         var batch = ticket.Batch;
         batch.Chunks[row] = null;
         batch.ChunkLists[row] = null;
+        batch.ListedKind[row] = DigestKind.Whole;
         batch.ChunkIds[row] = null;
         batch.Extents[row] = null;
         batch.Digest[row] = Hash32.None;
@@ -188,7 +189,6 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
             return false; // it changed, or was replaced, after the walk saw it: what the last run found is not its content any more
         var chunks = batch.Chunks[row]!;
         var data = new DataCursor(batch.Extents[row]);
-        Span<byte> hash = stackalloc byte[Hash32.Size];
         for (var i = 0; i < chunks.Length && !archiver.Stopped; i++)
         {
             if (!choose(i))
@@ -206,8 +206,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
             {
                 return false;
             }
-            SHA256.HashData(buffer, hash);
-            if (new Hash32(hash) != chunks[i].Digest)
+            if (!chunks[i].Names(buffer))
                 return false;
             Chunks.BytesRead += buffer.Length;
         }

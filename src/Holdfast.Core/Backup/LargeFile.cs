@@ -30,6 +30,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     bool _begun;
     bool _exhausted;
     bool _done;
+    bool _isWhole; // one chunk, whose digest is the file's
     ContentKind _kind;
 
     /// <summary>Works on the file until nothing is left to begin; several threads may be in here.</summary>
@@ -66,7 +67,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
                 first = _chunks.Count;
                 foreach (var length in lengths)
                 {
-                    _chunks.Add(new ChunkRef(Hash32.None, length));
+                    _chunks.Add(new ChunkRef(Hash32.None, length, Named));
                     _ids.Add(0);
                 }
                 _inFlight++;
@@ -74,11 +75,11 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             var at = 0;
             for (var i = 0; i < lengths.Count; i++)
             {
-                var digest = worker.Chunks.Store(worker.Segment.AsSpan(at, lengths[i]), _kind, out var id);
+                var digest = worker.Chunks.Store(worker.Segment.AsSpan(at, lengths[i]), _kind, out var id, Named);
                 at += lengths[i];
                 lock (_lock)
                 {
-                    _chunks[first + i] = new ChunkRef(digest, lengths[i]);
+                    _chunks[first + i] = new ChunkRef(digest, lengths[i], Named);
                     _ids[first + i] = id;
                 }
                 archiver.Progress.AddBytes(lengths[i]);
@@ -101,6 +102,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         }
     }
 
+    DigestKind Named => _isWhole ? DigestKind.Whole : DigestKind.Blocks;
+
     bool Begin()
     {
         _begun = true;
@@ -121,7 +124,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         _carried = 0;
         _position = _read = 0;
         _extent = 0;
-        _exhausted = false;
+        _exhausted = _isWhole = false;
         _extents = ticket.Batch.MayBeSparse[row] ? _content!.DataExtents() : null;
         if (_extents is { Length: > TreeNode.MaxExtents })
             _extents = null; // shredded beyond use: stored with its zeros
@@ -162,6 +165,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         }
         if (ended && _chunks.Count == 0 && filled <= Cutter.WholeLimit)
         {
+            _isWhole = _extents is null;
             lengths.Add(filled);
             return true;
         }
@@ -257,7 +261,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             Skip(batch.Size[row]); // a hole at the end
         batch.Digest[row] = _sha is null || batch.Size[row] == 0 ? Hash32.None : new Hash32(_sha.GetHashAndReset());
         batch.ChunkLists[row] = null;
-        if (_chunks.Count == 1 && _extents is null)
+        batch.ListedKind[row] = _chunks.Count == 0 ? DigestKind.Whole : Named;
+        if (_isWhole)
         {
             batch.Digest[row] = _chunks[0].Digest;
             batch.Chunks[row] = null;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
@@ -322,7 +323,7 @@ static class SourceState
                     for (var c = 0; c < count && !reader.Failed; c++)
                     {
                         var size = reader.Count(Packs.PackFormat.MaxChunk);
-                        chunks[c] = new ChunkRef(reader.Hash(), size);
+                        chunks[c] = new ChunkRef(reader.Hash(), size, rows.ListedKind[i]);
                     }
                     rows.Chunks[i] = chunks;
                 }

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 
 namespace Holdfast.Core.Chunking;
@@ -10,27 +9,33 @@ sealed class ChunkNamer : IDisposable
 {
     readonly IncrementalHash _digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     readonly IncrementalHash _id;
-    readonly byte[] _message; // label, class, digest
+    readonly byte[][] _messages; // for each kind of digest: label, class, digest
 
     /// <param name="domain">Whose newest dedup key names them.</param>
     /// <param name="keyClass">Of the chunks.</param>
     public ChunkNamer(DomainKeys domain, KeyClass keyClass)
     {
         _id = domain.ChunkIdHash();
-        _message = [.. Labels.ChunkId, (byte)keyClass, .. new byte[Hash32.Size]];
+        _messages = [.. Enum.GetValues<DigestKind>().Select(k => (byte[])[.. DomainKeys.IdLabel(k), (byte)keyClass, .. new byte[Hash32.Size]])];
     }
 
-    /// <returns>The chunk's SHA-256, and its id.</returns>
-    public (Hash32 Digest, Hash32 Id) Name(ReadOnlySpan<byte> chunk)
+    /// <returns>The chunk's digest, and its id.</returns>
+    public (Hash32 Digest, Hash32 Id) Name(ReadOnlySpan<byte> chunk, DigestKind kind)
     {
         Span<byte> hash = stackalloc byte[Hash32.Size];
-        _digest.AppendData(chunk);
-        _digest.GetHashAndReset(hash);
-        var digest = new Hash32(hash);
-        hash.CopyTo(_message.AsSpan(_message.Length - Hash32.Size));
-        _id.AppendData(_message);
+        var digest = kind == DigestKind.Blocks ? BlockDigest.Of(chunk) : Whole(chunk, hash);
+        var message = _messages[(int)kind];
+        digest.CopyTo(message.AsSpan(message.Length - Hash32.Size));
+        _id.AppendData(message);
         _id.GetHashAndReset(hash);
         return (digest, new Hash32(hash));
+    }
+
+    Hash32 Whole(ReadOnlySpan<byte> chunk, Span<byte> hash)
+    {
+        _digest.AppendData(chunk);
+        _digest.GetHashAndReset(hash);
+        return new Hash32(hash);
     }
 
     public void Dispose()

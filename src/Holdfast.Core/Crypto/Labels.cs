@@ -41,6 +41,12 @@ public static class Labels
     /// <summary>Name of a chunk (6.1).</summary>
     public static ReadOnlySpan<byte> ChunkId => "holdfast/v1/chunk-id"u8;
 
+    /// <summary>Name of a chunk whose digest is over its blocks (6.1).</summary>
+    public static ReadOnlySpan<byte> BlockChunkId => "holdfast/v1/block-chunk-id"u8;
+
+    /// <summary>Digest of a chunk over its blocks (6.1).</summary>
+    public static ReadOnlySpan<byte> BlockDigest => "holdfast/v1/block-digest"u8;
+
     /// <summary>Id of a source (10.1).</summary>
     public static ReadOnlySpan<byte> SourceId => "holdfast/v1/source-id"u8;
 

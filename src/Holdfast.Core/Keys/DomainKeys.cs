@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
+using Holdfast.Core.Chunking;
 
 namespace Holdfast.Core.Keys;
 
@@ -34,13 +35,13 @@ public sealed class DomainKeys : IDisposable
     /// <summary>Newest first: the order in which a reader tries.</summary>
     public IEnumerable<uint> Generations => _dedup.Keys.Reverse();
 
-    public Hash32 ChunkId(KeyClass keyClass, Hash32 digest) => ChunkId(keyClass, digest, Generation);
+    public Hash32 ChunkId(KeyClass keyClass, Hash32 digest, DigestKind kind = DigestKind.Whole) => ChunkId(keyClass, digest, Generation, kind);
 
     /// <summary>HMAC under a dedup key over label, class and digest (docs/format.md, section 6.1).</summary>
     /// <exception cref="KeyNotFoundException">No such generation.</exception>
-    public Hash32 ChunkId(KeyClass keyClass, Hash32 digest, uint generation)
+    public Hash32 ChunkId(KeyClass keyClass, Hash32 digest, uint generation, DigestKind kind = DigestKind.Whole)
     {
-        var label = Labels.ChunkId;
+        var label = IdLabel(kind);
         Span<byte> message = stackalloc byte[label.Length + 1 + Hash32.Size];
         label.CopyTo(message);
         message[label.Length] = (byte)keyClass;
@@ -49,6 +50,8 @@ public sealed class DomainKeys : IDisposable
         HMACSHA256.HashData(_dedup[generation].Span, message, id);
         return new Hash32(id);
     }
+
+    internal static ReadOnlySpan<byte> IdLabel(DigestKind kind) => kind == DigestKind.Blocks ? Labels.BlockChunkId : Labels.ChunkId;
 
     /// <summary>HMAC under the newest dedup key, for naming many chunks; the caller disposes of it.</summary>
     internal IncrementalHash ChunkIdHash() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _dedup[Generation].Span);

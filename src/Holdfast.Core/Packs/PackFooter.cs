@@ -1,15 +1,17 @@
 using Holdfast.Core.Codec;
+using Holdfast.Core.Chunking;
 
 namespace Holdfast.Core.Packs;
 
 /// <summary>Where the frames and chunks of a pack lie, as columns (docs/format.md, section 7.3).</summary>
 public sealed class PackFooter
 {
-    PackFooter(uint[] frameStarts, int[] payloads, byte[] codecs, int[] firstChunks, int[] chunkLengths, Hash32[] ids)
+    PackFooter(uint[] frameStarts, int[] payloads, byte[] codecs, DigestKind[] kinds, int[] firstChunks, int[] chunkLengths, Hash32[] ids)
     {
         FrameStarts = frameStarts;
         Payloads = payloads;
         Codecs = codecs;
+        Kinds = kinds;
         FirstChunks = firstChunks;
         ChunkLengths = chunkLengths;
         Ids = ids;
@@ -21,6 +23,9 @@ public sealed class PackFooter
     /// <summary>Bytes of each frame before compression.</summary>
     public int[] Payloads { get; }
     public byte[] Codecs { get; }
+
+    /// <summary>Of the digests of each frame's chunks.</summary>
+    public DigestKind[] Kinds { get; }
 
     /// <summary>Number of each frame's first chunk, and the number of chunks: one more than there are frames.</summary>
     public int[] FirstChunks { get; }
@@ -55,6 +60,7 @@ public sealed class PackFooter
         var starts = new uint[frames + 1];
         var payloads = new int[frames];
         var codecs = new byte[frames];
+        var kinds = new DigestKind[frames];
         var firsts = new int[frames + 1];
         var lengths = new List<int>();
         long offset = PackFormat.HeaderSize;
@@ -63,8 +69,10 @@ public sealed class PackFooter
             starts[f] = (uint)offset;
             var stored = reader.Count(PackFormat.MaxStored);
             payloads[f] = reader.Count(PackFormat.MaxPayload);
-            codecs[f] = reader.U8();
-            reader.Require(codecs[f] <= PackFormat.CodecZstd && (codecs[f] == PackFormat.CodecZstd || stored == payloads[f] + 16) && stored > 16);
+            var codec = reader.U8();
+            codecs[f] = (byte)(codec & PackFormat.CodecZstd);
+            kinds[f] = (DigestKind)(codec >> PackFormat.KindShift);
+            reader.Require(kinds[f] <= DigestKind.Blocks && (codecs[f] == PackFormat.CodecZstd || stored == payloads[f] + 16) && stored > 16);
             var chunks = reader.Count(Math.Min(PackFormat.MaxChunks - lengths.Count, reader.Remaining));
             firsts[f] = lengths.Count;
             long total = 0;
@@ -91,7 +99,7 @@ public sealed class PackFooter
         var ids = new Hash32[lengths.Count];
         for (var i = 0; i < ids.Length; i++)
             ids[i] = new Hash32(idBytes.Slice(i * Hash32.Size, Hash32.Size));
-        footer = new PackFooter(starts, payloads, codecs, firsts, [.. lengths], ids);
+        footer = new PackFooter(starts, payloads, codecs, kinds, firsts, [.. lengths], ids);
         return true;
     }
 }

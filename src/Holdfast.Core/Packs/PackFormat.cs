@@ -22,6 +22,7 @@ public static class PackFormat
 
     public const byte CodecStored = 0;
     public const byte CodecZstd = 1;
+    public const int KindShift = 1; // bits of a frame's codec byte below the kind of its chunks' digests
 
     public static ReadOnlySpan<byte> EndMagic => "HF-END\r\n"u8;
 

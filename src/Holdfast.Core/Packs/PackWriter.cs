@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Packs;
@@ -53,9 +54,9 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     }
 
     /// <summary>Adds a chunk: in a frame of its own where it is large, in a shared one else.</summary>
-    public PackedChunk Add(ReadOnlySpan<byte> chunk, Hash32 id)
+    public PackedChunk Add(ReadOnlySpan<byte> chunk, Hash32 id, DigestKind kind = DigestKind.Whole)
     {
-        if (chunk.Length < MaxShared / 2)
+        if (chunk.Length < MaxShared / 2 && kind == DigestKind.Whole) // of a shared frame all chunks are of that kind
         {
             chunk.CopyTo(Free());
             return Keep(chunk.Length, id);
@@ -64,7 +65,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         Begin();
         _ids.Add(id);
         var at = new PackedChunk(_slot, _ids.Count - 1);
-        WriteFrame(chunk, [chunk.Length]);
+        WriteFrame(chunk, [chunk.Length], kind);
         FinishIfFull();
         return at;
     }
@@ -129,19 +130,19 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     {
         if (_pending.Count == 0)
             return;
-        WriteFrame(_shared.AsSpan(0, _sharedLength), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_pending));
+        WriteFrame(_shared.AsSpan(0, _sharedLength), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_pending), DigestKind.Whole);
         _pending.Clear();
         _sharedLength = 0;
     }
 
-    void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks)
+    void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks, DigestKind kind)
     {
         var stored = _sealer.Seal(_key!, _frameCount, payload, out var codec);
         Append(stored);
         _frameCount++;
         _frames.Var((ulong)stored.Length);
         _frames.Var((ulong)payload.Length);
-        _frames.U8(codec);
+        _frames.U8((byte)(codec | (byte)kind << PackFormat.KindShift));
         _frames.Var((ulong)chunks.Length);
         foreach (var length in chunks)
             _frames.Var((ulong)length);

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
@@ -245,19 +246,19 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             if (chunk.Digest == last)
                 _chunkCount++; // of a run of one chunk the first is looked up
             else
-                CheckPlace(chunk.Digest, set);
+                CheckPlace(chunk, set);
             last = chunk.Digest;
         }
     }
 
-    void CheckPlace(Hash32 digest, PackSet? set)
+    void CheckPlace(ChunkRef chunk, PackSet? set)
     {
         _chunkCount++;
         if (set is null)
             return;
-        if (chunks.TryFind(KeyClass.Content, digest, out var place) && set.Contains(chunks.Index.Pack(place.Pack).Name))
+        if (chunks.TryFind(KeyClass.Content, chunk, out var place) && set.Contains(chunks.Index.Pack(place.Pack).Name))
             return;
-        var places = chunks.PacksWith(KeyClass.Content, digest).ToList();
+        var places = chunks.PacksWith(KeyClass.Content, chunk).ToList();
         if (!places.Exists(set.Contains) && _isWhole) // else it lies in the pack that is gone: that is what is wrong
             _defects.Add(places.Count == 0 ? (AttestationDefect.PackMissing, Hash32.None) : (AttestationDefect.PackSetWrong, places[0]));
     }
@@ -286,7 +287,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             }
             catch (HoldfastException e) when (IsOfPack(e))
             {
-                var failed = chunks.PacksWith(KeyClass.Content, chunk.Digest).Where(chunks.Failed.ContainsKey).Distinct().ToList();
+                var failed = chunks.PacksWith(KeyClass.Content, chunk).Where(chunks.Failed.ContainsKey).Distinct().ToList();
                 foreach (var pack in failed)
                     Judge(pack, contentWrong: true); // none of them gives it
                 if (_isWhole) // where no pack's footer has it, it is missing, whatever the index says

@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
@@ -35,11 +35,11 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     public HashSet<Hash32> PacksReadWhole { get; } = [];
 
     /// <summary>The first place of a chunk, by the newest generation that knows it.</summary>
-    public bool TryFind(KeyClass keyClass, Hash32 digest, out ChunkPlace place)
+    public bool TryFind(KeyClass keyClass, ChunkRef chunk, out ChunkPlace place)
     {
         foreach (var generation in domain.Generations)
         {
-            if (index.TryFind(domain.ChunkId(keyClass, digest, generation), out place))
+            if (index.TryFind(domain.ChunkId(keyClass, chunk.Digest, generation, chunk.Kind), out place))
                 return true;
         }
         place = default;
@@ -47,15 +47,15 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     }
 
     /// <summary>Every place of a chunk.</summary>
-    public IEnumerable<Hash32> PacksWith(KeyClass keyClass, Hash32 digest) =>
-        domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, digest, g))).Select(p => index.Pack(p.Pack).Name);
+    public IEnumerable<Hash32> PacksWith(KeyClass keyClass, ChunkRef chunk) =>
+        domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, chunk.Digest, g, chunk.Kind))).Select(p => index.Pack(p.Pack).Name);
 
     /// <summary>The chunk's bytes, valid until the next call.</summary>
     /// <exception cref="HoldfastException"><c>ChunkMissing</c>, or why the last place that has it does not give it.</exception>
     public ReadOnlySpan<byte> Read(KeyClass keyClass, ChunkRef chunk)
     {
         HoldfastException? fault = null;
-        foreach (var (id, place) in Places(keyClass, chunk.Digest))
+        foreach (var (id, place) in Places(keyClass, chunk))
         {
             try
             {
@@ -74,9 +74,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
     }
 
-    IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, Hash32 digest)
+    IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, ChunkRef chunk)
     {
-        var places = domain.Generations.Select(g => domain.ChunkId(keyClass, digest, g)).SelectMany(id => index.FindAll(id).Select(p => (Id: id, Place: p)));
+        var places = domain.Generations.Select(g => domain.ChunkId(keyClass, chunk.Digest, g, chunk.Kind)).SelectMany(id => index.FindAll(id).Select(p => (Id: id, Place: p)));
         return Prefer is { } set ? places.OrderBy(p => (Avoid.Contains(index.Pack(p.Place.Pack).Name), !set.Contains(index.Pack(p.Place.Pack).Name))) : places;
     }
 
@@ -107,9 +107,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             Mark(name, frame, pack.Footer.Frames);
         }
         bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
-        Span<byte> hash = stackalloc byte[Hash32.Size];
-        SHA256.HashData(bytes, hash);
-        return new Hash32(hash) == chunk.Digest ? true : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+        return chunk.Names(bytes) ? true : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
     }
 
     void Mark(Hash32 name, int frame, int frames)

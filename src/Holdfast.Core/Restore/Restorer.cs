@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
-using System.Security.Cryptography;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
@@ -59,7 +59,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     ExceptionDispatchInfo? _fault;
 
     /// <summary>One chunk to one place. A file of one chunk has no <see cref="OpenFile"/>.</summary>
-    readonly record struct Item(int Pack, uint Number, int Handle, bool IsPart, long Position, Hash32 Digest, int Length) : IComparable<Item>
+    readonly record struct Item(int Pack, uint Number, int Handle, bool IsPart, long Position, ChunkRef Chunk) : IComparable<Item>
     {
         public int CompareTo(Item other) => Pack != other.Pack ? Pack.CompareTo(other.Pack) : Number != other.Number ? Number.CompareTo(other.Number) : Position.CompareTo(other.Position);
     }
@@ -136,10 +136,10 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     void Place(ChunkRef chunk, int handle, bool isPart, long position)
     {
         progress.Plan(chunk.Length);
-        if (chunks.TryFind(KeyClass.Content, chunk.Digest, out var place))
-            _items.Add(new Item(place.Pack, place.Number, handle, isPart, position, chunk.Digest, chunk.Length));
+        if (chunks.TryFind(KeyClass.Content, chunk, out var place))
+            _items.Add(new Item(place.Pack, place.Number, handle, isPart, position, chunk));
         else
-            _unplaced.Add(new Item(-1, 0, handle, isPart, position, chunk.Digest, chunk.Length));
+            _unplaced.Add(new Item(-1, 0, handle, isPart, position, chunk));
     }
 
     void Execute()
@@ -175,7 +175,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             {
                 long bytes = 0;
                 // Never between two places of one chunk: it is read once.
-                groups.Add((start, Math.Min(end, EndOfPart(items, start, i => (bytes += items[i - 1].Length) >= Piece && items[i].Number != items[i - 1].Number))));
+                groups.Add((start, Math.Min(end, EndOfPart(items, start, i => (bytes += items[i - 1].Chunk.Length) >= Piece && items[i].Number != items[i - 1].Number))));
             }
         }
         return groups;
@@ -255,7 +255,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 {
                     current = number;
                     chunk = default;
-                    if (number < pack.Footer.Chunks && pack.Footer.ChunkLengths[number] == item.Length)
+                    if (number < pack.Footer.Chunks && pack.Footer.ChunkLengths[number] == item.Chunk.Length)
                     {
                         var holder = pack.Footer.FrameOf(number);
                         if (holder != frame)
@@ -265,8 +265,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                         }
                         for (; cursor < number; cursor++)
                             start += pack.Footer.ChunkLengths[cursor];
-                        if (!payload.IsEmpty && Matches(payload.Slice(start, item.Length), item.Digest))
-                            chunk = payload.Slice(start, item.Length);
+                        if (!payload.IsEmpty && item.Chunk.Names(payload.Slice(start, item.Chunk.Length)))
+                            chunk = payload.Slice(start, item.Chunk.Length);
                     }
                 }
                 if (chunk.IsEmpty)
@@ -281,11 +281,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     bool ReadInPlace(PackReader pack, Item item, FrameBuffer buffer)
     {
         var number = (int)item.Number;
-        if (!item.IsPart || number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != item.Length)
+        if (!item.IsPart || number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != item.Chunk.Length)
             return false;
         var frame = pack.Footer.FrameOf(number);
         var file = _files[item.Handle];
-        if (pack.Footer.Payloads[frame] != item.Length || file.Extents is not null || !TryOpen(file) || file.Writer!.Room(item.Length, item.Position) is not { } room)
+        if (pack.Footer.Payloads[frame] != item.Chunk.Length || file.Extents is not null || !TryOpen(file) || file.Writer!.Room(item.Chunk.Length, item.Position) is not { } room)
             return false;
         var isRight = false;
         using (room)
@@ -293,7 +293,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             try
             {
                 pack.ReadFrame(frame, buffer, room.Span);
-                isRight = Matches(room.Span, item.Digest);
+                isRight = item.Chunk.Names(room.Span);
             }
             catch (HoldfastException e) when (IsDamage(e))
             {
@@ -304,7 +304,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         if (isRight)
         {
-            progress.Wrote(item.Length);
+            progress.Wrote(item.Chunk.Length);
             Wrote(file);
         }
         else
@@ -328,13 +328,6 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 
     static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
 
-    static bool Matches(ReadOnlySpan<byte> chunk, Hash32 digest)
-    {
-        Span<byte> hash = stackalloc byte[Hash32.Size];
-        SHA256.HashData(chunk, hash);
-        return new Hash32(hash) == digest;
-    }
-
     /// <summary>The place that was chosen does not give the chunk: any other that does will do.</summary>
     void Elsewhere(Item item)
     {
@@ -342,7 +335,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         {
             try
             {
-                Write(item, chunks.Read(KeyClass.Content, new ChunkRef(item.Digest, item.Length)));
+                Write(item, chunks.Read(KeyClass.Content, item.Chunk));
                 return;
             }
             catch (HoldfastException e) when (IsDamage(e) || e.Code == ErrorCode.ChunkMissing)

@@ -1,3 +1,4 @@
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
@@ -96,7 +97,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         var left = rows.ListedChunks[row];
         foreach (var list in rows.ChunkLists[row]!)
         {
-            foreach (var chunk in ReadList(list))
+            foreach (var chunk in ReadList(list, rows.ListedKind[row]))
             {
                 bytes -= chunk.Length;
                 if (--left < 0 || bytes < 0)
@@ -108,14 +109,14 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             throw Damaged();
     }
 
-    List<ChunkRef> ReadList(ChunkRef list)
+    List<ChunkRef> ReadList(ChunkRef list, DigestKind kind)
     {
         var reader = new ByteReader(chunks.Read(KeyClass.Tree, list));
         var items = new List<ChunkRef>(reader.Remaining / (Hash32.Size + 1));
         while (!reader.Failed && reader.Remaining > 0)
         {
             var length = reader.Count(PackFormat.MaxChunk);
-            items.Add(new ChunkRef(reader.Hash(), length));
+            items.Add(new ChunkRef(reader.Hash(), length, kind));
             reader.Require(length > 0);
         }
         return reader.Failed ? throw Damaged() : items;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
@@ -234,7 +235,6 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         frames.KeepsStored = sha is not null;
         if (sha is not null)
             Hash(sha, copy, 0, PackFormat.HeaderSize, buffer);
-        Span<byte> hash = stackalloc byte[Hash32.Size];
         for (var frame = 0; frame < footer.Frames; frame++)
         {
             ct.ThrowIfCancellationRequested();
@@ -252,8 +252,8 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             var start = 0;
             for (var chunk = footer.FirstChunks[frame]; chunk < footer.FirstChunks[frame + 1]; chunk++)
             {
-                SHA256.HashData(payload.Slice(start, footer.ChunkLengths[chunk]), hash);
-                wrong |= domain.ChunkId(pack.Header.Seal.Class, new Hash32(hash), pack.Header.Generation) != footer.Ids[chunk];
+                var digest = ChunkRef.DigestOf(payload.Slice(start, footer.ChunkLengths[chunk]), footer.Kinds[frame]);
+                wrong |= domain.ChunkId(pack.Header.Seal.Class, digest, pack.Header.Generation, footer.Kinds[frame]) != footer.Ids[chunk];
                 start += footer.ChunkLengths[chunk];
             }
         }

@@ -1,3 +1,5 @@
+using Holdfast.Core.Chunking;
+
 namespace Holdfast.Core.Snapshots;
 
 /// <summary>Up to <see cref="MaxRows"/> entries of a tree, in tree order, as columns: no object per entry.</summary>
@@ -66,6 +68,9 @@ public sealed class EntryBatch(int capacity)
     /// <summary>Where the list of chunks is too long for a node: the chunks that hold the list. Null otherwise.</summary>
     public ChunkRef[]?[] ChunkLists { get; } = new ChunkRef[capacity][];
 
+    /// <summary>Of the digests in <see cref="Chunks"/>, or in the lists kept apart.</summary>
+    public DigestKind[] ListedKind { get; } = new DigestKind[capacity];
+
     /// <summary>How many chunks the lists of <see cref="ChunkLists"/> name together, as the node says.</summary>
     public int[] ListedChunks { get; } = new int[capacity];
 
@@ -114,6 +119,7 @@ public sealed class EntryBatch(int capacity)
         Chunks[row] = null;
         ChunkLists[row] = null;
         ListedChunks[row] = 0;
+        ListedKind[row] = DigestKind.Whole;
         Extents[row] = null;
         State[row] = ContentState.None;
         ChunkId[row] = 0;
@@ -172,10 +178,10 @@ public sealed class EntryBatch(int capacity)
 }
 
 /// <summary>What is known of one file's content.</summary>
-readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks, ChunkRef[]? ChunkLists, int ListedChunks, Extent[]? Extents, ContentState State,
+readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks, ChunkRef[]? ChunkLists, int ListedChunks, DigestKind ListedKind, Extent[]? Extents, ContentState State,
     UInt128 ChunkId, UInt128[]? ChunkIds, ContentKind Kind)
 {
-    public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.ListedChunks[row], rows.Extents[row],
+    public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.ListedChunks[row], rows.ListedKind[row], rows.Extents[row],
         rows.State[row], rows.ChunkId[row], rows.ChunkIds[row], rows.ContentKind[row]);
 
     public void CopyTo(EntryBatch rows, int row)
@@ -185,6 +191,7 @@ readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks
         rows.Chunks[row] = Chunks;
         rows.ChunkLists[row] = ChunkLists;
         rows.ListedChunks[row] = ListedChunks;
+        rows.ListedKind[row] = ListedKind;
         rows.Extents[row] = Extents;
         rows.State[row] = State;
         rows.ChunkId[row] = ChunkId;
@@ -192,9 +199,6 @@ readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks
         rows.ContentKind[row] = Kind;
     }
 }
-
-/// <summary>One chunk of a file: SHA-256 of its bytes and its length in bytes (1 to 4 MiB).</summary>
-public readonly record struct ChunkRef(Hash32 Digest, int Length);
 
 /// <summary>A range of bytes of a file.</summary>
 public readonly record struct Extent(long Offset, long Length);

@@ -1,3 +1,4 @@
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Snapshots;
@@ -23,6 +24,7 @@ public static class TreeNode
         HardLink = 8,
         Xattrs = 16,
         Unsettled = 32,
+        Blocks = 64,
     }
 
     public static void Write(EntryBatch rows, ByteWriter writer)
@@ -134,11 +136,13 @@ public static class TreeNode
         for (var i = 0; i < n && !reader.Failed; i++)
         {
             var f = (RowFlags)flags[i];
-            reader.Require((flags[i] & 0xC0) == 0 && (rows.Kind[i] == EntryKind.File || (f & ~(RowFlags.HardLink | RowFlags.Xattrs)) == 0));
+            reader.Require((flags[i] & 0x80) == 0 && (f & (RowFlags.Blocks | RowFlags.Chunks)) != RowFlags.Blocks && (rows.Kind[i] == EntryKind.File || (f & ~(RowFlags.HardLink | RowFlags.Xattrs)) == 0));
             if (f.HasFlag(RowFlags.Digest))
                 rows.Digest[i] = reader.Hash();
             if (f.HasFlag(RowFlags.Unsettled))
                 rows.State[i] = ContentState.Unsettled;
+            if (f.HasFlag(RowFlags.Blocks))
+                rows.ListedKind[i] = DigestKind.Blocks;
         }
         for (var i = 0; i < n && !reader.Failed; i++)
         {
@@ -187,6 +191,7 @@ public static class TreeNode
     static RowFlags FlagsOf(EntryBatch rows, int i) =>
         (rows.Digest[i].IsNone ? RowFlags.None : RowFlags.Digest)
         | (rows.Chunks[i] is null && rows.ChunkLists[i] is null ? RowFlags.None : RowFlags.Chunks)
+        | (rows.ListedKind[i] == DigestKind.Blocks ? RowFlags.Blocks : RowFlags.None)
         | (rows.Extents[i] is null ? RowFlags.None : RowFlags.Sparse)
         | (IsHardLink(rows, i) ? RowFlags.HardLink : RowFlags.None)
         | (rows.Xattrs[i] is null ? RowFlags.None : RowFlags.Xattrs)
@@ -310,7 +315,7 @@ public static class TreeNode
         for (var i = 0; i < count && !reader.Failed; i++)
         {
             var length = reader.Count(Packs.PackFormat.MaxChunk);
-            chunks[i] = new ChunkRef(reader.Hash(), length);
+            chunks[i] = new ChunkRef(reader.Hash(), length, rows.ListedKind[row]);
             reader.Require(length > 0);
         }
         rows.Chunks[row] = chunks;

@@ -1,3 +1,4 @@
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Snapshots;

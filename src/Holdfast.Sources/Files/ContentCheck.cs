@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files;
@@ -7,8 +5,6 @@ namespace Holdfast.Sources.Files;
 /// <summary>Compares a file that is there with what a snapshot says it holds.</summary>
 static class ContentCheck
 {
-    const int BufferSize = 1 << 20; // bytes
-
     public delegate int Reader(Span<byte> destination, long offset);
 
     /// <summary>True where every byte is as in the row. A file with holes is not compared: it counts as different.</summary>
@@ -20,13 +16,16 @@ static class ContentCheck
             return false;
         try
         {
-            var buffer = new byte[(int)Math.Min(BufferSize, batch.Size[row])];
+            var buffer = Array.Empty<byte>();
             long at = 0;
-            foreach (var (digest, length) in batch.ChunksOf(row))
+            foreach (var chunk in batch.ChunksOf(row))
             {
-                if (Digest(read, buffer, at, length) != digest)
+                if (buffer.Length < chunk.Length)
+                    buffer = new byte[chunk.Length];
+                var bytes = buffer.AsSpan(0, chunk.Length);
+                if (!Fill(read, bytes, at) || !chunk.Names(bytes))
                     return false;
-                at += length;
+                at += chunk.Length;
             }
             return at == batch.Size[row];
         }
@@ -36,17 +35,15 @@ static class ContentCheck
         }
     }
 
-    static Hash32 Digest(Reader read, byte[] buffer, long from, long length)
+    static bool Fill(Reader read, Span<byte> bytes, long from)
     {
-        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        for (var at = from; at < from + length;)
+        for (var done = 0; done < bytes.Length;)
         {
-            var count = read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, from + length - at)), at);
+            var count = read(bytes[done..], from + done);
             if (count == 0)
-                return Hash32.None;
-            sha.AppendData(buffer, 0, count);
-            at += count;
+                return false;
+            done += count;
         }
-        return new Hash32(sha.GetHashAndReset());
+        return true;
     }
 }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;

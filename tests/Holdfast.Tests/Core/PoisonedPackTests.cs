@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
-using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;

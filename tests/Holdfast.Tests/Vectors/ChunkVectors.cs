@@ -45,6 +45,9 @@ static class ChunkVectors
         var digest = Sample.Hash(7);
         foreach (var keyClass in Enum.GetValues<KeyClass>())
             list.Hmac("6.1", $"id of a chunk of class {(byte)keyClass}", "chunk-id", Sample.DedupKey, [(byte)keyClass, .. digest.ToArray()], keys.ChunkId(keyClass, digest).ToArray());
+        foreach (var bytes in (int[])[1, 16_384, 16_385, 300_000, 1_000_000])
+            list.All.Add(new("6.1", $"digest of kind blocks of {bytes} bytes", "block-digest", "block-digest", [("length", bytes)], [("out", BlockDigest.Of(Sample.Stream(bytes)).ToArray())]));
+        list.Hmac("6.1", "id of kind blocks", "block-chunk-id", Sample.DedupKey, [(byte)KeyClass.Content, .. digest.ToArray()], keys.ChunkId(KeyClass.Content, digest, DigestKind.Blocks).ToArray());
 
         const int length = 9_000_000;
         var data = Sample.Stream(length);
@@ -89,6 +92,9 @@ static class ChunkVectors
         var plaintext = Fields.Encode(footer);
         Assert.True(PackFooter.TryParse(plaintext, PackFormat.HeaderSize + 56, out var parsed) && parsed!.Ids.SequenceEqual(ids));
         list.Encode("7.3", "footer, before its zeros", footer, plaintext);
+        string[] inBlocks = ["var 1 frames", "var 56 stored length", "var 40 payload length", "u8 2 codec", "var 1 chunks", "var 40 chunk length", Fields.Raw(ids[0].ToArray(), "id")];
+        Assert.True(PackFooter.TryParse(Fields.Encode(inBlocks), PackFormat.HeaderSize + 56, out parsed) && parsed is { Codecs: [PackFormat.CodecStored], Kinds: [DigestKind.Blocks] });
+        list.Encode("7.3", "footer of a stored frame of kind blocks", inBlocks, Fields.Encode(inBlocks));
         using var footerKey = SessionSeal.FooterKey(domain, salt);
         var sealedFooter = new byte[plaintext.Length + Aead.TagSize];
         footerKey.Seal(new byte[12], plaintext, sealedFooter, PackWriter.FooterAad(header));

@@ -27,6 +27,7 @@ static class VectorFile
         ("share", "text of a share, and its check words"),
         ("encode", "fields in their order give out. A field is a type, a value and a name: u8 u16 u32 u64 i64 var svar in decimal; raw and bytes in hexadecimal, bytes with its length before it, - for none; u16be big-endian"),
         ("cut", "data is byte i = first 8 bits of SHA-256(u64 i/32)[i mod 32], i from 0: the 32-byte digests of 0, 1, 2 ... joined, length bytes of them; out are the lengths of its chunks"),
+        ("block-digest", "section 6.1, of length bytes of the data of the rule cut"),
         ("merkle", "leaves are hashed and joined as RFC 6962 says; path is the audit path of the leaf at index"),
         ("pack-set", "root of the trie over the names; name n is SHA-256(u64 n), n from 0 to count - 1"),
         ("lock-end", "section 12.1"),

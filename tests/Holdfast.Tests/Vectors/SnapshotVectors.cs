@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
@@ -12,6 +13,7 @@ static class SnapshotVectors
     public static void AddTo(VectorList list)
     {
         var node = Node(list);
+        NodeWithBlocks(list);
         HigherNodes(list);
         PackSets(list);
         Snapshot(list, node);
@@ -62,6 +64,31 @@ static class SnapshotVectors
             "var 0 extensions",
         ];
         return list.Encode("9.1", "node of level 0", fields, writer.Span);
+    }
+
+    static void NodeWithBlocks(VectorList list)
+    {
+        var rows = new EntryBatch();
+        rows.Add([]);
+        rows.Add("scan"u8);
+        (rows.Kind[0], rows.Kind[1], rows.Size[1], rows.ListedKind[1]) = (EntryKind.Directory, EntryKind.File, 3_000_000, DigestKind.Blocks);
+        rows.Chunks[1] = [new ChunkRef(Sample.Hash(12), 2_000_000, DigestKind.Blocks), new ChunkRef(Sample.Hash(13), 1_000_000, DigestKind.Blocks)];
+        var writer = new ByteWriter();
+        TreeNode.Write(rows, writer);
+        var read = new EntryBatch();
+        Assert.True(TreeNode.TryRead(writer.Span, read) && read.ChunksOf(1).SequenceEqual(rows.Chunks[1]!));
+        list.Encode("9.1", "node of level 0 with chunks of kind blocks",
+        [
+            "u8 0 level", "var 2 rows", "var 0 shared", "bytes - rest", "var 0 shared", Fields.Bytes("scan"u8, "rest"), "u8 2 kind", "u8 1 kind", "u8 0 flags", "u8 66 flags",
+            "var 1 owners", "var 0 mode", "var 0 uid", "var 0 gid", "var 0 owner", "var 0 owner", "svar 0 mtime", "svar 0 mtime", "var 0 mtime ns", "var 0 mtime ns", "var 3000000 size",
+            "var 2 chunks", "var 2000000 length", Fields.Raw(Sample.Hash(12).ToArray(), "digest"), "var 1000000 length", Fields.Raw(Sample.Hash(13).ToArray(), "digest"), "var 0 extensions",
+        ], writer.Span);
+        foreach (var flags in (byte[])[64, 65, 128 + 2]) // not without 2, and no other
+        {
+            var bytes = writer.ToArray();
+            bytes[Array.IndexOf(bytes, (byte)66)] = flags;
+            Assert.False(TreeNode.TryRead(bytes, new EntryBatch()));
+        }
     }
 
     static void HigherNodes(VectorList list)
