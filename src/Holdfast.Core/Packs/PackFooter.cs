@@ -32,6 +32,9 @@ public sealed class PackFooter
     public int[] ChunkLengths { get; }
     public Hash32[] Ids { get; }
 
+    /// <summary>Bytes of all frames before compression.</summary>
+    public long PayloadBytes => Payloads.Sum(p => (long)p);
+
     public int Frames => Codecs.Length;
     public int Chunks => Ids.Length;
     public int StoredLength(int frame) => (int)(FrameStarts[frame + 1] - FrameStarts[frame]);

@@ -14,6 +14,7 @@ public static class PackFormat
     public const int MaxChunks = 1 << 20; // chunks a pack
     public const int MaxFooter = 64 << 20;
     public const int MaxPayload = 8 << 20; // a frame's bytes before compression
+    public const int MaxExpansion = 256; // bytes of all payloads for each byte of the pack: what reading a pack costs is bounded by what storing it cost
     public const int MaxStored = MaxPayload + 4_096;
     public const int MaxChunk = 4 << 20;
 

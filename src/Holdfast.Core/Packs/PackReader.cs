@@ -115,7 +115,10 @@ public sealed class PackReader : IDisposable
         using var key = SessionSeal.FooterKey(domain, header.Salt);
         if (!key.TryOpen(stackalloc byte[Aead.NonceSize], stored, plaintext, PackWriter.FooterAad(start)))
             throw PackFormat.Damaged(name, "its footer does not open");
-        return PackFooter.TryParse(plaintext, framesEnd, out var footer) ? footer! : throw PackFormat.Damaged(name, "its footer makes no sense");
+        if (!PackFooter.TryParse(plaintext, framesEnd, out var footer))
+            throw PackFormat.Damaged(name, "its footer makes no sense");
+        return footer!.PayloadBytes <= PackFormat.MaxExpansion * item.Size ? footer
+            : throw PackFormat.Damaged(name, $"what is in it unpacks to more than {PackFormat.MaxExpansion} times its size, which no sound writer stores");
     }
 
     /// <summary>Reads, opens and decompresses a frame.</summary>

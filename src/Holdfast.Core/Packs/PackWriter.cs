@@ -29,6 +29,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     int _slot;
     int _frameCount;
     int _sharedLength;
+    long _payload; // bytes of all frames before compression
     uint _generation;
 
     /// <summary>Bytes that may be staged with <see cref="Free"/>; longer chunks go through <see cref="Add"/>.</summary>
@@ -83,7 +84,8 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
             footer.Hash(id);
         var tail = Aead.TagSize + PackFormat.TrailerSize;
         var unpadded = _staged.Length + footer.Length + tail;
-        var padding = (int)((PackFormat.Quantum - unpadded % PackFormat.Quantum) % PackFormat.Quantum);
+        var least = Math.Max(unpadded, (_payload + PackFormat.MaxExpansion - 1) / PackFormat.MaxExpansion);
+        var padding = (int)((least + PackFormat.Quantum - 1) / PackFormat.Quantum * PackFormat.Quantum - unpadded);
         footer.Reserve(padding).Clear();
 
         var stored = new byte[footer.Length + tail];
@@ -140,6 +142,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         var stored = _sealer.Seal(_key!, _frameCount, payload, out var codec);
         Append(stored);
         _frameCount++;
+        _payload += payload.Length;
         _frames.Var((ulong)stored.Length);
         _frames.Var((ulong)payload.Length);
         _frames.U8((byte)(codec | (byte)kind << PackFormat.KindShift));
@@ -150,7 +153,8 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
 
     void FinishIfFull()
     {
-        if (_staged!.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
+        if (_payload >= (long)PackFormat.MaxExpansion * PackFormat.TargetSize / 2 // no more zeros than half a pack
+            || _staged!.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
             || _frameCount == PackFormat.MaxFrames || _ids.Count >= PackFormat.MaxChunks - PackFormat.MaxFrames)
             Finish();
     }
@@ -170,6 +174,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         _ids.Clear();
         _frames.Clear();
         _frameCount = 0;
+        _payload = 0;
     }
 
     /// <summary>Discards what was not finished.</summary>
