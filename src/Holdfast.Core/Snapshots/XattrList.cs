@@ -40,6 +40,19 @@ public static class XattrList
         return reader.IsDone;
     }
 
+    /// <summary>True where an attribute of this name is among them.</summary>
+    public static bool Has(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> name)
+    {
+        var reader = new ByteReader(bytes);
+        var isFound = false;
+        for (var left = bytes.IsEmpty ? 0 : reader.Count(MaxCount); left > 0 && !reader.Failed && !isFound; left--)
+        {
+            isFound = reader.Bytes(MaxName).SequenceEqual(name) && !reader.Failed;
+            reader.Bytes(MaxValue);
+        }
+        return isFound;
+    }
+
     public static bool TryDecode(ReadOnlySpan<byte> bytes, List<(byte[] Name, byte[] Value)> attributes)
     {
         attributes.Clear();

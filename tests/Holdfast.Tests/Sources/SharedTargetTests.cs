@@ -21,6 +21,12 @@ public sealed partial class SharedTargetTests
     [LibraryImport("libc", EntryPoint = "lchown", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Give(string path, uint uid, uint gid);
 
+    [LibraryImport("libc", EntryPoint = "setxattr", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetXattr(string path, string name, ReadOnlySpan<byte> value, nuint size, int flags);
+
+    [LibraryImport("libc", EntryPoint = "getxattr", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint GetXattr(string path, string name, Span<byte> value, nuint size);
+
     static string Run(string program, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
@@ -145,6 +151,89 @@ public sealed partial class SharedTargetTests
         finally
         {
             Run("umount", folder["t/first"]);
+        }
+    }
+
+    /// <summary>Whoever is given rights by what a folder hands down to what is made in it has them on no file that the snapshot gives to others alone.</summary>
+    [Fact]
+    public void What_a_folder_hands_down_is_no_part_of_what_comes_back()
+    {
+        Assert.SkipUnless(IsRoot, "owners and devices take root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/there"]);
+        byte[] all = [2, 0, 0, 0, .. Entry(0x01, 7), .. Entry(0x02, 7, Other), .. Entry(0x04, 7), .. Entry(0x10, 7), .. Entry(0x20, 5)]; // u::rwx u:65534:rwx g::rwx m::rwx o::r-x
+        foreach (var name in new[] { "t", "t/there" })
+            Assert.SkipUnless(SetXattr(folder[name], "system.posix_acl_default", all, (nuint)all.Length, 0) == 0, "the file system has no ACLs");
+        byte[] own = [2, 0, 0, 0, .. Entry(0x01, 6), .. Entry(0x02, 4, 12_345), .. Entry(0x04, 4), .. Entry(0x10, 4), .. Entry(0x20, 0)];
+        using (var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace }))
+        {
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+            target.Add(rows, Add(rows, "new", EntryKind.Directory, 0x1E8, 0));
+            target.WriteWhole(target.Add(rows, Add(rows, "new/file", EntryKind.File, 0x1A0, 0)), []);
+            target.Add(rows, Add(rows, "new/pipe", EntryKind.Fifo, 0x1A0, 0));
+            var row = Add(rows, "other", EntryKind.File, 0x1A0, 0);
+            rows.Xattrs[row] = XattrList.Encode([("system.posix_acl_access"u8.ToArray(), own)]);
+            target.WriteWhole(target.Add(rows, row), []);
+            target.Add(rows, Add(rows, "there", EntryKind.Directory, 0x1E8, 0));
+            target.WriteWhole(target.Add(rows, Add(rows, "there/file", EntryKind.File, 0x1A0, 0)), []);
+            target.Finish();
+            Assert.Empty(target.Problems);
+            Assert.Empty(target.Refusals);
+        }
+        var buffer = new byte[256];
+        foreach (var name in new[] { "t/new", "t/new/file", "t/new/pipe", "t/there/file" })
+        {
+            Assert.Equal((name, -1), (name, GetXattr(folder[name], "system.posix_acl_access", buffer, (nuint)buffer.Length)));
+            Assert.Equal((name, -1), (name, GetXattr(folder[name], "system.posix_acl_default", buffer, (nuint)buffer.Length)));
+        }
+        Assert.Equal(["0 750", "0 640", "0 640", "0 640"], new[] { "t/new", "t/new/file", "t/new/pipe", "t/there/file" }.Select(n => Look(folder[n])));
+        Assert.Equal(own, buffer[..(int)GetXattr(folder["t/other"], "system.posix_acl_access", buffer, (nuint)buffer.Length)]);
+
+        static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
+    }
+
+    [Fact]
+    public void What_is_made_in_a_folder_that_gives_its_group_has_the_group_of_the_snapshot()
+    {
+        Assert.SkipUnless(IsRoot, "groups of others take root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/there"]);
+        Assert.Equal(0, Give(folder["t/there"], Other, Other));
+        Run("chmod", "2777", folder["t/there"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+        target.Add(rows, Add(rows, "there", EntryKind.Directory, 0x1ED, 0));
+        target.WriteWhole(target.Add(rows, Add(rows, "there/file", EntryKind.File, 0x1A0, 0)), []);
+        target.Add(rows, Add(rows, "there/pipe", EntryKind.Fifo, 0x1A0, 0));
+        target.Finish();
+        Assert.Empty(target.Problems);
+        Assert.Empty(target.Refusals);
+        foreach (var name in new[] { "t/there", "t/there/file", "t/there/pipe" })
+            Assert.Equal((name, "0 0"), (name, Run("stat", "-c", "%u %g", folder[name])));
+    }
+
+    [Fact]
+    public void What_is_its_owners_alone_stays_open_to_nobody_else()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "permissions as Linux has them");
+        using var folder = new TempFolder();
+        var me = uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        for (var run = 0; run < 2; run++)
+        {
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, me));
+            var file = target.Add(rows, Add(rows, "file", EntryKind.File, 0x180, me));
+            target.Add(rows, Add(rows, "folder", EntryKind.Directory, 0x180, me));
+            Assert.Equal(run == 1, file < 0); // it is kept the second time
+            if (run == 0)
+                target.WriteWhole(file, []);
+            target.Finish();
+            Assert.Empty(target.Problems);
+            Assert.Equal(["600", "600"], new[] { "file", "folder" }.Select(n => Run("stat", "-c", "%a", folder[$"t/{n}"])));
+            Run("chmod", "644", folder["t/file"]);
         }
     }
 

@@ -106,7 +106,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         try
         {
             if (met is null || met.IsFree && met.Is(file))
-                return attributes.Set(file, entry, isNew: existing == ExistingFiles.Refuse && path.Length > 0);
+                return attributes.Set(file, entry);
             if (met.Is(file))
             {
                 attributes.Keep(file, entry, met.Mode);

@@ -38,7 +38,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             if (options.Existing != ExistingFiles.Refuse)
                 FolderMaker.MakeReady(_folders.Root);
             _ownUser = apart.Probe();
-            _attributes = new TargetAttributes(_folders, _report);
+            _attributes = new TargetAttributes(_report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _notes, _report, _attributes);
             _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing, _ownUser);

@@ -106,6 +106,15 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "fsetxattr", SetLastError = true)]
     public static partial int SetXattr(int file, byte* name, byte* value, nuint size, int flags);
 
+    [LibraryImport("libc", EntryPoint = "removexattr", SetLastError = true)]
+    public static partial int RemoveXattr(byte* path, byte* name);
+
+    [LibraryImport("libc", EntryPoint = "fremovexattr", SetLastError = true)]
+    public static partial int RemoveXattr(int file, byte* name);
+
+    [LibraryImport("libc", EntryPoint = "getxattr", SetLastError = true)]
+    public static partial nint GetXattrOf(byte* path, byte* name, byte* value, nuint size);
+
     [LibraryImport("libc", EntryPoint = "pread", SetLastError = true)]
     public static partial nint Read(int file, byte* buffer, nuint size, long offset);
 

@@ -9,25 +9,27 @@ sealed unsafe class TargetAttributes
 
     readonly TargetReport _report;
     readonly bool _isRoot = Native.EffectiveUser() == 0;
-    readonly bool _inheritsGroup;
 
-    public TargetAttributes(TargetFolders folders, TargetReport report)
-    {
-        _report = report;
-        StatX stat;
-        byte nul = 0;
-        _inheritsGroup = Native.StatX(folders.Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0x400) != 0;
-    }
+    public TargetAttributes(TargetReport report) => _report = report;
+
+    static ReadOnlySpan<byte> AccessList => "system.posix_acl_access\0"u8;
+
+    static ReadOnlySpan<byte> DefaultList => "system.posix_acl_default\0"u8;
 
     /// <summary>False where one of them could not be set though this user may set it and this file system has it.</summary>
-    public bool Set(int file, Noted entry, bool isNew)
+    public bool Set(int file, Noted entry)
     {
-        var owned = SetOwner(entry, isNew, (uid, gid) => Native.ChangeOwner(file, uid, gid));
+        StatX stat;
+        byte nul = 0;
+        var isSeen = Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
+        var owned = SetOwner(entry, isSeen && IsOwners(stat, entry), (uid, gid) => Native.ChangeOwner(file, uid, gid));
+        RemoveLists(entry, (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size), name => Native.RemoveXattr(file, (byte*)name));
         var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
         var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
         if (mode != entry.Mode)
             _report.Refusal("set-id bits", "the owner is another");
-        if (mode != 0x180 && Native.ChangeMode(file, mode) != 0)
+        var isAsMade = isSeen && mode == 0x180 && (stat.Mode & 0xFFF) == mode; // nothing above changes that
+        if (!isAsMade && Native.ChangeMode(file, mode) != 0)
             _report.Refusal("permissions", Native.Error);
         var times = stackalloc TimeSpec[2];
         FillTimes(times, entry);
@@ -51,7 +53,7 @@ sealed unsafe class TargetAttributes
         StatX stat;
         byte nul = 0;
         if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
-            Set(file, entry, isNew: false);
+            Set(file, entry);
         else
             NoteGot(file, entry);
     }
@@ -78,16 +80,21 @@ sealed unsafe class TargetAttributes
     /// <summary>As <see cref="Set"/>, of a symlink or a special file just made, by a handle that names it alone: under its name another's may stand by now.</summary>
     public bool SetLate(int handle, Noted entry)
     {
-        SetOwner(entry, isNew: true, (uid, gid) =>
+        StatX stat;
+        byte nul = 0;
+        var isOwned = Native.StatX(handle, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && IsOwners(stat, entry);
+        SetOwner(entry, isOwned, (uid, gid) =>
         {
             byte nul = 0;
             return Native.ChangeOwner(handle, &nul, uid, gid, Native.AtEmptyPath);
         });
         fixed (byte* path = FolderHandle.ProcPath(handle))
         {
+            var start = (nint)path;
+            if (entry.Kind != EntryKind.Symlink)
+                RemoveLists(entry, (name, value, size) => Native.GetXattrOf((byte*)start, (byte*)name, (byte*)value, size), name => Native.RemoveXattr((byte*)start, (byte*)name));
             if (entry.Kind != EntryKind.Symlink && Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
                 _report.Refusal("permissions", Native.Error);
-            var start = (nint)path;
             var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0));
             var times = stackalloc TimeSpec[2];
             FillTimes(times, entry);
@@ -103,10 +110,14 @@ sealed unsafe class TargetAttributes
         times[1] = times[0];
     }
 
-    bool SetOwner(Noted entry, bool isNew, Func<uint, uint, int> change)
+    static bool IsOwners(in StatX stat, Noted entry) => (stat.Uid, stat.Gid) == (entry.Uid, entry.Gid);
+
+    /// <param name="entry">Whose it is to be.</param>
+    /// <param name="isOwned">It is theirs already. What root makes is root's, but for its group where the folder gives its own; and who owns the folder may have put something else there.</param>
+    /// <param name="change">Gives it away.</param>
+    bool SetOwner(Noted entry, bool isOwned, Func<uint, uint, int> change)
     {
-        // What this user makes belongs to it already; nobody but root can give it away.
-        if (isNew && _isRoot && entry.Uid == 0 && entry.Gid == 0 && !_inheritsGroup)
+        if (_isRoot && isOwned)
             return true;
         if (change(_isRoot ? entry.Uid : uint.MaxValue, entry.Gid) != 0)
         {
@@ -117,6 +128,20 @@ sealed unsafe class TargetAttributes
             return true;
         _report.Refusal("owners", Native.EPerm);
         return false;
+    }
+
+    /// <summary>Takes away the lists of rights that the folder handed down (acl(5), default ACLs) and the snapshot does not have: with them a file is open to others than the ones it was, whatever its permissions.</summary>
+    void RemoveLists(Noted entry, Func<nint, nint, nuint, nint> get, Func<nint, int> remove)
+    {
+        foreach (var isDefault in entry.Kind == EntryKind.Directory ? new[] { false, true } : [false])
+        {
+            var list = isDefault ? DefaultList : AccessList;
+            fixed (byte* name = list)
+            {
+                if (get((nint)name, 0, 0) >= 0 && !XattrList.Has(entry.Xattrs, list[..^1]) && remove((nint)name) != 0 && Native.Error != Native.ENoData)
+                    _report.Refusal("access control lists", Native.Error);
+            }
+        }
     }
 
     bool SetXattrs(Noted entry, byte[] xattrs, Func<nint, nint, nuint, int> set)

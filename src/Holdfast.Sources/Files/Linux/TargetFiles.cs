@@ -30,7 +30,7 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetNotes notes, Target
         try
         {
             WriteAt(file, content, 0);
-            whole = attributes.Set(file, entry, isNew: true);
+            whole = attributes.Set(file, entry);
             written = true;
         }
         finally
@@ -101,7 +101,7 @@ sealed unsafe class TargetFiles(ApartFiles apartFiles, TargetNotes notes, Target
         _current.Value = file;
     }
 
-    public bool SetAttributes(int file, Noted entry) => attributes.Set(file, entry, isNew: true);
+    public bool SetAttributes(int file, Noted entry) => attributes.Set(file, entry);
 
     public void Forget(Noted entry) => notes.Forget(entry);
 
