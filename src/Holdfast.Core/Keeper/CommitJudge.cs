@@ -8,6 +8,7 @@ namespace Holdfast.Core.Keeper;
 /// <summary>Judges a snapshot that is to be committed, by the log, the packs that are there, and the clock. Changes nothing.</summary>
 sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultClock clock)
 {
+    public const int MaxDifferences = 63; // snapshots in a row that may tell their pack set as a difference: readers follow no longer row
     const ulong MaxYouth = 28 * RetentionPolicy.Day;
 
     /// <summary>Whether it is of an enrolled agent, and all it builds on and needs is there.</summary>
@@ -32,7 +33,12 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         }
         if (!snapshot.Packs.IsWhole && parent is null)
             throw Refused("its pack set is told as a difference to nothing");
-        var set = (parent is null ? PackSet.Empty : state.PacksOf(parent) ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
+        if (!snapshot.Packs.IsWhole && state.DifferencesTo(parent, MaxDifferences) == MaxDifferences)
+            throw Refused("its pack set is told as a difference, as those of too many before it in a row");
+        var before = parent is null ? PackSet.Empty : state.PacksOf(parent);
+        if (!snapshot.Packs.IsWhole && before is null)
+            throw Refused("its pack set is told as a difference to one that cannot be told");
+        var set = (before ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
         // Packs of a parent whose lock is far from its end are held by it; all others are looked at. Sizes are believed by whoever reads the log: each is the one that the log has, or the file's.
         var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
         foreach (var pack in set.Packs)

@@ -300,6 +300,17 @@ public sealed class Projection
         }
     }
 
+    /// <summary>How many snapshots in a row, up to this one, tell their pack set as a difference.</summary>
+    /// <param name="record">The last of them.</param>
+    /// <param name="most">As far as is counted.</param>
+    public int DifferencesTo(SnapshotRecord? record, int most)
+    {
+        var run = 0;
+        for (var at = record; run < most && at?.Object is { Packs.IsWhole: false } difference; at = Find(difference.Parent))
+            run++;
+        return run;
+    }
+
     /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
     public Dictionary<Hash32, ulong> PackLocks()
     {

@@ -19,8 +19,6 @@ public sealed record CommitReceipt(long Ordinal, ulong Committed, ulong Expiry, 
 /// keeper of one vault; each change takes the vault's lock and looks at the log again first. For one thread at a time.</remarks>
 public sealed class VaultKeeper : IDisposable
 {
-    const int MaxDeltas = 63; // snapshots in a row that may tell their pack set as a difference
-
     readonly string _folder;
     readonly Disk _disk;
     readonly IMachineTime _machine;
@@ -418,13 +416,9 @@ public sealed class VaultKeeper : IDisposable
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);
 
     /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, or one that is wrong about sizes, all of it.</summary>
-    public PackSetDelta Tell(PackSet set, SnapshotRecord? parent)
-    {
-        var run = 0;
-        for (var at = parent; at?.Object is { Packs.IsWhole: false } difference; at = _projection.Find(difference.Parent))
-            run++;
-        return parent is not null && run < MaxDeltas && !_projection.HasOtherSizes(parent) && _projection.PacksOf(parent) is { } known ? set.DeltaFrom(known) : set.Whole();
-    }
+    public PackSetDelta Tell(PackSet set, SnapshotRecord? parent) =>
+        parent is not null && _projection.DifferencesTo(parent, CommitJudge.MaxDifferences) < CommitJudge.MaxDifferences && !_projection.HasOtherSizes(parent) && _projection.PacksOf(parent) is { } known
+            ? set.DeltaFrom(known) : set.Whole();
 
     internal static Hash32 Salt()
     {

@@ -255,6 +255,50 @@ public sealed class ForgedSnapshotTests
         Assert.DoesNotContain(later.Keeper.Expire(dryRun: true).Names, n => honest.Archive.Packs.Contains(n.Name));
     }
 
+    /// <summary>A snapshot that follows another and tells the same pack set as a difference to it.</summary>
+    static SnapshotObject Difference(TestVault test, Vault vault, SnapshotRecord parent)
+    {
+        var snapshot = vault.State.Whole(parent)!;
+        var set = vault.State.PacksOf(vault.State.Snapshots[0])!;
+        return test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = set.DeltaFrom(set) });
+    }
+
+    [Fact]
+    public void The_keeper_takes_no_longer_row_of_differences_than_readers_follow()
+    {
+        using var test = Sample();
+        using (var vault = test.Open())
+        {
+            for (var i = 0; i < 63; i++)
+                vault.Keeper.Commit(Difference(test, vault, vault.State.Snapshots[^1]));
+            Assert.Contains("in a row", Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(Difference(test, vault, vault.State.Snapshots[^1]))).Message, StringComparison.Ordinal);
+        }
+        using var again = test.Open();
+        Assert.All(again.State.Snapshots, s => Assert.NotNull(again.State.PacksOf(s)));
+        test.Machine.Pass(100 * TestVault.Day);
+        using var later = test.Open();
+        Assert.False(later.Keeper.Expire(dryRun: true).IsBlocked);
+    }
+
+    [Fact]
+    public void The_keeper_takes_no_difference_to_what_cannot_be_told()
+    {
+        using var test = Sample();
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            Assert.False(vault.State.Snapshots[1].Object!.Packs.IsWhole);
+            var name = vault.State.Snapshots[0].Name.ToString();
+            File.Move(Path.Combine(test.Folder, "objects", name[..2], name), test["away"]);
+        }
+        using var damaged = test.Open();
+        var parent = damaged.State.Snapshots[1];
+        Assert.Null(damaged.State.PacksOf(parent));
+        var snapshot = damaged.State.Whole(parent)!;
+        var forged = test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = PackSet.Empty.DeltaFrom(PackSet.Empty) });
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => damaged.Keeper.Commit(forged)).Code);
+    }
+
     [Fact]
     public void What_follows_a_snapshot_of_other_sizes_is_told_whole()
     {
