@@ -42,43 +42,77 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             yield return node;
             yield break;
         }
-        var children = Children(node, nodeLevel);
-        for (var i = 0; i < children.Count; i++)
+        var children = new Children(chunks.Read(KeyClass.Tree, node.Chunk).ToArray(), node, nodeLevel);
+        var isNext = children.TryRead(out var next);
+        while (isNext)
         {
-            if (below is not null && i + 1 < children.Count && TreePath.Compare(children[i + 1].First, below) <= 0)
+            var child = next;
+            isNext = children.TryRead(out next);
+            if (below is not null && isNext && TreePath.Compare(next.First, below) <= 0)
                 continue; // ends before
-            if (below is not null && TreePath.Compare(children[i].First, below) > 0 && !TreePath.IsBelow(children[i].First, below))
+            if (below is not null && TreePath.Compare(child.First, below) > 0 && !TreePath.IsBelow(child.First, below))
                 yield break; // begins after
-            foreach (var leaf in Leaves(children[i], nodeLevel - 1, below))
+            foreach (var leaf in Leaves(child, nodeLevel - 1, below))
                 yield return leaf;
         }
     }
 
-    List<Node> Children(Node node, int nodeLevel)
+    /// <summary>The children of a node, one after the other. All are looked at before the first is given, and none is kept: each may have a path of 64 KiB, and cost its writer next to nothing.</summary>
+    sealed class Children
     {
-        var reader = new ByteReader(chunks.Read(KeyClass.Tree, node.Chunk));
-        reader.Require(reader.U8() == nodeLevel);
-        var count = reader.Count(MaxChildren);
-        reader.Require(count > 0);
-        var children = new List<Node>(count);
-        var (left, before) = (node.Entries, Array.Empty<byte>());
-        for (var i = 0; i < count && !reader.Failed; i++)
+        readonly byte[] _bytes;
+        readonly Node _node;
+        readonly int _level;
+        int _at;
+        int _children; // still to come
+        ulong _entries; // in these
+        byte[] _before = [];
+        bool _isFirst;
+
+        /// <exception cref="HoldfastException"><c>ObjectDamaged</c>.</exception>
+        public Children(byte[] bytes, Node node, int level)
         {
+            (_bytes, _node, _level) = (bytes, node, level);
+            Begin();
+            while (TryRead(out _))
+                continue;
+            if (_at != _bytes.Length || _entries != 0)
+                throw Damaged();
+            Begin();
+        }
+
+        void Begin()
+        {
+            var reader = new ByteReader(_bytes);
+            reader.Require(reader.U8() == _level);
+            var count = reader.Count(MaxChildren);
+            if (reader.Failed || count == 0)
+                throw Damaged();
+            (_at, _children, _entries, _before, _isFirst) = (reader.Position, count, _node.Entries, [], true);
+        }
+
+        public bool TryRead(out Node child)
+        {
+            child = default;
+            if (_children == 0)
+                return false;
+            var reader = new ByteReader(_bytes.AsSpan(_at));
             var digest = reader.Hash();
             var length = reader.Count(PackFormat.MaxChunk);
             var rows = reader.Var();
-            var shared = reader.Count(before.Length);
+            var shared = reader.Count(_before.Length);
             var rest = reader.Bytes(TreePath.MaxLength - shared);
             if (reader.Failed)
-                break;
-            byte[] first = [.. before.AsSpan(0, shared), .. rest];
+                throw Damaged();
+            byte[] first = [.. _before.AsSpan(0, shared), .. rest];
             // As a node of level 0 spells its paths; the first is that which the node above says.
-            reader.Require(length > 0 && rows > 0 && rows <= left && TreePath.IsValid(first)
-                && (i == 0 ? first.AsSpan().SequenceEqual(node.First) : TreePath.Compare(before, first) < 0 && before.AsSpan().CommonPrefixLength(first) == shared));
-            children.Add(new Node(new ChunkRef(digest, length), rows, first));
-            (left, before) = (left - rows, first);
+            if (length == 0 || rows == 0 || rows > _entries || !TreePath.IsValid(first)
+                || !(_isFirst ? first.AsSpan().SequenceEqual(_node.First) : TreePath.Compare(_before, first) < 0 && _before.AsSpan().CommonPrefixLength(first) == shared))
+                throw Damaged();
+            child = new Node(new ChunkRef(digest, length), rows, first);
+            (_at, _children, _entries, _before, _isFirst) = (_at + reader.Position, _children - 1, _entries - rows, first, false);
+            return true;
         }
-        return reader.IsDone && left == 0 ? children : throw Damaged();
     }
 
     void Read(Node leaf, EntryBatch batch)

@@ -23,11 +23,12 @@ public sealed class HostileTreeTests
 
     /// <param name="test">The vault.</param>
     /// <param name="fill">Adds rows to the root.</param>
-    /// <param name="above">Makes the root node, of level 1, for the one node of level 0; null: that one is the root.</param>
+    /// <param name="above">Makes the root node for the one node of level 0; null: that one is the root.</param>
     /// <param name="stored">What the pack holds under the name of the one chunk.</param>
     /// <param name="treeChunks">Further chunks of class tree.</param>
     /// <param name="more">Entries in nodes that <paramref name="above"/> names besides.</param>
-    internal static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, byte[] stored, byte[][] treeChunks, uint more = 0)
+    /// <param name="level">Of the node that <paramref name="above"/> makes.</param>
+    internal static Id16 Plant(TestVault test, Action<EntryBatch> fill, Func<ChunkRef, byte[]>? above, byte[] stored, IReadOnlyList<byte[]> treeChunks, uint more = 0, byte level = 1)
     {
         var rows = new EntryBatch();
         var root = rows.Add([]);
@@ -63,7 +64,7 @@ public sealed class HostileTreeTests
         {
             RootSalt = salt,
             Root = rootNode,
-            RootLevel = (byte)(above is null ? 0 : 1),
+            RootLevel = above is null ? (byte)0 : level,
             SourceName = "hostile"u8.ToArray(),
             HostName = [],
             RootPath = [],
@@ -262,6 +263,44 @@ public sealed class HostileTreeTests
             Assert.Equal((what, ErrorCode.ObjectDamaged), (what, Assert.Throws<HoldfastException>(() => vault.Rows(record, keys, TestContext.Current.CancellationToken).Count()).Code));
             Assert.False(vault.Attest(record, keys, full: false, Id16.None, TestContext.Current.CancellationToken).IsGood, what);
         }
+    }
+
+    [Fact]
+    public void Paths_that_higher_nodes_name_are_not_kept()
+    {
+        using var test = new TestVault();
+        var folder = string.Concat(Enumerable.Repeat(new string('d', 1_023) + "/", 63));
+        var nodes = new List<byte[]>();
+
+        byte[] Wide(ChunkRef child, ulong entries, byte level)
+        {
+            var children = Enumerable.Range(1, 2_047).Select(i => new NodeChild(new ChunkRef(OneDigest, 1), 1, System.Text.Encoding.ASCII.GetBytes($"{folder}{i:d4}")));
+            var node = new ByteWriter();
+            HigherNode.Write(level, [new NodeChild(child, entries, []), .. children], node);
+            return node.ToArray();
+        }
+
+        byte[] Tower(ChunkRef leaf)
+        {
+            var (child, top) = (leaf, Array.Empty<byte>());
+            for (byte level = 1; level <= 15; level++)
+            {
+                top = Wide(child, 2 + 2_047UL * (level - 1u), level);
+                child = new ChunkRef(new Hash32(SHA256.HashData(top)), top.Length);
+                nodes.Add(top);
+            }
+            nodes.Remove(top);
+            return top;
+        }
+
+        var snapshot = Plant(test, rows => rows.Digest[File(rows, "f"u8, 1)] = OneDigest, Tower, One, nodes, more: 15 * 2_047, level: 15);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        using var batches = vault.Rows(vault.Find(snapshot.ToString()), keys, TestContext.Current.CancellationToken).GetEnumerator();
+        Assert.True(batches.MoveNext());
+        Assert.Equal(2, batches.Current.Count);
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 200 << 20, "2 GB of paths that 3 MB spell; other tests that run meanwhile take some of this");
     }
 
     [Fact]
