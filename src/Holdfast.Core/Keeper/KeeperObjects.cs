@@ -141,7 +141,7 @@ public enum AttestationDefect : byte
 public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Snapshot, bool IsFull, ulong Packs, ulong Chunks, ulong BytesRead,
     bool RootMatches, bool PackSetMatches, bool SampleMatches, IReadOnlyList<(AttestationDefect Kind, Hash32 Name)> Defects, byte[] LateDigests)
 {
-    const int MaxBox = 64 << 20; // bytes
+    public const int MaxBox = 64 << 20; // bytes
 
     public bool IsGood => RootMatches && PackSetMatches && SampleMatches && Defects.Count == 0;
 

@@ -20,6 +20,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     const long SampleBytes = 256 << 20;
     const long MaxHoles = 1L << 40; // bytes of zeros that are hashed for a file's digest: a row may claim holes that take years
 
+    const int MaxLate = AttestationObject.MaxBox - 4_096; // bytes of digests that are told: what sealing adds has room besides
+
     readonly HashSet<(AttestationDefect, Hash32)> _defects = [];
     readonly Dictionary<Hash32, AttestationDefect?> _judged = []; // null: its bytes give its name
     readonly ByteWriter _late = new();
@@ -314,6 +316,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             return true;
         if (rows.Digest[row].IsNone)
         {
+            if (_late.Length + rows.Path(row).Length + Hash32.Size > MaxLate)
+                return true;
             _late.Bytes(rows.Path(row));
             _late.Hash(digest);
             _lateCount++;

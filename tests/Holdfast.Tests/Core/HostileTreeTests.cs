@@ -304,6 +304,40 @@ public sealed class HostileTreeTests
     }
 
     [Fact]
+    public void Digests_that_an_attestation_adds_are_no_more_than_a_reader_takes()
+    {
+        using var test = new TestVault();
+        var folder = string.Concat(Enumerable.Repeat(new string('d', 1_023) + "/", 63));
+        var nodes = new List<byte[]>();
+
+        byte[] Wide(ChunkRef leaf)
+        {
+            var children = new List<NodeChild> { new(leaf, 1, []) };
+            for (var n = 0; n < 2; n++) // 130 MB of paths
+            {
+                var rows = new EntryBatch();
+                for (var i = 0; i < EntryBatch.MaxRows; i++)
+                    rows.Chunks[File(rows, System.Text.Encoding.ASCII.GetBytes($"{folder}{n}{i:d4}"), 1)] = [new ChunkRef(OneDigest, 1)];
+                var node = new ByteWriter();
+                TreeNode.Write(rows, node);
+                nodes.Add(node.ToArray());
+                children.Add(new NodeChild(new ChunkRef(new Hash32(SHA256.HashData(node.Span)), node.Length), EntryBatch.MaxRows, rows.Path(0).ToArray()));
+            }
+            var top = new ByteWriter();
+            HigherNode.Write(1, children, top);
+            return top.ToArray();
+        }
+
+        var snapshot = Plant(test, _ => { }, Wide, One, nodes, more: 2 * EntryBatch.MaxRows);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        vault.Attest(vault.Find(snapshot.ToString()), keys, full: true, Id16.None, TestContext.Current.CancellationToken);
+        var leaf = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var l) ? l : default).Last(l => l.Type == LeafType.Attestation);
+        Assert.True(AttestationObject.TryParse(vault.Keeper.Store.ReadObject(leaf.Payload), out var found));
+        Assert.InRange(found!.LateDigests.Length, 32 << 20, 64 << 20);
+    }
+
+    [Fact]
     public void An_owner_that_no_system_has_is_refused_and_not_made_another()
     {
         var rows = new EntryBatch();
