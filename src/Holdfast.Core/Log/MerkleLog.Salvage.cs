@@ -66,8 +66,7 @@ public sealed partial class MerkleLog
                 _lost.Add(Size);
                 length = (ushort)leafLength;
             }
-            _leaves.Add(isSound ? bundle.Slice(2, length).ToArray() : []);
-            Tree.Add(hash);
+            Keep(isSound ? bundle.Slice(2, length).ToArray() : [], hash);
             bundle = bundle[Math.Min(2 + length, bundle.Length)..];
         }
     }

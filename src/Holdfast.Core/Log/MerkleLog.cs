@@ -13,6 +13,8 @@ namespace Holdfast.Core.Log;
 public sealed partial class MerkleLog
 {
     public const int MaxLeaf = 65_535; // bytes
+    const long FirstBytes = 16 << 20; // that leaves may have together,
+    const int MoreBytes = 1_024; // and so many more for each: one may be long, not all of them
     const int TileSize = 256; // hashes, and entries in a bundle
     const int TileHeight = 8;
     const int Tries = 20;
@@ -20,6 +22,7 @@ public sealed partial class MerkleLog
     readonly string _folder;
     readonly Disk _disk;
     readonly List<byte[]> _leaves = [];
+    long _bytes; // of these
 
     MerkleLog(string folder, Disk disk, VerifierKey key)
     {
@@ -108,8 +111,7 @@ public sealed partial class MerkleLog
         foreach (var leaf in leaves)
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(leaf.Length, MaxLeaf);
-            _leaves.Add(leaf);
-            Tree.Add(LogHash.Leaf(leaf));
+            Keep(leaf, LogHash.Leaf(leaf));
         }
         WriteEntries(first);
         WriteTiles(first);
@@ -182,8 +184,7 @@ public sealed partial class MerkleLog
                 if (bundle * TileSize + i >= Size)
                 {
                     var leaf = rest.Slice(2, length).ToArray();
-                    _leaves.Add(leaf);
-                    Tree.Add(LogHash.Leaf(leaf));
+                    Keep(leaf, LogHash.Leaf(leaf));
                 }
                 rest = rest[(2 + length)..];
             }
@@ -191,6 +192,16 @@ public sealed partial class MerkleLog
                 throw Damaged("a bundle of entries is too long");
         }
         return true;
+    }
+
+    /// <summary>Takes in one more leaf. Whoever writes to the folder can make each as long as a leaf may be, and the root shows it when all are read: that must not fill memory first.</summary>
+    void Keep(byte[] leaf, Hash32 hash)
+    {
+        _bytes += leaf.Length;
+        _leaves.Add(leaf);
+        Tree.Add(hash);
+        if (_bytes > FirstBytes + MoreBytes * Size)
+            throw Damaged("its leaves are longer than those of any vault");
     }
 
     void WriteEntries(long first)

@@ -41,6 +41,23 @@ public sealed class LogTests
         Assert.Equal(leaves >= 256 ? 256 * 32 : leaves * 32, new FileInfo(Path.Combine(folder["log"], leaves >= 256 ? "tile/0/000" : $"tile/0/000.p/{leaves}")).Length);
     }
 
+    [Fact]
+    public void Leaves_that_somebody_made_huge_are_refused_before_they_fill_memory()
+    {
+        using var folder = new TempFolder();
+        var log = MerkleLog.Create(folder["log"], Disk.Real, Key);
+        log.Append([.. Enumerable.Range(0, 10 * 256).Select(n => Encoding.ASCII.GetBytes($"leaf {n:d4}"))], Signer);
+        var huge = new byte[256 * (2 + MerkleLog.MaxLeaf)];
+        for (var i = 0; i < 256; i++)
+            huge.AsSpan(i * (2 + MerkleLog.MaxLeaf), 2).Fill(0xFF);
+        for (var bundle = 1; bundle < 10; bundle++)
+            File.WriteAllBytes(Path.Combine(folder["log"], $"tile/entries/{bundle:d3}"), huge);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Open(folder["log"], Disk.Real, Key)).Code);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100 << 20);
+        Assert.Equal(9 * 256, MerkleLog.Salvage(folder["log"], Disk.Real, Key, "leaf 0000".Length).Lost.Count);
+    }
+
     [Theory]
     [InlineData(300, "tile/entries/000", 0, 0L)]
     [InlineData(300, "tile/entries/000", 3, 0L)]
