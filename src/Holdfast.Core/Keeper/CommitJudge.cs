@@ -75,9 +75,6 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         return null;
     }
 
-    /// <summary>Bytes of the packs that a snapshot needs; 0 where that cannot be told.</summary>
-    public long Size(SnapshotRecord record) => state.SizedPacksOf(record)?.Bytes ?? 0;
-
     static (Id16, uint)? WriterOf(IStoredItem item)
     {
         var header = new byte[PackFormat.HeaderSize];

@@ -65,6 +65,9 @@ sealed class PackSpans(Func<SnapshotRecord, PackSet?> packsOf)
     /// <summary>A pack of its set has another size there.</summary>
     public bool IsOtherwise(SnapshotRecord record) => _otherwise.Contains(record);
 
+    /// <summary>It cannot say which packs it needs.</summary>
+    public bool IsUntold(SnapshotRecord record) => _untold.Contains(record);
+
     /// <summary>All of them, by what extensions and expiries have made of the snapshots meanwhile.</summary>
     /// <param name="isGone">Whether a snapshot has been given up.</param>
     /// <param name="quantum">Of lock ends.</param>

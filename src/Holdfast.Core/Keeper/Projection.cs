@@ -219,6 +219,13 @@ public sealed class Projection
     public PackSet? SizedPacksOf(SnapshotRecord record) =>
         PacksOf(record) is { } set && HasOtherSizes(record) ? new PackSet(set.ToList().Select(p => p with { Size = SizeOf(p.Name) ?? p.Size })) : PacksOf(record);
 
+    /// <summary>Bytes of the packs that a snapshot needs, by the sizes that were given first; 0 where that cannot be told. Adds no set up.</summary>
+    public long BytesOf(SnapshotRecord record)
+    {
+        _spans.Take(Snapshots);
+        return _spans.IsUntold(record) ? 0 : HasOtherSizes(record) ? SizedPacksOf(record)?.Bytes ?? 0 : record.Object!.Packs.Bytes;
+    }
+
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
     /// <summary>An expiry gave it up, and its lock was over by then.</summary>

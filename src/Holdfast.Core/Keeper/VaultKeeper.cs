@@ -227,7 +227,7 @@ public sealed class VaultKeeper : IDisposable
         var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
         var today = Clock.Now / RetentionPolicy.Day;
         // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
-        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && judge.Size(s) >= size / 2)));
+        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
         var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
         expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
         var fresh = judge.NewBytes(snapshot, set);

@@ -280,6 +280,32 @@ public sealed class ForgedSnapshotTests
         Assert.False(later.Keeper.Expire(dryRun: true).IsBlocked);
     }
 
+    /// <summary>What a commit takes does not grow with the commits of its day times their packs: who floods a source's day would hold up the vault's lock for it.</summary>
+    [Fact]
+    public void A_commit_adds_up_no_pack_sets_of_those_before_it()
+    {
+        using var test = Sample();
+        using var vault = test.Open();
+        var snapshot = First(vault);
+        var packs = vault.State.PacksOf(vault.State.Snapshots[0])!.ToList().ToList();
+        foreach (var name in Enumerable.Range(0, 2_000).Select(i => new Hash32(TestVault.Noise(i, 32))))
+        {
+            var shelf = Directory.CreateDirectory(Path.Combine(test.Folder, "packs", name.ToString()[..2]));
+            using var file = File.Create(Path.Combine(shelf.FullName, name.ToString()));
+            file.SetLength(65_536);
+            packs.Add(new PackRef(name, 65_536));
+        }
+        var set = new PackSet(packs);
+        var before = 0L;
+        for (var i = 0; i < 100; i++)
+        {
+            var parent = vault.State.Snapshots[^1];
+            before = GC.GetAllocatedBytesForCurrentThread();
+            vault.Keeper.Commit(test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = i % 50 == 0 ? set.Whole() : set.DeltaFrom(set) }));
+        }
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 4 << 20);
+    }
+
     [Fact]
     public void The_keeper_takes_no_difference_to_what_cannot_be_told()
     {
