@@ -66,6 +66,8 @@ sealed class LogMemory(string folder)
         {
             try
             {
+                if (seen.Size > log.Size && vault.Keeper.LogFault is null)
+                    vault.Keeper.Refresh(); // another command went on with it since it was opened here, and kept that
                 log.RequireExtends(seen);
                 return null;
             }
@@ -138,6 +140,8 @@ sealed class LogMemory(string folder)
             var place = FolderPath.Real(vault.Keeper.Folder);
             if (Place is not { } known || !IsAt(vault, known))
                 Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
+            else if (Seen is { } seen && seen.Size > vault.Keeper.Log.Size)
+                return null; // another command kept more, since this one compared
             Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
             return null;
         }
