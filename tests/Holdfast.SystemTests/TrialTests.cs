@@ -81,15 +81,6 @@ public sealed class TrialTests
     }
 
     [Fact]
-    public void A_quiet_trial_says_how_it_ended_and_nothing_else()
-    {
-        using var cli = Data();
-        var quiet = Up(cli, "-q").Expect(0);
-        Assert.Equal("", quiet.Error);
-        Assert.Matches("^Proven: snapshot [0-9a-f]{8} .*; a sample of 2 files, brought into a folder of their own and compared .*TRIAL - NOT PROTECTION.*\n$", quiet.Out);
-    }
-
-    [Fact]
     public void Keys_without_a_vault_are_put_aside_and_never_deleted()
     {
         using var cli = Data();

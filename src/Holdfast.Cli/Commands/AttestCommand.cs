@@ -46,7 +46,7 @@ static class AttestCommand
                 Tell(session, vault, finding);
             }
             foreach (var record in closed)
-                session.Line($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged; holdfast status names it");
+                session.Finding($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged; holdfast status names it");
             session.Json(w =>
             {
                 w.WriteStartArray("attestations");
@@ -61,7 +61,7 @@ static class AttestCommand
             if (records.Count == 0 && vault.Health().Problems is { Count: > 0 } problems)
                 return session.Fail(problems[0].Code, $"There is nothing to attest, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (records.Count == 0)
-                session.Line(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
+                session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
@@ -90,19 +90,20 @@ static class AttestCommand
     static void Tell(Session session, Vault vault, Finding finding)
     {
         var attestation = finding.Attestation;
-        session.Line(string.Create(CultureInfo.InvariantCulture,
+        Action<string> tell = attestation.IsGood || attestation.IsHealed ? session.Step : session.Finding;
+        tell(string.Create(CultureInfo.InvariantCulture,
             $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {Text.Count((long)attestation.Chunks, "chunk")} placed in {Text.Count((long)attestation.Packs, "pack")}, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
         foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
         {
             foreach (var (_, name) in kind.Take(Shown))
-                session.Line($"          {Describe(vault, finding, kind.Key, name)}");
+                tell($"          {Describe(vault, finding, kind.Key, name)}");
             if (kind.Count() > Shown)
-                session.Line($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
+                tell($"          and {Text.Count(kind.Count() - Shown, "more", "more")} of these (--json)");
         }
         if (attestation.IsHealed)
-            session.Line("          healed elsewhere: all of it was read all the same, since other packs hold what these should; a restore gives everything");
+            tell("          healed elsewhere: all of it was read all the same, since other packs hold what these should; a restore gives everything");
         if (attestation.IsReadable)
-            session.Line("          all of it could be read today, but from packs that no snapshot holds for as long as this one: it does not count as healed");
+            tell("          all of it could be read today, but from packs that no snapshot holds for as long as this one: it does not count as healed");
     }
 
     /// <summary>What is missing for a snapshot of which all could be read to count as healed.</summary>

@@ -202,19 +202,21 @@ static class BackupCommand
             WriteProblems(w, source.Problems);
         });
         var status = TellProblems(session, source.Problems);
-        session.Line($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
-        session.Line($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
+        session.Step($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
+        session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
         if (result.Parent is not null && !result.IsCompared)
         {
-            session.Line($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff` compares the two)");
+            session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff` compares the two)");
         }
         else if (result.Parent is not null)
         {
-            session.Line(string.Create(CultureInfo.InvariantCulture,
+            session.Step(string.Create(CultureInfo.InvariantCulture,
                 $"  since {Text.Id(result.Parent.Snapshot)}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
         }
-        if (attested is not null)
-            session.Line(attested.Attested > 0 ? "  attested: re-opened from the vault, and a sample of its contents matched" : "  ATTESTATION FOUND DEFECTS: see holdfast attest");
+        if (attested is { Attested: > 0 })
+            session.Step("  attested: re-opened from the vault, and a sample of its contents matched");
+        else if (attested is not null)
+            session.Finding("  ATTESTATION FOUND DEFECTS: see holdfast attest");
         return status;
     }
 

@@ -46,17 +46,18 @@ static class ExpireCommand
             w.WriteBoolean("clockInDoubt", result.InDoubt);
             w.WriteBoolean("blocked", result.IsBlocked);
         });
-        session.Line(result.Names.Count == 0
+        Action<string> tell = dry ? session.Line : session.Step; // what would go is what a dry run is asked for
+        tell(result.Names.Count == 0
             ? result.IsBlocked ? "Nothing is given up." : "Nothing may be given up yet: every pack is locked, or its lock ended less than 14 days ago."
             : $"{(dry ? "Would give up" : "Gave up")} {Text.Count(packs, "pack")} and {Text.Count(result.Names.Count - packs, "object")}, {Text.Bytes(result.Bytes)}{(ended.Count > 0 ? $", and with them {Text.Count(ended.Count, "snapshot")}:" : "; no snapshot needs them.")}");
         foreach (var snapshot in ended.Take(ShownSnapshots))
-            session.Line($"  {Text.Id(snapshot)}  committed {Text.Time(vault.State.Find(snapshot)!.Committed)}, locked until {Text.Time(vault.State.Find(snapshot)!.Expiry)}");
+            tell($"  {Text.Id(snapshot)}  committed {Text.Time(vault.State.Find(snapshot)!.Committed)}, locked until {Text.Time(vault.State.Find(snapshot)!.Expiry)}");
         if (ended.Count > ShownSnapshots)
-            session.Line($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
+            tell($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
         if (staying.Count > 0)
-            session.Line($"{Text.Count(staying.Count, "snapshot")} {(staying.Count == 1 ? "stays" : "stay")}: the first lock ends {Text.Time(staying.Min(s => s.Expiry))}, the last {Text.Time(staying.Max(s => s.Expiry))}. What no lock holds goes 14 days later at the earliest.");
+            tell($"{Text.Count(staying.Count, "snapshot")} {(staying.Count == 1 ? "stays" : "stay")}: the first lock ends {Text.Time(staying.Min(s => s.Expiry))}, the last {Text.Time(staying.Max(s => s.Expiry))}. What no lock holds goes 14 days later at the earliest.");
         if (dry)
-            session.Line("This was a dry run: nothing was written, and nothing was removed.");
+            tell("This was a dry run: nothing was written, and nothing was removed.");
         if (result.IsBlocked)
             session.Warn("holdfast: a locked snapshot cannot say what it needs, as an object is missing or damaged; so nothing is given up, since it may need anything. `holdfast verify` names the object: bring it back from another copy of the vault");
         if (result.Stuck > 0)

@@ -75,7 +75,7 @@ static class GuardCommand
 
     static void Tell(Session session, GuardLook look)
     {
-        session.Line($"{Text.Count(look.Guarded, "file and folder", "files and folders")} guarded{(look.Cleared > 0 ? $"; {Text.Count(look.Cleared, "file")} let go, whose locks are over" : "")}.");
+        session.Step($"{Text.Count(look.Guarded, "file and folder", "files and folders")} guarded{(look.Cleared > 0 ? $"; {Text.Count(look.Cleared, "file")} let go, whose locks are over" : "")}.");
         if (look.Refused > 0)
             session.Warn($"holdfast: the log gives up {Text.Count(look.Refused, "file")} whose locks are NOT over. They stay immutable. Treat the host that holds the log's key as taken over, until shown otherwise.");
         if (Trouble(look) is { Length: > 0 } trouble)

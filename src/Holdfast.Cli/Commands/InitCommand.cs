@@ -71,19 +71,19 @@ static class InitCommand
                 w.WriteNumber("lockSeconds", length);
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
             });
-            session.Line($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
+            session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
             if (longest > length)
-                session.Line($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
+                session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom)
                 session.Warn($"holdfast: {Text.Bytes(free)} are free there, and {Text.Bytes(Obstacle.LeastRoom)} are needed for one pack: the first backup may fail. `holdfast store add FOLDER` adds a folder on another disk");
-            session.Line();
-            session.Line($"  {KeyFolder.PutFile}, {KeyFolder.AgentFile}   what a backup needs; they read nothing");
-            session.Line(passphrase is null
+            session.Step();
+            session.Step($"  {KeyFolder.PutFile}, {KeyFolder.AgentFile}   what a backup needs; they read nothing");
+            session.Step(passphrase is null
                 ? $"  {KeyFolder.OpeningFile}, {KeyFolder.SecretFile}   open everything: move {KeyFolder.SecretFile} to a safe place, off this machine"
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
-            session.Line();
-            session.Line("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
-            session.Line($"  holdfast recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
+            session.Step();
+            session.Step("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
+            session.Step($"  holdfast recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
     }

@@ -54,7 +54,7 @@ static class KeyCommand
             agent.Dispose();
             files.TakePrepared();
             session.Json(w => w.WriteString("folder", folder));
-            session.Line($"{KeyFolder.PutFile} and {KeyFolder.AgentFile} are in {folder}. They back up and read nothing.");
+            session.Step($"{KeyFolder.PutFile} and {KeyFolder.AgentFile} are in {folder}. They back up and read nothing.");
         }
         return 0;
     }
@@ -87,14 +87,14 @@ static class KeyCommand
                 w.WriteString("key", scoped.Key.ToString());
                 w.WriteString("file", file);
             });
-            session.Line($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
-            session.Line($"Whoever steals it reads {Opens(keyClass)}, of {(source is null
+            session.Step($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
+            session.Step($"Whoever steals it reads {Opens(keyClass)}, of {(source is null
                 ? "every source: all that is in the vault, and what is backed up later until `holdfast key rotate`"
                 : $"what this source has today ({Text.Count((long)vault.State.ScopedKeys[^1].Packs, "pack")}), and nothing that is backed up later")}.");
             if (source is not null)
-                session.Line("It opens whole packs: where this source shares a pack with another, it reads the other's part of that pack too.");
-            session.Line("It can also tell whether a file its holder knows is in the vault. It alters and removes nothing. Nothing takes it back: guard it like the data.");
-            session.Line("`holdfast status` lists it until the vault's end.");
+                session.Step("It opens whole packs: where this source shares a pack with another, it reads the other's part of that pack too.");
+            session.Step("It can also tell whether a file its holder knows is in the vault. It alters and removes nothing. Nothing takes it back: guard it like the data.");
+            session.Step("`holdfast status` lists it until the vault's end.");
         }
         return 0;
     }
@@ -132,19 +132,19 @@ static class KeyCommand
             if (newSecret is not null)
                 w.WriteString("secret", newSecret);
         });
-        session.Line($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything{(folder.Files.Has(KeyFolder.PutFile) ? $", {KeyFolder.PutFile} seals to the new epoch" : "")}; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
-        session.Line(newSecret is null
+        session.Step($"Key epoch {epoch} has begun. {KeyFolder.OpeningFile} opens everything{(folder.Files.Has(KeyFolder.PutFile) ? $", {KeyFolder.PutFile} seals to the new epoch" : "")}; the old opening key is kept as {KeyFolder.OpeningFile}.epoch{epoch - 1}.");
+        session.Step(newSecret is null
             ? $"It opens with the same secret or passphrase as before. Where that was seen by others, whoever gets hold of the new {KeyFolder.OpeningFile} reads on: rotate again with --new-secret FILE."
             : $"It opens with the new secret in {newSecret} alone: keep that file where the old one was, and name it with --opening-secret.");
-        session.Line();
-        session.Line(kit > 0 && hadKit
+        session.Step();
+        session.Finding(kit > 0 && hadKit
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."
             : "NO RECOVERY KIT OPENS THIS EPOCH.");
-        session.Line("Next: print a new one, and hand its shares out before the next backup counts on it.");
-        session.Line($"  holdfast recovery-kit --vault {KeyFolder.VaultFolder(session)} --keys {folder.Folder}{(newSecret is null ? "" : $" --opening-secret {Shell.Word(newSecret)}")} --out kit.pdf");
-        session.Line();
-        session.Line("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
-        session.Line("data of the new epoch, so only the new opening key restores it for certain.");
+        session.Step("Next: print a new one, and hand its shares out before the next backup counts on it.");
+        session.Step($"  holdfast recovery-kit --vault {KeyFolder.VaultFolder(session)} --keys {folder.Folder}{(newSecret is null ? "" : $" --opening-secret {Shell.Word(newSecret)}")} --out kit.pdf");
+        session.Step();
+        session.Step("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
+        session.Step("data of the new epoch, so only the new opening key restores it for certain.");
         return 0;
     }
 }

@@ -38,7 +38,7 @@ static class LockCommand
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("lockedUntil", Text.Iso(wanted));
         });
-        session.Line($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)}, is locked until {Text.Time(wanted)}.");
+        session.Step($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)}, is locked until {Text.Time(wanted)}.");
         return 0;
     }
 }

@@ -60,7 +60,7 @@ static class LogCommand
         {
             memory.Keep(vault);
             session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
-            session.Line("These keys go on with this vault already: there is nothing to accept.");
+            session.Step("These keys go on with this vault already: there is nothing to accept.");
             return 0;
         }
         if (!vault.Keeper.HasLogKey)
@@ -81,9 +81,9 @@ static class LogCommand
             if (kept is not null)
                 w.WriteString("earlierCheckpoint", kept);
         });
-        session.Line($"These keys go on with the vault in {vault.Keeper.Folder}.");
+        session.Step($"These keys go on with the vault in {vault.Keeper.Folder}.");
         if (kept is not null)
-            session.Line($"What they had seen before is kept as evidence in {kept}.");
+            session.Step($"What they had seen before is kept as evidence in {kept}.");
         return 0;
     }
 
@@ -176,7 +176,7 @@ static class LogCommand
         if (session.Parsed.GetValue(OutOption) is { } file)
         {
             KeyFolder.WriteNew(Path.GetFullPath(file), System.Text.Encoding.UTF8.GetBytes(text));
-            session.Line($"Written to {file}.");
+            session.Step($"Written to {file}.");
         }
         else if (!session.IsJson)
             Output.Write(text);
@@ -195,7 +195,7 @@ static class LogCommand
             if (!Core.Log.Checkpoint.TryParse(UserFile.Text(since, "The earlier checkpoint"), out var earlier))
                 throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
             vault.Keeper.Log.RequireExtends(earlier);
-            session.Line($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
+            session.Step($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
         }
         session.Json(w =>
         {
@@ -207,7 +207,7 @@ static class LogCommand
             return session.Fail(damaged.Code, damaged.Message, damaged.Guidance);
         if (TilesReport.Mend(session, vault, mayWrite: folder.IsGiven) is { } tiles)
             return session.Fail(tiles.Code, tiles.Message, tiles.Guidance);
-        session.Line($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
+        session.Step($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
     }
 
@@ -227,7 +227,7 @@ static class LogCommand
             w.WriteString("time", Text.Iso(leaf.VaultTime));
             w.WriteString("payload", leaf.Payload.ToString());
         });
-        session.Line($"The proof holds: leaf {proof.Index} of {proof.Checkpoint.Size}, {leaf.Type} of {leaf.Subject}, {Text.Time(leaf.VaultTime)}{(leaf.Type == LeafType.Commit ? $", locked until {Text.Time(leaf.A)}" : "")}.");
+        session.Step($"The proof holds: leaf {proof.Index} of {proof.Checkpoint.Size}, {leaf.Type} of {leaf.Subject}, {Text.Time(leaf.VaultTime)}{(leaf.Type == LeafType.Commit ? $", locked until {Text.Time(leaf.A)}" : "")}.");
         return 0;
     }
 

@@ -108,7 +108,7 @@ static class PolicyCommand
             Write(w, policy);
             w.WriteEndObject();
         });
-        session.Line($"{(source.IsNone ? "All sources without a policy of their own" : $"Source {Typed(session)} ({Text.Id(source)})")}: {Describe(policy)}{(isChanged ? ". From the next backup on, and never lowered again; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
+        session.Step($"{(source.IsNone ? "All sources without a policy of their own" : $"Source {Typed(session)} ({Text.Id(source)})")}: {Describe(policy)}{(isChanged ? ". From the next backup on, and never lowered again; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
         return 0;
     }
 

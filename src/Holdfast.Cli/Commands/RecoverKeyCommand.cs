@@ -38,10 +38,10 @@ static class RecoverKeyCommand
             w.WriteNumber("epoch", epoch);
             w.WriteString("folder", folder);
         });
-        session.Line($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
-        session.Line($"  see what is there   holdfast snapshots --vault VAULT --keys {folder}");
-        session.Line($"  bring it back       holdfast restore latest TARGET --vault VAULT --keys {folder}");
-        session.Line("Shares that were opened are no longer sealed: print a new kit afterwards (holdfast key rotate, then holdfast recovery-kit).");
+        session.Step($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
+        session.Step($"  see what is there   holdfast snapshots --vault VAULT --keys {folder}");
+        session.Step($"  bring it back       holdfast restore latest TARGET --vault VAULT --keys {folder}");
+        session.Step("Shares that were opened are no longer sealed: print a new kit afterwards (holdfast key rotate, then holdfast recovery-kit).");
         return 0;
     }
 

@@ -75,7 +75,7 @@ static class RecoveryKitCommand
             w.WriteNumber("threshold", threshold);
             w.WriteNumber("shares", total);
         });
-        session.Line($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. Any {threshold} of them open everything.");
-        session.Line("Print it, give each share to another person or place, then remove the file: it is as secret as the key.");
+        session.Step($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. Any {threshold} of them open everything.");
+        session.Step("Print it, give each share to another person or place, then remove the file: it is as secret as the key.");
     }
 }

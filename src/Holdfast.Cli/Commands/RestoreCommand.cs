@@ -165,18 +165,18 @@ static class RestoreCommand
             var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
             WriteJson(session, record, tree, result, target, elapsed, isLogged, missed, code);
             var written = result.Written;
-            session.Line($"{(result.Failed.Count > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
-            session.Line($"  state              {SnapshotArgument.Words(record, tree)}");
+            session.Step($"{(result.Failed.Count > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+            session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
             if (tree is { Problems: > 0 })
-                session.Line($"  NOT IN IT          {LeftOut(tree.Problems)}");
+                session.Finding($"  NOT IN IT          {LeftOut(tree.Problems)}");
             if (written.Others > 0)
-                session.Line($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
+                session.Step($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
             if (written.Names > 0)
-                session.Line($"  hard links         {Text.Count(written.Names, "further name", "further names")} of these files");
+                session.Step($"  hard links         {Text.Count(written.Names, "further name", "further names")} of these files");
             if (written.Kept > 0)
-                session.Line($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
+                session.Step($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
             if (isLogged)
-                session.Line($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+                session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
             Group(session, result.Failed.Count, "did not come back: no copy in the vault gives them whole", result.Failed.Select(p => (p, "")),
                 "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
             foreach (var group in target.Problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
@@ -190,7 +190,7 @@ static class RestoreCommand
                 session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them");
             if (code == ErrorCode.None)
             {
-                session.Line("Next: let somebody who knows the data look at it, and start what uses it from there.");
+                session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
                 return 0;
             }
             session.Warn(missed == 0 ? isDoubted ? "holdfast: all of it came back, UNVERIFIED; the log has no record of this restore." : "holdfast: all contents came back; some attributes did not. The log has no record of this restore." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be; the log has no record of this restore.");

@@ -59,7 +59,7 @@ static class StoreCommand
         if (neighbour)
             session.Warn("holdfast: that folder lies on a disk that the vault is on already: it adds no room, and no second disk: when that disk fails, is stolen or is wiped, both folders go with it. Where another disk was meant, see whether it is mounted");
         session.Note("Further folders are more room, not another copy: each pack lies in one of them, and all are needed. What survives the loss of a disk is a copy of the vault elsewhere (docs/manual/operate.md, A second copy).");
-        session.Line("Added. New packs go where most space is free.");
+        session.Step("Added. New packs go where most space is free.");
         return 0;
     }
 
@@ -77,8 +77,8 @@ static class StoreCommand
             w.WriteString("is", folder);
             w.WriteBoolean("merged", isMerged);
         });
-        session.Line(isMerged ? "The vault no longer looks in the old folder: what it needs of it lies in the others." : "The vault now looks there.");
-        session.Line("No data was moved. `holdfast verify` reads all of it and says whether anything is missing.");
+        session.Step(isMerged ? "The vault no longer looks in the old folder: what it needs of it lies in the others." : "The vault now looks there.");
+        session.Step("No data was moved. `holdfast verify` reads all of it and says whether anything is missing.");
         return 0;
     }
 

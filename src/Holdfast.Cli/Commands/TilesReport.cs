@@ -21,7 +21,7 @@ static class TilesReport
             if (damaged > 0 && !mayWrite)
                 return new HoldfastException(ErrorCode.LogDamaged, $"{What(damaged)}.", "Run `holdfast log verify` with the key folder (--keys): it writes them anew from the leaves. See what else on that disk is damaged.");
             if (damaged > 0 && vault.Keeper.MendTiles() is var mended and > 0)
-                session.Line($"{What(mended)}: written anew. See what else on that disk is damaged.");
+                session.Finding($"{What(mended)}: written anew. See what else on that disk is damaged.");
             return null;
         }
         catch (HoldfastException e)

@@ -76,11 +76,8 @@ static class UpCommand
             w.WriteBoolean("trial", true);
             BackupCommand.WriteProblems(w, source.Problems);
         });
-        const string trial = "TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.";
-        if (session.IsQuiet)
-            session.Line($"Proven: snapshot {Text.Id(vault.Find("latest").Snapshot)} of {places.Source}, every chunk opened; {Describe(sample)}. {trial}");
         session.Step();
-        session.Step(trial);
+        session.Step("TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.");
         var where = $"--vault {Shell.Word(places.Vault)} --keys {Shell.Word(places.Keys)}";
         session.Step($"  see it            holdfast snapshots {where}");
         session.Step($"  bring it back     holdfast restore latest FOLDER {where}");
@@ -214,7 +211,8 @@ static class UpCommand
         var record = vault.Find(result.Snapshot.ToString());
         var attested = vault.Attest(record, keys, full: false, agent.Agent, session.Stop);
         var sample = RestoredSample.Compare(vault, record, keys, places.Source, began, places.Proof, session.Stop);
-        session.Step($"  restored          {Describe(sample)}");
+        Action<string> tellSample = sample.Same > 0 ? session.Step : session.Finding;
+        tellSample($"  restored          {Describe(sample)}");
         var checkpoint = vault.Keeper.Log.Checkpoint!;
         session.Step(string.Create(CultureInfo.InvariantCulture, $"  checkpoint        {checkpoint.Size} leaves, root {Convert.ToBase64String(checkpoint.Root.ToArray())}"));
         if (!verified.IsSound || !attested.IsGood)

@@ -90,27 +90,27 @@ static class VerifyCommand
             w.WriteEndArray();
         });
         var isSample = result.Packs < result.AllPacks;
-        session.Line(string.Create(CultureInfo.InvariantCulture,
+        session.Step(string.Create(CultureInfo.InvariantCulture,
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
         if (vault.Keeper.Store.Folders is { Count: > 1 } folders)
-            session.Line($"  in               {string.Join(", ", folders.Except(vault.Keeper.Store.Away))}");
+            session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Store.Away))}");
         foreach (var defect in result.Defects)
-            session.Line($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
+            session.Finding($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
-            session.Line($"  {ProblemReport.Describe(refused)}");
+            session.Finding($"  {ProblemReport.Describe(refused)}");
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
         var tiles = TilesReport.Mend(session, vault, mayWrite: folder.IsGiven && isNotOurs is null);
         if (tiles is not null && bad.Count == 0)
             return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
         if (tiles is not null)
-            session.Line($"  {tiles.Message}");
+            session.Finding($"  {tiles.Message}");
         if (bad.Count == 0 && refused is not null)
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
         if (bad.Count == 0)
         {
-            session.Line(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
+            session.Step(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
             return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
         var code = bad.Min(Code);

@@ -10,7 +10,7 @@ sealed class Session
 {
     public static readonly Option<bool> JsonOption = new("--json") { Description = "Print one JSON object instead of text; a failure is its member `error`." };
     static readonly Option<bool> RefusedJsonOption = new(JsonOption.Name) { Hidden = true };
-    public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Print nothing but results, warnings and errors." };
+    public static readonly Option<bool> QuietOption = new("--quiet", "-q") { Description = "Print nothing but what was asked for, warnings and errors: a command that does something and goes well says nothing." };
 
     readonly bool _json;
     readonly JsonReport _report = new();
@@ -129,7 +129,7 @@ sealed class Session
         return (int)code;
     }
 
-    /// <summary>A line of result.</summary>
+    /// <summary>A line of the answer, of a command that was asked for one.</summary>
     public void Line(string text = "")
     {
         if (_json)
@@ -138,11 +138,20 @@ sealed class Session
         Output.Flush();
     }
 
-    /// <summary>A line on the way to the result: --quiet leaves it out.</summary>
+    /// <summary>A line on what a command does and has done: --quiet leaves it out.</summary>
     public void Step(string text = "")
     {
         if (!IsQuiet)
             Line(text);
+    }
+
+    /// <summary>A line on something wrong, among those of <see cref="Step"/>: with --quiet it stands alone, and so on standard error.</summary>
+    public void Finding(string text)
+    {
+        if (!IsQuiet)
+            Line(text);
+        else if (!_json)
+            Warn(text);
     }
 
     /// <summary>A line of a long list: lines are written many at a time, and the list ends where nobody reads it any more.</summary>
