@@ -57,6 +57,19 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void Times_of_files_in_json_are_written_as_all_others_with_their_nanoseconds()
+    {
+        using var cli = new Cli().Init();
+        cli.Shell("mkdir source; touch -d '2026-01-05 12:00:00.123456789 UTC' source/new; touch -d '1960-02-03 04:05:06.000000001 UTC' source/old");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        foreach (var (call, list) in new (string[], string)[] { (["ls", "latest"], "entries"), (["find", "*"], "found") })
+        {
+            var files = JsonDocument.Parse(cli.Run([.. call, "--json"]).Expect(0).Out).RootElement.GetProperty(list).EnumerateArray();
+            Assert.Equal(["new 2026-01-05T12:00:00.123456789Z", "old 1960-02-03T04:05:06.000000001Z"], files.Select(f => $"{f.GetProperty("path")} {f.GetProperty("mtime")}"));
+        }
+    }
+
+    [Fact]
     public void A_path_that_is_not_there_says_how_far_it_is_and_which_snapshots_have_it()
     {
         using var cli = Sample();

@@ -65,7 +65,7 @@ static class FindCommand
                                 w.WriteString("snapshot", record.Snapshot.ToString());
                                 w.WriteName("path", rows.Path(at));
                                 w.WriteNumber("size", rows.Size[at]);
-                                w.WriteNumber("mtime", rows.MtimeSeconds[at]);
+                                w.WriteString("mtime", Text.Iso(rows.MtimeSeconds[at], rows.MtimeNanoseconds[at]));
                                 if (!rows.Digest[at].IsNone)
                                     w.WriteString("sha256", rows.Digest[at].ToString());
                             });

@@ -74,8 +74,7 @@ sealed class EntryList(Session session, bool isLong) : IDisposable
             w.WriteNumber("uid", rows.Uid[row]);
             w.WriteNumber("gid", rows.Gid[row]);
             w.WriteNumber("size", rows.Size[row]);
-            w.WriteNumber("mtime", rows.MtimeSeconds[row]);
-            w.WriteNumber("mtimeNanoseconds", rows.MtimeNanoseconds[row]);
+            w.WriteString("mtime", Text.Iso(rows.MtimeSeconds[row], rows.MtimeNanoseconds[row]));
             if (!rows.Digest[row].IsNone)
                 w.WriteString("sha256", rows.Digest[row].ToString());
             if (rows.LinkTarget[row] is { } target)

@@ -26,8 +26,13 @@ static class Text
     public static string Time(ulong seconds) =>
         DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
 
+    /// <summary>A time in JSON: ISO 8601, UTC.</summary>
     public static string Iso(ulong seconds) =>
         DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+
+    /// <summary>The same of a file's time, with all nine digits of its second. A file can have a time that no four-digit year holds: then the nearest one that it does.</summary>
+    public static string Iso(long seconds, uint nanoseconds) => string.Create(CultureInfo.InvariantCulture,
+        $"{DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seconds, -62_135_596_800, 253_402_300_799)):yyyy-MM-dd'T'HH:mm:ss}.{nanoseconds:D9}Z");
 
     public static string Duration(TimeSpan time) => time switch
     {
