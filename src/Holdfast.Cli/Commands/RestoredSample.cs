@@ -171,17 +171,21 @@ static class RestoredSample
 #pragma warning restore RS0030
     }
 
-    /// <summary>Files drawn evenly from the whole tree, whose names this machine can spell.</summary>
+    /// <summary>Files drawn evenly from the whole tree, at most <see cref="Files"/>, whose names this machine can spell.</summary>
     static Dictionary<string, Chosen> Choose(Vault vault, SnapshotRecord record, OpeningKeys keys, CancellationToken ct)
     {
-        var every = Math.Max(1, (long)(record.Object?.Files ?? 1) / Files);
+        var all = Math.Max(1, (long)(record.Object?.Files ?? 1));
+        var wanted = Math.Min(all, Files);
         var chosen = new Dictionary<string, Chosen>();
-        long seen = RandomNumberGenerator.GetInt32((int)Math.Min(every, int.MaxValue)), bytes = 0;
+        long due = RandomNumberGenerator.GetInt32((int)Math.Min(all, int.MaxValue)), bytes = 0; // each file adds its share of one that is wanted
         foreach (var rows in vault.Rows(record, keys, ct))
         {
             for (var row = 0; row < rows.Count; row++)
             {
-                if (rows.Kind[row] != EntryKind.File || seen++ % every != 0 || bytes + rows.Size[row] > Bytes || !System.Text.Unicode.Utf8.IsValid(rows.Path(row)))
+                if (rows.Kind[row] != EntryKind.File || (due += wanted) < all)
+                    continue;
+                due -= all;
+                if (chosen.Count == Files || bytes + rows.Size[row] > Bytes || !System.Text.Unicode.Utf8.IsValid(rows.Path(row)))
                     continue;
                 bytes += rows.Size[row];
                 var path = rows.Path(row).ToArray();

@@ -29,6 +29,18 @@ public sealed class RestoredSampleTests
         Assert.False(Directory.Exists(test["proof"]));
     }
 
+    [Theory]
+    [InlineData(99, 99)]
+    [InlineData(101, 100)]
+    [InlineData(250, 100)]
+    public void A_sample_of_more_than_a_hundred_files_is_a_hundred(int files, int sample)
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < files; i++)
+            test.Write($"{i:d3}", $"{i}");
+        Assert.Equal(new SampleResult(sample, 0, 0), Compare(test, BackUp(test)));
+    }
+
     [Fact]
     public void A_file_that_changed_since_is_no_mismatch_whatever_its_writer_did_to_its_times()
     {
