@@ -317,6 +317,30 @@ public sealed class TerminalTests
         Assert.Equal("bed 1\n", cli.Run("cat", "latest", "./notes/1.txt").Expect(0).Out);
     }
 
+    /// <summary>Of two files one has the very name that `ls` prints for the other.</summary>
+    [Fact]
+    public void A_name_that_ls_escapes_is_taken_as_it_prints_it_and_the_very_name_goes_first()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "such names are of Unix");
+        using var cli = new Cli().Init();
+        cli.Shell("""mkdir -p 'source/a\b'; cd source; printf 1 >$'line\nend'; printf 2 >'line\x0aend'; printf 3 >'a\b'/$'latin\xe4'; printf 4 >$'tab\t*'; printf 5 >$'tab\tx'; printf 6 >plain""");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var names = cli.Run("ls", "latest", "-r").Expect(0).Out.Split('\n');
+        foreach (var (printed, content) in new[] { (@"line\x0aend", "2"), (@"line\\x0aend", "2"), (@"a\\b/latin\xe4", "3"), (@"tab\x09*", "4"), ("plain", "6") })
+        {
+            Assert.Contains(printed, names);
+            Assert.Equal(content, cli.Run("cat", "latest", printed).Expect(0).Out);
+        }
+        Assert.Equal(@"a\\b/latin\xe4" + "\n", cli.Run("ls", "latest", @"a\\b").Expect(0).Out);
+        cli.Run("cat", "latest", @"tab\x0a*").Expect(27);
+        foreach (var (pattern, found) in new[] { (@"line\x0aend", @"line\x0aend"), (@"line\\x0aend", @"line\\x0aend"), (@"latin\xe4", @"a\\b/latin\xe4"), (@"tab\x09\x2a", @"tab\x09*") })
+        {
+            Assert.EndsWith($"  {found}", Assert.Single(cli.Run("find", pattern).Expect(0).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+            cli.Run("restore", "latest", cli["r"], "--include", pattern, "--overwrite").Expect(0);
+        }
+        cli.Shell("rm source/plain source/*x; diff -r source r");
+    }
+
     [Fact]
     public void A_snapshot_can_be_named_by_how_many_lie_behind_it()
     {

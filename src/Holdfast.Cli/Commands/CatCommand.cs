@@ -8,7 +8,7 @@ namespace Holdfast.Cli.Commands;
 static class CatCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as `ls` prints it; bytes that `ls` shows as \\x0a are given as they are (in a shell: $'...\\n...')." };
+    static readonly Argument<string> PathArgument = new("PATH") { Description = "The file's path in the snapshot, as it is or as `ls` prints it, with \\x0a for the byte 0a and \\\\ for a backslash. A file that has the very name that was typed goes first." };
 
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.
@@ -31,7 +31,7 @@ static class CatCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
-            var path = SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument)!);
+            var path = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument)!);
             try
             {
                 vault.Cat(record, keys, path, Output.Raw, session.Stop);

@@ -11,7 +11,7 @@ namespace Holdfast.Cli.Commands;
 
 static class FindCommand
 {
-    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern as in .gitignore, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ." };
+    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern as in .gitignore, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ. A byte that no text has may be written as `ls` prints it: \\x0a." };
     static readonly Option<string?> SnapshotOption = new("--snapshot") { Description = "Look in this snapshot only; otherwise in all, the oldest first.", HelpName = "SNAPSHOT" };
 
     public static Command Create() => Session.Command("find", """
@@ -41,7 +41,7 @@ static class FindCommand
         using (vault)
         using (keys)
         {
-            var pattern = new Excludes().AddLines([session.Parsed.GetValue(PatternArgument)!]);
+            var pattern = new Excludes().Add(Text.Pattern(session.Parsed.GetValue(PatternArgument)!));
             var which = session.Parsed.GetValue(SnapshotOption);
             var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => s is { IsRemoved: false, Object: not null }).ToList();
             var leftOut = false;

@@ -8,7 +8,7 @@ namespace Holdfast.Cli.Commands;
 static class LsCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Argument<string?> PathArgument = new("PATH") { Description = "A folder or file of the snapshot, as `ls` prints it; without it, the first level.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string?> PathArgument = new("PATH") { Description = "A folder or file of the snapshot, as it is or as `ls` prints it; without it, the first level.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Show kind, permissions, owner and group by number, size and time of change (UTC) too." };
     static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Show everything below as well." };
 
@@ -31,7 +31,7 @@ static class LsCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
-            var folder = SnapshotArgument.PathWithin(session.Parsed.GetValue(PathArgument) ?? "");
+            var folder = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument) ?? "");
             var deep = session.Parsed.GetValue(DeepOption);
             using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
             var found = folder.Length == 0;

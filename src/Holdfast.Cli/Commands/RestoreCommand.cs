@@ -15,7 +15,7 @@ static class RestoreCommand
 
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
-    static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
+    static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated. A byte that no text has may be written as `ls` prints it: \\x0a.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners by their names on this machine, where it has them." };
@@ -123,7 +123,7 @@ static class RestoreCommand
             throw new HoldfastException(ErrorCode.Usage, "--include takes what is to come back; a pattern that begins with ! would take something out again.", "Name what is wanted in as many --include as it takes. A name that begins with ! is written \\!name.");
         while (text.StartsWith("./", StringComparison.Ordinal))
             text = text[2..] is var rest && rest.Contains('/') ? rest : "/" + rest;
-        return new Excludes().AddLines([text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text]);
+        return new Excludes().Add(Text.Pattern(text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text));
     }
 
     static bool Matches(List<Excludes> patterns, HashSet<int> open, ReadOnlySpan<byte> path)

@@ -81,36 +81,53 @@ static class SnapshotArgument
             : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists the names there are; upper and lower case differ.");
     }
 
-    /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one. The root is empty.</summary>
-    public static byte[] PathWithin(string path) =>
-        Encoding.UTF8.GetBytes(string.Join('/', path.Split('/').Where(part => part is not ("" or "."))));
+    /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one; or escaped, as `ls` prints it, where nothing has the very name that was typed. The root is empty.</summary>
+    public static byte[] PathWithin(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, string typed)
+    {
+        var path = Joined(Encoding.UTF8.GetBytes(typed));
+        return Text.Unescaped(typed) is { } name && Joined(name) is var other && !Has(session, vault, keys, record, path) && Has(session, vault, keys, record, other) ? other : path;
+    }
+
+    static byte[] Joined(ReadOnlySpan<byte> path)
+    {
+        var joined = new List<byte>(path.Length);
+        foreach (var part in path.Split((byte)'/'))
+        {
+            if (path[part] is [] or [(byte)'.'])
+                continue;
+            if (joined.Count > 0)
+                joined.Add((byte)'/');
+            joined.AddRange(path[part]);
+        }
+        return [.. joined];
+    }
+
+    static bool Has(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted)
+    {
+        try
+        {
+            return vault.Rows(snapshot, keys, session.Stop, wanted).Any(rows => Enumerable.Range(0, rows.Count).Any(row => rows.Path(row).SequenceEqual(wanted)));
+        }
+        catch (HoldfastException)
+        {
+            return false; // what cannot be read is no hint
+        }
+    }
 
     /// <summary>Says how much of a path there is, and which other snapshots have all of it. The path itself stays out of the words: they end up in logs.</summary>
     public static HoldfastException NoSuchPath(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, byte[] path)
     {
         const int looked = 200; // snapshots, the newest first: each costs a walk down its tree
         var id = Text.Id(record.Snapshot);
-        if (Has(record, path))
+        if (Has(session, vault, keys, record, path))
             return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
         var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
-        var there = parts.FindLastIndex(end => Has(record, path[..end])) + 1;
-        var others = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && s != record).Reverse().Take(looked).Where(s => Has(s, path)).ToList();
+        var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
+        var others = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && s != record).Reverse().Take(looked).Where(s => Has(session, vault, keys, s, path)).ToList();
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
             ? "No other snapshot has it. "
             : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
             + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
-
-        bool Has(SnapshotRecord snapshot, byte[] wanted)
-        {
-            try
-            {
-                return vault.Rows(snapshot, keys, session.Stop, wanted).Any(rows => Enumerable.Range(0, rows.Count).Any(row => rows.Path(row).SequenceEqual(wanted)));
-            }
-            catch (HoldfastException)
-            {
-                return false; // what cannot be read is no hint
-            }
-        }
     }
 
     /// <summary>For commands that need the opening key itself, and write what they found.</summary>

@@ -86,6 +86,61 @@ static class Text
         return text.ToString();
     }
 
+    /// <summary>The bytes of a name as <see cref="Name"/> writes it; null for a text that it does not write, or would write as it is.</summary>
+    public static byte[]? Unescaped(string name)
+    {
+        if (!name.Contains('\\'))
+            return null;
+        var bytes = new List<byte>(name.Length);
+        for (var i = 0; i < name.Length;)
+        {
+            if (IsByte(name, i, out var value))
+            {
+                bytes.Add(value);
+                i += 4;
+            }
+            else if (name[i] == '\\')
+            {
+                if (i + 1 == name.Length || name[i + 1] != '\\')
+                    return null;
+                bytes.Add((byte)'\\');
+                i += 2;
+            }
+            else
+            {
+                var end = name.IndexOf('\\', i) is var at and >= 0 ? at : name.Length;
+                bytes.AddRange(Encoding.UTF8.GetBytes(name[i..end]));
+                i = end;
+            }
+        }
+        return [.. bytes];
+    }
+
+    /// <summary>The bytes of a pattern as in .gitignore, in which bytes may be written as <see cref="Name"/> writes them; a backslash before anything else is the pattern's own.</summary>
+    public static byte[] Pattern(string text)
+    {
+        var bytes = new List<byte>(text.Length);
+        for (var i = 0; i < text.Length;)
+        {
+            if (IsByte(text, i, out var value))
+            {
+                bytes.AddRange([(byte)'\\', value]); // whatever the byte is, it stands for itself
+                i += 4;
+                continue;
+            }
+            var end = text.IndexOf('\\', text[i] == '\\' ? Math.Min(i + 2, text.Length) : i) is var at and >= 0 ? at : text.Length;
+            bytes.AddRange(Encoding.UTF8.GetBytes(text[i..end]));
+            i = end;
+        }
+        return [.. bytes];
+    }
+
+    static bool IsByte(string text, int at, out byte value)
+    {
+        value = 0;
+        return at + 4 <= text.Length && text[at] == '\\' && text[at + 1] == 'x' && byte.TryParse(text.AsSpan(at + 2, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+    }
+
     public static string Id(Id16 id) => id.ToString()[..8];
 
     /// <summary>"90s", "12h", "1d", "2w", "6m" (of 31 days), "10y" (of 366 days) in seconds; null for anything else.</summary>

@@ -43,10 +43,11 @@ public sealed class Excludes
         : Glob.HasOpenSet(pattern) ? "it has a [ that no ] closes"
         : null;
 
-    void Add(ReadOnlySpan<byte> line)
+    /// <summary>Adds one line.</summary>
+    public Excludes Add(ReadOnlySpan<byte> line)
     {
         if (line.IsEmpty || line[0] == '#' || line.Length > MaxPattern)
-            return;
+            return this;
         while (line.Length > 0 && line[^1] == ' ' && !(line.Length > 1 && line[^2] == '\\'))
             line = line[..^1];
         var include = line.Length > 0 && line[0] == '!';
@@ -56,12 +57,13 @@ public sealed class Excludes
         if (foldersOnly)
             line = line[..^1];
         if (line.IsEmpty)
-            return;
+            return this;
         // A slash anywhere but at the end ties the pattern to the root.
         var anchored = line.Contains((byte)'/');
         if (line[0] == '/')
             line = line[1..];
         _rules.Add(new Rule(line.ToArray(), include, foldersOnly, anchored));
+        return this;
     }
 
     /// <summary>True where an entry is left out. Its folder has been asked about before.</summary>

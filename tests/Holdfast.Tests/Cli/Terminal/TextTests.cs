@@ -1,0 +1,53 @@
+using System.Text;
+using Holdfast.Cli.Terminal;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Cli.Terminal;
+
+public sealed class TextTests
+{
+    /// <summary>What `ls` prints names the file it stands for, whatever bytes its name has: as a path, and as a pattern, but for the characters that a pattern has for itself.</summary>
+    [Fact]
+    public void A_printed_name_reads_back_as_the_bytes_it_was_printed_from()
+    {
+        var random = new Random(1);
+        for (var round = 0; round < 2_000; round++)
+        {
+            var name = new byte[1 + random.Next(12)];
+            for (var i = 0; i < name.Length; i++)
+                name[i] = random.Next(3) switch { 0 => (byte)"\\x0aä?*[]!# "u8[random.Next(11)], 1 => (byte)random.Next(1, 256), _ => (byte)random.Next('a', 'z') };
+            name.AsSpan().Replace((byte)'/', (byte)'_');
+            var printed = Text.Name(name);
+            if (Text.Unescaped(printed) is { } read)
+                Assert.Equal(name, read);
+            else
+                Assert.Equal(name, Encoding.UTF8.GetBytes(printed));
+            var literal = string.Concat(name.Select(b => $"\\x{b:x2}"));
+            Assert.True(new Excludes().Add(Text.Pattern(literal)).Match(name, isFolder: false), literal);
+        }
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("a\\b")]
+    [InlineData("end\\")]
+    [InlineData("\\x0")]
+    [InlineData("\\xzz")]
+    public void A_text_that_no_name_is_printed_as_is_none(string text) => Assert.Null(Text.Unescaped(text));
+
+    [Theory]
+    [InlineData("*.dcm")]
+    [InlineData("\\!a")]
+    [InlineData("a\\\\x0a")]
+    [InlineData("\\xyz\\")]
+    [InlineData("[\\]ä]")]
+    public void A_pattern_without_printed_bytes_stays_as_it_is(string pattern) => Assert.Equal(Encoding.UTF8.GetBytes(pattern), Text.Pattern(pattern));
+
+    [Fact]
+    public void A_files_time_has_nine_digits_and_a_year_of_four()
+    {
+        Assert.Equal("1969-12-31T23:59:59.000000007Z", Text.Iso(-1, 7));
+        Assert.Equal("9999-12-31T23:59:59.999999999Z", Text.Iso(long.MaxValue, 999_999_999));
+        Assert.Equal("0001-01-01T00:00:00.000000000Z", Text.Iso(long.MinValue, 0));
+    }
+}
