@@ -161,11 +161,12 @@ static class RestoreCommand
 
         public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
         {
-            var missed = result.Failed.Count + target.Problems.Sum(p => p.Entries);
-            var code = result.Failed.Count > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
-            WriteJson(session, record, tree, result, target, elapsed, isLogged, missed, code);
+            var problems = target.Problems;
+            var missed = result.Failed + problems.Sum(p => p.Entries);
+            var code = result.Failed > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
+            WriteJson(session, record, tree, result, problems, target, elapsed, isLogged, missed, code);
             var written = result.Written;
-            session.Step($"{(result.Failed.Count > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+            session.Step($"{(result.Failed > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
             if (tree is { Problems: > 0 })
                 session.Finding($"  NOT IN IT          {LeftOut(tree.Problems)}");
@@ -177,12 +178,12 @@ static class RestoreCommand
                 session.Step($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
             if (isLogged)
                 session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
-            Group(session, result.Failed.Count, "did not come back: no copy in the vault gives them whole", result.Failed.Select(p => (p, "")),
+            Group(session, result.Failed, "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
                 "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
-            foreach (var group in target.Problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
+            foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
             {
                 var (what, mend) = Describe(group.Key);
-                Group(session, group.Sum(p => p.Entries), what, group.Select(p => (p.Path, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}")), mend);
+                Group(session, group.Sum(p => p.Entries), what, [.. group.Where(p => p.Path is not null).Select(p => (p.Path!, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}"))], NotListed(group), mend);
             }
             foreach (var refusal in target.Refusals)
                 session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
@@ -201,16 +202,23 @@ static class RestoreCommand
         static string LeftOut(ulong problems) =>
             $"{Text.Count((long)problems, "entry", "entries")} of the source could not be read, or changed meanwhile, when this was taken: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} (`holdfast diff`)";
 
-        static void Group(Session session, long count, string what, IEnumerable<(byte[] Path, string Detail)> entries, string mend)
+        static long NotListed(IEnumerable<TargetProblem> problems) => problems.Where(p => p.Path is null).Sum(p => p.Entries);
+
+        /// <param name="session">Gets the words.</param>
+        /// <param name="count">All entries.</param>
+        /// <param name="what">Happened to them.</param>
+        /// <param name="list">Those that are known by their paths.</param>
+        /// <param name="notListed">How many more there are.</param>
+        /// <param name="mend">What to do.</param>
+        static void Group(Session session, long count, string what, List<(byte[] Path, string Detail)> list, long notListed, string mend)
         {
             if (count == 0)
                 return;
-            var list = entries.ToList();
             session.Warn($"holdfast: {Text.Count(count, "entry", "entries")} {what}");
             foreach (var (path, detail) in list.OrderBy(e => e.Path, Comparer<byte[]>.Create((l, r) => TreePath.Compare(l, r))).Take(Shown))
                 session.Warn($"    {Text.Name(path)}{(detail.Length > 0 ? $"  ({detail})" : "")}");
-            if (list.Count > Shown)
-                session.Warn($"    and {Text.Count(list.Count - Shown, "more", "more")}; --json lists them all");
+            if (Math.Max(0, list.Count - Shown) + notListed is var more and > 0)
+                session.Warn($"    and {Text.Count(more, "more", "more")}; --json lists {(notListed > 0 ? Text.Count(list.Count, "path") : "them all")}");
             session.Warn($"  what to do: {mend}");
         }
 
@@ -223,7 +231,7 @@ static class RestoreCommand
             _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
         };
 
-        static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+        static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("committed", Text.Iso(record.Committed));
@@ -246,15 +254,16 @@ static class RestoreCommand
             w.WriteBoolean("logged", isLogged);
             w.WriteNumber("missed", missed);
             w.WriteStartArray("failed");
-            foreach (var path in result.Failed)
+            foreach (var path in result.FailedPaths)
             {
                 w.WriteStartObject();
                 w.WriteName("path", path);
                 w.WriteEndObject();
             }
             w.WriteEndArray();
+            w.WriteNumber("failedNotListed", result.Failed - result.FailedPaths.Count);
             w.WriteStartArray("problems");
-            foreach (var problem in target.Problems)
+            foreach (var problem in problems.Where(p => p.Path is not null))
             {
                 w.WriteStartObject();
                 w.WriteString("kind", problem.Fault.ToString());
@@ -264,6 +273,7 @@ static class RestoreCommand
                 w.WriteEndObject();
             }
             w.WriteEndArray();
+            w.WriteNumber("problemsNotListed", NotListed(problems));
             w.WriteStartArray("notSet");
             foreach (var refusal in target.Refusals)
             {

@@ -14,10 +14,11 @@ namespace Holdfast.Core.Restore;
 /// <param name="Files">Files that stand in the target with their content, written by this run: not one that failed in any way.</param>
 /// <param name="Bytes">Bytes of their content, holes left out.</param>
 /// <param name="Written">Folders, links, and files that were there already.</param>
-/// <param name="Failed">Paths of files that no copy in the vault gives whole; for the user's eyes only.</param>
+/// <param name="Failed">Files that no copy in the vault gives whole.</param>
+/// <param name="FailedPaths">Paths of the first of them (<see cref="TargetProblem.Listed"/>); for the user's eyes only.</param>
 /// <param name="Matched">Entries that matched a pattern; 0 where everything was asked for.</param>
 /// <param name="IsWhole">True where every entry stands in the target as the snapshot has it.</param>
-public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWritten Written, IReadOnlyList<byte[]> Failed, long Matched, bool IsWhole);
+public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWritten Written, long Failed, IReadOnlyList<byte[]> FailedPaths, long Matched, bool IsWhole);
 
 /// <summary>How far a restore is; read from any thread while it runs.</summary>
 public sealed class RestoreProgress
@@ -51,7 +52,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     readonly List<Item> _items = [];
     readonly List<int> _empty = [];
     readonly Dictionary<int, OpenFile> _files = [];
-    readonly ConcurrentBag<byte[]> _failed = [];
+    readonly ConcurrentQueue<byte[]> _failedPaths = [];
+    long _failed;
     readonly List<Item> _unplaced = [];
     long _xattrs;
     long _entries;
@@ -96,7 +98,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 file.Writer?.Dispose(); // cut short: nothing half-written stays
         }
         var written = target.Finish();
-        return new RestoreResult(_entries, progress.Files, _written, written, [.. _failed], filter.Matched, _failed.IsEmpty && target.Problems.Count == 0 && target.Refusals.Count == 0);
+        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0);
     }
 
     void Plan(EntryBatch rows, int row)
@@ -350,7 +352,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     {
         if (!item.IsPart)
         {
-            _failed.Add(target.PathOf(item.Handle).ToArray());
+            Lost(item.Handle);
             target.Forget(item.Handle);
             return;
         }
@@ -358,12 +360,18 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         lock (file)
         {
             if (!file.Broken)
-                _failed.Add(target.PathOf(file.Handle).ToArray());
+                Lost(file.Handle);
             file.Broken = true;
             file.Writer?.Dispose();
             target.Forget(file.Handle);
             file.Left--;
         }
+    }
+
+    void Lost(int handle)
+    {
+        if (Interlocked.Increment(ref _failed) <= TargetProblem.Listed)
+            _failedPaths.Enqueue(target.PathOf(handle).ToArray());
     }
 
     void Write(Item item, ReadOnlySpan<byte> chunk)

@@ -94,10 +94,15 @@ public enum TargetFault
 }
 
 /// <param name="Fault">What went wrong.</param>
-/// <param name="Path">Path within the snapshot; of a folder into which nothing can be written, once for all that lies in it.</param>
+/// <param name="Path">Path within the snapshot; of a folder into which nothing can be written, once for all that lies in it. Null for entries that are only counted: those after the first
+/// <see cref="Listed"/> of their kind.</param>
 /// <param name="Detail">The system's own word for it, without names.</param>
 /// <param name="Entries">How many entries it costs.</param>
-public sealed record TargetProblem(TargetFault Fault, byte[] Path, string Detail, long Entries);
+public sealed record TargetProblem(TargetFault Fault, byte[]? Path, string Detail, long Entries)
+{
+    /// <summary>So many of a kind are kept with their paths, which may be long, and as many as a snapshot has entries.</summary>
+    public const int Listed = 1_000;
+}
 
 /// <param name="What">"owners", "permissions", "extended attributes", "times".</param>
 /// <param name="Detail">The system's own word for it.</param>

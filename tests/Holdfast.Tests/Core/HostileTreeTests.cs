@@ -170,7 +170,7 @@ public sealed class HostileTreeTests
         var list = List(100_000);
         var snapshot = Plant(test, rows => Listed(rows, File(rows, "f"u8, 600_000), declared: 600_000, lists: 6, list), list);
         var (result, problems) = Restore(test, snapshot, test["r"]);
-        Assert.Empty(result.Failed);
+        Assert.Equal(0, result.Failed);
         Assert.Empty(problems);
         Assert.Equal(Enumerable.Repeat((byte)42, 600_000), System.IO.File.ReadAllBytes(Path.Combine(test["r"], "f")));
     }
@@ -218,10 +218,39 @@ public sealed class HostileTreeTests
         Directory.CreateDirectory(test["r"]);
         System.IO.File.WriteAllText(Path.Combine(test["r"], "a"), "mine");
         var (result, problems) = Restore(test, snapshot, test["r"], ExistingFiles.Replace);
-        Assert.Single(result.Failed);
+        Assert.Equal(1, result.Failed);
         Assert.Equal("b"u8.ToArray(), Assert.Single(problems).Path);
         Assert.Equal("mine", System.IO.File.ReadAllText(Path.Combine(test["r"], "a")));
         Assert.False(System.IO.File.Exists(Path.Combine(test["r"], "b")));
+    }
+
+    /// <summary>Of what does not come back the first paths are kept, and the rest is counted.</summary>
+    [Theory]
+    [InlineData(1_020, 0)]
+    [InlineData(0, 1_020)]
+    public void A_restore_to_which_everything_goes_wrong_keeps_a_thousand_paths(int failed, int missed)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "a file system of Linux is asked for too much");
+        using var test = new TestVault();
+        var snapshot = Plant(test, rows =>
+        {
+            for (var i = 0; i < 1_020; i++)
+            {
+                var row = File(rows, System.Text.Encoding.ASCII.GetBytes($"f{i:d4}"), failed > 0 ? 1 : long.MaxValue);
+                if (failed > 0)
+                    rows.Digest[row] = new Hash32(SHA256.HashData("not there"u8));
+                else
+                    rows.Extents[row] = []; // a hole larger than any disk
+            }
+            rows.Digest[File(rows, "g"u8, 1)] = OneDigest;
+        });
+        var (result, problems) = Restore(test, snapshot, test["r"]);
+        Assert.Equal(One, System.IO.File.ReadAllBytes(Path.Combine(test["r"], "g")));
+        Assert.False(result.IsWhole);
+        Assert.Equal((failed, Math.Min(failed, 1_000)), (result.Failed, result.FailedPaths.Count));
+        if (failed == 0)
+            Assert.SkipWhen(problems.Count == 0, "this file system holds it");
+        Assert.Equal((missed, Math.Min(missed, 1_000), missed > 0 ? 1 : 0), (problems.Sum(p => p.Entries), problems.Count(p => p.Path is not null), problems.Count(p => p.Path is null)));
     }
 
     /// <summary>A node of level 1 with one child, or with the same child twice.</summary>

@@ -38,8 +38,8 @@ public sealed class RestoreTests
         var result = Restore(test, target);
         Assert.Equal((1, 3, 1), (result.Files, result.Bytes, result.Written.Folders));
         Assert.False(result.IsWhole);
-        Assert.Empty(result.Failed);
-        Assert.Equal(["empty", "large", "small"], target.Problems.Select(p => Encoding.UTF8.GetString(p.Path)).Order(StringComparer.Ordinal));
+        Assert.Equal(0, result.Failed);
+        Assert.Equal(["empty", "large", "small"], target.Problems.Select(p => Encoding.UTF8.GetString(p.Path!)).Order(StringComparer.Ordinal));
         Assert.All(target.Problems, p => Assert.Equal((TargetFault.InTheWay, 1), (p.Fault, p.Entries)));
         Assert.Empty(Leftovers(test));
     }

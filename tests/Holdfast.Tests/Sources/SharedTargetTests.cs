@@ -329,7 +329,7 @@ public sealed partial class SharedTargetTests
         target.Finish();
         Assert.Equal("0 700", Look(folder["t/pub"]));
         var problem = Assert.Single(target.Problems);
-        Assert.Equal((TargetFault.InTheWay, "pub"), (problem.Fault, Encoding.UTF8.GetString(problem.Path)));
+        Assert.Equal((TargetFault.InTheWay, "pub"), (problem.Fault, Encoding.UTF8.GetString(problem.Path!)));
     }
 
     [Fact]

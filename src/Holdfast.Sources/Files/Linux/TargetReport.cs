@@ -1,12 +1,15 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>A folder into which this user can write nothing, or that cannot be made: what lies in it is counted, not told one by one.</summary>
-sealed class ShutFolder(byte[] path, int error, bool isThere)
+sealed class ShutFolder(byte[]? path, int error, bool isThere)
 {
-    public byte[] Path => path;
+    /// <summary>Null where there are so many of them that it is counted only.</summary>
+    public byte[]? Path => path;
     public int Error => error;
 
     /// <summary>False where there is no such folder: then nothing below it is there either.</summary>
@@ -17,16 +20,16 @@ sealed class ShutFolder(byte[] path, int error, bool isThere)
 /// <summary>What did not come back, and what the system refused of what did. Failures that concern the whole disk are thrown instead.</summary>
 sealed class TargetReport(TargetFolders folders, TargetNotes notes)
 {
-    readonly ConcurrentQueue<TargetProblem> _problems = new();
+    readonly ProblemList _problems = new();
     readonly ConcurrentDictionary<(string What, string Detail), long> _refusals = new();
-    readonly Dictionary<string, ShutFolder> _shut = []; // by path, in base64
+    readonly Dictionary<Hash32, ShutFolder> _shut = []; // by the digest of the path, which may be long
 
     public IReadOnlyCollection<TargetProblem> Problems
     {
         get
         {
             lock (_shut)
-                return [.. _problems, .. _shut.Values.Where(s => s.Entries > 0).Select(s => new TargetProblem(TargetFaults.FaultOf(s.Error), s.Path, Native.Describe(s.Error), s.Entries))];
+                return _problems.With([.. _shut.Values.Where(s => s.Entries > 0).Select(s => new TargetProblem(TargetFaults.FaultOf(s.Error), s.Path, Native.Describe(s.Error), s.Entries))]);
         }
     }
 
@@ -36,9 +39,9 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
     {
         if (error == Native.ERofs)
             folders.RequireWritable();
-        var key = Convert.ToBase64String(path);
+        var key = new Hash32(SHA256.HashData(path));
         lock (_shut)
-            return _shut.TryGetValue(key, out var known) ? known : _shut[key] = new ShutFolder(path.ToArray(), error, isThere);
+            return _shut.TryGetValue(key, out var known) ? known : _shut[key] = new ShutFolder(_shut.Count < TargetProblem.Listed ? path.ToArray() : null, error, isThere);
     }
 
     /// <summary>An entry cannot be made: because of its folder, or for a reason of its own.</summary>
@@ -63,7 +66,7 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
 
     public void Problem(Noted entry, int error) => Problem(entry, TargetFaults.FaultOf(error), Native.Describe(error));
 
-    public void Problem(Noted entry, TargetFault fault, string detail) => _problems.Enqueue(new TargetProblem(fault, notes.PathOf(entry).ToArray(), detail, 1));
+    public void Problem(Noted entry, TargetFault fault, string detail) => _problems.Add(fault, notes.PathOf(entry), detail);
 
     public void Refusal(string what, int error)
     {

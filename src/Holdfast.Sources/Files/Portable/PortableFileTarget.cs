@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
@@ -11,14 +10,14 @@ namespace Holdfast.Sources.Files.Portable;
 sealed class PortableFileTarget(string target, FileTargetOptions options) : ITreeWriter
 {
     readonly string _root = Path.GetFullPath(target);
-    readonly ConcurrentQueue<TargetProblem> _problems = new();
+    readonly ProblemList _problems = new();
     readonly List<(string Path, byte[] Name, uint Mode, long Size, DateTime Time, byte[]? Link, bool IsFolder)> _noted = [];
     byte[]? _last;
     long _kept;
     long _keptBytes;
     readonly bool _replace = options.Existing != ExistingFiles.Refuse;
 
-    public IReadOnlyCollection<TargetProblem> Problems => _problems;
+    public IReadOnlyCollection<TargetProblem> Problems => _problems.With([]);
 
     /// <summary>Owners, permissions and extended attributes are not written here at all (docs/manual/support.md).</summary>
     public IReadOnlyCollection<AttributeRefusal> Refusals => [];
@@ -38,14 +37,14 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         var path = Path.GetFullPath(Path.Combine(_root, text.Replace('/', Path.DirectorySeparatorChar)));
         if (path != _root && !path.StartsWith(_root + Path.DirectorySeparatorChar, StringComparison.Ordinal) || text.Split('/').Any(n => n.IndexOfAny(Path.GetInvalidFileNameChars()) >= 0 && n.Length > 0))
         {
-            _problems.Enqueue(new TargetProblem(TargetFault.NotHeld, _last, "not a name on this system", 1));
+            _problems.Add(TargetFault.NotHeld, _last, "not a name on this system");
             return -1;
         }
         var time = DateTime.UnixEpoch.AddTicks(batch.MtimeSeconds[row] * TimeSpan.TicksPerSecond + batch.MtimeNanoseconds[row] / 100);
         var kind = batch.Kind[row];
         if (kind is not (EntryKind.File or EntryKind.Directory or EntryKind.Symlink))
         {
-            _problems.Enqueue(new TargetProblem(TargetFault.NotHeld, _last, "special file", 1));
+            _problems.Add(TargetFault.NotHeld, _last, "special file");
             return -1;
         }
         _noted.Add((path, _last, batch.Mode[row], batch.Size[row], time, batch.LinkTarget[row], kind == EntryKind.Directory));
@@ -112,7 +111,7 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
                 throw new HoldfastException(ErrorCode.DiskFull, "The target's disk is full: the restore is not complete.",
                     "Free space, or restore into a folder on another disk; with --resume it goes on where it stopped.", e);
             }
-            _problems.Enqueue(new TargetProblem(e is UnauthorizedAccessException ? TargetFault.NotPermitted : TargetFault.Failed, name, e is UnauthorizedAccessException ? "access denied" : "the system failed", 1));
+            _problems.Add(e is UnauthorizedAccessException ? TargetFault.NotPermitted : TargetFault.Failed, name, e is UnauthorizedAccessException ? "access denied" : "the system failed");
             return null;
         }
     }
