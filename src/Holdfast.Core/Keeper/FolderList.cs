@@ -14,10 +14,16 @@ static class FolderList
 
     /// <summary>The folders it names. A line that can be none is passed over, and so is what comes after the first <see cref="Most"/>: neither keeps the vault from being read.</summary>
     /// <exception cref="HoldfastException"><c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
-    public static IReadOnlyList<string> Read(string vault) => [.. Lines(vault).Where(IsFolder).Select(Path.GetFullPath).Take(Most)];
+    public static IReadOnlyList<string> Read(string vault) => Read(vault, out _);
 
-    /// <summary>How many lines of it are passed over.</summary>
-    public static int CountBad(string vault) => Lines(vault) is var lines && lines.Length > 0 ? lines.Length - Math.Min(Most, lines.Count(IsFolder)) : 0;
+    /// <summary>The same, and how many lines of it are passed over.</summary>
+    public static IReadOnlyList<string> Read(string vault, out int bad)
+    {
+        var lines = Lines(vault);
+        List<string> folders = [.. lines.Where(IsFolder).Select(Path.GetFullPath).Take(Most)];
+        bad = lines.Length - folders.Count;
+        return folders;
+    }
 
     static bool IsFolder(string line) => line.Length <= MaxPath && Path.IsPathFullyQualified(line) && !line.Any(char.IsControl);
 

@@ -232,8 +232,8 @@ sealed class GuardJudge
         var folders = new List<string> { _vault };
         try
         {
-            BadLines = FolderList.CountBad(_vault);
-            folders.AddRange(FolderList.Read(_vault).Distinct().Where(f => f != _vault));
+            folders.AddRange(FolderList.Read(_vault, out var bad).Distinct().Where(f => f != _vault));
+            BadLines = bad;
         }
         finally
         {

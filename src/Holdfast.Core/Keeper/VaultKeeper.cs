@@ -183,7 +183,14 @@ public sealed class VaultKeeper : IDisposable
     }
 
     /// <summary>What is wrong with the vault's list of folders; null where nothing is.</summary>
-    public HoldfastException? FolderListFault => FolderList.CountBad(_folder) is var bad and > 0 ? BadList(bad) : null;
+    public HoldfastException? FolderListFault
+    {
+        get
+        {
+            _ = FolderList.Read(_folder, out var bad);
+            return bad > 0 ? BadList(bad) : null;
+        }
+    }
 
     /// <summary>The further folders that the vault in another place names, as far as it can be read.</summary>
     public static IReadOnlyList<string> FurtherFoldersOf(string folder)
