@@ -102,6 +102,8 @@ public sealed class BackupTests
         Assert.Contains("INCOMPLETE: 1 entry", backup.Expect(3).Out, StringComparison.Ordinal);
         Assert.Contains("INCOMPLETE: 1 entry left out or in doubt", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
         Assert.Equal(1, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots")[0].GetProperty("problems").GetInt32());
+        Assert.Contains("holdfast snapshots, with a key that opens names, shows it as INCOMPLETE", cli.Run("status").Expect(0).Out, StringComparison.Ordinal); // it has no key, and says where
+        Assert.Contains("which of these are INCOMPLETE", cli.Run("snapshots", "--keys", "").Expect(0).Error, StringComparison.Ordinal);
         Assert.Contains("1 entry of the source could not be read", cli.Run("restore", "latest", cli["r"]).Expect(0).Out, StringComparison.Ordinal);
     }
 

@@ -15,7 +15,11 @@ static class SnapshotsCommand
 {
     static readonly Option<string?> NameOption = new("--name") { Description = "Only snapshots of the source of this name; needs a key that opens names.", HelpName = "NAME" };
 
-    public static Command Create() => Session.Command("snapshots", "List the snapshots of a vault.", command =>
+    public static Command Create() => Session.Command("snapshots", """
+        List the snapshots of a vault.
+
+        With a key that opens names (--keys), each has the name of its source, and is called INCOMPLETE where entries were left out or in doubt when it was taken.
+        """, command =>
     {
         command.Options.Add(NameOption);
         KeyFolder.AddTo(command, reading: true);
@@ -53,7 +57,7 @@ static class SnapshotsCommand
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
         if (keys is null && there.Count > 0 && !folder.CanRead)
-            session.Note("Names of sources need the opening key: add --keys with a folder that has it.");
+            session.Note("Names of sources, and which of these are INCOMPLETE, are sealed: add --keys with a folder that has the opening key.");
         return 0;
     }
 

@@ -12,7 +12,11 @@ namespace Holdfast.Cli.Commands;
 
 static class StatusCommand
 {
-    public static Command Create() => Session.Command("status", "Show what protects the vault, what is proven, and when space runs out.", command => KeyFolder.AddTo(command, reading: false), Run);
+    public static Command Create() => Session.Command("status", """
+        Show what protects the vault, what is proven, and when space runs out.
+
+        Needs no key, and so cannot tell which snapshots were taken without some entries: that is sealed. `holdfast snapshots`, with a key that opens names, shows those as INCOMPLETE.
+        """, command => KeyFolder.AddTo(command, reading: false), Run);
 
     static int Run(Session session)
     {
@@ -37,6 +41,8 @@ static class StatusCommand
         session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
         session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
+        if (status.Snapshots > 0)
+            session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
         session.Line($"Proof        {Proof(status, health)}");
         if (health.Healed.Count > 0)
             session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.MadeGood.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.MadeGood.Count, "pack") + " lost or damaged")}");
