@@ -317,6 +317,39 @@ public sealed class TerminalTests
         Assert.Equal("bed 1\n", cli.Run("cat", "latest", "./notes/1.txt").Expect(0).Out);
     }
 
+    [Theory]
+    [InlineData("backup", "source", "--exclude-from")]
+    [InlineData("log", "verify", "--log-key", "KEY", "--proof")]
+    [InlineData("ls", "latest", "--opening-secret")]
+    public void A_pipe_that_nobody_writes_to_can_be_interrupted(params string[] call)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "pipes with names are of Unix");
+        using var cli = Sample();
+        var key = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("log ", StringComparison.Ordinal))[4..];
+        cli.Shell("mkfifo pipe; chmod 600 pipe");
+        using var waiting = cli.Start([.. call.Select(w => w switch { "KEY" => key, "source" => cli[w], _ => w }), cli["pipe"]]);
+        Thread.Sleep(TimeSpan.FromSeconds(2));
+        Assert.False(waiting.HasExited);
+        cli.Shell($"kill -INT {waiting.Id}");
+        var ended = waiting.WaitForExit(20_000);
+        if (!ended)
+            waiting.Kill();
+        Assert.True(ended, "it waits for whoever writes");
+        Assert.Equal(130, waiting.ExitCode);
+    }
+
+    [Fact]
+    public void Patterns_come_from_pipes_too()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "pipes with names are of Unix");
+        using var cli = Sample();
+        foreach (var given in new[] { "--exclude-from /dev/stdin < <(echo '0.*')", "--exclude-from <(sleep 1; echo '0.*')", "--exclude-from pipe & sleep 1; echo '0.*' >pipe; wait $!" })
+        {
+            cli.Shell($"rm -f pipe; mkfifo pipe; '{Program}' backup source --name ward {given}");
+            Assert.Equal("notes/1.txt\nnotes/2.txt\n", cli.Run("ls", "latest", "notes").Expect(0).Out);
+        }
+    }
+
     /// <summary>Of two files one has the very name that `ls` prints for the other.</summary>
     [Fact]
     public void A_name_that_ls_escapes_is_taken_as_it_prints_it_and_the_very_name_goes_first()

@@ -17,11 +17,12 @@ static class UserFile
     /// <param name="limit">Bytes; a larger file is something else.</param>
     /// <param name="whereItIs">What to do where it is missing, if there is more to say than to check the path.</param>
     /// <exception cref="HoldfastException"><paramref name="bad"/>, <c>NoPermission</c>, <c>StoreUnavailable</c>.</exception>
+    /// <exception cref="OperationCanceledException">A person's wish: a pipe may wait for whoever writes to it, and a disk may not answer.</exception>
     public static byte[] Bytes(string path, string what, ErrorCode bad = ErrorCode.Usage, int limit = TextLimit, string? whereItIs = null)
     {
         if (Directory.Exists(path))
             throw new HoldfastException(bad, $"{what} is a folder.", "Name the file itself.");
-        return Translated(what, bad, whereItIs, () =>
+        return Translated(what, bad, whereItIs, () => Awaited(() =>
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
             using var bytes = new MemoryStream();
@@ -33,7 +34,15 @@ static class UserFile
                 bytes.Write(buffer, 0, count);
             }
             return bytes.ToArray();
-        });
+        }));
+    }
+
+    /// <summary>On a thread of its own, since nothing calls the opening of a pipe back, or a read. One that is left waiting ends with the process.</summary>
+    static byte[] Awaited(Func<byte[]> read)
+    {
+        var reading = Task.Factory.StartNew(read, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task.WaitAny([reading], Interrupt.Token);
+        return reading.GetAwaiter().GetResult();
     }
 
     static byte[] Translated(string what, ErrorCode bad, string? whereItIs, Func<byte[]> read)
