@@ -42,14 +42,27 @@ public sealed class TrialTests
         var second = cli.Run("up", cli["source"], "--base", home).Expect(0).Out;
         Assert.Contains("leaves out", second, StringComparison.Ordinal);
         Assert.Contains("2 files", second, StringComparison.Ordinal);
-        string Line(string begins) => second.Split('\n').Single(l => l.TrimStart().StartsWith(begins, StringComparison.Ordinal)).Split("   holdfast ")[^1];
-        var down = cli.Shell($"'{Path.Combine(Cli.Root, "holdfast")}' {Line("end the trial")}").Out;
+        string Line(string begins) => second.Split('\n').Single(l => l.TrimStart().StartsWith(begins, StringComparison.Ordinal)).Split("   ")[^1].TrimStart();
+        var down = cli.Shell(Line("end the trial")).Out;
         Assert.Contains("locked until", down, StringComparison.Ordinal);
-        var names = cli.Shell($"'{Path.Combine(Cli.Root, "holdfast")}' {Line("bring it back").Replace("FOLDER", "back", StringComparison.Ordinal)}; cd back; find . -type f | sort").Out;
+        var names = cli.Shell($"{Line("bring it back").Replace("FOLDER", "back", StringComparison.Ordinal)}; cd back; find . -type f | sort").Out;
         Assert.EndsWith("./notes/ward.txt\n./scan.dcm\n", names, StringComparison.Ordinal);
         cli.Shell($"rm -rf back; {down.Split('\n').Single(l => l.TrimStart().StartsWith("rm -r ", StringComparison.Ordinal))}");
         Assert.Empty(Directory.GetDirectories(Path.Combine(home, "trial-vaults")));
         Assert.Empty(Directory.GetDirectories(cli["state"]));
+    }
+
+    [Theory]
+    [InlineData("/opt/h-1.0/holdfast", "/opt/h-1.0/holdfast")]
+    [InlineData("holdfast; rm x", "holdfast")]
+    [InlineData("--help", "holdfast")]
+    [InlineData("", "holdfast")]
+    public void The_program_is_called_as_it_was_where_that_is_a_plain_word(string called, string program)
+    {
+        using var cli = Data();
+        cli.Environment["HOLDFAST_COMMAND"] = called;
+        var said = Cli.Finish(cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "up", cli["source"], "--base", cli["base"])).Expect(0).Out;
+        Assert.Contains($"     {program} restore latest FOLDER", said, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -83,7 +83,7 @@ static class InitCommand
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
             session.Step();
             session.Step("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
-            session.Step($"  holdfast recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
+            session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
     }

@@ -141,7 +141,7 @@ static class KeyCommand
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."
             : "NO RECOVERY KIT OPENS THIS EPOCH.");
         session.Step("Next: print a new one, and hand its shares out before the next backup counts on it.");
-        session.Step($"  holdfast recovery-kit --vault {KeyFolder.VaultFolder(session)} --keys {folder.Folder}{(newSecret is null ? "" : $" --opening-secret {Shell.Word(newSecret)}")} --out kit.pdf");
+        session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(KeyFolder.VaultFolder(session))} --keys {Shell.Word(folder.Folder)}{(newSecret is null ? "" : $" --opening-secret {Shell.Word(newSecret)}")} --out kit.pdf");
         session.Step();
         session.Step("Put keys on other machines go on sealing to the old epoch until they are replaced (holdfast key issue). What they store from now on may build on");
         session.Step("data of the new epoch, so only the new opening key restores it for certain.");

@@ -39,8 +39,8 @@ static class RecoverKeyCommand
             w.WriteString("folder", folder);
         });
         session.Step($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
-        session.Step($"  see what is there   holdfast snapshots --vault VAULT --keys {folder}");
-        session.Step($"  bring it back       holdfast restore latest TARGET --vault VAULT --keys {folder}");
+        session.Step($"  see what is there   {Shell.Program} snapshots --vault VAULT --keys {Shell.Word(folder)}");
+        session.Step($"  bring it back       {Shell.Program} restore latest TARGET --vault VAULT --keys {Shell.Word(folder)}");
         session.Step("Shares that were opened are no longer sealed: print a new kit afterwards (holdfast key rotate, then holdfast recovery-kit).");
         return 0;
     }

@@ -5,6 +5,9 @@ static class Shell
 {
     const string Plain = "/._-+=:,@%";
 
+    /// <summary>The program in a whole line that is to be typed next: as it was called, where the script that runs it from its sources says so in a plain word, else by its name.</summary>
+    public static string Program { get; } = Environment.GetEnvironmentVariable("HOLDFAST_COMMAND") is { Length: > 0 } called && called[0] != '-' && Word(called) == called ? called : "holdfast";
+
     /// <summary>A word as it stands where a shell takes it as one, in quotes otherwise.</summary>
     public static string Word(string text) =>
         text.Length > 0 && text.All(c => char.IsAsciiLetterOrDigit(c) || Plain.Contains(c)) ? text : $"'{text.Replace("'", @"'\''", StringComparison.Ordinal)}'";
