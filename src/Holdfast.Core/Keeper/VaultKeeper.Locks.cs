@@ -1,0 +1,123 @@
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>What is locked and until when: commits, longer locks, policies, and the end of what no lock holds.</summary>
+public sealed partial class VaultKeeper
+{
+    /// <summary>Commits a snapshot whose packs are durable.</summary>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>PackMissing</c>, <c>DiskFull</c>.</exception>
+    public CommitReceipt Commit(SnapshotObject snapshot) => Changing(() =>
+    {
+        if (_projection.Find(snapshot.Snapshot) is { } already)
+            return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
+        var bytes = snapshot.ToArray();
+        var judge = new CommitJudge(Vault, _projection, Store, Clock);
+        var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => judge.Check(snapshot, bytes));
+        var policy = _projection.PolicyFor(snapshot.Source);
+        var from = Clock.LockFrom;
+        var size = set.Bytes;
+        var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
+        var today = Clock.Now / RetentionPolicy.Day;
+        // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
+        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
+        var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
+        expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
+        var fresh = judge.NewBytes(snapshot, set);
+        Counting(RefusedRequest.Quota, snapshot.Agent, () =>
+        {
+            judge.CheckQuotas(snapshot, policy, fresh + bytes.Length);
+            return 0;
+        });
+
+        Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
+        var name = Store.PutObject(bytes);
+        var now = Clock.Now;
+        var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
+        var ordinal = Append(leaf);
+        return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
+    });
+
+    /// <summary>Lengthens a snapshot's lock. It is never shortened: a request to do so is refused and counted in the log.</summary>
+    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
+    public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
+    {
+        var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
+        if (!record.IsRemoved && record.Object is null)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {snapshot} is missing or damaged: which packs a longer lock would hold cannot be told.",
+                "Bring the object that `holdfast status` names back from another copy of the vault, then lengthen the lock; or lock another snapshot.");
+        if (record.IsRemoved || _projection.PacksOf(record) is null)
+            throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
+                "Lock a later snapshot (`holdfast snapshots` lists them).");
+        if (expiry < record.Expiry)
+        {
+            Count(RefusedRequest.ShorterLock, actor);
+            throw new HoldfastException(ErrorCode.LockRefused, "A lock is never shortened. The request was refused and counted; when the hour is over the log has a record of it.",
+                "Name a later date, or leave the lock as it is.");
+        }
+        if (expiry > Math.Min(Clock.LockFrom + _projection.Genesis!.LongestLock, LockRules.LastEnd))
+            throw new HoldfastException(ErrorCode.LockTooLong, "The lock asked for is longer than this vault allows.",
+                $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
+        return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
+    });
+
+    /// <summary>Raises a policy, for what is committed from now on. It is never weakened here: a request to do so is refused and counted.</summary>
+    /// <param name="source">None: all sources that have no policy of their own.</param>
+    /// <param name="raise">What it should be, given the one in force.</param>
+    /// <param name="actor">Who asks.</param>
+    /// <returns>False where that is in force already.</returns>
+    /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>; <c>ObjectMissing</c> where the one in force cannot be read, and its leaf says nothing of it.</exception>
+    public bool SetPolicy(Id16 source, Func<RetentionPolicy, RetentionPolicy> raise, Id16 actor) => Changing(() =>
+    {
+        if (_projection.LostPoliciesFor(source).FirstOrDefault(l => l.Told is null) is { } lost)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"Object {lost.Name}, of a policy that may be the one in force, is missing or damaged, and the log does not say what it set: what would be weaker cannot be told. Nothing was changed.",
+                "Bring that object back from another copy of the vault, then set the policy. Until then each lock is as long as the log shows that one was.");
+        var now = _projection.PolicyFor(source);
+        var wanted = raise(now);
+        if (wanted.IsWeakerThan(now))
+        {
+            Count(RefusedRequest.WeakerPolicy, actor);
+            throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota (no quota is the largest). It was refused and counted; nothing was changed.",
+                "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). A quota where there is none is given when the vault is made (holdfast init), and only raised later. Weakening a policy needs the approval of several people, which this version has no way to give.");
+        }
+        if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Math.Min(LockRules.LastEnd, Clock.LockFrom)))
+            throw new HoldfastException(ErrorCode.LockTooLong, "The policy asked for locks longer than this vault allows.",
+                $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
+        if (wanted == now)
+            return false;
+        var policy = Id16.New();
+        var (a, b, c) = LostPolicy.Tell(wanted);
+        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
+        return true;
+    });
+
+    /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
+    /// <param name="dryRun">Only says what would go.</param>
+    public ExpiryResult Expire(bool dryRun)
+    {
+        if (dryRun)
+            return new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Plan(note: false);
+        return Changing(() =>
+        {
+            var expiry = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
+            var plan = expiry.Plan(note: true);
+            if (plan.Names.Count > 0)
+            {
+                // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.
+                var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
+                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Now, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
+            }
+            return plan with { Stuck = expiry.Remove() };
+        });
+    }
+
+    /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
+    public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);
+
+    /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, or one that is wrong about sizes, all of it.</summary>
+    public PackSetDelta Tell(PackSet set, SnapshotRecord? parent) =>
+        parent is not null && _projection.DifferencesTo(parent, CommitJudge.MaxDifferences) < CommitJudge.MaxDifferences && !_projection.HasOtherSizes(parent) && _projection.PacksOf(parent) is { } known
+            ? set.DeltaFrom(known) : set.Whole();
+}

@@ -1,0 +1,119 @@
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Log;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>How a vault is made and opened, and what of a damaged log is read all the same.</summary>
+public sealed partial class VaultKeeper
+{
+    /// <summary>Refuses a folder that a vault cannot be made in: one that holds a vault or anything else, or cannot be written to. Changes nothing.</summary>
+    /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>TargetNotEmpty</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>Usage</c>.</exception>
+    public static void RequireFree(string folder)
+    {
+        FreePlace.Require(folder);
+        if (FolderOwner.IsAtMercy(folder))
+            throw new HoldfastException(ErrorCode.NoPermission, "The new vault would be root's, in a folder of another user's, who could put another vault in its place.",
+                "Nothing was made. Name a folder in one of root's, best on a disk of its own; or make the folder for that user first (sudo install -d -o USER FOLDER): then the vault is that user's.");
+        try
+        {
+            Disk.RequireWritable(folder);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.NoPermission or ErrorCode.ReadOnlyMedia)
+        {
+            throw new HoldfastException(e.Code, e.Code == ErrorCode.NoPermission ? "This user may not make a vault in that place." : "The disk for the new vault is mounted read-only.",
+                "Nothing was made, no keys either. Name a folder that you may write to, on a disk that takes writes; or have access to this one granted (chown, chmod).", e);
+        }
+    }
+
+    /// <summary>The id that a making which was cut short in this folder has given its vault, or none: keys of that id open nothing, and never will.</summary>
+    public static Id16 Unfinished(string folder) => FreePlace.Unfinished(folder);
+
+    /// <summary>Makes a vault: folders, log with its genesis, keyring and enrolments. All there or, without the file <c>vault</c>, not a vault.</summary>
+    /// <param name="folder">Empty or absent; what a making that was cut short has left may be in it.</param>
+    /// <param name="genesis">Its log key and salt are filled in here.</param>
+    /// <param name="keyring">The keyring object of epoch 1.</param>
+    /// <param name="enrolments">The first agent and writer.</param>
+    /// <param name="formatText">docs/format.md, for the vault's own copy.</param>
+    /// <param name="keep">Gets the log's verifier key when all but the file <c>vault</c> is durable, and keeps the vault's keys durably: a vault whose keys nobody has must not be.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Action<string> keep, Disk disk, IMachineTime machine)
+    {
+        folder = Path.GetFullPath(folder);
+        RequireFree(folder);
+        FolderOwner.Know(folder);
+        disk.MakeDurable(folder);
+        FolderStore.Create(folder, disk);
+        foreach (var part in new[] { "keeper", "cache" })
+            disk.MakeFolder(Path.Combine(folder, part));
+        var store = new FolderStore([folder], disk);
+
+        using var seed = SecretBytes.Random(Ed25519Signer.SeedSize);
+        using var signer = new Ed25519Signer(seed.Span);
+        var key = new VerifierKey($"holdfast/{genesis.Vault}", signer.PublicKey.ToArray());
+        disk.Replace(KeeperPath(folder, "log.key"), LogKeyFile.Write(genesis.Vault, seed));
+        var clock = VaultClock.Create(KeeperPath(folder, "clock"), disk, machine);
+        var now = clock.Now;
+        genesis = genesis with { LogKey = key.ToString(), Created = now, Salt = Salt() };
+        var name = store.PutObject(genesis.ToArray());
+
+        var leaves = new List<byte[]> { new Leaf(LeafType.Genesis, now, genesis.Vault, Id16.None, genesis.ShortestLock, genesis.LongestLock, (ulong)genesis.Kind, name).ToArray() };
+        foreach (var enrolment in enrolments)
+        {
+            var payload = store.PutObject(enrolment.ToArray());
+            leaves.Add(enrolment.Kind == EnrolmentKind.Writer
+                ? new Leaf(LeafType.WriterEnrolled, now, enrolment.Id, Id16.None, enrolment.Epoch, 0, 1, payload).ToArray()
+                : new Leaf(LeafType.AgentEnrolled, now, enrolment.Id, Id16.None, 1, 0, 0, payload).ToArray());
+        }
+        leaves.Add(new Leaf(LeafType.KeyEpoch, now, Id16.New(), Id16.None, 1, 0, 0, store.PutObject(keyring)).ToArray());
+        // An earlier attempt may have left a log behind; without the file `vault` it was never one.
+        var log = MerkleLog.Create(Path.Combine(folder, "log"), disk, key);
+        log.Append(leaves, signer);
+        disk.Replace(Path.Combine(folder, "format.md"), formatText);
+        ReserveOf(folder, disk).Make(genesis.Reserve);
+        keep(key.ToString());
+        disk.Replace(Path.Combine(folder, VaultFile.Name), new VaultFile(genesis.Vault, key.ToString(), name).ToArray());
+        return Open(folder, disk, machine);
+    }
+
+    /// <summary>Opens a vault for reading; the first change asks for more.</summary>
+    /// <param name="folder">The vault.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="machine">The machine's clocks.</param>
+    /// <param name="seen">Gives a checkpoint of its log that was kept elsewhere; asked for where the log's own is gone.</param>
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>.</exception>
+    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Checkpoint?>? seen = null)
+    {
+        folder = Path.GetFullPath(folder);
+        disk ??= Disk.Real;
+        var file = VaultFile.Read(folder);
+        if (!VerifierKey.TryParse(file.LogKey, out var key))
+            throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
+        var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
+        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen);
+        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
+        keeper.Project();
+        return keeper;
+    }
+
+    /// <summary>The log, and where leaves or the checkpoint of it are damaged why nothing is written to it.</summary>
+    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key, Func<Checkpoint?>? seen)
+    {
+        try
+        {
+            return (MerkleLog.Open(folder, disk, key), null);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogDamaged)
+        {
+            var log = MerkleLog.Salvage(folder, disk, key, Leaf.Size, seen?.Invoke());
+            // Without its genesis nothing says what the vault is; and a log that is damaged elsewhere than in its leaves has lost none.
+            if (log.Lost.Count == 0 ? !log.IsAsSeen : log.Lost[0] == 0)
+                throw;
+            return (log, new HoldfastException(e.Code, log.Lost.Count == 0
+                ? $"The checkpoint of the vault's log is damaged or gone: the log is read as far as these keys have seen it, {log.Size} leaves{(log.IsCutShort ? "; more lie there, which nothing vouches for" : "")}. Nothing is written to it."
+                : $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({(log.Lost.Count == 1 ? "number" : "numbers")} {string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+                (log.Lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
+        }
+    }
+}
