@@ -1,0 +1,81 @@
+using Holdfast.Core.Index;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core;
+
+/// <summary>The chunk index: where it lies, and what it must not know.</summary>
+public sealed partial class Vault
+{
+    /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with.</summary>
+    HashSet<Hash32> DamagedPacks()
+    {
+        HashSet<Hash32> damaged = [.. LastReads().Damaged.Keys];
+        var named = State.NamedPacks().Packs;
+        var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
+        damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
+        return damaged;
+    }
+
+    /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
+    public void ForgetIndex()
+    {
+        foreach (var domain in State.Genesis!.Domains)
+            ChunkIndex.Empty(IndexFolder(domain));
+    }
+
+    string IndexFolder(Id16 domain) => Path.Combine(Keeper.Folder, "cache", "index", domain.ToString());
+
+    /// <summary>The chunk index, brought up to date with the packs that are there.</summary>
+    internal ChunkIndex OpenIndex(DomainKeys domain, CancellationToken ct, IProgress<(int Done, int All)>? progress = null)
+    {
+        var folder = IndexFolder(domain.Domain);
+        var packs = Keeper.Store.List(StoreKind.Pack).Where(p => p is { Copy: 0, Name.IsNone: false } && !State.WasRemoved(p.Name)).Select(p => p.Name).ToHashSet();
+        try
+        {
+            return Fill(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Read-only media, or a folder this user may not write: the index is a cache and may lie anywhere.
+            return Fill(PrivateCache(Path.Combine("index", Id.ToString(), domain.Domain.ToString())));
+        }
+
+        ChunkIndex Fill(string at)
+        {
+            // Nothing is written through a link that somebody put in the vault: then the index lies elsewhere too.
+            if (at == folder && OperatingSystem.IsLinux() && new[] { Path.Combine(Keeper.Folder, "cache"), Path.GetDirectoryName(at)!, at }.Any(f => FileStat.TryRead(f, out var stat) && !stat.IsFolder))
+                throw new IOException();
+            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling);
+            try
+            {
+                index.AddMissing(Keeper.Store, packs, progress, ct);
+                index.Drop(index.Packs().Select(p => p.Name).Where(p => !packs.Contains(p)));
+                return index;
+            }
+            catch
+            {
+                index.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>A folder of this user's own: never one with a name that another user of the machine could have taken first.</summary>
+    string PrivateCache(string name)
+    {
+        try
+        {
+            var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
+                : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".cache") : throw new IOException();
+            var folder = Path.Combine(Path.GetFullPath(root), "holdfast", name);
+            return FolderOwner.IsAnothers(folder) ? throw new UnauthorizedAccessException() : Directory.CreateDirectory(folder).FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No home either: for as long as this vault is open.
+            _temporary ??= Directory.CreateTempSubdirectory("holdfast-");
+            return Directory.CreateDirectory(Path.Combine(_temporary.FullName, name)).FullName;
+        }
+    }
+}

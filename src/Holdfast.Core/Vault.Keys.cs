@@ -1,0 +1,127 @@
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core;
+
+/// <summary>The keys of a vault: opened, rotated, issued to another machine, cut for a job.</summary>
+public sealed partial class Vault
+{
+    /// <summary>Opens the newest keyring that the opening seed opens: an older epoch's seed opens what was sealed up to then.</summary>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>.</exception>
+    public OpeningKeys Unlock(SecretBytes seed)
+    {
+        HoldfastException? fault = null;
+        foreach (var name in State.Keyrings.Reverse())
+        {
+            try
+            {
+                if (!Keyring.TryParse(Keeper.Store.ReadObject(name), out var keyring))
+                    throw new HoldfastException(ErrorCode.ObjectDamaged, "The vault's keyring cannot be read.", "Bring the object it names back from another copy of the vault.");
+                return OpeningKeys.Open(keyring!, seed);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.WrongKey or ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
+            {
+                fault ??= e;
+            }
+        }
+        throw fault!;
+    }
+
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
+    public void RequireNewest(OpeningKeys keys)
+    {
+        if (keys.Keyring.Epoch != State.KeyEpoch)
+            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Rotate with the newest opening key, and the secret that opens it.");
+    }
+
+    /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
+    /// <param name="keys">Of the newest epoch.</param>
+    /// <param name="put">A put key, which gets the new public keys; null where it lies elsewhere, and goes on sealing to the old epoch.</param>
+    /// <param name="keep">Keeps the new seed where it will be found again, before anything is sealed to it: a seed that exists only in memory would lock everybody out.</param>
+    /// <returns>The new epoch, and the put key that goes on with it.</returns>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch, or another rotation was first.</exception>
+    public (uint Epoch, PutKey? Put) Rotate(OpeningKeys keys, PutKey? put, Action<SecretBytes, uint> keep)
+    {
+        Keeper.Refresh();
+        RequireNewest(keys);
+        var epoch = keys.Keyring.Epoch + 1;
+        using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
+        keep(seed, epoch);
+        var fresh = keys.Keyring.SealingKeys.Select(k => (k.Domain, k.Class, k.Source)).Distinct().Select(k => SealingKey.Create(seed, Id, epoch, k.Domain, k.Class, k.Source)).ToList();
+        List<SealingKey> all = [.. keys.Keyring.SealingKeys, .. fresh];
+        Keeper.BeginEpoch(epoch, Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds));
+        return (epoch, put is null ? null : put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
+    }
+
+    /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>
+    /// <param name="keys">Opening keys.</param>
+    /// <param name="keep">Keeps the new keys, durably, before the log has them: an enrolment whose key was lost on the way would stand there for good.</param>
+    public (PutKey Put, AgentKey Agent) IssueKeys(OpeningKeys keys, Action<PutKey, AgentKey> keep)
+    {
+        var domain = keys.Domains.First();
+        var agent = AgentKey.Create(Id);
+        var writer = Id16.New();
+        var put = new PutKey(Id, Keeper.File.LogKey, Copy(domain), [.. keys.Keyring.SealingKeys.Where(k => k.Domain == domain.Domain)], writer, 1);
+        keep(put, agent);
+        Keeper.Record(LeafType.AgentEnrolled, agent.Agent, Id16.None, 1, 0, 0,
+            new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain).ToArray());
+        Keeper.Record(LeafType.WriterEnrolled, writer, Id16.None, 1, 0, 1,
+            new Enrolment(Id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain).ToArray());
+        return (put, agent);
+    }
+
+    /// <summary>Logs that a key for an unattended job is out, then gives it. In this order: should its file not get written, `status` lists one key too many, never one too few.</summary>
+    /// <param name="keys">What it is cut from.</param>
+    /// <param name="keyClass">What it opens.</param>
+    /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>
+    /// <param name="expiry">When it should be replaced, seconds since 1970.</param>
+    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry)
+    {
+        var seeds = new Dictionary<Id16, SecretBytes>();
+        var objects = new Dictionary<Id16, SecretBytes>();
+        if (source is null)
+        {
+            foreach (var key in keys.Keyring.SealingKeys.Where(k => k.Class == keyClass && keys.Seeds.ContainsKey(k.Epoch)))
+                seeds[key.KeyId] = SealingKey.Seed(keys.Seeds[key.Epoch], Id, key.Epoch, key.Domain, key.Class, key.Source);
+        }
+        else
+        {
+            CutObjects(keys, keyClass, source.Value, objects);
+        }
+        var packs = source is null ? ScopedKeyRecord.AllPacks : (ulong)objects.Keys.Except(State.Snapshots.Select(s => s.Snapshot)).Count();
+        var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, objects);
+        Keeper.Record(LeafType.ScopedKey, scoped.Key, Id16.None, (ulong)keyClass, expiry, packs);
+        return scoped;
+    }
+
+    /// <summary>The keys of the packs and sections that a source's snapshots need today, and of nothing else.</summary>
+    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects)
+    {
+        var records = State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).ToList();
+        foreach (var record in records)
+        {
+            if (record.Object is null)
+                continue;
+            var snapshot = Whole(record);
+            foreach (var section in snapshot.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass))
+                objects[record.Snapshot] = keys.SectionKey(snapshot.SealOf(section), section.Number, record.Snapshot);
+        }
+        foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
+        {
+            using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
+            if (pack.Header.Seal.Class == keyClass)
+                objects[pack.Header.Salt] = keys.PackKey(pack.Header.Seal, pack.Header.Salt) ?? throw Unreadable();
+        }
+    }
+
+    static DomainKeys Copy(DomainKeys domain)
+    {
+        var bytes = new Codec.ByteWriter();
+        domain.Write(bytes);
+        var reader = new Codec.ByteReader(bytes.Span);
+        return DomainKeys.TryRead(ref reader, out var copy) ? copy! : throw new InvalidOperationException("Domain keys read what they write.");
+    }
+}

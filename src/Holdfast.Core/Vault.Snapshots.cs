@@ -1,0 +1,140 @@
+using System.Globalization;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core;
+
+/// <summary>Snapshots: found, described, listed, read and restored.</summary>
+public sealed partial class Vault
+{
+    /// <summary>Finds a snapshot by id, by the first letters of its id, as "latest", or as "latest~1" for the one before that (~2 and so on); of one source where it is given.
+    /// "latest" counts every snapshot that a listing shows: one that cannot be read is never passed over in silence for an older one.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c>; <c>ObjectMissing</c> where "latest" or "latest~N" is one that cannot be read, or may be.</exception>
+    public SnapshotRecord Find(string which, Id16? source = null)
+    {
+        var all = State.Snapshots.Where(s => !s.IsRemoved).ToList();
+        var there = all.Where(s => source is null || s.Source == source).ToList();
+        if (which == "latest" || which.StartsWith("latest~", StringComparison.Ordinal))
+        {
+            var before = 0;
+            if (there.Count == 0 && Keeper.LogFault is { } damaged)
+                throw damaged;
+            if ((which != "latest" && !int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) || before >= there.Count)
+                throw VaultKeeper.SnapshotMissing(which);
+            var chosen = there[there.Count - 1 - before];
+            // Of which source a snapshot is, its object says: one without may be of any.
+            var unread = chosen.Object is null ? chosen : all.LastOrDefault(s => s.Object is null && s.Ordinal > chosen.Ordinal && source is not null);
+            if (Keeper.Log.IsCutShort || Keeper.Log.Lost.Any(l => (ulong)l > chosen.Ordinal))
+                throw new HoldfastException(ErrorCode.LogDamaged, $"`{which}` would be snapshot {chosen.Snapshot} of {Moment(chosen.Committed)}; but the log is damaged after it, and may have named a newer one. It was not taken in its place.",
+                    "Bring the log back from another copy of the vault. Where this state will do, ask for it by its id; `holdfast snapshots` lists those that are known.");
+            return unread is null ? chosen : throw Unread(which, unread, there);
+        }
+        var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
+        return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : source is null ? which : $"{which} of that source");
+    }
+
+    /// <summary>What comes before all other advice on something that is missing.</summary>
+    string AwayFirst => Keeper.Store.Away is { Count: > 0 } away ? $"A folder of the vault is not there ({string.Join(", ", away)}): mount its disk, or say where it is now (`holdfast store move OLD NEW`), and run this again. If that is not it: " : "";
+
+    HoldfastException Unread(string which, SnapshotRecord unread, List<SnapshotRecord> there)
+    {
+        var older = there.FindLastIndex(s => s.Object is not null && s.Ordinal < unread.Ordinal);
+        // Among snapshots of one source, one that may be of it has no number.
+        var number = there.Contains(unread) ? $", or as latest~{there.Count - 1 - older}" : "";
+        return new HoldfastException(ErrorCode.ObjectMissing,
+            $"`{which}` {(there.Contains(unread) ? "is" : "may be")} snapshot {unread.Snapshot} of {Moment(unread.Committed)}, and its object is missing or damaged. No older snapshot was taken in its place.",
+            AwayFirst + (older < 0 ? "There is no older one. " : $"The one before is {there[older].Snapshot} of {Moment(there[older].Committed)}: where an older state will do, ask for it by that id{number}. ")
+            + "For this one, bring the object that `holdfast status` names back from another copy of the vault.");
+    }
+
+    static string Moment(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
+
+    /// <summary>The sealed description of a snapshot.</summary>
+    public TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
+        TreeSection.TryParse(Whole(record).Open(SnapshotSection.Tree, keys), out var tree) ? tree! : throw Unreadable();
+
+    /// <summary>Told why a snapshot is not what its leaf and its agent's signature say, and it is read all the same. Null: it is refused.</summary>
+    public Action<string>? Unverified { get; set; }
+
+    /// <summary>Opens a snapshot to read it, and checks who vouches for it.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotRefused</c>, and as <see cref="Describe"/>.</exception>
+    TreeSection Checked(SnapshotRecord record, ReadingKeys keys, bool packs)
+    {
+        var tree = Describe(record, keys);
+        if (SnapshotCheck.Fault(State, record, tree, Id, packs) is not { } fault)
+            return tree;
+        if (Unverified is null)
+        {
+            throw new HoldfastException(ErrorCode.SnapshotRefused, $"Snapshot {record.Snapshot} was refused: {fault}.",
+                "Choose another snapshot, and find out who made this one. Where there is no other, `restore`, `ls` and `cat` read it with --unverified: then nobody vouches for what it says.");
+        }
+        Unverified(fault);
+        return tree;
+    }
+
+    /// <summary>What changed in the run that made a snapshot.</summary>
+    public RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>
+        RunStatistics.TryParse(Whole(record).Open(SnapshotSection.Features, keys), out var statistics) ? statistics! : throw Unreadable();
+
+    SnapshotObject Whole(SnapshotRecord record) => Keeper.State.Whole(record) ?? throw new HoldfastException(
+        ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged.", AwayFirst + "Bring it back from another copy of the vault; until then choose another snapshot.");
+
+    static HoldfastException Unreadable() => new(ErrorCode.ObjectDamaged, "The snapshot's sealed description makes no sense.", "It was not written by a sound Holdfast. Choose another snapshot.");
+
+    /// <summary>Rows of a snapshot in tree order; each batch holds until the next.</summary>
+    /// <param name="record">The snapshot.</param>
+    /// <param name="keys">Open it.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <param name="below">Only nodes that may have this path, or what lies below it; they have others too. Null: all.</param>
+    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct, byte[]? below = null)
+    {
+        var tree = Checked(record, keys, packs: false);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(below))
+            yield return batch;
+    }
+
+    /// <summary>Writes a file's content to a stream.</summary>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file.</exception>
+    public void Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct)
+    {
+        var tree = Checked(record, keys, packs: false);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
+        {
+            if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
+                continue;
+            for (var row = 0; row < rows.Count; row++)
+            {
+                if (rows.Kind[row] == EntryKind.File && rows.Path(row).SequenceEqual(path))
+                {
+                    FileContent.CopyTo(rows, row, chunks, output, ct);
+                    return;
+                }
+            }
+            break;
+        }
+        throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no such file in the snapshot.", "`holdfast ls` and `holdfast find` show what it has; paths are relative to the source's root.");
+    }
+
+    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
+    {
+        var tree = Checked(record, keys, packs: true);
+        target.SetOwnerNames(tree.Users, tree.Groups);
+        var domain = keys.Domain(record.Object!.Domain);
+        using var index = OpenIndex(domain, ct);
+        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        var result = new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+            .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
+        HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];
+        if (damaged.Count > 0)
+            Note(new ReadFindings { Damaged = damaged }); // status tells of it from now on, and the next backup does not build on it
+        return result;
+    }
+}
