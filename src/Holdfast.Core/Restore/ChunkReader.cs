@@ -80,7 +80,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         return Prefer is { } set ? places.OrderBy(p => (Avoid.Contains(index.Pack(p.Place.Pack).Name), !set.Contains(index.Pack(p.Place.Pack).Name))) : places;
     }
 
-    /// <returns>False where the pack's own footer does not have the chunk there: then the index is wrong, and nothing is held against the pack.</returns>
+    /// <returns>False where the pack's own footer does not have the chunk there, or the chunk has another length than is asked for: then the index or the tree is wrong, and nothing is held against the pack.</returns>
     bool TryRead(ChunkPlace place, Hash32 id, ChunkRef chunk, out ReadOnlySpan<byte> bytes)
     {
         bytes = default;
@@ -91,8 +91,6 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             return false;
         if (pack.Footer.Ids[number] != id) // half of an HMAC is never equal by chance: whoever wrote the pack knew the id, and wanted it found
             throw PackFormat.Damaged(name, $"chunk {number} has half of another's id");
-        if (pack.Footer.ChunkLengths[number] != chunk.Length)
-            throw PackFormat.Damaged(name, $"chunk {number} has not the length that its name says");
         var frame = pack.Footer.FrameOf(number);
         var at = Array.FindIndex(_frames, f => f.Frame == frame && f.Pack == name && f.Payload is not null);
         if (at < 0)
@@ -107,7 +105,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             Mark(name, frame, pack.Footer.Frames);
         }
         bytes = Slice(_frames[at].Payload, pack.Footer, frame, number);
-        return chunk.Names(bytes) ? true : throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+        if (ChunkRef.DigestOf(bytes, chunk.Kind) != chunk.Digest)
+            throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
+        return bytes.Length == chunk.Length; // else who asks is wrong, and the pack is not: a thief's tree may give another's chunk any length
     }
 
     void Mark(Hash32 name, int frame, int frames)

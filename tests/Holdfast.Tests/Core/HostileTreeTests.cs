@@ -332,6 +332,26 @@ public sealed class HostileTreeTests
         Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 200 << 20, "2 GB of paths that 3 MB spell; other tests that run meanwhile take some of this");
     }
 
+    /// <summary>Whoever can store a snapshot may name a chunk of another's, with any length: that says nothing of the pack that has it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_wrong_length_of_anothers_chunk_says_nothing_of_its_pack(bool attest)
+    {
+        using var test = new TestVault();
+        test.Write("f", "bed 3");
+        test.BackUp();
+        var snapshot = Plant(test, rows => rows.Digest[File(rows, "f"u8, 4)] = new Hash32(SHA256.HashData("bed 3"u8)));
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        if (attest)
+            Assert.False(vault.Attest(vault.Find(snapshot.ToString()), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
+        else
+            Restore(test, snapshot, test["r"]);
+        Assert.Empty(vault.LastReads().Damaged);
+        Assert.All(vault.Health().Problems, p => Assert.All(p.Snapshots, s => Assert.Equal(snapshot, s.Snapshot)));
+    }
+
     [Fact]
     public void Digests_that_an_attestation_adds_are_no_more_than_a_reader_takes()
     {
