@@ -481,6 +481,7 @@ sealed class VaultReader
                 frames[f] = new Frame(at, storedLength, payload, codec, chunks);
                 at += storedLength;
             }
+            Check(frames.Sum(f => (long)f.Payload) <= 256L * bytes.Length, "a pack unpacks to more than it may");
             var pack = new Pack(file, Derive(SessionKey(domain, keyClass, epoch, session, keyId, ciphertext), "pack", salt, 32), frames);
             for (var i = 0; i < frames.Sum(f => f.Chunks.Length); i++)
                 _places[Hex(r.Raw(32))] = (pack, i);
@@ -657,6 +658,7 @@ sealed class VaultReader
         Check((ulong)n == entries && paths[0].AsSpan().SequenceEqual(first), "a node is not what the one above says");
         var kinds = r.Raw(n);
         var flags = r.Raw(n);
+        Check(flags.All(f => (f & 128) == 0 && (f & 66) != 64), "a row has flags that this version does not know");
         var owners = new (ulong Mode, ulong Uid, ulong Gid)[r.Var()];
         for (var i = 0; i < owners.Length; i++)
             owners[i] = (r.Var(), r.Var(), r.Var());

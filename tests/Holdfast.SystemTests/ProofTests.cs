@@ -48,6 +48,19 @@ public sealed class ProofTests
         File.WriteAllBytes(pack, bytes);
     }
 
+    /// <summary>What a script sees of a backup that was attested at once is its exit status.</summary>
+    [Fact]
+    public void A_backup_whose_attestation_finds_defects_does_not_end_well()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("scan.dcm", Cli.Noise(1, 900_000));
+        cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(0);
+        Spoil(LargestPack(cli), "flipped");
+        var backup = cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(29); // it builds on what nobody has read since
+        Assert.Contains("what to do: Run `holdfast attest`", backup.Error, StringComparison.Ordinal);
+        cli.Run("attest").Expect(21);
+    }
+
     [Theory]
     [InlineData("missing", 20, true)]
     [InlineData("truncated", 21, true)]

@@ -216,7 +216,8 @@ static class BackupCommand
         if (attested is { Attested: > 0 })
             session.Step("  attested: re-opened from the vault, and a sample of its contents matched");
         else if (attested is not null)
-            session.Finding("  ATTESTATION FOUND DEFECTS: see holdfast attest");
+            return session.Fail(ErrorCode.SnapshotDefective, "ATTESTATION FOUND DEFECTS: the snapshot is stored, and is not what was signed, or not whole. The log has a record of it.",
+                "Run `holdfast attest`: it re-checks, and names packs to bring back, or the writer or agent to look into.");
         return status;
     }
 

@@ -30,7 +30,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     bool _begun;
     bool _exhausted;
     bool _done;
-    bool _isWhole; // one chunk, whose digest is the file's
+    bool _isWhole; // one chunk, hashed as such: the file's digest where it has no holes
     ContentKind _kind;
 
     /// <summary>Works on the file until nothing is left to begin; several threads may be in here.</summary>
@@ -139,6 +139,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     /// <summary>Fills the segment and says where it is cut; what follows the last cut is carried to the next segment. False at the end.</summary>
     bool Cut(ContentWorker worker, List<int> lengths)
     {
+        if (_isWhole)
+            return false; // whatever a writer has added to the file since
         var segment = worker.Segment;
         var filled = _carried;
         _carry.AsSpan(0, _carried).CopyTo(segment);
@@ -165,7 +167,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         }
         if (ended && _chunks.Count == 0 && filled <= Cutter.WholeLimit)
         {
-            _isWhole = _extents is null;
+            _isWhole = true;
             lengths.Add(filled);
             return true;
         }
@@ -262,7 +264,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         batch.Digest[row] = _sha is null || batch.Size[row] == 0 ? Hash32.None : new Hash32(_sha.GetHashAndReset());
         batch.ChunkLists[row] = null;
         batch.ListedKind[row] = _chunks.Count == 0 ? DigestKind.Whole : Named;
-        if (_isWhole)
+        if (_isWhole && _extents is null)
         {
             batch.Digest[row] = _chunks[0].Digest;
             batch.Chunks[row] = null;

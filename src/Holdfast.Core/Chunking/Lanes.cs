@@ -10,10 +10,10 @@ static unsafe class Lanes
     const int Bytes = Count * BlockDigest.BlockSize;
     const string File = "libholdfast-lanes.so";
 
-    static readonly delegate* unmanaged<byte*, byte*, void> _hash = Load();
+    static readonly delegate* unmanaged<byte*, byte*, void> Hasher = Load();
 
     /// <summary>False where blocks are hashed one after the other.</summary>
-    public static bool AreUsable => _hash is not null;
+    public static bool AreUsable => Hasher is not null;
 
     /// <param name="blocks">Sixteen blocks of <see cref="BlockDigest.BlockSize"/> bytes, one after the other.</param>
     /// <param name="digests">Filled with the SHA-256 of each.</param>
@@ -22,7 +22,7 @@ static unsafe class Lanes
         ArgumentOutOfRangeException.ThrowIfNotEqual(blocks.Length, Bytes);
         ArgumentOutOfRangeException.ThrowIfLessThan(digests.Length, Count * Hash32.Size);
         fixed (byte* from = blocks, to = digests)
-            _hash(from, to);
+            Hasher(from, to);
     }
 
     static delegate* unmanaged<byte*, byte*, void> Load()

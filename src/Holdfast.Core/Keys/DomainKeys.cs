@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
-using Holdfast.Core.Chunking;
 
 namespace Holdfast.Core.Keys;
 

@@ -1,5 +1,5 @@
-using Holdfast.Core.Codec;
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Packs;
 

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
-using Holdfast.Core.Chunking;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Packs;
@@ -15,6 +15,8 @@ public readonly record struct PackedChunk(int Slot, int Number);
 /// <remarks>Chunks staged with <see cref="Free"/> and <see cref="Keep"/> are compressed where they lie: no copy between reading and compressing.</remarks>
 public sealed class PackWriter(PackSession session, KeyClass keyClass, int level) : IDisposable
 {
+    const int MaxPending = 65_536; // chunks in a shared frame
+
     readonly FrameSealer _sealer = new(level);
     readonly IncrementalHash _sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     readonly byte[] _shared = GC.AllocateUninitializedArray<byte>(2 * PackFormat.SharedPayload);
@@ -46,7 +48,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         _ids.Add(id);
         var at = new PackedChunk(_slot, _ids.Count - 1);
         _sharedLength += length;
-        if (_sharedLength >= PackFormat.SharedPayload)
+        if (_sharedLength >= PackFormat.SharedPayload || _pending.Count >= MaxPending)
         {
             FlushShared();
             FinishIfFull();
@@ -63,6 +65,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
             return Keep(chunk.Length, id);
         }
         FlushShared();
+        FinishIfFull();
         Begin();
         _ids.Add(id);
         var at = new PackedChunk(_slot, _ids.Count - 1);
@@ -153,9 +156,11 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
 
     void FinishIfFull()
     {
+        if (_staged is null)
+            return;
         if (_payload >= (long)PackFormat.MaxExpansion * PackFormat.TargetSize / 2 // no more zeros than half a pack
-            || _staged!.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
-            || _frameCount == PackFormat.MaxFrames || _ids.Count >= PackFormat.MaxChunks - PackFormat.MaxFrames)
+            || _staged.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
+            || _frameCount >= PackFormat.MaxFrames || _ids.Count >= PackFormat.MaxChunks - MaxPending)
             Finish();
     }
 

@@ -100,6 +100,27 @@ public sealed class ChangingFilesTests
         TestVault.AssertSame(test.Source, test.Restore());
     }
 
+    /// <summary>A writer that empties a file and fills it again: between the two it ends early, and then goes on.</summary>
+    [Fact]
+    public void A_file_that_goes_on_after_its_end_was_met_stays_readable()
+    {
+        const int size = 1_500_000;
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, size));
+        var path = Path.Combine(test.Source, "f");
+        var reads = 0;
+        var result = BackUp(test, Ignore, _ =>
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write);
+            RandomAccess.SetLength(file, reads++ % 2 == 0 ? 700_000 : 0); // what was read so far is all there is
+            if (reads % 2 == 0)
+                RandomAccess.Write(file, TestVault.Noise(2, size), 0);
+        });
+        Assert.Equal(1UL, result.Archive.Problems);
+        Assert.True(new FileInfo(Path.Combine(test.Restore(), "f")).Length > 0);
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
     [Fact]
     public void A_sparse_file_that_shrinks_while_it_is_read_stays_readable()
     {

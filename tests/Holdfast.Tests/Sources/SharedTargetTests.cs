@@ -193,6 +193,34 @@ public sealed partial class SharedTargetTests
         static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
     }
 
+    /// <summary>Permissions look the same with and without a list whose mask is the group's.</summary>
+    [Fact]
+    public void A_file_that_stays_keeps_no_list_of_rights_that_the_snapshot_has_not()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "lists of rights as Linux has them");
+        using var folder = new TempFolder();
+        var me = uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        byte[] list = [2, 0, 0, 0, .. Entry(0x01, 6), .. Entry(0x02, 4, Other), .. Entry(0x04, 0), .. Entry(0x10, 4), .. Entry(0x20, 0)]; // u::rw- u:65534:r-- g::--- m::r-- o::---
+        for (var run = 0; run < 2; run++)
+        {
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, me));
+            var file = target.Add(rows, Add(rows, "file", EntryKind.File, 0x1A0, me));
+            Assert.Equal(run == 1, file < 0); // it is kept the second time
+            if (run == 0)
+                target.WriteWhole(file, []);
+            target.Finish();
+            Assert.Empty(target.Problems);
+            if (run == 0)
+                Assert.SkipUnless(SetXattr(folder["t/file"], "system.posix_acl_access", list, (nuint)list.Length, 0) == 0, "the file system has no ACLs");
+        }
+        Assert.Equal("640", Run("stat", "-c", "%a", folder["t/file"]));
+        Assert.Equal(-1, GetXattr(folder["t/file"], "system.posix_acl_access", new byte[256], 256));
+
+        static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
+    }
+
     [Fact]
     public void What_is_made_in_a_folder_that_gives_its_group_has_the_group_of_the_snapshot()
     {

@@ -23,8 +23,7 @@ sealed unsafe class TargetAttributes
         byte nul = 0;
         var isSeen = Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
         var owned = SetOwner(entry, isSeen && IsOwners(stat, entry), (uid, gid) => Native.ChangeOwner(file, uid, gid));
-        RemoveLists(entry, (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size), name => Native.RemoveXattr(file, (byte*)name));
-        var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
+        var whole = SetLists(file, entry);
         var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
         if (mode != entry.Mode)
             _report.Refusal("set-id bits", "the owner is another");
@@ -37,6 +36,12 @@ sealed unsafe class TargetAttributes
             _report.Refusal("times", Native.Error);
         NoteGot(file, entry);
         return whole;
+    }
+
+    bool SetLists(int file, Noted entry)
+    {
+        RemoveLists(entry, (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size), name => Native.RemoveXattr(file, (byte*)name));
+        return entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
     }
 
     static void NoteGot(int file, Noted entry)
@@ -53,9 +58,12 @@ sealed unsafe class TargetAttributes
         StatX stat;
         byte nul = 0;
         if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
+        {
             Set(file, entry);
-        else
-            NoteGot(file, entry);
+            return;
+        }
+        SetLists(file, entry); // permissions do not tell whether they differ
+        NoteGot(file, entry);
     }
 
     /// <summary>Of a folder that stays whose it was: only its time is set, and what it has not of the snapshot's is told.</summary>

@@ -1,0 +1,69 @@
+using System.Buffers.Binary;
+using Holdfast.Core;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>What a writer writes its readers take, however small and many the chunks are (docs/format.md, section 14).</summary>
+public sealed class PackLimitTests
+{
+    [Fact]
+    public void Frames_of_one_chunk_between_shared_ones_never_pass_the_number_a_pack_may_have() =>
+        Write(add =>
+        {
+            add(1, DigestKind.Blocks); // so that the count is odd
+            for (var i = 0; i < PackFormat.MaxFrames; i++)
+            {
+                add(1, DigestKind.Whole);
+                add(1, DigestKind.Blocks);
+            }
+        }, 2 * PackFormat.MaxFrames + 1);
+
+    [Fact]
+    public void Chunks_of_a_few_bytes_never_pass_the_number_a_pack_may_have() =>
+        Write(add =>
+        {
+            for (var i = 0; i < PackFormat.MaxChunks + 100_000; i++)
+                add(4, DigestKind.Whole);
+        }, PackFormat.MaxChunks + 100_000);
+
+    /// <summary>Writes chunks, and opens the footer of every pack that they gave.</summary>
+    static void Write(Action<Action<int, DigestKind>> fill, int count)
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        var put = test.Keys.Put;
+        var names = new List<Hash32>();
+        using (var session = new PackSession(vault.Id, put, Id16.New(), vault.Keeper.Store, (staged, pack) =>
+        {
+            vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name);
+            names.Add(pack.Name);
+            staged.Dispose();
+        }, TimeProvider.System))
+        {
+            using var writer = new PackWriter(session, KeyClass.Content, 1);
+            var bytes = new byte[8];
+            var number = 0;
+            void Add(int length, DigestKind kind)
+            {
+                BinaryPrimitives.WriteInt32LittleEndian(bytes, ++number);
+                Span<byte> id = stackalloc byte[Hash32.Size];
+                bytes.CopyTo(id);
+                writer.Add(bytes.AsSpan(0, length), new Hash32(id), kind);
+            }
+            fill(Add);
+            writer.Finish();
+        }
+        var chunks = 0;
+        foreach (var name in names)
+        {
+            using var pack = PackReader.OpenFooter(vault.Keeper.Store, name, vault.Id, put.Domain);
+            Assert.InRange(pack.Footer.Frames, 1, PackFormat.MaxFrames);
+            Assert.InRange(pack.Footer.Chunks, 1, PackFormat.MaxChunks);
+            chunks += pack.Footer.Chunks;
+        }
+        Assert.Equal(count, chunks);
+    }
+}
