@@ -18,7 +18,7 @@ public sealed class Projection
     readonly List<LostPolicy> _lostPolicies = [];
     readonly HashSet<Hash32> _named = [];
     readonly Dictionary<Hash32, ulong> _removed = []; // and by which time that was judged
-    readonly PackSpans _spans;
+    readonly PackSpans _spans = new();
     readonly IReadOnlyDictionary<ulong, ulong> _latest;
     readonly List<Hash32> _keyrings = [];
     readonly HashSet<Hash32> _objects = [];
@@ -32,7 +32,6 @@ public sealed class Projection
     {
         _store = store;
         _latest = latest ?? new Dictionary<ulong, ulong>();
-        _spans = new PackSpans(PacksOf);
     }
 
     /// <summary>Leaves taken in so far.</summary>

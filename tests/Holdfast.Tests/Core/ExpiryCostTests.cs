@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
@@ -11,118 +10,9 @@ namespace Holdfast.Tests.Core;
 public sealed class ExpiryCostTests
 {
     const ulong Day = RetentionPolicy.Day;
-    const ulong Start = 1_800_000_000;
-
-    /// <summary>Objects in memory.</summary>
-    sealed class MemoryStore : IStore
-    {
-        readonly Dictionary<Hash32, byte[]> _objects = [];
-
-        public Hash32 Put(byte[] bytes)
-        {
-            var name = new Hash32(SHA256.HashData(bytes));
-            _objects[name] = bytes;
-            return name;
-        }
-
-        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0) => copy == 0 && _objects.TryGetValue(name, out var bytes) ? new Item(bytes) : null;
-        public void Lose(Hash32 name) => _objects.Remove(name);
-        public IStaged Stage(bool large = false) => throw new NotSupportedException();
-        public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
-        public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
-        public IEnumerable<StoredName> List(StoreKind kind) => throw new NotSupportedException();
-
-        sealed class Item(byte[] bytes) : IStoredItem
-        {
-            public long Size => bytes.Length;
-            public void Read(long offset, Span<byte> destination) => bytes.AsSpan((int)offset, destination.Length).CopyTo(destination);
-            public void Dispose()
-            {
-            }
-        }
-    }
-
-    /// <summary>A log that is being written, and what it adds up to.</summary>
-    sealed class History
-    {
-        readonly Id16 _vault = Id16.New();
-        readonly Dictionary<Hash32, PackSet> _sets = [];
-
-        public History()
-        {
-            var genesis = new Genesis
-            {
-                Salt = Hash32.None,
-                Vault = _vault,
-                Kind = VaultKind.Real,
-                Created = Start,
-                ShortestLock = Day,
-                LongestLock = 3650 * Day,
-                Policy = new(10 * Day, 0, 0, 0, 0, 0),
-                Reserve = 0,
-                LogKey = "key",
-                Domains = [Id16.New()],
-                Quorum = 0,
-                Approvers = [],
-                Witnesses = [],
-                TimeSources = [],
-            };
-            State = new Projection(Store);
-            Add(new Leaf(LeafType.Genesis, Start, _vault, Id16.None, Day, 3650 * Day, 1, Store.Put(genesis.ToArray())));
-        }
-
-        public MemoryStore Store { get; } = new();
-        public Projection State { get; }
-        public ulong Now { get; set; } = Start;
-
-        public void Add(Leaf leaf) => State.Apply(leaf.ToArray());
-
-        /// <param name="parent">Null: none, and the set is told whole.</param>
-        /// <param name="set">Its packs.</param>
-        /// <param name="expiry">Of its lock.</param>
-        /// <param name="isLost">Its object is gone.</param>
-        public Hash32 Commit(Hash32? parent, PackSet set, ulong expiry, bool isLost = false)
-        {
-            var snapshot = new SnapshotObject
-            {
-                Vault = _vault,
-                Domain = Id16.None,
-                Salt = Hash32.None,
-                Snapshot = Id16.New(),
-                Source = Id16.None,
-                Agent = Id16.None,
-                Session = Id16.None,
-                Writer = Id16.None,
-                WriterEpoch = 1,
-                KeyEpoch = 1,
-                ClientTime = 0,
-                Parent = parent ?? Hash32.None,
-                ContentRoot = Hash32.None,
-                ParentContentRoot = Hash32.None,
-                Entries = 1,
-                Files = 0,
-                LogicalBytes = 0,
-                NewBytes = 0,
-                Packs = parent is { } name ? set.DeltaFrom(_sets[name]) : set.Whole(),
-                Sections = [],
-                Signatures = [],
-            };
-            var payload = Store.Put(snapshot.ToArray());
-            _sets[payload] = set;
-            if (isLost)
-                Store.Lose(payload);
-            Add(new Leaf(LeafType.Commit, Now, snapshot.Snapshot, Id16.None, expiry, 0, (ulong)set.Count, payload));
-            return payload;
-        }
-
-        public PackSet Set(Hash32 name) => _sets[name];
-
-        public void Expire(IEnumerable<(StoreKind Kind, Hash32 Name)> names, ulong judged) =>
-            Add(new Leaf(LeafType.Expiry, Now, Id16.New(), Id16.None, judged, 0, 0, Store.Put(new ExpiryList(_vault, VaultKeeper.Salt(), [.. names.Distinct().Order()]).ToArray())));
-    }
 
     /// <summary>The same by looking at everything for each expiry, before it is taken in.</summary>
-    sealed class Naive(History history)
+    sealed class Naive(LogHistory history)
     {
         public Dictionary<Hash32, ulong> Removed { get; } = [];
         public Dictionary<Hash32, ulong> Gone { get; } = []; // snapshots
@@ -145,13 +35,6 @@ public sealed class ExpiryCostTests
         }
     }
 
-    static PackRef Pack(Random random)
-    {
-        var name = new byte[Hash32.Size];
-        random.NextBytes(name);
-        return new PackRef(new Hash32(name), 65_536);
-    }
-
     [Fact]
     public void What_is_given_up_in_any_history_is_what_a_look_at_everything_finds()
     {
@@ -159,7 +42,7 @@ public sealed class ExpiryCostTests
         for (var seed = 0; seed < 60; seed++)
         {
             var random = new Random(seed);
-            var history = new History();
+            var history = new LogHistory();
             var naive = new Naive(history);
             var names = new List<Hash32>();
             for (var step = 0; step < 120; step++)
@@ -172,7 +55,7 @@ public sealed class ExpiryCostTests
                         var packs = parent is { } p ? history.Set(p).ToList().Where(_ => random.Next(5) > 0).ToList() : [];
                         if (random.Next(4) == 0 && names.Count > 0)
                             packs.AddRange(history.Set(names[random.Next(names.Count)]).ToList().Except(packs).Take(2));
-                        names.Add(history.Commit(random.Next(9) == 0 ? null : parent, new PackSet([.. packs.Distinct(), Pack(random)]), history.Now + (ulong)random.NextInt64((long)Day * 40), random.Next(30) == 0));
+                        names.Add(history.Commit(random.Next(9) == 0 ? null : parent, new PackSet([.. packs.Distinct(), LogHistory.Pack(random)]), history.Now + (ulong)random.NextInt64((long)Day * 40), random.Next(30) == 0));
                         break;
                     case 4 when names.Count > 0:
                         var record = history.State.Snapshots[random.Next(history.State.Snapshots.Count)];
@@ -180,7 +63,7 @@ public sealed class ExpiryCostTests
                         break;
                     default:
                         var list = names.SelectMany(n => history.Set(n).ToList().Select(r => (StoreKind.Pack, r.Name)).Append((StoreKind.Object, n))).Where(_ => random.Next(3) == 0).Distinct().ToList();
-                        list.Add((random.Next(2) == 0 ? StoreKind.Object : StoreKind.Pack, Pack(random).Name)); // nobody named it
+                        list.Add((random.Next(2) == 0 ? StoreKind.Object : StoreKind.Pack, LogHistory.Pack(random).Name)); // nobody named it
                         var judged = random.Next(4) == 0 ? history.Now - (ulong)random.NextInt64((long)Day * 30) : history.Now;
                         naive.Expire(list, judged);
                         history.Expire(list, judged);
@@ -200,10 +83,10 @@ public sealed class ExpiryCostTests
     /// <summary>Bytes that are allocated where each day brings a snapshot with a pack of its own and an expiry of the oldest.</summary>
     static long Cost(int days)
     {
-        var history = new History();
+        var history = new LogHistory();
         var random = new Random(1);
         var names = new List<Hash32>();
-        var shared = Pack(random);
+        var shared = LogHistory.Pack(random);
         var before = 0L;
         for (var day = 0; day < 2 * days; day++)
         {
@@ -212,7 +95,7 @@ public sealed class ExpiryCostTests
             history.Now += Day;
             if (day < days)
             {
-                names.Add(history.Commit(null, new PackSet([shared, Pack(random)]), history.Now + 10 * Day));
+                names.Add(history.Commit(null, new PackSet([shared, LogHistory.Pack(random)]), history.Now + 10 * Day));
                 continue;
             }
             var name = names[day - days];
