@@ -105,14 +105,8 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
             throw Quota("it would add more in a day than its quota allows", source);
         if (policy.LockedQuota > 0)
         {
-            var locked = new Dictionary<Hash32, long>();
-            foreach (var record in earlier.Where(s => !s.IsRemoved && s.Expiry > clock.Now))
-            {
-                locked[record.Name] = record.ObjectSize;
-                foreach (var pack in state.SizedPacksOf(record)?.ToList() ?? [])
-                    locked[pack.Name] = pack.Size;
-            }
-            if ((ulong)(locked.Values.Sum() + fresh) > policy.LockedQuota)
+            var locked = earlier.Where(s => !s.IsRemoved && s.Expiry > clock.Now).ToHashSet();
+            if ((ulong)(state.BytesOf(locked) + locked.Sum(s => s.ObjectSize) + fresh) > policy.LockedQuota)
                 throw Quota("it would hold more locked bytes than its quota allows", source);
         }
     }

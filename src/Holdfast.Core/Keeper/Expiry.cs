@@ -28,18 +28,18 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         // Ends of pack locks are rounded up by less than the quantum.
         var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
-        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.PacksOf(s) is null))
+        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s)))
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true); // a snapshot that cannot say what it needs may need anything
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
-        var locks = projection.PackLocks();
+        var named = projection.NamedPacks().Packs;
         foreach (var pack in store.List(StoreKind.Pack))
         {
             if (pack.Name.IsNone)
                 continue; // not ours
-            if (locks.TryGetValue(pack.Name, out var end))
+            if (named.TryGetValue(pack.Name, out var locked))
             {
-                if (IsOver(end) && !projection.WasRemoved(pack.Name))
+                if (IsOver(locked.LockEnd) && !projection.WasRemoved(pack.Name))
                     Give(pack);
                 continue;
             }

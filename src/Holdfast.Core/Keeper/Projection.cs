@@ -317,33 +317,23 @@ public sealed class Projection
         return run;
     }
 
-    /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
-    public Dictionary<Hash32, ulong> PackLocks()
-    {
-        var quantum = LockRules.Quantum(Genesis!.Policy.Base);
-        var expiries = new Dictionary<Hash32, ulong>();
-        foreach (var record in Snapshots)
-        {
-            if (PacksOf(record) is not { } set)
-                continue;
-            foreach (var pack in set.Packs)
-            {
-                ref var expiry = ref System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(expiries, pack.Name, out _);
-                expiry = Math.Max(expiry, record.Expiry);
-            }
-        }
-        foreach (var name in expiries.Keys)
-            expiries[name] = LockRules.PackEnd(name, expiries[name], quantum);
-        return expiries;
-    }
-
-    /// <summary>The same from the differences alone, quickly however many snapshots share a pack: to be shown, not to remove anything by.</summary>
+    /// <summary>Every pack that a commit named, with the end of its lock by the largest of all commits and extensions: from the differences alone, quickly however many snapshots share a pack.</summary>
     /// <param name="isGone">Whether a snapshot counts as given up; null for what the log alone says.</param>
     public NamedPacks NamedPacks(Predicate<SnapshotRecord>? isGone = null)
     {
         _spans.Take(Snapshots);
         return _spans.Named(isGone ?? (s => s.IsRemoved), LockRules.Quantum(Genesis!.Policy.Base));
     }
+
+    /// <summary>Which packs it needs cannot be told: its object, or one that its pack set builds on, is missing or damaged, or they do not add up.</summary>
+    public bool IsUntold(SnapshotRecord record)
+    {
+        _spans.Take(Snapshots);
+        return _spans.IsUntold(record);
+    }
+
+    /// <summary>Bytes of all packs that any of some snapshots needs, each once, by the sizes that were given first. Adds no set up.</summary>
+    public long BytesOf(IReadOnlySet<SnapshotRecord> records) => NamedPacks(r => !records.Contains(r)).Packs.Values.Where(p => p.IsNeeded).Sum(p => p.Size);
 
     /// <summary>Until when each snapshot object is needed: until its last pack has been given up, or as long as a later one whose pack set builds on it.</summary>
     public Dictionary<Hash32, ulong> ObjectLocks()

@@ -13,9 +13,9 @@ public sealed class ForgedSnapshotTests
 {
     static CancellationToken Ct => TestContext.Current.CancellationToken;
 
-    static TestVault Sample()
+    static TestVault Sample(ulong lockedQuota = 0)
     {
-        var test = new TestVault();
+        var test = new TestVault(new RetentionPolicy(30 * TestVault.Day, 0, 0, 0, 0, lockedQuota));
         test.Write("f", "bed 3");
         test.Write("d/g", "bed 4");
         test.BackUp();
@@ -281,10 +281,13 @@ public sealed class ForgedSnapshotTests
     }
 
     /// <summary>What a commit takes does not grow with the commits of its day times their packs: who floods a source's day would hold up the vault's lock for it.</summary>
-    [Fact]
-    public void A_commit_adds_up_no_pack_sets_of_those_before_it()
+    /// <param name="quota">For locked bytes; 0 for none.</param>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1UL << 40)]
+    public void A_commit_and_an_expiry_add_up_no_pack_sets_of_those_before_them(ulong quota)
     {
-        using var test = Sample();
+        using var test = Sample(quota);
         using var vault = test.Open();
         var snapshot = First(vault);
         var packs = vault.State.PacksOf(vault.State.Snapshots[0])!.ToList().ToList();
@@ -304,6 +307,9 @@ public sealed class ForgedSnapshotTests
             vault.Keeper.Commit(test.Again(snapshot with { Parent = parent.Name, ParentContentRoot = snapshot.ContentRoot, Packs = i % 50 == 0 ? set.Whole() : set.DeltaFrom(set) }));
         }
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 4 << 20);
+        before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Empty(vault.Keeper.Expire(dryRun: true).Names);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 8 << 20);
     }
 
     [Fact]

@@ -125,3 +125,19 @@ sealed class MemoryStore : IStore
         }
     }
 }
+
+/// <summary>What <see cref="Projection.NamedPacks"/> says of locks, from every set.</summary>
+static class AllSets
+{
+    /// <summary>End of the lock of every pack that a commit named, by the largest of all commits and extensions.</summary>
+    public static Dictionary<Hash32, ulong> PackLocks(this Projection state)
+    {
+        var expiries = new Dictionary<Hash32, ulong>();
+        foreach (var record in state.Snapshots)
+        {
+            foreach (var pack in state.PacksOf(record)?.ToList() ?? [])
+                expiries[pack.Name] = Math.Max(expiries.GetValueOrDefault(pack.Name), record.Expiry);
+        }
+        return expiries.ToDictionary(e => e.Key, e => LockRules.PackEnd(e.Key, e.Value, LockRules.Quantum(state.Genesis!.Policy.Base)));
+    }
+}
