@@ -1,4 +1,5 @@
 using System.Globalization;
+using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Restore;
@@ -93,7 +94,7 @@ public sealed partial class Vault
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
-        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        using var chunks = Reader(record, index, keys);
         foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(below))
             yield return batch;
     }
@@ -105,7 +106,7 @@ public sealed partial class Vault
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
-        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        using var chunks = Reader(record, index, keys);
         foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
         {
             if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
@@ -123,13 +124,16 @@ public sealed partial class Vault
         throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no such file in the snapshot.", "`holdfast ls` and `holdfast find` show what it has; paths are relative to the source's root.");
     }
 
+    /// <summary>Reads chunks of a snapshot from packs of its set first: whoever may store packs can have others that name the same chunks.</summary>
+    ChunkReader Reader(SnapshotRecord record, ChunkIndex index, ReadingKeys keys) => new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = State.PacksOf(record) };
+
     public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
     {
         var tree = Checked(record, keys, packs: true);
         target.SetOwnerNames(tree.Users, tree.Groups);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
-        using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
+        using var chunks = Reader(record, index, keys);
         var result = new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
             .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
         HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];

@@ -10,10 +10,13 @@ namespace Holdfast.Core.Restore;
 /// <summary>Reads chunks by digest, from whichever place gives the right bytes. For one thread.</summary>
 sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, DomainKeys domain) : IDisposable
 {
+    const int MaxWrong = 4; // chunks
+
     readonly PackCache _packs = new(store, keys);
     readonly FrameBuffer _buffer = new();
     readonly (Hash32 Pack, int Frame, byte[] Payload)[] _frames = new (Hash32, int, byte[])[4]; // several writers' packs lie side by side in tree order
     readonly Dictionary<Hash32, System.Collections.BitArray> _framesRead = [];
+    readonly Dictionary<Hash32, int> _wrong = []; // how often a pack gave something else than a chunk's name says
     int _oldest;
 
     public ChunkIndex Index => index;
@@ -34,13 +37,16 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     /// <summary>Packs of which every frame was read and opened.</summary>
     public HashSet<Hash32> PacksReadWhole { get; } = [];
 
-    /// <summary>The first place of a chunk, by the newest generation that knows it.</summary>
+    /// <summary>Where to read a chunk first: the place that the newest generation which knows it has, where that is as good as any.</summary>
     public bool TryFind(KeyClass keyClass, ChunkRef chunk, out ChunkPlace place)
     {
         foreach (var generation in domain.Generations)
         {
-            if (index.TryFind(domain.ChunkId(keyClass, chunk.Digest, generation, chunk.Kind), out place))
-                return true;
+            if (!index.TryFind(domain.ChunkId(keyClass, chunk.Digest, generation, chunk.Kind), out place))
+                continue;
+            if (Rank(place) != default)
+                place = Places(keyClass, chunk).Select(p => p.Place).First();
+            return true;
         }
         place = default;
         return false;
@@ -66,6 +72,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             {
                 var name = index.Pack(place.Pack).Name;
                 Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
+                _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
                 fault ??= e;
             }
         }
@@ -77,7 +84,15 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, ChunkRef chunk)
     {
         var places = domain.Generations.Select(g => domain.ChunkId(keyClass, chunk.Digest, g, chunk.Kind)).SelectMany(id => index.FindAll(id).Select(p => (Id: id, Place: p)));
-        return Prefer is { } set ? places.OrderBy(p => (Avoid.Contains(index.Pack(p.Place.Pack).Name), !set.Contains(index.Pack(p.Place.Pack).Name))) : places;
+        return places.OrderBy(p => Rank(p.Place));
+    }
+
+    /// <summary>What is worse about a place, the worst first. Whoever may store packs can name any chunk in as many as they like: what a snapshot needs is in packs of its set, and a pack that was wrong some times
+    /// is not asked before others again.</summary>
+    (bool IsToAvoid, bool IsWrong, bool IsOfOthers) Rank(ChunkPlace place)
+    {
+        var name = index.Pack(place.Pack).Name;
+        return (Avoid.Contains(name), _wrong.GetValueOrDefault(name) >= MaxWrong, Prefer?.Contains(name) == false);
     }
 
     /// <returns>False where the pack's own footer does not have the chunk there, or the chunk has another length than is asked for: then the index or the tree is wrong, and nothing is held against the pack.</returns>

@@ -4,6 +4,7 @@ using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
+using Holdfast.Core.Restore;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
@@ -11,7 +12,9 @@ namespace Holdfast.Tests.Core;
 /// <summary>What a thief of a put key may store: packs whose chunks are not what their ids say, and snapshots that claim more than can be read in years.</summary>
 public sealed class PoisonedPackTests
 {
-    static Hash32 Plant(TestVault test, byte[] bytes, Hash32 id)
+    static Hash32 Plant(TestVault test, byte[] bytes, Hash32 id) => Plant(test, (bytes, id));
+
+    static Hash32 Plant(TestVault test, params (byte[] Bytes, Hash32 Id)[] chunks)
     {
         using var vault = test.Open();
         var put = test.Keys.Put;
@@ -23,7 +26,8 @@ public sealed class PoisonedPackTests
             staged.Dispose();
         }, TimeProvider.System);
         using var writer = new PackWriter(session, KeyClass.Content, 1);
-        writer.Add(bytes, id);
+        foreach (var (bytes, id) in chunks)
+            writer.Add(bytes, id);
         writer.Finish();
         return name;
     }
@@ -53,6 +57,46 @@ public sealed class PoisonedPackTests
         }
         test.BackUp(useState: false);
         TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    static Hash32 IdOf(TestVault test, byte[] bytes) => test.Keys.Put.Domain.ChunkId(KeyClass.Content, new Hash32(SHA256.HashData(bytes)));
+
+    /// <summary>A restore reads the packs of the snapshot, whatever others name its chunks.</summary>
+    [Fact]
+    public void A_restore_reads_no_planted_chunk_where_its_snapshot_has_a_sound_one()
+    {
+        using var test = new TestVault();
+        var contents = Enumerable.Range(0, 8).Select(i => TestVault.Noise(i, 5_000)).ToList();
+        for (var i = 0; i < contents.Count; i++)
+            test.Write($"f{i}", contents[i]);
+        test.BackUp();
+        for (var pack = 0; pack < 10; pack++)
+            Plant(test, [.. contents.Select((c, i) => (TestVault.Noise(100 + 8 * pack + i, 5_000), IdOf(test, c)))]);
+        TestVault.AssertSame(test.Source, test.Restore());
+        using var vault = test.Open();
+        Assert.Empty(vault.LastReads().Damaged); // what was read and was wrong would be noted
+    }
+
+    /// <summary>Also where it is not known which packs a snapshot needs.</summary>
+    [Fact]
+    public void A_planted_pack_is_asked_last_once_it_was_wrong_some_times()
+    {
+        const int chunks = 12, packs = 10, length = 1_000_000;
+        using var test = new TestVault();
+        var contents = Enumerable.Range(1, chunks).Select(i => Enumerable.Repeat((byte)i, length).ToArray()).ToList();
+        var planted = Enumerable.Range(0, packs).Select(pack => Plant(test, [.. contents.Select(c => (Enumerable.Repeat((byte)(100 + pack), length).ToArray(), IdOf(test, c)))])).ToList();
+        var honest = Plant(test, [.. contents.Select(c => (c, IdOf(test, c)))]);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var domain = keys.Domain(test.Keys.Put.Domain.Domain);
+        using var index = Holdfast.Core.Index.ChunkIndex.Open(test["index"], vault.Id, domain);
+        index.AddMissing(vault.Keeper.Store, planted, null, TestContext.Current.CancellationToken);
+        index.AddMissing(vault.Keeper.Store, [honest], null, TestContext.Current.CancellationToken);
+        using var reader = new ChunkReader(vault.Keeper.Store, index, keys, domain);
+        foreach (var content in contents)
+            Assert.True(reader.Read(KeyClass.Content, new ChunkRef(new Hash32(SHA256.HashData(content)), length)).SequenceEqual(content));
+        Assert.Equal(packs, reader.Failed.Count); // the test is of what it says
+        Assert.InRange(reader.BytesRead, chunks * length, (chunks + 4 * packs) * (long)length);
     }
 
     /// <summary>A row of 64 million chunks of 4 MiB, in a vault of 200 KB.</summary>
