@@ -17,6 +17,7 @@ public sealed class ChunkIndex : IDisposable
     const int MergeFrom = 8; // runs in use
     const int MergeFromAtOnce = Slots - 8; // while very many are added: each is then merged once, not many times
     const int GroupChunks = 1 << 19; // 16 MiB of ids, and as much again while they become a run
+    const int MaxReaders = 8; // of footers at once: each may have 32 MiB of ids
 
     readonly string _folder;
     readonly Id16 _vault;
@@ -189,13 +190,20 @@ public sealed class ChunkIndex : IDisposable
         var missing = packs.Where(p => !Knows(p)).Distinct().ToList();
         var faults = new List<(Hash32, HoldfastException)>();
         var read = new List<(IndexedPack, Hash32[])>();
-        var (done, chunks) = (0, 0L);
+        var (done, next, chunks) = (0, 0, 0L);
         var writing = Task.CompletedTask; // the last group becomes a run while the next is read
         try
         {
-            foreach (var some in missing.Chunk(8 * Environment.ProcessorCount))
+            var readers = Math.Min(2 * Environment.ProcessorCount, MaxReaders);
+            while (next < missing.Count)
             {
-                Parallel.ForEach(some, new ParallelOptions { CancellationToken = ct, MaxDegreeOfParallelism = 2 * Environment.ProcessorCount }, ReadFooter);
+                // Each reader ends where the group is full: no more is in flight than one footer each.
+                Parallel.For(0, readers, new ParallelOptions { CancellationToken = ct, MaxDegreeOfParallelism = readers }, _ =>
+                {
+                    while (Volatile.Read(ref chunks) < groupChunks && !ct.IsCancellationRequested && Interlocked.Increment(ref next) is var taken && taken <= missing.Count)
+                        ReadFooter(missing[taken - 1]);
+                });
+                ct.ThrowIfCancellationRequested();
                 if (chunks < groupChunks)
                     continue;
                 writing.GetAwaiter().GetResult();

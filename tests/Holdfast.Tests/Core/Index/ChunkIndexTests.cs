@@ -81,6 +81,53 @@ public sealed class ChunkIndexTests : IDisposable
         }
     }
 
+    /// <summary>Notes how many packs were opened, at most, before the index had what was read before them.</summary>
+    sealed class Ahead(IStore store) : IStore
+    {
+        int _opened;
+        public ChunkIndex? Index { get; set; }
+        public long Most { get; private set; }
+
+        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)
+        {
+            lock (store)
+            {
+                _opened += copy == 0 ? 1 : 0;
+                Most = Math.Max(Most, _opened - Index!.Chunks);
+            }
+            return store.Open(kind, name, copy);
+        }
+
+        public IStaged Stage(bool large = false) => store.Stage(large);
+        public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => store.Enter(staged, kind, name);
+        public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => store.EnterCopy(staged, kind, name);
+        public IEnumerable<StoredName> List(StoreKind kind) => store.List(kind);
+    }
+
+    /// <summary>Each footer may have a million ids: what is read ahead of the runs is few footers, not a batch of them.</summary>
+    [Fact]
+    public void Few_footers_are_in_memory_at_once()
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        var put = test.Keys.Put;
+        using (var session = new PackSession(vault.Id, put, Id16.New(), vault.Keeper.Store, (staged, pack) => vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name), TimeProvider.System))
+        {
+            using var writer = new PackWriter(session, KeyClass.Content, 1);
+            for (var p = 0; p < 24 * Environment.ProcessorCount; p++)
+            {
+                writer.Add([1], Id(p, 0));
+                writer.Finish();
+            }
+        }
+        var packs = vault.Keeper.Store.List(StoreKind.Pack).Select(p => p.Name).ToList();
+        using var index = ChunkIndex.Open(test["index"], vault.Id, put.Domain);
+        var store = new Ahead(vault.Keeper.Store) { Index = index };
+        Assert.Empty(index.AddMissing(store, packs, null, CancellationToken.None, groupChunks: 1));
+        Assert.Equal(packs.Count, index.Chunks);
+        Assert.InRange(store.Most, 1, 3 * Math.Min(2 * Environment.ProcessorCount, 8)); // a group that becomes a run, one that is read, and one that waits
+    }
+
     sealed class Told(List<(int, int)> told) : IProgress<(int Done, int All)>
     {
         public void Report((int Done, int All) value)
