@@ -8,7 +8,7 @@ namespace Holdfast.Tests.Core;
 public sealed class ChangingFilesTests
 {
     /// <summary>A source that changes files at chosen moments.</summary>
-    sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead) : ISource
+    sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead) : ISource
     {
         public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
         public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
@@ -22,15 +22,16 @@ public sealed class ChangingFilesTests
         {
             var path = batch.Path(row).ToArray();
             onOpen(path);
-            return source.Open(batch, row) is { } content ? new Content(content, () => onRead(path)) : null;
+            return source.Open(batch, row) is { } content ? new Content(content, () => onRead(path), beforeRead) : null;
         }
 
         public void Dispose() => source.Dispose();
 
-        sealed class Content(IContent content, Action onRead) : IContent
+        sealed class Content(IContent content, Action onRead, Action? beforeRead) : IContent
         {
             public int Read(Span<byte> destination, long offset)
             {
+                beforeRead?.Invoke();
                 var read = content.Read(destination, offset);
                 onRead();
                 return read;
@@ -43,10 +44,10 @@ public sealed class ChangingFilesTests
         }
     }
 
-    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead)
+    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead = null)
     {
         using var vault = test.Open();
-        using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead);
+        using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead, beforeRead);
         return vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
             test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
     }
@@ -109,13 +110,20 @@ public sealed class ChangingFilesTests
         test.Write("f", TestVault.Noise(1, size));
         var path = Path.Combine(test.Source, "f");
         var reads = 0;
-        var result = BackUp(test, Ignore, _ =>
+        var result = BackUp(test, Ignore, Ignore, () =>
         {
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write);
-            RandomAccess.SetLength(file, reads++ % 2 == 0 ? 700_000 : 0); // what was read so far is all there is
-            if (reads % 2 == 0)
-                RandomAccess.Write(file, TestVault.Noise(2, size), 0);
+            switch (++reads % 3)
+            {
+                case 1:
+                    RandomAccess.SetLength(file, size / 2); // the second read meets the end there
+                    break;
+                case 0:
+                    RandomAccess.Write(file, TestVault.Noise(reads, size), 0);
+                    break;
+            }
         });
+        Assert.Equal(9, reads);
         Assert.Equal(1UL, result.Archive.Problems);
         Assert.True(new FileInfo(Path.Combine(test.Restore(), "f")).Length > 0);
         Assert.True(test.Verify(full: true).IsSound);

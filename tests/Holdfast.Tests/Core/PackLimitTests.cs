@@ -26,7 +26,7 @@ public sealed class PackLimitTests
         Write(add =>
         {
             for (var i = 0; i < PackFormat.MaxChunks + 100_000; i++)
-                add(4, DigestKind.Whole);
+                add(3, DigestKind.Whole);
         }, PackFormat.MaxChunks + 100_000);
 
     /// <summary>Writes chunks, and opens the footer of every pack that they gave.</summary>
