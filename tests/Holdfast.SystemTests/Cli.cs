@@ -59,6 +59,15 @@ sealed class Cli : IDisposable
 
     public Result Run(params string[] arguments) => Finish(Start(arguments));
 
+    /// <summary>Runs it as somebody who owns nothing but what was given to 65534. For root; the test is skipped where the checkout cannot be reached by others.</summary>
+    public Result RunAsNobody(params string[] arguments)
+    {
+        Assert.SkipUnless(System.Environment.UserName == "root" && Has("setpriv"), "needs root and setpriv to become someone else");
+        var result = Finish(StartProgram("setpriv", Folder, ["--reuid=65534", "--regid=65534", "--clear-groups", Path.Combine(Root, "artifacts/holdfast/holdfast"), .. arguments]));
+        Assert.SkipWhen(result.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
+        return result;
+    }
+
     /// <summary>Id of the newest snapshot.</summary>
     public string LatestId() => System.Text.Json.JsonDocument.Parse(Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray()
         .Last().GetProperty("id").GetString()!; // they are listed oldest first

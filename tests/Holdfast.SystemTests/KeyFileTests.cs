@@ -243,6 +243,47 @@ public sealed class KeyFileTests
     }
 
     [Fact]
+    public void A_key_folder_that_this_user_may_not_enter_is_not_taken_for_one_that_has_seen_nothing()
+    {
+        using var cli = Sample();
+        cli.Shell("chown -R 65534:65534 .; chown -R root:root keys; chmod 755 .; chmod 700 keys; mkdir nowhere; chown 65534 nowhere");
+        var size = Directory.GetFiles(cli["vault/log"], "*", SearchOption.AllDirectories).Length + File.ReadAllText(cli["vault/log/checkpoint"]);
+        foreach (var call in new string[][] { ["verify"], ["log", "verify"], ["status"], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["policy", "set", "--lock", "9d"], ["store", "add", cli["nowhere/more"]], ["log", "accept"] })
+        {
+            var refused = cli.RunAsNobody(call);
+            Assert.True(refused.Status == 15, $"{call[0]}: {refused.Status} {refused.Out} {refused.Error}");
+            Assert.Contains($"may not enter {cli["keys"]}", refused.Error, StringComparison.Ordinal);
+        }
+        var listed = cli.RunAsNobody("snapshots").Expect(0);
+        Assert.Contains("NOT CHECKED", listed.Error, StringComparison.Ordinal);
+        Assert.Contains("names are left out", listed.Error, StringComparison.Ordinal);
+        Assert.Equal(size, Directory.GetFiles(cli["vault/log"], "*", SearchOption.AllDirectories).Length + File.ReadAllText(cli["vault/log/checkpoint"]));
+        cli.Shell("chown 65534:65534 keys; chown -R 65534:65534 keys");
+        cli.RunAsNobody("verify").Expect(0);
+    }
+
+    [Fact]
+    public void A_key_folder_that_is_not_there_is_told_and_nothing_is_written_uncompared()
+    {
+        using var cli = Sample();
+        cli.Environment["HOLDFAST_KEYS"] = cli["kyes"];
+        var checkpoint = File.ReadAllText(cli["vault/log/checkpoint"]);
+        foreach (var call in new string[][] { ["verify"], ["verify", "--full"], ["log", "verify"], ["status", "--keys", cli["kyes"]], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["policy", "set", "--lock", "9d"], ["store", "add", cli["more"]], ["log", "accept"], ["key", "rotate"] })
+        {
+            var refused = Cli.Finish(cli.StartProgram("timeout", null, ["20", Path.Combine(Cli.Root, "holdfast"), .. call]));
+            Assert.True(refused.Status == 17, $"{call[0]}: {refused.Status} {refused.Out} {refused.Error}");
+            Assert.Contains("not there", refused.Error, StringComparison.Ordinal);
+        }
+        Assert.True(JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.TryGetProperty("notCompared", out _));
+        Assert.Contains("NOT CHECKED", cli.Run("status").Expect(0).Error, StringComparison.Ordinal); // anybody may ask, whatever the environment names
+        Assert.Equal(checkpoint, File.ReadAllText(cli["vault/log/checkpoint"]));
+        Assert.False(Directory.Exists(cli["kyes"]));
+        cli.Environment["HOLDFAST_KEYS"] = ""; // nothing to compare with was asked for
+        cli.Run("verify").Expect(0);
+        cli.Run("expire").Expect(0);
+    }
+
+    [Fact]
     public void Keys_in_a_folder_that_its_user_may_not_write_to_read_on_and_say_that_nothing_is_remembered()
     {
         Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");

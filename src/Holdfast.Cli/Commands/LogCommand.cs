@@ -54,6 +54,10 @@ static class LogCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         var memory = new LogMemory(folder.Folder);
+        if (memory.Closed is { } closed)
+            throw new HoldfastException(ErrorCode.NoPermission, $"What these keys have seen cannot be looked at, and cannot be put aside: this user may not {(Directory.Exists(closed) ? "enter" : "read")} {closed}. Nothing was changed.", $"{memory.Open(closed)}. Then run this again.");
+        if (!Directory.Exists(folder.Folder))
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The key folder that was named is not there; nothing was changed.", "Look at --keys or HOLDFAST_KEYS.");
         if (folder.Files.Vault() is { } of && of != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
         if (memory.Place is not null && IsAccepted(memory, vault))
@@ -205,7 +209,7 @@ static class LogCommand
         });
         if (vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, damaged.Message, damaged.Guidance);
-        if (TilesReport.Mend(session, vault, mayWrite: folder.IsGiven) is { } tiles)
+        if (TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null }) is { } tiles)
             return session.Fail(tiles.Code, tiles.Message, tiles.Guidance);
         session.Step($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;

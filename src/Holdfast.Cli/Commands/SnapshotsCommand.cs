@@ -61,14 +61,14 @@ static class SnapshotsCommand
         return 0;
     }
 
-    /// <summary>Keys that do not open now (the secret is kept elsewhere, or there is nobody to ask for the passphrase) cost the names, not the list.</summary>
+    /// <summary>Keys that do not open now (the secret is kept elsewhere, this user may not read them, or there is nobody to ask for the passphrase) cost the names, not the list.</summary>
     static ReadingKeys? Open(Session session, KeyFolder folder, Vault vault)
     {
         try
         {
             return folder.OpenReading(vault);
         }
-        catch (HoldfastException e) when ((e.Code == ErrorCode.KeyFileBad || (e.Code == ErrorCode.WrongKey && !Prompt.IsPossible)) && !folder.IsOpenedBy && session.Parsed.GetValue(NameOption) is null)
+        catch (HoldfastException e) when ((e.Code is ErrorCode.KeyFileBad or ErrorCode.NoPermission || (e.Code == ErrorCode.WrongKey && !Prompt.IsPossible)) && !folder.IsOpenedBy && session.Parsed.GetValue(NameOption) is null)
         {
             session.Warn($"holdfast: names are left out. {e.Message} {e.Guidance}");
             return null;

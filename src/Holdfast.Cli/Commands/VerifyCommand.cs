@@ -53,8 +53,8 @@ static class VerifyCommand
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            if (!folder.IsGiven || isNotOurs is not null) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
-                session.Note("Not noted in the log: that needs the key folder (--keys).");
+            if (folder is not { IsGiven: true, NotCompared: null } || isNotOurs is not null) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
+                session.Note($"Not noted in the log: {(folder.NotCompared is null ? "that needs the key folder (--keys)" : "it was not compared with what these keys saw")}.");
             else
                 vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
         }
@@ -101,7 +101,7 @@ static class VerifyCommand
             session.Finding($"  {ProblemReport.Describe(refused)}");
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
-        var tiles = TilesReport.Mend(session, vault, mayWrite: folder.IsGiven && isNotOurs is null);
+        var tiles = TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null } && isNotOurs is null);
         if (tiles is not null && bad.Count == 0)
             return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
         if (tiles is not null)

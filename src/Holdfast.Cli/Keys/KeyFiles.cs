@@ -89,6 +89,10 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
             {
                 return FolderOwner.Act(PathOf("lock"), () => new FileStream(PathOf("lock"), options));
             }
+            catch (DirectoryNotFoundException e)
+            {
+                throw new HoldfastException(ErrorCode.KeyFileBad, "The key folder that was named is not there; nothing was changed.", "Look at --keys or HOLDFAST_KEYS: name the key folder that was made with this vault.", e);
+            }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)

@@ -141,6 +141,12 @@ sealed class KeyFolder
     /// <summary>Why the log could not be compared with what these keys saw last; null where it was, or they saw none. A command that says the log is sound must not end well with it.</summary>
     public HoldfastException? NotCompared { get; private set; }
 
+    const string NotThere = "the key folder that was named is not there";
+    const string LookAgain = "Look at --keys or HOLDFAST_KEYS: name the key folder that was made with this vault, and see that its disk is mounted";
+
+    /// <summary>It was named, and is not there, as far as this user may look.</summary>
+    bool IsAway => FolderPath.ClosedOnTheWay(Folder) is null && !Directory.Exists(Folder);
+
     public bool IsGiven => !string.IsNullOrEmpty(_folder);
 
     public string Folder => IsGiven ? _folder! : throw new HoldfastException(ErrorCode.Usage, "No key folder was named.", "Add --keys FOLDER (the folder that holds put.key and opening.key), or set HOLDFAST_KEYS.");
@@ -351,10 +357,10 @@ sealed class KeyFolder
             throw damaged;
         if (!IsGiven)
             return;
-        if (!Directory.Exists(Folder))
+        if (IsAway)
         {
-            _session.Warn("holdfast: the key folder that was named is not there: the vault's log was not compared with what was seen of it before. Look at --keys or HOLDFAST_KEYS");
-            _session.Json(w => w.WriteString("notCompared", Folder));
+            var refusal = ReadUncompared(toChange, ErrorCode.KeyFileBad, Folder, NotThere, LookAgain);
+            vault.Keeper.Closed ??= refusal;
             return;
         }
         if (Files.Vault() is { } of && of != vault.Id)
@@ -362,7 +368,8 @@ sealed class KeyFolder
         var memory = new LogMemory(Folder);
         if (memory.Closed is { } closed)
         {
-            ReadUncompared(vault, memory, closed, toChange);
+            var refusal = ReadUncompared(toChange, ErrorCode.NoPermission, closed, $"this user may not {(Directory.Exists(closed) ? "enter" : "read")} {closed}", memory.Open(closed));
+            vault.Keeper.Closed ??= refusal;
             return;
         }
         if (memory.IsUnreadable)
@@ -400,13 +407,17 @@ sealed class KeyFolder
         });
     }
 
-    /// <summary>As <see cref="Remember"/>, for what anybody may ask without keys: a key folder that the environment names may be of another vault, and is no hindrance.</summary>
+    /// <summary>As <see cref="Remember"/>, for what anybody may ask without keys: a key folder that the environment names may be of another vault, or not there, and is no hindrance. Nothing is
+    /// to be written to a log that is <see cref="NotCompared"/>.</summary>
     /// <returns>Words on why the log was not compared; null where nothing is to be said.</returns>
     public string? RememberIfOurs(Vault vault)
     {
         try
         {
-            Remember(vault);
+            if (IsGiven && IsAway && !IsTypedOption(KeysOption))
+                ReadUncompared(toChange: false, ErrorCode.KeyFileBad, Folder, NotThere, LookAgain);
+            else
+                Remember(vault);
             return null;
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && !IsTypedOption(KeysOption))
@@ -415,18 +426,18 @@ sealed class KeyFolder
         }
     }
 
-    /// <summary>Care first: what these keys saw last is there and closed to this user, so the vault is read without being compared with it, and that is said; nothing is written to a log that
-    /// may have been put back.</summary>
-    void ReadUncompared(Vault vault, LogMemory memory, string closed, bool toChange)
+    /// <summary>Care first: what these keys saw last cannot be looked at, so the vault is read without being compared with it, and that is said; nothing is written to a log that may have
+    /// been put back.</summary>
+    /// <returns>Why nothing is written.</returns>
+    HoldfastException ReadUncompared(bool toChange, ErrorCode code, string closed, string why, string mend)
     {
-        var refusal = new HoldfastException(ErrorCode.NoPermission, $"Nothing was written: this user may not read {closed}, so whether the vault's log was put back since these keys last saw it was NOT CHECKED.",
-            $"Most often a command was run once as another user (root). Take the file over: {memory.TakeOver(closed)}. Reading the vault is allowed meanwhile.");
+        const string notChecked = "whether the vault's log was put back since these keys last saw it was NOT CHECKED";
+        var refusal = new HoldfastException(code, $"Nothing was written: {why}, so {notChecked}.", $"{mend}. Reading the vault is allowed meanwhile.");
         if (toChange)
             throw refusal;
-        vault.Keeper.Closed ??= refusal;
-        NotCompared = new HoldfastException(ErrorCode.NoPermission, $"What was read is sound; whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}.",
-            $"Take the file over: {memory.TakeOver(closed)}. Then run this again.");
-        _session.Warn($"holdfast: whether the vault's log was put back since these keys last saw it was NOT CHECKED: this user may not read {closed}. Most often a command was run once as another user (root); take the file over: {memory.TakeOver(closed)}");
+        NotCompared = new HoldfastException(code, $"What was read is sound; {notChecked}: {why}.", $"{mend}. Then run this again.");
+        _session.Warn($"holdfast: {notChecked}: {why}. {mend}");
         _session.Json(w => w.WriteString("notCompared", closed));
+        return refusal;
     }
 }

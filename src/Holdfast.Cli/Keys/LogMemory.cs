@@ -24,8 +24,13 @@ sealed class LogMemory(string folder)
     /// <summary>True where there is a checkpoint and it makes no sense: it was not written so.</summary>
     public bool IsUnreadable => File.Exists(CheckpointPath) && Seen is null;
 
-    /// <summary>The file of the two that this user may not read; null where there is none: only then can anything be compared.</summary>
-    public string? Closed => new[] { CheckpointPath, PlacePath }.FirstOrDefault(p => File.Exists(p) && !MayRead(p));
+    /// <summary>The file of the two that this user may not read, or the folder on the way to them that this user may not enter; null where there is none: only then can anything be compared.</summary>
+    public string? Closed => FolderPath.ClosedOnTheWay(CheckpointPath) ?? new[] { CheckpointPath, PlacePath }.FirstOrDefault(p => File.Exists(p) && !MayRead(p));
+
+    /// <summary>What to do about <see cref="Closed"/>.</summary>
+    public string Open(string closed) => Directory.Exists(closed)
+        ? $"Run this as the user who may enter that folder, or with a key folder of this user's own (a copy of the key files, made by whoever may read them). Where a command that was run as another user has closed it, take it over: {TakeOver()}"
+        : $"Most often a command was run once as another user (root). Take the file over: {TakeOver(closed)}";
 
     static bool MayRead(string path)
     {

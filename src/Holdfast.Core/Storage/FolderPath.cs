@@ -27,6 +27,19 @@ public static class FolderPath
         }
     }
 
+    /// <summary>The first folder on the way to a path that this user may not enter; null where the way is open as far as it goes. Below such a folder nobody can tell what is not there from
+    /// what may not be looked at.</summary>
+    public static string? ClosedOnTheWay(string path)
+    {
+        string? closed = null;
+        for (var at = OperatingSystem.IsLinux() ? Path.GetDirectoryName(Path.GetFullPath(path)) : null; at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (Libc.Access(at, Libc.MayEnter) != 0 && Marshal.GetLastPInvokeError() == Libc.AccessDenied && Directory.Exists(at)) // of a file the same is said
+                closed = at;
+        }
+        return closed;
+    }
+
     /// <summary>True where a folder is the other one, or lies somewhere below it.</summary>
     public static bool IsWithin(string inner, string outer)
     {

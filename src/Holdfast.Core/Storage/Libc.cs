@@ -30,6 +30,8 @@ static partial class Libc
     public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB
     public const int WouldBlock = 11; // EWOULDBLOCK
     public const int MayWriteAndEnter = 2 | 1; // W_OK | X_OK
+    public const int MayEnter = 1; // X_OK
+    public const int AccessDenied = 13; // EACCES
 
     [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int RenameAt2(int fromFolder, string from, int toFolder, string to, uint flags);
