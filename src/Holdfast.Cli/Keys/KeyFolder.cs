@@ -56,6 +56,7 @@ sealed class KeyFolder
 
     readonly Session _session;
     readonly string? _folder;
+    bool _isLossTold;
     KeyFiles? _files;
     byte[]? _rawKey; // what opened the key file, for wrapping the next epoch's seed
     string? _passphrase;
@@ -382,8 +383,11 @@ sealed class KeyFolder
         {
             if (copy is not null)
                 _session.Warn($"holdfast: the vault was in {copy.Place} when these keys last saw it, and is not there any more. From now on they hold to the one here");
-            if (memory.Keep(vault, toChange) is { } lost)
+            if (memory.Keep(vault, toChange) is { } lost && !_isLossTold)
+            {
+                _isLossTold = true; // a command looks before it changes anything, and after
                 _session.Warn($"holdfast: {lost}");
+            }
             return;
         }
         if (toChange)
