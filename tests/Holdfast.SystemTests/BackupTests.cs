@@ -108,6 +108,20 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void A_folder_named_with_a_slash_at_its_end_is_the_same_source()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a/file", Cli.Noise(1, 1_000));
+        cli.Run("backup", cli["source"]).Expect(0);
+        cli.Run("backup", cli["source"] + "/").Expect(0);
+        var told = cli.Run("backup", cli["source"] + "//", "--exclude", cli["source/a"]).Expect(0);
+        var snapshots = System.Text.Json.JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().ToList();
+        Assert.Equal(3, snapshots.Count);
+        Assert.Single(snapshots.Select(s => s.GetProperty("source").GetString()).Distinct());
+        Assert.Contains("by its whole path", told.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void One_name_for_two_folders_is_told()
     {
         using var cli = Data();
