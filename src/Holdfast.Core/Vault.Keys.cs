@@ -34,7 +34,7 @@ public sealed partial class Vault
     public void RequireNewest(OpeningKeys keys)
     {
         if (keys.Keyring.Epoch != State.KeyEpoch)
-            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Rotate with the newest opening key, and the secret that opens it.");
+            throw new HoldfastException(ErrorCode.WrongKey, $"This opening key is of epoch {keys.Keyring.Epoch}; the vault is in epoch {State.KeyEpoch}.", "Use the newest opening key, and the secret that opens it: they are where `holdfast key rotate` was last run, or come from the newest recovery kit (`holdfast recover-key`).");
     }
 
     /// <summary>Starts a new key epoch: new data is sealed to new keys. The new seed opens everything; the old one what was sealed up to now.</summary>
@@ -59,8 +59,10 @@ public sealed partial class Vault
     /// <summary>Enrols a new writer and agent, for another machine or in place of lost key files.</summary>
     /// <param name="keys">Opening keys.</param>
     /// <param name="keep">Keeps the new keys, durably, before the log has them: an enrolment whose key was lost on the way would stand there for good.</param>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
     public (PutKey Put, AgentKey Agent) IssueKeys(OpeningKeys keys, Action<PutKey, AgentKey> keep)
     {
+        RequireNewest(keys); // else the new put key seals to an epoch whose opening key may be in other hands
         var domain = keys.Domains.First();
         var agent = AgentKey.Create(Id);
         var writer = Id16.New();
@@ -78,8 +80,10 @@ public sealed partial class Vault
     /// <param name="keyClass">What it opens.</param>
     /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>
     /// <param name="expiry">When it should be replaced, seconds since 1970.</param>
+    /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
     public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry)
     {
+        RequireNewest(keys);
         var seeds = new Dictionary<Id16, SecretBytes>();
         var objects = new Dictionary<Id16, SecretBytes>();
         if (source is null)

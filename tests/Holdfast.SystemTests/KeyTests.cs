@@ -31,6 +31,10 @@ public sealed class KeyTests
         var refused = cli.Run("cat", "latest", "later.txt", "--keys", cli["old-keys"]).Expect(19);
         Assert.Contains("key epoch 2", refused.Error, StringComparison.Ordinal);
         cli.Run("key", "rotate", "--keys", cli["old-keys"]).Expect(12);
+        foreach (var call in new string[][] { ["key", "issue", "--out", cli["issued"]], ["key", "scope", "--class", "content", "--out", cli["scoped"]] })
+            Assert.Contains("newest opening key", cli.Run([.. call, "--keys", cli["old-keys"]]).Expect(12).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(cli["issued"]) || File.Exists(cli["scoped"]));
+        Assert.Contains("no scoped keys are out", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
         // The old put key still backs up, to the old epoch; the new opening key reads that too.
         cli.Write("third.txt", Encoding.UTF8.GetBytes("bed 5"));
         cli.Run("backup", cli["source"], "--name", "ward", "--keys", cli["old-keys"]).Expect(0);
