@@ -285,6 +285,21 @@ public sealed class KeyFileTests
     }
 
     [Fact]
+    public void A_file_that_cannot_be_written_is_no_fault_of_the_vault()
+    {
+        using var cli = Sample();
+        foreach (var call in new string[][] { ["log", "checkpoint"], ["log", "prove", "latest"] })
+            Assert.Contains("folder for the new file is not there", cli.Run([.. call, "--out", cli["nosuch/p"]]).Expect(2).Error, StringComparison.Ordinal);
+        cli.Shell("chown -R 65534:65534 .; chmod 755 .; mkdir -m 755 roots; mkdir -m 700 closed");
+        foreach (var (call, folder) in new[] { ("checkpoint", "roots"), ("checkpoint", "closed"), ("prove latest", "roots") })
+        {
+            var error = cli.RunAsNobody(["log", .. call.Split(' '), "--out", cli[$"{folder}/p"]]).Expect(15).Error;
+            Assert.Contains("new file", error, StringComparison.Ordinal);
+            Assert.DoesNotContain("of the vault", error, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Keys_in_a_folder_that_its_user_may_not_write_to_read_on_and_say_that_nothing_is_remembered()
     {
         Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");

@@ -105,6 +105,7 @@ static class LogCommand
 
     static int Checkpoint(Session session)
     {
+        RequireOut(session);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var checkpoint = vault.Keeper.Log.Checkpoint!;
@@ -119,6 +120,7 @@ static class LogCommand
 
     static int Prove(Session session)
     {
+        RequireOut(session);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!, forGood: false);
@@ -173,6 +175,12 @@ static class LogCommand
             };
             return new BytesState(code, packs?.Count ?? 0, missing, damaged, never, last, statement);
         }
+    }
+
+    static void RequireOut(Session session)
+    {
+        if (session.Parsed.GetValue(OutOption) is { } file)
+            KeyFolder.RequireNew(session, Path.GetFullPath(file));
     }
 
     static void Put(Session session, string text, Action<System.Text.Json.Utf8JsonWriter> json)

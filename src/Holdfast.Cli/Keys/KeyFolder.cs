@@ -320,11 +320,21 @@ sealed class KeyFolder
             if (!Disk.Real.WriteNew(path, bytes))
                 throw NameTaken();
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        catch (HoldfastException e) when (NotWritten(e.Code) is not null && !FolderOwner.IsAtMercy(Path.GetDirectoryName(path)!))
         {
-            throw new HoldfastException(e.Code, "The disk that the new file should be on is full; the file was not written.", "Free space there, or name a file on another disk; then run this again.", e);
+            throw new HoldfastException(e.Code, $"{NotWritten(e.Code)}; the file was not written.", e.Code == ErrorCode.DiskFull ? "Free space there, or name a file on another disk; then run this again." : "Name a file in a folder that is there, and that you may write to; then run this again.", e);
         }
     }
+
+    /// <summary>Why a file that the user named could not be written: it is none of the vault's, and nor is its disk.</summary>
+    static string? NotWritten(ErrorCode code) => code switch
+    {
+        ErrorCode.DiskFull => "The disk that the new file should be on is full",
+        ErrorCode.NoPermission => "This user may not write to the folder that the new file should be in",
+        ErrorCode.ReadOnlyMedia => "The disk that the new file should be on is mounted read-only",
+        ErrorCode.StoreUnavailable => "The folder that the new file should be in is gone, or its disk does not answer as it should",
+        _ => null,
+    };
 
     /// <summary>Refuses a name for a new file before any work is done for it: one that is taken, or in a folder that cannot be written to.</summary>
     public static void RequireNew(Session session, string path)
@@ -333,6 +343,8 @@ sealed class KeyFolder
             throw new HoldfastException(ErrorCode.Usage, "The new file would lie inside the vault.", "Name another place: whoever takes the vault must not find keys in it.");
         if (Path.Exists(path))
             throw NameTaken();
+        if (FolderPath.ClosedOnTheWay(path) is { } closed)
+            throw new HoldfastException(ErrorCode.NoPermission, $"The new file cannot be written: this user may not enter {closed}.", "Nothing was made. Name a file in a folder that you may write to.");
         if (Path.GetDirectoryName(path) is not { } folder || !Directory.Exists(folder))
             throw new HoldfastException(ErrorCode.Usage, "The folder for the new file is not there.", "Make it first, or name a file in a folder that is there.");
         try
