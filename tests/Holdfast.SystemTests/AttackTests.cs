@@ -58,7 +58,7 @@ public sealed class AttackTests
             cli.Write("second", Cli.Noise(2, 60_000_000));
             var full = cli.Run("backup", cli["source"], "--name", "s").Expect(60);
             Assert.Contains("store add", full.Error, StringComparison.Ordinal);
-            Assert.Matches($@"MiB are free in {cli["disk/vault/staging"]}, and 64 MiB", full.Error);
+            Assert.Matches($@"\([0-9.]+ [KM]?i?B are free in {cli["disk/vault/staging"]}, and 64 MiB", full.Error);
             cli.Shell("fill=disk/fill; dd if=/dev/zero of=$fill bs=64k 2>/dev/null || true"); // not a byte left
             var later = DateTimeOffset.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
             cli.Run("lock", "latest", "--until", later).Expect(0); // from the reserve

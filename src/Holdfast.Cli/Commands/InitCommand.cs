@@ -57,8 +57,8 @@ static class InitCommand
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
-        var (vault, made) = Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve),
-            keys => files.Write(keys, passphrase));
+        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve),
+            keys => files.Write(keys, passphrase)), folder, "name a folder on another one");
         using (vault)
         using (made)
         {
@@ -86,6 +86,22 @@ static class InitCommand
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
+    }
+
+    /// <summary>A disk that is full before there is a vault: no folder can be added to it.</summary>
+    /// <param name="make">Makes the vault, and writes its keys.</param>
+    /// <param name="folder">The vault's.</param>
+    /// <param name="otherwise">What to do in place of freeing space.</param>
+    public static (Vault Vault, NewVaultKeys Keys) Made(Func<(Vault Vault, NewVaultKeys Keys)> make, string folder, string otherwise)
+    {
+        try
+        {
+            return make();
+        }
+        catch (HoldfastException e) when (e is { Code: ErrorCode.DiskFull, InnerException: not HoldfastException }) // else it was the keys', and that has been said
+        {
+            throw new HoldfastException(e.Code, $"The disk that the vault should be on is full{Core.Storage.DiskFault.Room(folder)}: no vault was made.", $"Free space on that disk, or {otherwise}; then run this again.", e);
+        }
     }
 
     /// <summary>Null where the option was not given and has no default.</summary>

@@ -45,7 +45,7 @@ static class UpCommand
             var unfinished = VaultKeeper.Unfinished(places.Vault);
             files.RequireFree(unfinished);
             files.PutAside(unfinished);
-            var (made, newKeys) = Vault.Create(places.Vault, new NewVault(VaultKind.Trial, policy, RetentionPolicy.Day, RetentionPolicy.Day, TrialReserve), keys => files.Write(keys, null));
+            var (made, newKeys) = InitCommand.Made(() => Vault.Create(places.Vault, new NewVault(VaultKind.Trial, policy, RetentionPolicy.Day, RetentionPolicy.Day, TrialReserve), keys => files.Write(keys, null)), places.Vault, "name a roomier place with --base FOLDER");
             made.Dispose();
             newKeys.Dispose();
         }

@@ -167,16 +167,35 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     /// <summary>Writes a new vault's keys.</summary>
     /// <param name="keys">The new keys.</param>
     /// <param name="passphrase">Null: a key-file slot, with its secret beside it.</param>
-    public void Write(NewVaultKeys keys, string? passphrase)
+    /// <exception cref="HoldfastException"><c>DiskFull</c>, and what else the disk reports.</exception>
+    public void Write(NewVaultKeys keys, string? passphrase) => Written(() =>
     {
         _disk.MakeDurable(folder, ownerOnly: true);
         Write(KeyFolder.PutFile, keys.Put.ToText());
         Write(KeyFolder.AgentFile, keys.Agent.ToText());
-        WriteOpening(keys.OpeningSeed, keys.Put.Vault, 1, passphrase);
-    }
+        WriteOpeningHere(keys.OpeningSeed, keys.Put.Vault, 1, passphrase);
+    });
 
     /// <summary>Writes an opening key file, and its secret beside it where there is no passphrase.</summary>
-    public void WriteOpening(SecretBytes seed, Id16 vault, uint epoch, string? passphrase)
+    public void WriteOpening(SecretBytes seed, Id16 vault, uint epoch, string? passphrase) => Written(() => WriteOpeningHere(seed, vault, epoch, passphrase));
+
+    /// <summary>A full disk of keys is none of the vault's: no folder that is added to the vault gives it room.</summary>
+    void Written(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            var there = folder;
+            while (!Directory.Exists(there) && Path.GetDirectoryName(there) is { } above)
+                there = above;
+            throw new HoldfastException(e.Code, $"The disk that the keys should be on is full{DiskFault.Room(there)}: they were not written.", "Free space on that disk, or name a key folder on another one; then run this again.", e);
+        }
+    }
+
+    void WriteOpeningHere(SecretBytes seed, Id16 vault, uint epoch, string? passphrase)
     {
         _disk.MakeDurable(folder, ownerOnly: true);
         var opening = OpeningKeyFile.Create(vault, epoch);
@@ -275,12 +294,12 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     }
 
     /// <summary>Keeps issued keys durably under names that no command reads: they get their own when the log knows them.</summary>
-    public void Prepare(PutKey put, AgentKey agent)
+    public void Prepare(PutKey put, AgentKey agent) => Written(() =>
     {
         _disk.MakeDurable(folder, ownerOnly: true);
         _disk.Replace(PathOf(KeyFolder.PutFile + Prepared), put.ToText());
         _disk.Replace(PathOf(KeyFolder.AgentFile + Prepared), agent.ToText());
-    }
+    });
 
     /// <summary>Gives prepared keys their names.</summary>
     public void TakePrepared()

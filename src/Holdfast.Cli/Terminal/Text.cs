@@ -7,17 +7,7 @@ namespace Holdfast.Cli.Terminal;
 /// <summary>Numbers, times and names as people read them.</summary>
 static class Text
 {
-    public static string Bytes(double bytes)
-    {
-        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-        var unit = 0;
-        while (bytes >= 1024 && unit < units.Length - 1)
-        {
-            bytes /= 1024;
-            unit++;
-        }
-        return string.Create(CultureInfo.InvariantCulture, $"{(unit == 0 ? bytes : Math.Round(bytes, bytes < 10 ? 2 : bytes < 100 ? 1 : 0))} {units[unit]}");
-    }
+    public static string Bytes(double bytes) => ByteCount.Words(bytes);
 
     public static string Count(long count, string one, string? many = null) =>
         string.Create(CultureInfo.InvariantCulture, $"{count:#,0} {(count == 1 ? one : many ?? one + "s")}");

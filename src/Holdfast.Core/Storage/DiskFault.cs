@@ -51,19 +51,18 @@ public static class DiskFault
         _ => Unavailable($"the system reports error {code & 0xFFFF}", fault),
     };
 
-    static string Room(string folder, long needed)
+    /// <summary>How much room there is in a folder, and how much is needed, for a message.</summary>
+    public static string Room(string folder, long needed = Block)
     {
         try
         {
-            return string.Create(CultureInfo.InvariantCulture, $" ({Mebibytes(new DriveInfo(folder).AvailableFreeSpace)} MiB are free in {folder}, and {Mebibytes(Math.Max(needed, Block))} MiB at least are needed)");
+            return string.Create(CultureInfo.InvariantCulture, $" ({ByteCount.Words(new DriveInfo(folder).AvailableFreeSpace)} are free in {folder}, and {ByteCount.Words(Math.Max(needed, Block))} at least are needed)");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             return $" ({folder})";
         }
     }
-
-    static double Mebibytes(long bytes) => Math.Round(bytes / (double)(1 << 20), 2);
 
     static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,
         $"The system refuses access to a folder or file of the vault{(folder is null ? "" : $", in {folder}")}.",
