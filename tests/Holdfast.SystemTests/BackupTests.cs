@@ -122,6 +122,27 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void A_source_or_a_store_in_a_folder_that_may_not_be_entered_is_not_taken_for_missing()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("file", Cli.Noise(1, 1_000));
+        cli.Run("store", "add", cli["more"]).Expect(0);
+        cli.Shell("mkdir -p state; mkdir -m 700 closed; mkdir closed/data; touch closed/data/x; chown -R 65534:65534 source state vault keys more; chmod 755 .");
+        foreach (var call in new string[][] { ["backup", cli["closed/data"]], ["up", cli["closed/data"], "--base", cli["source/base"]] })
+        {
+            var error = cli.RunAsNobody(call).Expect(51).Error;
+            Assert.Contains("setfacl", error, StringComparison.Ordinal);
+            Assert.Contains($"may not enter {cli["closed"]}.", error, StringComparison.Ordinal);
+        }
+        cli.RunAsNobody("backup", cli["nosuch/data"]).Expect(50);
+        cli.Shell("chmod 000 more");
+        Assert.Contains($"may not enter {cli["more"]}", cli.RunAsNobody("snapshots").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("MAY NOT BE ENTERED", cli.RunAsNobody("store", "list").Expect(0).Out, StringComparison.Ordinal);
+        cli.Shell("chmod 750 more");
+        Assert.DoesNotContain("enter", cli.RunAsNobody("snapshots").Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void One_name_for_two_folders_is_told()
     {
         using var cli = Data();

@@ -1,3 +1,4 @@
+using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Storage;
@@ -24,7 +25,8 @@ static class Obstacle
         else if (!vault.Keeper.HasLogKey)
             found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "A copy of a vault has none, and needs none: named with its key folder (--keys), it is taken for what it is. In the vault itself: put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores."));
         if (vault.Keeper.Store.Away.Count is var away and > 0)
-            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
+            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", vault.Keeper.Store.Away.Select(KeyFolder.ClosedStore).FirstOrDefault(c => c is not null) is { } shut
+                ? $"This user may not enter {shut}: run this as the vault's own user, or let this user enter." : "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;

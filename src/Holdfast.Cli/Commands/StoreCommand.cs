@@ -97,7 +97,7 @@ static class StoreCommand
             }
         });
         foreach (var folder in store.Folders)
-            session.Line($"{folder}{(store.Away.Contains(folder) ? "   NOT THERE" : $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free")}");
+            session.Line($"{folder}{(store.Away.Contains(folder) ? KeyFolder.ClosedStore(folder) is null ? "   NOT THERE" : "   MAY NOT BE ENTERED by this user" : $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free")}");
         return 0;
     }
 }

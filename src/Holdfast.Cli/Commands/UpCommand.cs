@@ -96,6 +96,7 @@ static class UpCommand
     {
         if (File.Exists(places.Source))
             throw new HoldfastException(ErrorCode.SourceMissing, "That is a file; a trial takes a folder.", "Name the folder that holds it: holdfast up FOLDER.");
+        FileSource.RequireReachable(places.Source);
         if (!Directory.Exists(places.Source))
             throw new HoldfastException(ErrorCode.SourceMissing, "The folder does not exist.", "Name a folder with some data: holdfast up FOLDER.");
         if (places.All.Any(f => FolderPath.IsWithin(places.Source, f)))

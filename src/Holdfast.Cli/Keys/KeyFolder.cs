@@ -97,7 +97,7 @@ sealed class KeyFolder
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");
         foreach (var away in vault.Keeper.Store.Away)
-            session.Warn($"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
+            session.Warn(ClosedStore(away) is { } closed ? $"holdfast: a folder of the vault is not there for this user, who may not enter {closed}: {away}. What lies in it cannot be read, and a backup stores it again; run this as the vault's own user, or let this user enter" : $"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
             session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
         if (vault.Keeper.Log is { IsAsSeen: true, Lost.Count: 0 })
@@ -106,6 +106,9 @@ sealed class KeyFolder
             session.Warn($"holdfast: the vault's log is damaged: {vault.Keeper.Log.Lost.Count} of its {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} cannot be read. What is shown is what the others say; a snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
         return vault;
     }
+
+    /// <summary>The folder that keeps this user from a further folder of the vault; null where that is really away.</summary>
+    public static string? ClosedStore(string away) => FolderPath.ClosedOnTheWay(Path.Combine(away, "packs"));
 
     /// <summary>How far the keys that are named have seen the log of their vault; null where none are, or they do not say.</summary>
     static Core.Log.Checkpoint? Seen(Session session)

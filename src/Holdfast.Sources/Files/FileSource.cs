@@ -1,14 +1,25 @@
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Sources.Files;
 
 /// <summary>A folder as a source.</summary>
 public static class FileSource
 {
+    /// <summary>Tells a folder that is not there from one in a folder that this user may not enter.</summary>
+    /// <exception cref="HoldfastException"><c>SourceUnreadable</c>.</exception>
+    public static void RequireReachable(string root)
+    {
+        if (FolderPath.ClosedOnTheWay(root) is { } closed)
+            throw new HoldfastException(ErrorCode.SourceUnreadable, $"The source folder cannot be reached: this user may not enter {closed}.",
+                $"Run as a user who may, or let this user through: setfacl -m u:USER:x {closed} (and setfacl -R -m u:USER:rX FOLDER for the source itself).");
+    }
+
     /// <exception cref="HoldfastException"><c>SourceMissing</c>, <c>SourceUnreadable</c>.</exception>
     public static ISource Open(string root, FileSourceOptions options)
     {
+        RequireReachable(root);
         if (!Directory.Exists(root))
             throw new HoldfastException(ErrorCode.SourceMissing, File.Exists(root) ? "The source is a file, not a folder." : "The source folder does not exist.",
                 File.Exists(root) ? "Name the folder that holds it, or send the file through a pipe: holdfast backup --stdin --name NAME < FILE." : "Check the path; where it is a mounted share, check that it is mounted.");
