@@ -321,6 +321,24 @@ public sealed class ProofTests
     }
 
     [Fact]
+    public void Status_sums_up_the_days_that_it_does_not_list()
+    {
+        using var cli = Sample();
+        for (var i = 1; i <= 7; i++)
+        {
+            cli.Write("extra.bin", Cli.Noise(100 + i, 50_000));
+            cli.Run("backup", cli["source"], "--name", $"s{i}").Expect(0);
+            cli.Run("lock", "latest", "--name", $"s{i}", "--until", DateTimeOffset.UtcNow.AddDays(4 + 2 * i).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
+        }
+        var days = Json(cli.Run("status", "--json").Expect(0)).GetProperty("freedByDay").EnumerateArray().ToList();
+        Assert.True(days.Count > 6);
+        var text = cli.Run("status").Expect(0).Out;
+        Assert.Contains($"and on {days.Count - 5} more days: ", text, StringComparison.Ordinal);
+        Assert.Contains($"the last of it from {days[^1].GetProperty("day").GetString()}", text, StringComparison.Ordinal);
+        Assert.Contains("holdfast recovery-kit --out kit.pdf", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void No_backup_builds_on_a_pack_that_was_cut_short()
     {
         using var cli = Sample();

@@ -120,7 +120,7 @@ static class SnapshotArgument
         const int looked = 200; // snapshots, the newest first: each costs a walk down its tree
         var id = Text.Id(record.Snapshot);
         if (Has(session, vault, keys, record, path))
-            return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
+            return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls -l {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
         var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
         var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
         var others = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && s != record).Reverse().Take(looked).Where(s => Has(session, vault, keys, s, path)).ToList();

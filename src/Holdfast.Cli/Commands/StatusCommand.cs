@@ -12,6 +12,8 @@ namespace Holdfast.Cli.Commands;
 
 static class StatusCommand
 {
+    const int ShownDays = 5;
+
     public static Command Create() => Session.Command("status", """
         Show what protects the vault, what is proven, and when space runs out.
 
@@ -53,12 +55,14 @@ static class StatusCommand
         session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
         if (status.Reserve.Wanted > 0 && vault.Keeper is { HasLogKey: true, Closed: not { Code: ErrorCode.VaultIsCopy } }) // a copy needs none
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
-        foreach (var (day, bytes) in status.Freed.Take(5))
+        foreach (var (day, bytes) in status.Freed.Take(ShownDays))
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
+        if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
+            session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {over} of them backups over their quota" : "")} (holdfast log entries)" : "")}");
-        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit")}");
+        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit --out kit.pdf")}");
         if (vault.State.IsKitOld)
-            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit");
+            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit --out kit.pdf");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? (key.Expiry <= status.Now ? "; REPLACE IT, that was due on " : "; replace it by ") + Text.Time(key.Expiry)[..10] : "")}");
