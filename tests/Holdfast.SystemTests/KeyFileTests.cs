@@ -193,6 +193,10 @@ public sealed class KeyFileTests
         var found = cli.Run("find", "notes.txt", "--scoped-key", cli["ward.key"]).Expect(3);
         Assert.Contains("notes.txt", found.Out, StringComparison.Ordinal);
         Assert.Contains("was left out", found.Error, StringComparison.Ordinal);
+        cli.Run("key", "scope", "--class", "content", "--out", cli["content.key"]).Expect(0);
+        var blind = cli.Run("find", "notes.txt", "--scoped-key", cli["content.key"]).Expect(3).Error;
+        Assert.Contains("none of 2 snapshots could be looked into", blind, StringComparison.Ordinal);
+        Assert.DoesNotContain("Nothing matches", blind, StringComparison.Ordinal);
         Assert.Contains("cut it anew", cli.Run("ls", "latest", "--scoped-key", cli["ward.key"]).Expect(19).Error, StringComparison.Ordinal);
     }
 

@@ -43,8 +43,8 @@ static class FindCommand
         {
             var pattern = new Excludes().Add(Text.Pattern(session.Parsed.GetValue(PatternArgument)!));
             var which = session.Parsed.GetValue(SnapshotOption);
-            var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => s is { IsRemoved: false, Object: not null }).ToList();
-            var leftOut = false;
+            var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => !s.IsRemoved).ToList();
+            var leftOut = 0;
             var hits = 0L;
             using var found = session.JsonList("found");
             foreach (var record in records)
@@ -72,17 +72,21 @@ static class FindCommand
                         }
                     }
                 }
-                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.KeyTooNarrow))
+                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.KeyTooNarrow))
                 {
                     session.Warn($"holdfast: snapshot {Text.Id(record.Snapshot)} was left out: {e.Message}"); // the others are not held up
-                    leftOut = true;
+                    leftOut++;
                 }
             }
             if (hits == 0)
             {
-                session.Note($"Nothing matches{(which is null ? $" in {Text.Count(records.Count, "snapshot")}" : "; without --snapshot, find looks in all snapshots")}. Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
+                var read = records.Count - leftOut;
+                if (read == 0 && leftOut > 0)
+                    session.Warn($"holdfast: none of {Text.Count(leftOut, "snapshot")} could be looked into: whether anything matches is not known");
+                else
+                    session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
             }
-            return leftOut ? (int)ErrorCode.Incomplete : 0;
+            return leftOut > 0 ? (int)ErrorCode.Incomplete : 0;
         }
     }
 }
