@@ -236,8 +236,25 @@ public sealed class TerminalTests
         Assert.Equal("130 echo hidden", Answered("correct horse\x03"));
         Assert.Equal("0 echo hidden", Answered("correct horse\r"));
         Assert.Equal("0 echo hidden", Answered("correct hx\x7forse\r"));
-        Assert.Equal("12 echo hidden", Answered("wrong\r"));
+        Assert.Equal("12 echo hidden", Answered("wrong\rwrong\rwrong\r"));
         Assert.Equal("36 echo hidden", Answered("\x04"));
+    }
+
+    [Fact]
+    public void A_passphrase_that_is_mistyped_is_asked_for_again()
+    {
+        Assert.SkipUnless(Cli.Has("script"), "needs script (util-linux) for a terminal");
+        using var cli = new Cli();
+        File.WriteAllText(cli["pass"], "a long enough sentence\n");
+        cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0);
+        cli.Write("notes.txt", [1]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Result Typed(params string[] lines) => Cli.Finish(cli.StartProgram("script", null, "-qec", $"'{Program}' ls latest", "/dev/null"), string.Concat(lines.Select(l => l + "\r")));
+        var third = Typed("a wrong sentence", "A LONG ENOUGH SENTENCE", "a long enough sentence").Expect(0).Out;
+        Assert.Equal(3, third.Split("Type it again (Caps Lock").Length);
+        Assert.Contains("notes.txt", third, StringComparison.Ordinal);
+        Assert.Equal(4, Typed("one", "two", "three", "a long enough sentence").Expect(12).Out.Split("Type it again (Caps Lock").Length); // the last is what to do
+        Assert.Contains("Type it again", cli.Run("ls", "latest", "--passphrase-file", cli["keys/put.key"]).Expect(12).Error, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -53,6 +53,7 @@ sealed class KeyFolder
     static readonly Option<string?> RefusedScopedOption = new(ScopedOption.Name) { Hidden = true };
 
     const int ShortestPassphrase = 12; // characters
+    const int MostTries = 3; // of a passphrase, at a terminal
 
     readonly Session _session;
     readonly string? _folder;
@@ -60,6 +61,7 @@ sealed class KeyFolder
     KeyFiles? _files;
     byte[]? _rawKey; // what opened the key file, for wrapping the next epoch's seed
     string? _passphrase;
+    bool _hasOpened; // what was given is right, whatever else is not
 
     /// <param name="session">Names it.</param>
     /// <param name="otherwise">The one where none is named.</param>
@@ -219,13 +221,21 @@ sealed class KeyFolder
             throw new HoldfastException(ErrorCode.KeyTooNarrow, "This command needs the opening key; a scoped key of whatever class is not enough for it.",
                 "Leave --scoped-key out: the key folder's opening.key is used, with opening.secret in the key folder, --opening-secret FILE or its passphrase. What scoped keys are enough for stands in docs/manual/keys.md; `holdfast verify` needs no key at all.");
         }
-        try
+        for (var tries = 1; ; tries++)
         {
-            return Files.Open(vault, Unwrap);
-        }
-        catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault)
-        {
-            throw WrongVault("The opening key is", vault);
+            try
+            {
+                return Files.Open(vault, Unwrap);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault)
+            {
+                throw WrongVault("The opening key is", vault);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.WrongKey && _passphrase is not null && !_hasOpened && tries < MostTries && _session.Parsed.GetValue(PassphraseOption) is null)
+            {
+                _session.Warn("holdfast: that passphrase does not open the key. Type it again (Caps Lock, keyboard layout)");
+                _passphrase = null;
+            }
         }
     }
 
@@ -233,7 +243,9 @@ sealed class KeyFolder
     {
         if (_rawKey is null && _passphrase is null)
             Ask(file);
-        return _rawKey is not null ? file.OpenWithRawKey(_rawKey) : file.OpenWithPassphrase(_passphrase);
+        var seed = _rawKey is not null ? file.OpenWithRawKey(_rawKey) : file.OpenWithPassphrase(_passphrase);
+        _hasOpened = true;
+        return seed;
     }
 
     /// <summary>Finds what opens the key file: once, however many files there are.</summary>
