@@ -68,13 +68,25 @@ static class RestoreCommand
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0)
-                throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
+                throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {Text.Name(System.Text.Encoding.UTF8.GetBytes(typed[number]))}; what the others match is there");
+            if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
+                session.Warn($"  what to do: {hint.TrimEnd()}");
             return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
         }
+    }
+
+    /// <summary>Why patterns may match nothing: a path is written as it stands in the snapshot, and not as it was on the machine. Names stay out of the words.</summary>
+    static string Hint(IEnumerable<string> patterns, TreeSection? tree)
+    {
+        var root = System.Text.Encoding.UTF8.GetString(tree?.RootPath ?? []).TrimEnd('/');
+        var rooted = patterns.Where(p => p.TrimEnd('/').Contains('/')).ToList();
+        if (root.Length > 0 && rooted.Exists(p => p.TrimEnd('/') == root || p.StartsWith(root + "/", StringComparison.Ordinal)))
+            return "A pattern with / in it begins at the source's root, and here one begins with the path that the source had: leave that part away (all of --include, where it is the whole). ";
+        return rooted.Count > 0 ? "A pattern with / in it begins at the source's root; upper and lower case differ. " : "";
     }
 
     static string GoOn(SnapshotRecord record) => $"To go on, run the same command with --resume, and with {Text.Id(record.Snapshot)} for the snapshot: what is whole stays, the rest is brought.";
@@ -101,7 +113,7 @@ static class RestoreCommand
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
         {
-            throw new HoldfastException(e.Code, $"{e.Message} {Text.Bytes(new DriveInfo(path).AvailableFreeSpace)} are free in {path}, and about {Text.Bytes(Math.Max(0, progress.Planned - progress.Bytes))} more are needed.", $"{e.Guidance} {GoOn(record)}", e);
+            throw new HoldfastException(e.Code, $"{e.Message} {Text.Bytes(new DriveInfo(path).AvailableFreeSpace)} are free in {path}, and about {Text.Bytes(Math.Max(0, progress.Planned - progress.Bytes))} more are needed.", $"Free space, or restore into a folder on another disk. {GoOn(record)}", e);
         }
         catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
         {
