@@ -267,6 +267,10 @@ public sealed class CommandTests
         Directory.Move(cli["vault"], cli["elsewhere"]);
         Directory.Move(cli["keys"], cli["gone"]);
         Assert.Contains("The proof holds", cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key).Expect(0).Out, StringComparison.Ordinal);
+        var proven = JsonDocument.Parse(cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key, "--json").Expect(0).Out).RootElement;
+        Assert.Equal((true, "Commit"), (proven.GetProperty("valid").GetBoolean(), proven.GetProperty("type").GetString()));
+        Assert.True(proven.GetProperty("lockedUntil").GetDateTimeOffset() > DateTimeOffset.UtcNow);
+        Assert.Contains("That file is no proof", cli.Run("log", "verify", "--proof", "/etc/passwd", "--log-key", key).Expect(42).Error, StringComparison.Ordinal);
         File.WriteAllText(cli["proof"], File.ReadAllText(cli["proof"]).Replace("index 4", "index 5", StringComparison.Ordinal));
         cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key).Expect(42);
     }

@@ -228,16 +228,14 @@ static class LogCommand
         var named = session.Parsed.GetValue(KeyOption) ?? throw new HoldfastException(ErrorCode.Usage, "A proof is checked against a log key.", "Add --log-key KEY; take the key from someone you trust, not from where the proof came from.");
         if (!VerifierKey.TryParse(named, out var key))
             throw new HoldfastException(ErrorCode.ProofInvalid, "That is no verifier key.", "It looks like holdfast/HEX+HEX8+BASE64.");
-        if (!LogProof.TryParse(UserFile.Text(file, "The proof file"), out var proof) || !proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
+        if (!LogProof.TryParse(UserFile.Text(file, "The proof file"), out var proof))
+            throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no proof.", "It is what `holdfast log prove SNAPSHOT` wrote, unchanged.");
+        if (!proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
             throw new HoldfastException(ErrorCode.ProofInvalid, "The proof does not hold.", "It was altered, or is of another log. Ask for a new one: holdfast log prove SNAPSHOT.");
         session.Json(w =>
         {
             w.WriteBoolean("valid", true);
-            w.WriteNumber("leaf", proof.Index);
-            w.WriteString("type", leaf.Type.ToString());
-            w.WriteString("subject", leaf.Subject.ToString());
-            w.WriteString("time", Text.Iso(leaf.VaultTime));
-            w.WriteString("payload", leaf.Payload.ToString());
+            LeafWords.Write(w, (long)proof.Index, leaf);
         });
         session.Step($"The proof holds: leaf {proof.Index} of {proof.Checkpoint.Size}, {leaf.Type} of {leaf.Subject}, {Text.Time(leaf.VaultTime)}{(leaf.Type == LeafType.Commit ? $", locked until {Text.Time(leaf.A)}" : "")}.");
         return 0;
