@@ -378,6 +378,7 @@ public sealed class KeyFileTests
             Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
             Assert.Contains("what to do:", error, StringComparison.Ordinal);
         }
+        Assert.Contains("No kit has 300 shares", cli.Run("recovery-kit", "--out", cli["kit.pdf"], "--shares", "300").Expect(2).Error, StringComparison.Ordinal);
         cli.Run("recovery-kit", "--out", cli["kit.pdf"]).Expect(17);
         Assert.False(File.Exists(cli["kit.pdf"]));
         Assert.Equal("mine", File.ReadAllText(cli["there.pdf"]));
@@ -410,6 +411,7 @@ public sealed class KeyFileTests
     {
         using var cli = Sample();
         Assert.Contains("each page is the whole key", cli.Run("recovery-kit", "--threshold", "1", "--shares", "2", "--out", cli["kit.pdf"]).Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("Any one of them opens everything", cli.Run("recovery-kit", "--threshold", "1", "--shares", "1", "--out", cli["kit1.pdf"]).Expect(0).Out, StringComparison.Ordinal);
         var all = cli.Run("key", "scope", "--class", "content", "--out", cli["all.key"]).Expect(0).Out;
         Assert.Contains("what is backed up later", all, StringComparison.Ordinal);
         var one = cli.Run("key", "scope", "--class", "tree", "--name", "ward", "--out", cli["one.key"]).Expect(0).Out;

@@ -26,7 +26,9 @@ static class RecoveryKitCommand
     static int Run(Session session)
     {
         var (threshold, total) = (session.Parsed.GetValue(ThresholdOption), session.Parsed.GetValue(SharesOption));
-        if (threshold < 1 || threshold > total || total > RecoveryKitPdf.MaxShares)
+        if (total is < 1 or > RecoveryKitPdf.MaxShares)
+            throw new HoldfastException(ErrorCode.Usage, $"No kit has {total} shares.", $"A kit has 1 to {RecoveryKitPdf.MaxShares} shares (--shares N): 3 or 5 suit most.");
+        if (threshold < 1 || threshold > total)
             throw new HoldfastException(ErrorCode.Usage, $"Of {total} shares {threshold} cannot be what is needed.",
                 $"A kit has 1 to {RecoveryKitPdf.MaxShares} shares (--shares N), and needs 1 to N of them (--threshold M): 2 of 3, or 3 of 5.");
         var path = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
@@ -75,7 +77,7 @@ static class RecoveryKitCommand
             w.WriteNumber("threshold", threshold);
             w.WriteNumber("shares", total);
         });
-        session.Step($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. Any {threshold} of them open everything.");
+        session.Step($"The kit is in {path}: a cover page and {Text.Count(total, "share")}. {(threshold == 1 ? "Any one of them opens" : $"Any {threshold} of them open")} everything.");
         session.Step("Print it, give each share to another person or place, then remove the file: it is as secret as the key.");
     }
 }

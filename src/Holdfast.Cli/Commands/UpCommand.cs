@@ -226,7 +226,7 @@ static class UpCommand
         var others = (sample.Changed > 0 ? $"; {Text.Count(sample.Changed, "original")} had changed meanwhile" : "")
             + (sample.Unreadable > 0 ? $"; {Text.Count(sample.Unreadable, "original")} could not be read to compare with" : "");
         return sample.Same > 0
-            ? $"a sample of {Text.Count(sample.Same, "file")}, brought into a folder of their own and compared byte for byte with the originals{others}"
+            ? $"a sample of {Text.Count(sample.Same, "file")}, brought into a folder of {(sample.Same == 1 ? "its" : "their")} own and compared byte for byte with the originals{others}"
             : $"NOTHING COMPARED with the originals: no file of at most 256 MiB was there to be compared{others}";
     }
 }
