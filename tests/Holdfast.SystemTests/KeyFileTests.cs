@@ -433,6 +433,7 @@ public sealed class KeyFileTests
         cli.Run("recovery-kit", "--out", cli["kit.pdf"]).Expect(0);
         cli.Shell("for p in 4 2; do pdftotext -layout -f $p -l $p kit.pdf - | grep -oE '[1-7]: [0-9A-Z ]{24}' | tac; done > typed; mv keys gone");
         Assert.Equal(14, File.ReadAllLines(cli["typed"]).Length);
+        Assert.Contains("an empty line after each share", Cli.Finish(cli.Start("recover-key", "--out", cli["recovered"]), File.ReadAllText(cli["typed"])).Expect(71).Error, StringComparison.Ordinal);
         var talk = Cli.Finish(cli.StartProgram("script", null, "-qec", $"'{Path.Combine(Cli.Root, "artifacts/holdfast/holdfast")}' recover-key --out '{cli["recovered"]}'", "/dev/null"), File.ReadAllText(cli["typed"])).Expect(0).Out;
         Assert.Contains("1 more share is needed", talk, StringComparison.Ordinal);
         cli.Run("restore", "latest", cli["r"], "--keys", cli["recovered"]).Expect(0);

@@ -282,6 +282,7 @@ public sealed class TerminalTests
     [InlineData("init v --lock ''", "--lock is empty.", "")]
     [InlineData("restore latest ''", "TARGET is empty.", "")]
     [InlineData("backup --name= source", "--name is empty.", "")]
+    [InlineData("backup --stdin --name n sh -c true", "`holdfast backup` has no option -c.", "stands after --")]
     public void A_wrong_call_gets_one_plain_error(string call, string message, string guidance)
     {
         using var cli = new Cli();

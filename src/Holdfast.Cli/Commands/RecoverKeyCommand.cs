@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
 using Holdfast.Core.Crypto;
 
 namespace Holdfast.Cli.Commands;
@@ -53,6 +54,13 @@ static class RecoverKeyCommand
         var texts = files.Length > 0
             ? files.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}")))
             : Console.In.ReadToEnd().ReplaceLineEndings("\n").Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text));
-        return [.. texts.Select(t => RecoveryShare.Parse(t.Text, t.Name))];
+        try
+        {
+            return [.. texts.Select(t => RecoveryShare.Parse(t.Text, t.Name))];
+        }
+        catch (HoldfastException e) when (files.Length == 0)
+        {
+            throw new HoldfastException(e.Code, e.Message, $"{e.Guidance} From a pipe, put an empty line after each share.", e);
+        }
     }
 }

@@ -7,6 +7,8 @@ namespace Holdfast.Cli.Terminal;
 /// <summary>What is wrong with a call, one thing and in the words of the command line; the parser's own messages speak of types and say things twice.</summary>
 static class CallFault
 {
+    const string Stream = "--stdin"; // what a whole command may follow
+
     /// <summary>Null where the call can be run.</summary>
     public static HoldfastException? Of(ParseResult parsed, IEnumerable<string> arguments, params ReadOnlySpan<Option> mayBeEmpty)
     {
@@ -18,7 +20,10 @@ static class CallFault
         if (command.Subcommands.Count > 0 && command.Action is null && parsed.UnmatchedTokens.All(u => u == Session.JsonOption.Name))
             return Usage(parsed, $"`{PathOf(parsed.CommandResult)}` needs a command{(command is RootCommand ? "" : ": " + string.Join(", ", command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)))}.");
         if (StrayOption(parsed, command, words) is { } option)
-            return NoSuchOption(PathOf(parsed.CommandResult), option, options);
+        {
+            var fault = NoSuchOption(PathOf(parsed.CommandResult), option, options);
+            return !words.Exists(w => w.Value == Stream) ? fault : new HoldfastException(fault.Code, fault.Message, $"Where it belongs to the command whose output is backed up: that stands after -- ({PathOf(parsed.CommandResult)} {Stream} --name NAME -- COMMAND). {fault.Guidance}");
+        }
         if (parsed.UnmatchedTokens is [var stray, ..])
             return Usage(parsed, $"`{stray}` is one word too many.");
         if (Missing(parsed, command) is { Count: > 0 } missing)
