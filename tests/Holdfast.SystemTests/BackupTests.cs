@@ -143,6 +143,16 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void What_the_kernel_makes_up_is_no_source()
+    {
+        Assert.SkipUnless(Directory.Exists("/proc/self"), "needs /proc");
+        using var cli = new Cli().Init();
+        foreach (var call in new string[][] { ["backup", "/proc/self", "--name", "p"], ["up", "/proc", "--base", cli["base"]] })
+            Assert.Contains("the kernel makes up", cli.Run(call).Expect(50).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(cli["base"]));
+    }
+
+    [Fact]
     public void One_name_for_two_folders_is_told()
     {
         using var cli = Data();

@@ -42,6 +42,12 @@ sealed unsafe class LinuxFileSource : ISource
         if (root < 0 || Native.StatX(root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
             throw new HoldfastException(ErrorCode.SourceUnreadable, $"The source folder cannot be opened: {Native.Describe(Native.Error)}.",
                 "Run as a user who may read it, or let this user: setfacl -R -m u:USER:rX FOLDER.");
+        if (IsMadeUp(root))
+        {
+            _ = Native.Close(root);
+            throw new HoldfastException(ErrorCode.SourceMissing, "There is no data in the folder: the kernel makes up what stands in it while it is read (/proc, /sys and their like).",
+                "Name a folder with data. What a file there says can be kept as a stream: holdfast backup --stdin --name NAME < FILE.");
+        }
         return new LinuxFileSource(root, stat, options);
     }
 
@@ -75,12 +81,17 @@ sealed unsafe class LinuxFileSource : ISource
         var handle = Native.OpenAt(folder, name, Native.ReadOnly | Native.Folder | Native.NoFollow | Native.CloseOnExec, 0);
         if (handle < 0)
             return false; // told when it is entered
-        var buffer = stackalloc long[32];
-        // proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, pstore, devpts, binfmt_misc, selinuxfs, efivarfs (linux/magic.h)
-        known = Native.StatFs(handle, buffer) == 0 && (uint)buffer[0] is 0x9FA0 or 0x62656572 or 0x64626720 or 0x74726163 or 0x73636673 or 0x27E0EB or 0x63677270 or 0xCAFE4A11
-            or 0x62656570 or 0x6165676C or 0x1CD1 or 0x42494E4D or 0xF97CFF8C or 0xDE5E81E4;
+        known = IsMadeUp(handle);
         _ = Native.Close(handle);
         return _madeUp[device] = known;
+    }
+
+    static bool IsMadeUp(int folder)
+    {
+        var buffer = stackalloc long[32];
+        // proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, pstore, devpts, binfmt_misc, selinuxfs, efivarfs (linux/magic.h)
+        return Native.StatFs(folder, buffer) == 0 && (uint)buffer[0] is 0x9FA0 or 0x62656572 or 0x64626720 or 0x74726163 or 0x73636673 or 0x27E0EB or 0x63677270 or 0xCAFE4A11
+            or 0x62656570 or 0x6165676C or 0x1CD1 or 0x42494E4D or 0xF97CFF8C or 0xDE5E81E4;
     }
 
     sealed class Frame
