@@ -17,7 +17,7 @@ public sealed class ChunkIndex : IDisposable
     const int MergeFrom = 8; // runs in use
     const int MergeFromAtOnce = Slots - 8; // while very many are added: each is then merged once, not many times
     const int GroupChunks = 1 << 19; // 16 MiB of ids, and as much again while they become a run
-    const int MaxReaders = 8; // of footers at once: each may have 32 MiB of ids
+    const int MaxReaders = 8; // of footers at once: each may be 64 MiB, and as much again opened
 
     readonly string _folder;
     readonly Id16 _vault;

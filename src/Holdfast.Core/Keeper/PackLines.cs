@@ -51,6 +51,9 @@ sealed class PackLine(PackLine? trunk, int leaves)
     public int Place { get; set; }
     public int PlaceAfter { get; set; }
 
+    /// <summary>How many packs it has had: what looking at all of them takes.</summary>
+    public int Known => _newest.Count;
+
     /// <summary>Packs of the last one's set; not of a branch, which does not list those that it has from its trunk.</summary>
     public IEnumerable<Hash32> Names => _newest.Where(s => s.Value.End == int.MaxValue).Select(s => s.Key);
 

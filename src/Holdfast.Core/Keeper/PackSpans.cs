@@ -120,12 +120,17 @@ sealed class PackSpans
         }
     }
 
-    /// <summary>A set told whole goes on from its parent's where that is the last of a line: what both have is not written down again. Else it begins a line.</summary>
+    /// <summary>True where a snapshot has a pack in its set; never where it cannot say which it needs.</summary>
+    public bool IsIn(SnapshotRecord record, Hash32 pack) => _places.TryGetValue(record.Name, out var place) && place.Line.Find(pack, place.At) is not null;
+
+    /// <summary>A set told whole goes on from its parent's where that is the last of a line: what both have is not written down again. Else, and where the line has had far more than the two have, it begins a line:
+    /// each costs no more than its object says.</summary>
     bool TakeWhole(SnapshotRecord record, PackSetDelta packs, Hash32 parent)
     {
         if (packs.Added.Length != packs.Count || packs.Added.Sum(p => p.Size) != packs.Bytes)
             return false;
         if (_places.TryGetValue(parent, out var place) && !place.Line.IsBranch && place.At == place.Line.Records.Count - 1
+            && place.Line.Known <= 2L * (place.Line.Records[^1].Object!.Packs.Count + packs.Added.Length)
             && !Array.Exists(packs.Added, p => place.Line.Find(p.Name, place.At) is { } span && span.Size != p.Size))
         {
             var kept = packs.Added.Select(p => p.Name).ToHashSet();

@@ -207,6 +207,13 @@ public sealed class Projection
         return _spans.SizeOf(pack);
     }
 
+    /// <summary>True where a snapshot has a pack in its set, as far as that can be told. Adds no set up.</summary>
+    public bool IsIn(SnapshotRecord record, Hash32 pack)
+    {
+        _spans.Take(Snapshots);
+        return _spans.IsIn(record, pack);
+    }
+
     /// <summary>Its pack set can be told, and gives a pack another size than the first one that has it: no sound keeper commits such a snapshot. Its packs are locked all the same.</summary>
     public bool HasOtherSizes(SnapshotRecord record)
     {

@@ -34,7 +34,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     public IReadOnlyList<Hash32> Doubtful => [.. chunks.PacksRead.Where(p => _defects.Contains((AttestationDefect.PackDamaged, p)) && !damaged.Contains(p))];
 
     /// <summary>Packs outside the snapshot's set that gave something.</summary>
-    public IReadOnlyList<Hash32> Elsewhere => [.. chunks.PacksRead.Where(p => chunks.Prefer?.Contains(p) != true)];
+    public IReadOnlyList<Hash32> Elsewhere => [.. chunks.PacksRead.Where(p => chunks.Prefer?.Invoke(p) != true)];
 
     /// <summary>What was found of packs on the way.</summary>
     public ReadFindings Found(bool full)
@@ -54,7 +54,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, bool full)
     {
         var set = keeper.State.SizedPacksOf(record);
-        chunks.Prefer = set; // data stored anew after a damage, or by two backups at once, lies in other packs too
+        chunks.Prefer = set is null ? null : set.Contains; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);
         chunks.Avoid = damaged.Where(p => !_judged.TryGetValue(p, out var defect) || defect is not null).ToHashSet(); // what was mended is as good as any
         CheckChain(record, set);

@@ -2,7 +2,6 @@ using Holdfast.Core.Chunking;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
-using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
@@ -22,8 +21,8 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     public ChunkIndex Index => index;
     public long BytesRead { get; private set; }
 
-    /// <summary>Packs of this set are tried first, wherever else a chunk lies too; null for any order.</summary>
-    public PackSet? Prefer { get; set; }
+    /// <summary>Packs of which this is true are tried first, wherever else a chunk lies too; null for any order.</summary>
+    public Predicate<Hash32>? Prefer { get; set; }
 
     /// <summary>Packs that are tried where no other has a chunk.</summary>
     public IReadOnlySet<Hash32> Avoid { get; set; } = new HashSet<Hash32>();
@@ -72,7 +71,8 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             {
                 var name = index.Pack(place.Pack).Name;
                 Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
-                _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
+                if (e.Code == ErrorCode.PackDamaged) // what else went wrong is no fault of the pack
+                    _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
                 fault ??= e;
             }
         }
@@ -92,7 +92,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     (bool IsToAvoid, bool IsWrong, bool IsOfOthers) Rank(ChunkPlace place)
     {
         var name = index.Pack(place.Pack).Name;
-        return (Avoid.Contains(name), _wrong.GetValueOrDefault(name) >= MaxWrong, Prefer?.Contains(name) == false);
+        return (Avoid.Contains(name) || !index.Knows(name), _wrong.GetValueOrDefault(name) >= MaxWrong, Prefer?.Invoke(name) == false);
     }
 
     /// <returns>False where the pack's own footer does not have the chunk there, or the chunk has another length than is asked for: then the index or the tree is wrong, and nothing is held against the pack.</returns>
