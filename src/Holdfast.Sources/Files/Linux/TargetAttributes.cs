@@ -141,9 +141,12 @@ sealed unsafe class TargetAttributes
     /// <summary>Takes away the lists of rights that the folder handed down (acl(5), default ACLs) and the snapshot does not have: with them a file is open to others than the ones it was, whatever its permissions.</summary>
     void RemoveLists(Noted entry, Func<nint, nint, nuint, nint> get, Func<nint, int> remove)
     {
-        foreach (var isDefault in entry.Kind == EntryKind.Directory ? new[] { false, true } : [false])
+        RemoveList(AccessList);
+        if (entry.Kind == EntryKind.Directory)
+            RemoveList(DefaultList);
+
+        void RemoveList(ReadOnlySpan<byte> list)
         {
-            var list = isDefault ? DefaultList : AccessList;
             fixed (byte* name = list)
             {
                 if (get((nint)name, 0, 0) >= 0 && !XattrList.Has(entry.Xattrs, list[..^1]) && remove((nint)name) != 0 && Native.Error != Native.ENoData)
