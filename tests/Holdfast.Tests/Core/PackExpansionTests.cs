@@ -1,7 +1,4 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
 using Holdfast.Core;
-using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
@@ -45,28 +42,10 @@ public sealed class PackExpansionTests
     /// <summary>The same frames in a pack without the zeros that its payload asks for: what a thief of a put key could write. Null where it has none.</summary>
     static Hash32? Shorten(TestVault test, string file)
     {
-        var bytes = File.ReadAllBytes(file);
-        Assert.True(PackHeader.TryParse(bytes, out var header));
-        var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
-        var end = bytes.Length - 16 - length;
-        using var key = SessionSeal.FooterKey(test.Keys.Put.Domain, header!.Salt);
-        var plaintext = new byte[length - 16];
-        var aad = PackWriter.FooterAad(bytes.AsSpan(0, PackFormat.BoundHeaderSize));
-        Assert.True(key.TryOpen(new byte[12], bytes.AsSpan(end, length), plaintext, aad));
-        var used = plaintext.AsSpan().TrimEnd((byte)0).Length + 1;
-        var size = (end + used + 32 + PackFormat.Quantum - 1) / PackFormat.Quantum * PackFormat.Quantum;
-        if (size == bytes.Length)
-            return null;
-        Array.Resize(ref plaintext, size - end - 32);
-        var footer = new byte[plaintext.Length + 16];
-        key.Seal(new byte[12], plaintext, footer, aad);
-        var trailer = bytes.AsSpan(bytes.Length - 16).ToArray();
-        BinaryPrimitives.WriteInt32LittleEndian(trailer, footer.Length);
-        byte[] whole = [.. bytes.AsSpan(0, end), .. footer, .. trailer];
-        var name = new Hash32(SHA256.HashData(whole));
-        var path = Path.Combine(test.Folder, "packs", name.ToString()[..2], name.ToString());
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        File.WriteAllBytes(path, whole);
-        return name;
+        using var pack = new RawPack(test, file);
+        var used = pack.Footer.AsSpan().TrimEnd((byte)0).Length + 1;
+        var start = pack.HeaderAndFrames.Length;
+        var size = (start + used + 32 + PackFormat.Quantum - 1) / PackFormat.Quantum * PackFormat.Quantum;
+        return size == pack.Size ? null : pack.Write([], [.. pack.Footer.AsSpan(0, size - start - 32)]);
     }
 }

@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
 
@@ -31,20 +28,8 @@ public sealed class ParityTests
 
     static void AddParity(TestVault test, string file)
     {
-        var bytes = File.ReadAllBytes(file);
-        Assert.True(PackHeader.TryParse(bytes, out var header));
-        var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
-        var end = bytes.Length - 16 - length;
-        using var key = SessionSeal.FooterKey(test.Keys.Put.Domain, header!.Salt);
-        var plaintext = new byte[length - 16];
-        Assert.True(key.TryOpen(new byte[12], bytes.AsSpan(end, length), plaintext, PackWriter.FooterAad(bytes.AsSpan(0, PackFormat.BoundHeaderSize))));
-        bytes[16] |= 1; // read-only feature: parity in packs
-        var footer = new byte[length];
-        key.Seal(new byte[12], plaintext, footer, PackWriter.FooterAad(bytes.AsSpan(0, PackFormat.BoundHeaderSize)));
-        var trailer = bytes.AsSpan(bytes.Length - 16).ToArray();
-        BinaryPrimitives.WriteInt32LittleEndian(trailer.AsSpan(4), PackFormat.Quantum);
-        byte[] whole = [.. bytes.AsSpan(0, end), .. TestVault.Noise(7, PackFormat.Quantum), .. footer, .. trailer];
-        var name = Convert.ToHexStringLower(SHA256.HashData(whole));
-        File.WriteAllBytes(Path.Combine(test.Folder, "packs", name[..2], name), whole);
+        using var pack = new RawPack(test, file);
+        pack.HeaderAndFrames[16] |= 1; // read-only feature: parity in packs
+        pack.Write(TestVault.Noise(7, PackFormat.Quantum), pack.Footer);
     }
 }
