@@ -95,7 +95,7 @@ sealed class VaultReader
     readonly Dictionary<string, byte[]> _agents = [];
     readonly Dictionary<string, Committed?> _committed = []; // by name of the object
     readonly Dictionary<string, Lock> _locks = []; // by snapshot id
-    readonly HashSet<string> _removed = [];
+    readonly HashSet<(byte Kind, string Name)> _removed = []; // 1 packs, 2 objects
     readonly HashSet<string> _named = []; // objects that leaves of other types name
     readonly List<string> _faults = [];
     ulong _quantum;
@@ -139,14 +139,15 @@ sealed class VaultReader
         for (var i = 0; i < leaves.Count; i++)
         {
             var leaf = leaves[i];
-            if (leaf[1] != 2)
-                _named.Add(Hex(leaf[68..100]));
+            var isRepeated = leaf[1] != 2 && !_named.Add(Hex(leaf[68..100]));
             if (leaf[1] == 9)
                 ReadEnrolment(leaf);
             else if (leaf[1] == 2)
                 Try(leaf);
             else if (leaf[1] == 3 && _locks.TryGetValue(Hex(leaf[12..28]), out var locked))
                 locked.Expiry = Math.Max(locked.Expiry, Math.Min(U64(leaf, 44), LastEnd));
+            else if (leaf[1] == 6 && isRepeated)
+                _faults.Add("a second expiry of one list is not believed");
             else if (leaf[1] == 6)
                 ReadExpiry(leaf, Math.Min(U64(leaf, 44), leaves.Skip(i).Min(l => U64(l, 4))));
         }
@@ -157,7 +158,7 @@ sealed class VaultReader
             Console.Error.WriteLine(fault);
     }
 
-    bool IsGone(Lock locked) => _removed.Contains(locked.Name) || (_committed[locked.Name]?.Packs?.Keys.Any(_removed.Contains) ?? false);
+    bool IsGone(Lock locked) => _removed.Contains((2, locked.Name)) || (_committed[locked.Name]?.Packs?.Keys.Any(p => _removed.Contains((1, p))) ?? false);
 
     /// <summary>One snapshot that is gone, or fails, does not hold up the others. Section 11.3: of several commits of one snapshot or object the first counts.</summary>
     void Try(byte[] leaf)
@@ -196,6 +197,11 @@ sealed class VaultReader
     /// <summary>Section 12.5: what a leaf names is given up only where its lock was over by then.</summary>
     void ReadExpiry(byte[] leaf, ulong judged)
     {
+        if (judged > (ulong)DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400)
+        {
+            _faults.Add("an expiry by a time that has not come gives up nothing");
+            return;
+        }
         In r;
         try
         {
@@ -213,7 +219,7 @@ sealed class VaultReader
             var (kind, name) = (r.U8(), Hex(r.Raw(32)));
             var end = kind == 1 ? PackEnd(name) : ObjectEnd(name);
             if (end is null || end + 14 * 86_400 < judged)
-                _removed.Add(name);
+                _removed.Add((kind, name));
             else
                 locked++;
         }
@@ -221,17 +227,19 @@ sealed class VaultReader
             _faults.Add($"an expiry of {locked} names that were locked is not believed");
     }
 
-    /// <summary>Section 12.1; null where no set names the pack.</summary>
+    /// <summary>Section 12.1; null where no set names the pack, and no leaf has it for an object.</summary>
     ulong? PackEnd(string name)
     {
         var expiry = _locks.Values.Where(l => _committed[l.Name]?.Packs?.ContainsKey(name) == true).Select(l => (ulong?)l.Expiry).Max();
-        return expiry is not { } e ? null
+        return expiry is not { } e ? (_named.Contains(name) || _committed.ContainsKey(name) ? LastEnd : null)
             : Math.Min(e + (BinaryPrimitives.ReadUInt64BigEndian(Convert.FromHexString(name)) % _quantum + _quantum - e % _quantum) % _quantum, LastEnd);
     }
 
-    /// <summary>An object stays as long as what builds on it; null where no leaf names it.</summary>
+    /// <summary>A snapshot object stays as long as what builds on it, others for good; null where no leaf names it, and no set has it for a pack.</summary>
     ulong? ObjectEnd(string name)
     {
+        if (_named.Contains(name) || (!_committed.ContainsKey(name) && _committed.Values.Any(c => c?.Packs?.ContainsKey(name) == true)))
+            return LastEnd;
         var ends = new Dictionary<string, ulong>();
         foreach (var locked in _locks.Values.Reverse())
         {
@@ -239,7 +247,7 @@ sealed class VaultReader
             if (locked.BuildsOn is { } parent)
                 ends[parent] = Math.Max(ends.GetValueOrDefault(parent), end);
         }
-        return ends.TryGetValue(name, out var found) ? found : _named.Contains(name) ? LastEnd : null;
+        return ends.TryGetValue(name, out var found) ? found : null;
     }
 
     /// <summary>Section 11.6: the newest enrolment of an agent counts; a revocation names no object.</summary>

@@ -50,6 +50,7 @@ static class BackupRun
         queue.Drain();
         ct.ThrowIfCancellationRequested();
 
+        keeper.Refresh(); // what its pack set would be a difference to may have expired meanwhile
         var times = NextTimes(state?.Head, keeper.Clock.Now);
         var snapshot = Compose(keeper, source, request, session, agent, sourceId, parent, archive, times);
         var receipt = keeper.Commit(snapshot);

@@ -33,11 +33,15 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         }
         if (!snapshot.Packs.IsWhole && parent is null)
             throw Refused("its pack set is told as a difference to nothing");
-        if (!snapshot.Packs.IsWhole && state.DifferencesTo(parent, MaxDifferences) == MaxDifferences)
+        if (!snapshot.Packs.IsWhole && parent!.Differences >= MaxDifferences)
             throw Refused("its pack set is told as a difference, as those of too many before it in a row");
         var before = parent is null ? PackSet.Empty : state.PacksOf(parent);
-        if (!snapshot.Packs.IsWhole && before is null)
+        if (!snapshot.Packs.IsWhole && (before is null || state.IsUntold(parent!)))
             throw Refused("its pack set is told as a difference to one that cannot be told");
+        if (!snapshot.Packs.IsWhole && !CanBuildOn(state, store, parent!))
+            throw new HoldfastException(ErrorCode.ObjectMissing, "The snapshot tells its pack set as a difference to one that has expired meanwhile, or whose object is missing. It was not committed.",
+                "Run the backup again: it finds what it stored, and tells its pack set whole.")
+            { IsTransient = true };
         var set = (before ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
         // Packs of a parent whose lock is far from its end are held by it; all others are looked at. Sizes are believed by whoever reads the log: each is the one that the log has, or the file's.
         var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
@@ -55,13 +59,17 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
                 throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
                     "Run the backup again: it finds what is missing and stores it anew.")
                 { IsTransient = true };
-            if (state.WasRemoved(pack.Name))
+            if (state.WasRemoved(StoreKind.Pack, pack.Name))
                 throw Refused("it needs a pack that has been given up");
             if (state.BadWriters.Count > 0 && WriterOf(item) is { } writer && state.BadWriters.ContainsKey(writer))
                 throw Refused("it needs a pack of a writer that is not believed any more");
         }
         return set;
     }
+
+    /// <summary>Whether a pack set may be told as a difference to a snapshot's: its own can be told, and all objects that tell it are there, and will be.</summary>
+    public static bool CanBuildOn(Projection state, FolderStore store, SnapshotRecord parent) =>
+        !state.IsUntold(parent) && parent.ToldBy().All(n => !state.WasRemoved(StoreKind.Object, n) && store.Find(StoreKind.Object, n, 0) is not null);
 
     /// <summary>A copy of a pack that has its size; null where there is none.</summary>
     IStoredItem? Open(PackRef pack)

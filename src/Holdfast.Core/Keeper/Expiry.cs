@@ -39,11 +39,11 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
                 continue; // not ours
             if (named.TryGetValue(pack.Name, out var locked))
             {
-                if (IsOver(locked.LockEnd) && !projection.WasRemoved(pack.Name))
+                if (IsOver(locked.LockEnd) && !projection.WasRemoved(StoreKind.Pack, pack.Name))
                     Give(pack);
                 continue;
             }
-            if (projection.WasRemoved(pack.Name))
+            if (projection.WasRemoved(StoreKind.Pack, pack.Name))
                 continue; // given up already
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = unclaimed.TryGetValue(pack.Name, out var known) ? known : clock.Now;
@@ -54,7 +54,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var objects = projection.ObjectLocks();
         foreach (var item in store.List(StoreKind.Object))
         {
-            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(item.Name))
+            if (objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(StoreKind.Object, item.Name) && !projection.Objects.Contains(item.Name))
                 Give(item);
         }
         if (note)
@@ -76,7 +76,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var stuck = 0;
         foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
         {
-            foreach (var item in store.List(kind).Where(i => projection.WasRemoved(i.Name) && HasCome(projection.RemovedAt(i.Name))).ToList())
+            foreach (var item in store.List(kind).Where(i => projection.WasRemoved(kind, i.Name) && HasCome(projection.RemovedAt(kind, i.Name))).ToList())
             {
                 Remover.Remove(store, disk, kind, item.Name);
                 stuck += store.Find(kind, item.Name, item.Copy) is null ? 0 : 1;

@@ -207,15 +207,15 @@ sealed class GuardJudge
         if (!isTold)
         {
             if (kind != StoreKind.Pack)
-                return _projection.WasGivenUp(name) ? Verdict.Locked : Verdict.Kept; // keyrings, policies and the like stay for as long as the vault
+                return _projection.WasGivenUp(kind, name) ? Verdict.Locked : Verdict.Kept; // keyrings, policies and the like stay for as long as the vault
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = _memory.FirstSeen(name, _clock!.Now);
             _unclaimed[name] = first;
             end = first + LockRules.SessionLife;
         }
-        if (!_projection.WasGivenUp(name))
+        if (!_projection.WasGivenUp(kind, name))
             return Verdict.Kept;
-        if (_projection.WasRemoved(name) && !_isBlocked && IsOver(end))
+        if (_projection.WasRemoved(kind, name) && !_isBlocked && IsOver(end))
             return Verdict.Free;
         // The guard may have begun later than the keeper, and its clock may be behind: only a lock that the calendar too says is not over makes a liar of the log.
         return (isTold ? _machine.Wall / 1_000 <= end + LockRules.Margin : _isBlocked) ? Verdict.Locked : Verdict.Kept;
@@ -255,7 +255,7 @@ sealed class GuardJudge
     void Learn()
     {
         var quantum = LockRules.Quantum(_projection.Genesis!.Policy.Base);
-        if (Holding(quantum).Any(r => _projection.ObjectsOf(r).Any(n => _projection.Unreadable.Contains(n) && IsReadable(n))))
+        if (Holding(quantum).Any(r => r.ToldBy().Any(n => _projection.Unreadable.Contains(n) && IsReadable(n))))
         {
             _projection = new Projection(_store);
             Project();
@@ -297,7 +297,7 @@ sealed class GuardJudge
     {
         // The end of a pack's lock is rounded up by less than the quantum; what says that it is needed stays for as long.
         var needed = Math.Min(record.Expiry + quantum, LockRules.LastEnd);
-        foreach (var name in _projection.ObjectsOf(record))
+        foreach (var name in record.ToldBy())
             _memory.Lengthen(name, needed);
         if (_projection.PacksOf(record) is not { } set)
         {

@@ -7,18 +7,21 @@ namespace Holdfast.Core.Keeper;
 /// <summary>What the log adds up to. It may be thrown away and rebuilt at any time; nothing is decided from anything else.</summary>
 public sealed class Projection
 {
+    const int MaxDifferences = 64; // in a row, as far as readers follow
+
     readonly IStore _store;
     readonly Dictionary<Hash32, SnapshotRecord> _byName = [];
     readonly Dictionary<Id16, SnapshotRecord> _byId = [];
-    readonly Dictionary<Hash32, List<SnapshotRecord>> _builtOn = []; // by the object whose pack set theirs is a difference to
+    readonly Dictionary<SnapshotRecord, List<SnapshotRecord>> _builtOn = []; // by the one whose pack set theirs is a difference to
     readonly PackSetCache _sets = new();
     readonly Dictionary<Id16, Enrolment> _agents = [];
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
     readonly List<LostPolicy> _lostPolicies = [];
-    readonly HashSet<Hash32> _named = [];
-    readonly Dictionary<Hash32, ulong> _removed = []; // and by which time that was judged
+    readonly HashSet<(StoreKind, Hash32)> _named = [];
+    readonly Dictionary<(StoreKind, Hash32), ulong> _removed = []; // and by which time that was judged
     readonly PackSpans _spans = new();
+    readonly Func<ulong> _moment;
     readonly IReadOnlyDictionary<ulong, ulong> _latest;
     readonly List<Hash32> _keyrings = [];
     readonly HashSet<Hash32> _objects = [];
@@ -27,10 +30,12 @@ public sealed class Projection
     readonly List<ulong> _times = []; // of all leaves
 
     /// <param name="store">Has the objects that leaves name.</param>
+    /// <param name="moment">The latest time, in seconds since 1970, that may have come: an expiry by a later one gives up nothing yet. Null for a reader that does not know the time.</param>
     /// <param name="latest">By the ordinal of an expiry leaf, the earliest time of a leaf after it, where that is earlier than its own: see <see cref="IsTimeBack"/>.</param>
-    public Projection(IStore store, IReadOnlyDictionary<ulong, ulong>? latest = null)
+    public Projection(IStore store, Func<ulong>? moment = null, IReadOnlyDictionary<ulong, ulong>? latest = null)
     {
         _store = store;
+        _moment = moment ?? (() => ulong.MaxValue);
         _latest = latest ?? new Dictionary<ulong, ulong>();
     }
 
@@ -43,8 +48,14 @@ public sealed class Projection
     public ulong TimeOfLeaves(ulong moment) =>
         _times.Aggregate(0UL, (latest, time) => time <= moment || time <= latest + VaultClock.DoubtAfter ? Math.Max(latest, time) : latest);
 
-    /// <summary>The latest moment an expiry was judged by.</summary>
+    /// <summary>The latest moment an expiry was judged by, and that of those whose moment had come.</summary>
     ulong _judged;
+    ulong _given;
+
+    /// <summary>An expiry was by a time that had not come, and now may have: then all leaves are to be taken in anew.</summary>
+    public bool IsDue => _awaited <= _moment();
+
+    ulong _awaited = ulong.MaxValue;
 
     /// <summary>A leaf is earlier than an expiry before it was judged by: that expiry lied about the time. Then all leaves are to be taken in anew, with what is known now.</summary>
     public bool IsTimeBack { get; private set; }
@@ -103,8 +114,7 @@ public sealed class Projection
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
         _times.Add(Math.Min(leaf.VaultTime, LockRules.LastEnd));
         IsTimeBack |= leaf.VaultTime < _judged;
-        if (leaf.Type != LeafType.Commit && !leaf.Payload.IsNone)
-            _objects.Add(leaf.Payload);
+        var isRepeated = leaf.Type != LeafType.Commit && !leaf.Payload.IsNone && !_objects.Add(leaf.Payload);
         if (ordinal == 0)
         {
             if (leaf.Type != LeafType.Genesis || !Genesis.TryParse(_store.ReadObject(leaf.Payload), out var genesis) || genesis!.Vault != leaf.Subject)
@@ -122,11 +132,11 @@ public sealed class Projection
                 extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
                 _spans.Lengthen(extended);
                 break;
+            case LeafType.Policy or LeafType.Expiry or LeafType.Attestation when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
+                Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.Repeated, []));
+                break;
             case LeafType.Policy:
-                if (TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) > 0)
-                    (_policies[policy!.Source], _policySet[policy.Source]) = (policy.Retention, ordinal);
-                else
-                    _lostPolicies.Add(LostPolicy.Of(ordinal, leaf));
+                Set(ordinal, leaf);
                 break;
             case LeafType.AgentEnrolled:
                 if (leaf.A == 2)
@@ -235,13 +245,13 @@ public sealed class Projection
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
     /// <summary>An expiry gave it up, and its lock was over by then.</summary>
-    public bool WasRemoved(Hash32 name) => _removed.ContainsKey(name);
+    public bool WasRemoved(StoreKind kind, Hash32 name) => _removed.ContainsKey((kind, name));
 
     /// <summary>The vault time by which that was judged; 0 where it was not given up.</summary>
-    public ulong RemovedAt(Hash32 name) => _removed.GetValueOrDefault(name);
+    public ulong RemovedAt(StoreKind kind, Hash32 name) => _removed.GetValueOrDefault((kind, name));
 
     /// <summary>An expiry leaf lists it, whether that counts or not.</summary>
-    public bool WasGivenUp(Hash32 name) => _named.Contains(name);
+    public bool WasGivenUp(StoreKind kind, Hash32 name) => _named.Contains((kind, name));
 
     /// <summary>Names of the objects, other than snapshots, that leaves name: these stay for as long as the vault.</summary>
     public IReadOnlyCollection<Hash32> Objects => _objects;
@@ -274,12 +284,12 @@ public sealed class Projection
     {
         if (_sets.TryGet(record.Name, out var known))
             return known;
-        // Back to a set that is known or whole, then forward again: a chain is at most 64 long.
+        // Back to a set that is known or whole, then forward again.
         var chain = new Stack<SnapshotRecord>();
         PackSet? set = null;
-        for (var at = record; ; at = Find(at.Object!.Parent)!)
+        for (var at = record; ; at = at.BuildsOn)
         {
-            if (at?.Object is null || chain.Count > 64)
+            if (at?.Object is null)
                 return null;
             if (_sets.TryGet(at.Name, out set))
                 break;
@@ -298,30 +308,6 @@ public sealed class Projection
         }
         _sets.Add(record.Name, set!);
         return set;
-    }
-
-    /// <summary>The snapshot objects that tell which packs a snapshot needs: its own, and those its pack set is told as a difference to.</summary>
-    public IEnumerable<Hash32> ObjectsOf(SnapshotRecord record)
-    {
-        var at = record;
-        for (var length = 0; length <= 64; length++)
-        {
-            yield return at.Name;
-            if (at.Object is null or { Packs.IsWhole: true } || Find(at.Object.Parent) is not { } parent)
-                yield break;
-            at = parent;
-        }
-    }
-
-    /// <summary>How many snapshots in a row, up to this one, tell their pack set as a difference.</summary>
-    /// <param name="record">The last of them.</param>
-    /// <param name="most">As far as is counted.</param>
-    public int DifferencesTo(SnapshotRecord? record, int most)
-    {
-        var run = 0;
-        for (var at = record; run < most && at?.Object is { Packs.IsWhole: false } difference; at = Find(difference.Parent))
-            run++;
-        return run;
     }
 
     /// <summary>Every pack that a commit named, with the end of its lock by the largest of all commits and extensions: from the differences alone, quickly however many snapshots share a pack.</summary>
@@ -353,15 +339,33 @@ public sealed class Projection
             // Pack locks are rounded up by less than the quantum: without its object a pack would look as if no commit had named it.
             var needed = Math.Max(locks.GetValueOrDefault(record.Name), Math.Min(record.Expiry + quantum, LockRules.LastEnd));
             locks[record.Name] = needed;
-            if (record.Object is { Packs.IsWhole: false } child)
-                locks[child.Parent] = Math.Max(locks.GetValueOrDefault(child.Parent), needed);
+            if (record.BuildsOn is { } parent)
+                locks[parent.Name] = Math.Max(locks.GetValueOrDefault(parent.Name), needed);
         }
         return locks;
     }
 
+    /// <summary>Version 1 has no way to weaken a policy: a leaf that does is of whoever has the log's key.</summary>
+    void Set(ulong ordinal, Leaf leaf)
+    {
+        if (TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) == 0)
+            _lostPolicies.Add(LostPolicy.Of(ordinal, leaf));
+        else if (!LostPoliciesFor(policy!.Source).Any(l => l.Told is null) && policy.Retention.IsShorterThan(PolicyFor(policy.Source)))
+            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
+        else
+            (_policies[policy.Source], _policySet[policy.Source]) = (policy.Retention, ordinal);
+    }
+
     void Commit(ulong ordinal, Leaf leaf)
     {
+        if (_byName.ContainsKey(leaf.Payload) || _byId.ContainsKey(leaf.Subject))
+        {
+            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.SecondCommit, [])); // the first counts: nothing that came later changes it
+            return;
+        }
         var size = TryRead<SnapshotObject>(leaf.Payload, SnapshotObject.TryParse, out var parsed); // where it is missing, the others are not held up
+        var parent = parsed is { Packs.IsWhole: false } ? Find(parsed.Parent) : null;
+        var differences = parsed is { Packs.IsWhole: false } ? (parent?.Differences ?? 0) + 1 : 0;
         var record = new SnapshotRecord
         {
             Ordinal = ordinal,
@@ -374,18 +378,15 @@ public sealed class Projection
             PackCount = leaf.C,
             Added = (long)Math.Min(leaf.B, long.MaxValue / 1_000_000),
             Object = parsed?.Head,
+            BuildsOn = differences <= MaxDifferences ? parent : null,
+            Differences = differences,
             ObjectSize = size,
             Signer = Agent(leaf.Actor),
         };
-        if (_byName.ContainsKey(record.Name) || _byId.ContainsKey(record.Snapshot))
-        {
-            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.SecondCommit, []) { Record = record }); // the first counts: nothing that came later changes it
-            return;
-        }
         Snapshots.Add(record);
         _byName[record.Name] = record;
-        if (record.Object is { Packs.IsWhole: false } child)
-            (System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_builtOn, child.Parent, out _) ??= []).Add(record);
+        if (record.BuildsOn is not null)
+            (System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(_builtOn, record.BuildsOn, out _) ??= []).Add(record);
         _byId[record.Snapshot] = record;
     }
 
@@ -422,45 +423,50 @@ public sealed class Projection
     void GiveUp(ulong ordinal, Leaf leaf, ExpiryList list)
     {
         var judged = Math.Min(Math.Min(leaf.A, leaf.VaultTime), _latest.GetValueOrDefault(ordinal, ulong.MaxValue));
-        var isLater = judged >= _judged; // as in every log of a sound keeper: then a snapshot that is gone was gone before
         _judged = Math.Max(_judged, judged);
         Expiries.Add((ordinal, leaf, judged));
+        _named.UnionWith(list.Names);
+        if (judged > _moment())
+        {
+            _awaited = Math.Min(_awaited, judged);
+            return;
+        }
+        var isLater = judged >= _given; // as in every log of a sound keeper: then a snapshot that is gone was gone before
+        _given = Math.Max(_given, judged);
         var quantum = LockRules.Quantum(Genesis!.Policy.Base);
         _spans.Take(Snapshots);
-        var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum);
-        // Objects of other types are never given up. One that no leaf names may go: nothing says what it was for.
-        var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name)
-            .Where(n => _byName.ContainsKey(n) || _builtOn.ContainsKey(n) ? IsObjectOver(n, judged, quantum) : !_objects.Contains(n)).ToList();
-        foreach (var (_, name) in list.Names)
-            _named.Add(name);
-        foreach (var name in packs.Concat(objects))
+        var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum)
+            .FindAll(n => _spans.Has(n) || !(_byName.ContainsKey(n) || _objects.Contains(n)));
+        var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name).Where(n => IsObjectOver(n, judged, quantum)).ToList();
+        HashSet<(StoreKind, Hash32)> over = [.. packs.Select(n => (StoreKind.Pack, n)), .. objects.Select(n => (StoreKind.Object, n))];
+        foreach (var name in over)
             _removed.TryAdd(name, judged);
         foreach (var record in _spans.With(packs, isFirst: isLater).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
         {
             record.RemovedAt = record.IsRemoved ? Math.Min(record.RemovedAt, judged) : judged;
             record.IsRemoved = true;
         }
-        if (list.Names.Count > packs.Count + objects.Count)
-            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.ExpiryOfLocked, [.. list.Names.Select(n => n.Name).Except(packs).Except(objects)]));
+        if (list.Names.Count > over.Count)
+            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.ExpiryOfLocked, [.. list.Names.Where(n => !over.Contains(n)).Select(n => n.Name)]));
     }
 
-    /// <summary>The lock of a snapshot object, and of all whose pack set builds on it, is over by a moment: as <see cref="ObjectLocks"/> has it, without a look at the other snapshots.</summary>
+    /// <summary>Objects of other types than snapshots are never given up. One that no leaf names may go: nothing says what it was for. Of a snapshot, its own lock and those of all whose pack set builds on it
+    /// are over by a moment: as <see cref="ObjectLocks"/> has it, without a look at the other snapshots.</summary>
     bool IsObjectOver(Hash32 name, ulong moment, ulong quantum)
     {
         bool IsOver(SnapshotRecord record) => Math.Min(record.Expiry + quantum, LockRules.LastEnd) + LockRules.Margin < moment;
 
-        var look = new Stack<SnapshotRecord>(_builtOn.GetValueOrDefault(name) ?? []); // those that were committed last come first: their locks are likely to be the last
-        if (_byName.TryGetValue(name, out var own) && !IsOver(own))
+        if (_objects.Contains(name))
             return false;
+        if (!_byName.TryGetValue(name, out var own))
+            return !_spans.Has(name);
+        var look = new Stack<SnapshotRecord>([own]); // those that were committed last come first: their locks are likely to be the last
         while (look.TryPop(out var record))
         {
             if (!IsOver(record))
                 return false;
-            foreach (var child in _builtOn.GetValueOrDefault(record.Name) ?? [])
-            {
-                if (child.Ordinal > record.Ordinal)
-                    look.Push(child);
-            }
+            foreach (var child in _builtOn.GetValueOrDefault(record) ?? [])
+                look.Push(child);
         }
         return true;
     }
@@ -477,6 +483,8 @@ public sealed class Projection
     int TryRead<T>(Hash32 name, Parser<T> parse, out T? value) where T : class
     {
         value = null;
+        if (_unreadable.Contains(name))
+            return 0; // read once, however many leaves name it
         try
         {
             var bytes = _store.ReadObject(name);
@@ -518,6 +526,12 @@ public enum LeafFault
 
     /// <summary>It begins a key epoch that does not follow, or that its keyring is not of.</summary>
     EpochWrong,
+
+    /// <summary>It keeps less long than the policy in force.</summary>
+    PolicyWeaker,
+
+    /// <summary>An earlier leaf names its object.</summary>
+    Repeated,
 }
 
 /// <summary>A leaf that no sound keeper writes. Whoever wrote it has the log's key, and should not.</summary>
@@ -525,8 +539,4 @@ public enum LeafFault
 /// <param name="Leaf">What it says.</param>
 /// <param name="Fault">What is wrong with it.</param>
 /// <param name="Names">What it gives up that was locked.</param>
-public sealed record RefusedLeaf(ulong Ordinal, Leaf Leaf, LeafFault Fault, IReadOnlyList<Hash32> Names)
-{
-    /// <summary>The snapshot of a second commit, as it would have it.</summary>
-    public SnapshotRecord? Record { get; init; }
-}
+public sealed record RefusedLeaf(ulong Ordinal, Leaf Leaf, LeafFault Fault, IReadOnlyList<Hash32> Names);

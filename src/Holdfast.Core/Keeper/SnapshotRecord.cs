@@ -31,6 +31,19 @@ public sealed class SnapshotRecord
     /// <summary>The parsed object without its sections (<see cref="SnapshotObject.Head"/>); null where it is missing or damaged, or was removed after its lock had ended.</summary>
     public SnapshotObject? Object { get; init; }
 
+    /// <summary>The snapshot that its pack set is told as a difference to. Null where it is told whole, and where it cannot be told: what it builds on was not committed before it, or too many differences follow each other.</summary>
+    public SnapshotRecord? BuildsOn { get; init; }
+
+    /// <summary>How many snapshots in a row, up to this one, tell their pack set as a difference.</summary>
+    public int Differences { get; init; }
+
+    /// <summary>The snapshot objects that tell which packs it needs: its own, and those its pack set is told as a difference to.</summary>
+    public IEnumerable<Hash32> ToldBy()
+    {
+        for (var at = this; at is not null; at = at.BuildsOn)
+            yield return at.Name;
+    }
+
     /// <summary>Bytes of the object; 0 where it cannot be read.</summary>
     public long ObjectSize { get; init; }
 
@@ -42,6 +55,11 @@ public sealed class SnapshotRecord
 
     /// <summary>The enrolment of its agent as it stood at the commit: what was signed before an agent was revoked stays signed. Null where there was none, or its object cannot be read.</summary>
     public Enrolment? Signer { get; init; }
+
+    /// <summary>Its agent, as enrolled then, signed it.</summary>
+    public bool IsSigned => _isSigned ??= Signer is { } signer && Object is { } snapshot && snapshot.IsSignedBy(Agent, signer.PublicKey);
+
+    bool? _isSigned;
 
     /// <summary>Vault time of the newest attestation without defects, or 0; 0 also while there are defects.</summary>
     public ulong Attested { get; set; }

@@ -152,8 +152,11 @@ public sealed class VaultClock
     /// <summary>Seconds the wall clock is ahead of (positive) or behind (negative) what has passed for certain.</summary>
     public long WallOffset => (long)(_machine.Wall / 1_000) - (long)Passed;
 
+    /// <summary>Seconds since 1970 UTC that every source of time says have passed.</summary>
+    public ulong Certain => Math.Min(Passed, _machine.Wall / 1_000);
+
     /// <summary>True where every source of time says that this moment has passed.</summary>
-    public bool HasPassed(ulong moment) => Passed > moment && _machine.Wall / 1_000 > moment;
+    public bool HasPassed(ulong moment) => Certain > moment;
 
     void Advance()
     {

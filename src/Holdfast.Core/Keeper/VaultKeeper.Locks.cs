@@ -19,10 +19,10 @@ public sealed partial class VaultKeeper
         var policy = _projection.PolicyFor(snapshot.Source);
         var from = Clock.LockFrom;
         var size = set.Bytes;
-        var earlier = _projection.Snapshots.Where(s => s.Source == snapshot.Source).ToList();
         var today = Clock.Now / RetentionPolicy.Day;
         // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
-        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, earlier.Select(s => new PlaceHolder(s.Committed, s.Expiry - Math.Min(s.Expiry, s.Committed), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
+        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, _projection.Snapshots.Where(s => s.Source == snapshot.Source && s.Committed <= Clock.Now && Kept(s) > policy.Base && s.IsSigned)
+            .Select(s => new PlaceHolder(s.Committed, Kept(s), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
         var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
         expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
         var fresh = judge.NewBytes(snapshot, set);
@@ -39,6 +39,9 @@ public sealed partial class VaultKeeper
         var ordinal = Append(leaf);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
     });
+
+    /// <summary>Seconds from a snapshot's commit to the end of its lock, as it stands.</summary>
+    static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed);
 
     /// <summary>Lengthens a snapshot's lock. It is never shortened: a request to do so is refused and counted in the log.</summary>
     /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
@@ -107,9 +110,9 @@ public sealed partial class VaultKeeper
             {
                 // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.
                 var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
-                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Now, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
+                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Certain, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
             }
-            return plan with { Stuck = expiry.Remove() };
+            return plan.IsBlocked ? plan : plan with { Stuck = expiry.Remove() }; // nor what a leaf gave up before: whether it was locked cannot be told
         });
     }
 
@@ -118,6 +121,6 @@ public sealed partial class VaultKeeper
 
     /// <summary>The pack set of a new snapshot as it should be told: the difference to its parent's, or, every 64 snapshots and where there is no parent, or one that is wrong about sizes, all of it.</summary>
     public PackSetDelta Tell(PackSet set, SnapshotRecord? parent) =>
-        parent is not null && _projection.DifferencesTo(parent, CommitJudge.MaxDifferences) < CommitJudge.MaxDifferences && !_projection.HasOtherSizes(parent) && _projection.PacksOf(parent) is { } known
+        parent is not null && _projection.Find(parent.Name) is { Differences: < CommitJudge.MaxDifferences } found && !_projection.HasOtherSizes(found) && CommitJudge.CanBuildOn(_projection, Store, found) && _projection.PacksOf(found) is { } known
             ? set.DeltaFrom(known) : set.Whole();
 }

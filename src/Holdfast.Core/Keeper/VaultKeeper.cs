@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
@@ -35,7 +36,7 @@ public sealed partial class VaultKeeper : IDisposable
         _machine = machine;
         _refusals = new RefusalTally(KeeperPath(folder, "refusals"), disk);
         _log = log;
-        _projection = new Projection(store);
+        _projection = new Projection(store, Moment);
     }
 
     public VaultFile File { get; }
@@ -186,7 +187,7 @@ public sealed partial class VaultKeeper : IDisposable
         try
         {
             _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
-            _projection = new Projection(Store);
+            _projection = new Projection(Store, Moment);
             Project();
         }
         catch (HoldfastException)
@@ -198,12 +199,15 @@ public sealed partial class VaultKeeper : IDisposable
     void Project()
     {
         ApplyAll();
-        if (_projection.IsTimeBack)
+        if (_projection.IsTimeBack || _projection.IsDue)
         {
-            _projection = new Projection(Store, TimesAfterExpiries());
+            _projection = new Projection(Store, Moment, TimesAfterExpiries());
             ApplyAll();
         }
     }
+
+    /// <summary>Whoever has the log's key may write a leaf of next century: what this machine's clock says, to a day, bounds what is believed.</summary>
+    ulong Moment() => _machine.Wall / 1_000 + RetentionPolicy.Day;
 
     void ApplyAll()
     {

@@ -142,7 +142,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// <summary>Where the set cannot be told because an object of its chain is gone or damaged, that is what is wrong, and nothing is held against who wrote the snapshot.</summary>
     void CheckChain(SnapshotRecord record, PackSet? set)
     {
-        foreach (var name in set is null ? keeper.State.ObjectsOf(record) : [])
+        foreach (var name in set is null ? record.ToldBy() : [])
         {
             if (keeper.State.Find(name) is { Object: null })
                 _defects.Add((AttestationDefect.ObjectMissing, name));

@@ -82,10 +82,10 @@ public sealed class VaultHealth
 
         public bool IsGone(SnapshotRecord record) => record.IsRemoved && HasCome(record.RemovedAt);
 
-        bool IsGone(Hash32 name) => keeper.State.WasRemoved(name) && HasCome(keeper.State.RemovedAt(name));
+        bool IsGone(StoreKind kind, Hash32 name) => keeper.State.WasRemoved(kind, name) && HasCome(keeper.State.RemovedAt(kind, name));
 
         /// <summary>Until expiry may take it, a pack is to be there.</summary>
-        public bool Has(Hash32 name, NamedPack pack) => pack.IsNeeded && !HasPassed(pack.LockEnd + LockRules.Margin) && !IsGone(name);
+        public bool Has(Hash32 name, NamedPack pack) => pack.IsNeeded && !HasPassed(pack.LockEnd + LockRules.Margin) && !IsGone(StoreKind.Pack, name);
 
         public HashSet<Hash32> Objects()
         {
@@ -94,9 +94,9 @@ public sealed class VaultHealth
             var locks = state.ObjectLocks();
             foreach (var record in state.Snapshots.Where(s => !IsGone(s)))
             {
-                foreach (var name in state.ObjectsOf(record))
+                foreach (var name in record.ToldBy())
                 {
-                    if (!HasPassed(locks.GetValueOrDefault(name) + LockRules.Margin) && !IsGone(name))
+                    if (!HasPassed(locks.GetValueOrDefault(name) + LockRules.Margin) && !IsGone(StoreKind.Object, name))
                         needed.Add(name);
                 }
             }
@@ -135,7 +135,7 @@ public sealed class VaultHealth
         if (leaves.Count == 0)
             return null;
         var needs = new Needs(keeper);
-        var hit = keeper.State.Having([.. leaves.SelectMany(l => l.Names)]).Concat(leaves.Select(l => l.Record is null ? null : keeper.State.Find(l.Leaf.Subject) ?? keeper.State.Find(l.Leaf.Payload)).OfType<SnapshotRecord>());
+        var hit = keeper.State.Having([.. leaves.SelectMany(l => l.Names)]).Concat(leaves.Select(l => l.Fault != LeafFault.SecondCommit ? null : keeper.State.Find(l.Leaf.Subject) ?? keeper.State.Find(l.Leaf.Payload)).OfType<SnapshotRecord>());
         return new VaultProblem(ErrorCode.LeafRefused, [.. leaves.Select(l => l.Leaf.Payload).Distinct().Order()], [.. hit.Where(s => !needs.IsGone(s)).Distinct().OrderBy(s => s.Ordinal)])
         {
             Leaves = [.. leaves.Select(l => l.Ordinal).Distinct().Order()],
@@ -203,7 +203,7 @@ public sealed class VaultHealth
         }
         foreach (var record in state.Snapshots.Where(s => !_needs.IsGone(s)))
         {
-            var objects = state.ObjectsOf(record).Append(state.Keyring).Append(keeper.File.Genesis).ToList();
+            var objects = record.ToldBy().Append(state.Keyring).Append(keeper.File.Genesis).ToList();
             Hit(record, ErrorCode.ObjectMissing, objects.Count(missing.Contains));
             Hit(record, ErrorCode.ObjectDamaged, objects.Count(damaged.Contains));
             if (_untold.Contains(record) && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name))

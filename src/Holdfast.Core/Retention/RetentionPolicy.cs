@@ -27,8 +27,11 @@ public readonly record struct RetentionPolicy(ulong Base, uint Weeks, uint Month
     }
 
     /// <summary>True where anything would be kept less long than under another, or a backup end at a quota sooner: a quota that nobody reaches stops no attack, and one of a byte stops every backup.</summary>
-    public bool IsWeakerThan(RetentionPolicy other) => Base < other.Base || Weeks < other.Weeks || Months < other.Months || Years < other.Years
+    public bool IsWeakerThan(RetentionPolicy other) => IsShorterThan(other)
         || Quota(DailyQuota) < Quota(other.DailyQuota) || Quota(LockedQuota) < Quota(other.LockedQuota);
+
+    /// <summary>True where anything would be kept less long than under another.</summary>
+    public bool IsShorterThan(RetentionPolicy other) => Base < other.Base || Weeks < other.Weeks || Months < other.Months || Years < other.Years;
 
     /// <summary>What keeps everything as long as either would, and ends a backup at a quota no sooner.</summary>
     public RetentionPolicy Longer(RetentionPolicy other) => new(Math.Max(Base, other.Base), Math.Max(Weeks, other.Weeks), Math.Max(Months, other.Months), Math.Max(Years, other.Years),

@@ -14,7 +14,7 @@ public sealed class ExpiryCostTests
     /// <summary>The same by looking at everything for each expiry, before it is taken in.</summary>
     sealed class Naive(LogHistory history)
     {
-        public Dictionary<Hash32, ulong> Removed { get; } = [];
+        public Dictionary<(StoreKind, Hash32), ulong> Removed { get; } = [];
         public Dictionary<Hash32, ulong> Gone { get; } = []; // snapshots
         public List<Hash32> Refused { get; } = [];
 
@@ -22,9 +22,10 @@ public sealed class ExpiryCostTests
         {
             var (packs, objects) = (history.State.PackLocks(), history.State.ObjectLocks());
             judged = Math.Min(judged, history.Now);
-            var over = names.Where(n => n.Kind == StoreKind.Pack ? !packs.TryGetValue(n.Name, out var end) || end + LockRules.Margin < judged
-                : objects.TryGetValue(n.Name, out end) ? end + LockRules.Margin < judged : !history.State.Objects.Contains(n.Name)).ToList();
-            foreach (var (_, name) in over)
+            var over = names.Where(n => n.Kind == StoreKind.Pack
+                ? packs.TryGetValue(n.Name, out var end) ? end + LockRules.Margin < judged : !objects.ContainsKey(n.Name) && !history.State.Objects.Contains(n.Name)
+                : objects.TryGetValue(n.Name, out end) ? end + LockRules.Margin < judged : !packs.ContainsKey(n.Name) && !history.State.Objects.Contains(n.Name)).ToList();
+            foreach (var name in over)
                 Removed.TryAdd(name, judged);
             foreach (var record in history.State.Snapshots)
             {
@@ -64,6 +65,8 @@ public sealed class ExpiryCostTests
                     default:
                         var list = names.SelectMany(n => history.Set(n).ToList().Select(r => (StoreKind.Pack, r.Name)).Append((StoreKind.Object, n))).Where(_ => random.Next(3) == 0).Distinct().ToList();
                         list.Add((random.Next(2) == 0 ? StoreKind.Object : StoreKind.Pack, LogHistory.Pack(random).Name)); // nobody named it
+                        list.AddRange([.. list.Where(_ => random.Next(20) == 0).Select(n => (n.Item1 == StoreKind.Pack ? StoreKind.Object : StoreKind.Pack, n.Item2))]); // the one's name as the other's
+                        list = [.. list.Distinct()];
                         var judged = random.Next(4) == 0 ? history.Now - (ulong)random.NextInt64((long)Day * 30) : history.Now;
                         naive.Expire(list, judged);
                         history.Expire(list, judged);
@@ -71,8 +74,9 @@ public sealed class ExpiryCostTests
                 }
             }
             var state = history.State;
-            Assert.All(naive.Removed, r => Assert.Equal(r.Value, state.RemovedAt(r.Key)));
-            Assert.All(names.SelectMany(n => history.Set(n).ToList().Select(r => r.Name).Append(n)).Distinct(), n => Assert.Equal(naive.Removed.ContainsKey(n), state.WasRemoved(n)));
+            Assert.All(naive.Removed, r => Assert.Equal(r.Value, state.RemovedAt(r.Key.Item1, r.Key.Item2)));
+            foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
+                Assert.All(names.SelectMany(n => history.Set(n).ToList().Select(r => r.Name).Append(n)).Distinct(), n => Assert.Equal(naive.Removed.ContainsKey((kind, n)), state.WasRemoved(kind, n)));
             Assert.All(state.Snapshots, s => Assert.Equal((naive.Gone.ContainsKey(s.Name), naive.Gone.GetValueOrDefault(s.Name)), (s.IsRemoved, s.RemovedAt)));
             Assert.Equal(naive.Refused.Order(), state.Refused.SelectMany(r => r.Names).Order());
             (given, refused) = (given + naive.Removed.Count, refused + naive.Refused.Count);

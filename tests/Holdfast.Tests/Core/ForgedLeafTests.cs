@@ -16,7 +16,7 @@ public sealed class ForgedLeafTests
     static List<(StoreKind Kind, Hash32 Name)> All(Vault vault, BackupResult result) =>
         [.. vault.State.PacksOf(vault.Find(result.Snapshot.ToString()))!.ToList().Select(p => (StoreKind.Pack, p.Name)), (StoreKind.Object, vault.Find(result.Snapshot.ToString()).Name)];
 
-    static void GiveUp(Vault vault, List<(StoreKind Kind, Hash32 Name)> names) => vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Now, 0,
+    static void GiveUp(Vault vault, List<(StoreKind Kind, Hash32 Name)> names) => vault.Keeper.Record(LeafType.Expiry, Id16.New(), Id16.None, vault.Keeper.Clock.Certain, 0,
         (ulong)names.Count, new ExpiryList(vault.Id, VaultKeeper.Salt(), names).ToArray());
 
     static void Remove(TestVault test, IEnumerable<(StoreKind Kind, Hash32 Name)> names)
@@ -72,7 +72,7 @@ public sealed class ForgedLeafTests
             GiveUp(vault, packs);
             var refused = Assert.Single(vault.State.Refused);
             Assert.Equal((LeafFault.ExpiryOfLocked, packs.Count), (refused.Fault, refused.Names.Count));
-            Assert.All(packs, p => Assert.False(vault.State.WasRemoved(p.Name)));
+            Assert.All(packs, p => Assert.False(vault.State.WasRemoved(p.Kind, p.Name)));
             Assert.False(vault.Find("latest").IsRemoved);
             Assert.Equal([vault.Find("latest")], Problem(vault, ErrorCode.LeafRefused)!.Snapshots);
             Assert.Equal([refused.Ordinal], Problem(vault, ErrorCode.LeafRefused)!.Leaves);
@@ -265,6 +265,9 @@ public sealed class ForgedLeafTests
         Assert.NotEmpty(after.State.Expiries);
         Assert.Empty(after.State.Refused);
         Assert.Empty(VaultHealth.RefusedLeaves(after.Keeper));
+        var locked = after.State.Snapshots.Where(s => s.Expiry > after.Keeper.Clock.Now).ToList();
+        Assert.NotEmpty(locked);
+        Assert.All(locked, s => test.Restore(s.Snapshot.ToString()));
     }
 
     [Fact]

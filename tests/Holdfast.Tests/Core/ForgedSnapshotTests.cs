@@ -34,7 +34,9 @@ public sealed class ForgedSnapshotTests
     {
         vault.Keeper.Record(LeafType.Commit, subject ?? snapshot.Snapshot, actor ?? snapshot.Agent, vault.State.Snapshots[0].Expiry, 0, (ulong)snapshot.Packs.Count, snapshot.ToArray());
         // A second commit of one snapshot is none: what it would be is looked at all the same.
-        return vault.State.Refused is [.., { Record: { } second }] && second.Ordinal + 1 == (ulong)vault.Keeper.Log.Size ? second : vault.State.Snapshots[^1];
+        return vault.State.Refused is [.., { Leaf: var leaf } second] && second.Ordinal + 1 == (ulong)vault.Keeper.Log.Size
+            ? new SnapshotRecord { Ordinal = second.Ordinal, Snapshot = leaf.Subject, Name = leaf.Payload, Agent = leaf.Actor, Committed = leaf.VaultTime, Expiry = leaf.A, PackCount = leaf.C, Object = snapshot.Head, Signer = vault.State.Agent(leaf.Actor) }
+            : vault.State.Snapshots[^1];
     }
 
     static void Read(Vault vault, ReadingKeys keys, SnapshotRecord record, string how, string target)

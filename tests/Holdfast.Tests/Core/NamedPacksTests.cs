@@ -71,7 +71,7 @@ public sealed class NamedPacksTests
                     default:
                         var parent = names.Count == 0 || random.Next(20) == 0 ? (Hash32?)null : names[^Math.Min(names.Count, random.Next(2) == 0 ? 1 : random.Next(1, back))];
                         var set = Next(random, history, names, parent);
-                        var isWhole = random.Next(12) == 0 || parent is { } p && history.State.DifferencesTo(history.State.Find(p), 63) == 63;
+                        var isWhole = random.Next(12) == 0 || parent is { } p && history.State.Find(p)!.Differences >= 63;
                         if (isWhole && random.Next(4) == 0)
                             set = new PackSet(set.ToList().Select((r, i) => i == 0 ? r with { Size = r.Size + 65_536 } : r));
                         names.Add(history.Commit(parent, set, history.Now + (ulong)random.NextInt64((long)Day * 40), isLost: random.Next(60) == 0, isWhole));

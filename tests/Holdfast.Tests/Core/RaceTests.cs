@@ -62,6 +62,55 @@ public sealed partial class RaceTests
         return (vault.Restore(vault.Find(snapshot.ToString()), keys, writer, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken), target);
     }
 
+    /// <summary>What the new pack set would be told as a difference to, and the object that tells it, go while the source is read.</summary>
+    [Fact]
+    public void A_backup_whose_parent_expires_meanwhile_can_be_told_and_locked()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        test.Machine.Pass(60 * TestVault.Day);
+        Directory.Delete(test.Source, true);
+        test.Write("new", TestVault.Noise(7, 3_000_000));
+        var expired = false;
+        var second = BackUp(test, onWalk: () =>
+        {
+            if (expired)
+                return;
+            expired = true;
+            using var other = test.Open();
+            Assert.NotEmpty(other.Keeper.Expire(dryRun: false).Names);
+            Assert.True(other.State.Find(first.Snapshot)!.IsRemoved);
+        });
+        Assert.True(expired);
+        using var after = test.Open();
+        var record = after.State.Find(second.Snapshot)!;
+        Assert.False(after.State.IsUntold(record));
+        Assert.Empty(after.Health().Problems);
+        Assert.False(after.Keeper.Expire(dryRun: false).IsBlocked);
+        after.Keeper.Extend(second.Snapshot, record.Expiry + TestVault.Day, Id16.None);
+        TestVault.AssertSame(test.Source, test.Restore(second.Snapshot.ToString()));
+    }
+
+    /// <summary>An agent that keeps what it once read of the log: the keeper looks itself.</summary>
+    [Fact]
+    public void A_difference_to_a_snapshot_that_has_expired_is_not_committed()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        SnapshotObject difference;
+        using var vault = test.Open();
+        var parent = vault.State.Find(first.Snapshot)!;
+        difference = test.Again(vault.State.Whole(parent)! with { Parent = parent.Name, ParentContentRoot = parent.Object!.ContentRoot, Packs = vault.State.PacksOf(parent)!.DeltaFrom(vault.State.PacksOf(parent)!) });
+        test.Machine.Pass(60 * TestVault.Day);
+        using (var other = test.Open())
+            other.Keeper.Expire(dryRun: false);
+        var fault = Assert.Throws<HoldfastException>(() => vault.Keeper.Commit(difference));
+        Assert.Equal((ErrorCode.ObjectMissing, true), (fault.Code, fault.IsTransient));
+        Assert.Single(vault.State.Snapshots);
+    }
+
     static void RebuildIndex(TestVault test)
     {
         using var vault = test.Open();
