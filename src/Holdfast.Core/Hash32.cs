@@ -54,7 +54,7 @@ public readonly record struct Hash32 : IComparable<Hash32>
         _b != other._b ? _b.CompareTo(other._b) :
         _c != other._c ? _c.CompareTo(other._c) : _d.CompareTo(other._d);
 
-    public override int GetHashCode() => (int)_a; // uniform already
+    public override int GetHashCode() => SeededHash.Of(_a, _b, _c, _d);
     public override string ToString() => $"{_a:x16}{_b:x16}{_c:x16}{_d:x16}";
 
     public static bool operator <(Hash32 left, Hash32 right) => left.CompareTo(right) < 0;

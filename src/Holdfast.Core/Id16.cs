@@ -52,7 +52,7 @@ public readonly record struct Id16 : IComparable<Id16>
     }
 
     public int CompareTo(Id16 other) => _a != other._a ? _a.CompareTo(other._a) : _b.CompareTo(other._b);
-    public override int GetHashCode() => HashCode.Combine(_a, _b);
+    public override int GetHashCode() => SeededHash.Of(_a, _b);
     public override string ToString() => $"{_a:x16}{_b:x16}";
 
     public static bool operator <(Id16 left, Id16 right) => left.CompareTo(right) < 0;
