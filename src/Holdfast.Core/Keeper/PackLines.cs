@@ -33,7 +33,8 @@ sealed class PackLine(PackLine? trunk, int leaves)
 
     readonly Dictionary<Hash32, PackSpan> _newest = [];
     Dictionary<Hash32, List<PackSpan>>? _older; // of packs that left it and came back
-    List<PackLine>? _branches;
+    Dictionary<int, PackLine>? _branches; // the first of those that leave it at one snapshot
+    readonly RangeMaximum _leaving = new(); // by where they leave it, what is larger the earlier that is
     int[] _there = []; // how many before each have not been given up
 
     public int Leaves => leaves;
@@ -47,9 +48,11 @@ sealed class PackLine(PackLine? trunk, int leaves)
     /// <summary>Those that <see cref="PackSpans.With"/> has given.</summary>
     public NextIndex Given { get; } = new();
 
-    /// <summary>Its place among all lines, and the first behind it that is no branch of it or of its branches: see <see cref="PackLineOrder"/>.</summary>
-    public int Place { get; set; }
-    public int PlaceAfter { get; set; }
+    /// <summary>Its place among all lines.</summary>
+    public PackLinePlace? Place { get; set; }
+
+    /// <summary>The last of its branches in their order, which is by where they leave it; null where it has none.</summary>
+    public PackLine? LastBranch { get; private set; }
 
     /// <summary>How many packs it has had: what looking at all of them takes.</summary>
     public int Known => _newest.Count;
@@ -101,30 +104,28 @@ sealed class PackLine(PackLine? trunk, int leaves)
     public void Add(SnapshotRecord record)
     {
         Records.Add(record);
-        Expiries.Raise(Records.Count - 1, record.Expiry);
+        Lengthen(Records.Count - 1, record.Expiry);
+        Place?.SetGiven(false);
     }
 
-    /// <summary>Gets a branch.</summary>
-    public void Add(PackLine branch) => (_branches ??= []).Add(branch);
-
-    /// <summary>Its branches, by where they leave it.</summary>
-    public IReadOnlyList<PackLine> Sort()
+    /// <summary>A lock ends later than before.</summary>
+    public void Lengthen(int at, ulong expiry)
     {
-        _branches?.Sort(static (l, r) => l.Leaves.CompareTo(r.Leaves));
-        return _branches ?? [];
+        Expiries.Raise(at, expiry);
+        Place?.Raise(expiry);
     }
 
-    /// <summary>The place of the first branch that leaves it at a snapshot or after it.</summary>
-    public int PlaceOfBranch(int at)
+    /// <summary>Gets a branch: the first of all that leave it there or later.</summary>
+    public void Add(PackLine branch)
     {
-        var (low, high) = (0, _branches?.Count ?? 0);
-        while (low < high)
-        {
-            var middle = (low + high) / 2;
-            (low, high) = _branches![middle].Leaves < at ? (middle + 1, high) : (low, middle);
-        }
-        return _branches is not null && low < _branches.Count ? _branches[low].Place : PlaceAfter;
+        if (LastBranch is null || branch.Leaves > LastBranch.Leaves)
+            LastBranch = branch;
+        (_branches ??= [])[branch.Leaves] = branch;
+        _leaving.Raise(branch.Leaves, ulong.MaxValue - (ulong)branch.Leaves);
     }
+
+    /// <summary>The first branch that leaves it at a snapshot or after it.</summary>
+    public PackLine? BranchFrom(int at) => LastBranch is { } last && at <= last.Leaves ? _branches![(int)(ulong.MaxValue - _leaving.Max(at, last.Leaves + 1))] : null;
 
     /// <summary>Looks at which snapshots have been given up.</summary>
     /// <returns>How many have not.</returns>
@@ -138,110 +139,3 @@ sealed class PackLine(PackLine? trunk, int leaves)
 
     public bool IsAnyThere(int from, int end) => _there[end] > _there[from];
 }
-
-/// <summary>All lines, each before its branches, and these by where they leave it, each before its own. So the branches that leave a part of a line, with theirs, are a run of places.</summary>
-sealed class PackLineOrder
-{
-    readonly List<PackLine> _roots = [];
-    readonly List<PackLine> _lines = [];
-    RangeMaximum _expiries = new(); // the largest of each line
-    bool _isSorted = true;
-
-    public int Count => Lines.Count;
-    public PackLine this[int place] => Lines[place];
-
-    /// <summary>In their order. Looked at anew where a branch has come.</summary>
-    List<PackLine> Lines
-    {
-        get
-        {
-            if (_isSorted)
-                return _lines;
-            (_isSorted, _expiries) = (true, new RangeMaximum());
-            _lines.Clear();
-            _roots.ForEach(Append);
-            return _lines;
-        }
-    }
-
-    /// <summary>Takes a line in, with the snapshot that it begins with.</summary>
-    public void Add(PackLine line, PackLine? trunk)
-    {
-        if (trunk is null)
-        {
-            _roots.Add(line);
-            if (_isSorted)
-                Append(line);
-        }
-        else
-        {
-            trunk.Add(line);
-            _isSorted = false;
-        }
-    }
-
-    void Append(PackLine line)
-    {
-        line.Place = _lines.Count;
-        _lines.Add(line);
-        _expiries.Raise(line.Place, line.Expiries.Max(0, line.Records.Count));
-        foreach (var branch in line.Sort())
-            Append(branch);
-        line.PlaceAfter = _lines.Count;
-    }
-
-    /// <summary>A lock of a line ends later than before, or it has one more.</summary>
-    public void Raise(PackLine line, ulong expiry)
-    {
-        if (_isSorted)
-            _expiries.Raise(line.Place, expiry);
-    }
-
-    /// <summary>The largest end of a lock in the lines of a run of places.</summary>
-    public ulong Expiry(int from, int end) => Lines.Count == 0 ? 0 : _expiries.Max(from, end);
-
-    /// <summary>Where the snapshots are whose sets have a pack.</summary>
-    /// <param name="newest">Of its spans.</param>
-    /// <param name="held">Gets it, in place of what it had.</param>
-    public void Find(PackSpan? newest, List<HeldBy> held)
-    {
-        held.Clear();
-        _ = Lines;
-        List<PackLine>? inherited = null;
-        for (var span = newest; span is not null; span = span.Earlier)
-        {
-            if (span.IsInherited)
-                (inherited ??= []).Add(span.Line);
-        }
-        inherited?.Sort(static (l, r) => l.Place.CompareTo(r.Place));
-        for (var span = newest; span is not null; span = span.Earlier)
-        {
-            held.Add(new HeldBy(span.Line, span.From, Math.Min(span.End, span.Line.Records.Count)));
-            var end = span.Line.PlaceOfBranch(span.End);
-            for (var place = span.Line.PlaceOfBranch(span.From); place < end;)
-            {
-                // A branch that gave the pack up says itself how long it had it, for its branches too.
-                var cut = First(inherited, place);
-                var until = Math.Min(cut?.Place ?? end, end);
-                if (place < until)
-                    held.Add(new HeldBy(null, place, until));
-                place = until < end ? cut!.PlaceAfter : end;
-            }
-        }
-    }
-
-    /// <summary>The first of some lines from a place on.</summary>
-    static PackLine? First(List<PackLine>? lines, int place)
-    {
-        var (low, high) = (0, lines?.Count ?? 0);
-        while (low < high)
-        {
-            var middle = (low + high) / 2;
-            (low, high) = lines![middle].Place < place ? (middle + 1, high) : (low, middle);
-        }
-        return low < (lines?.Count ?? 0) ? lines![low] : null;
-    }
-}
-
-/// <summary>Snapshots of a line, or, without one, all snapshots of the lines of a run of places.</summary>
-readonly record struct HeldBy(PackLine? Line, int From, int End);

@@ -18,6 +18,9 @@ sealed class PackSpans
     readonly List<HeldBy> _held = [];
     int _taken;
 
+    /// <summary>Names that were looked at to take in sets told whole: a few times what their objects say, and no more.</summary>
+    public long Looked { get; private set; }
+
     /// <summary>Takes in the commits that are new.</summary>
     /// <param name="snapshots">All, in the order of their commits.</param>
     public void Take(IReadOnlyList<SnapshotRecord> snapshots)
@@ -33,10 +36,8 @@ sealed class PackSpans
     /// <summary>Takes in that a snapshot's lock was lengthened.</summary>
     public void Lengthen(SnapshotRecord record)
     {
-        if (!_places.TryGetValue(record.Name, out var place))
-            return;
-        place.Line.Expiries.Raise(place.At, record.Expiry);
-        _lines.Raise(place.Line, record.Expiry);
+        if (_places.TryGetValue(record.Name, out var place))
+            place.Line.Lengthen(place.At, record.Expiry);
     }
 
     /// <summary>True where a snapshot has it in its set.</summary>
@@ -75,7 +76,7 @@ sealed class PackSpans
 
     ulong Expiry(PackSpan newest)
     {
-        _lines.Find(newest, _held);
+        PackLineOrder.Find(newest, _held);
         var expiry = 0ul;
         foreach (var (line, from, end) in _held)
             expiry = Math.Max(expiry, line?.Expiries.Max(from, end) ?? _lines.Expiry(from, end));
@@ -89,10 +90,10 @@ sealed class PackSpans
     {
         var found = new List<SnapshotRecord>();
         var seen = new Dictionary<PackLine, NextIndex>();
-        var whole = new NextIndex(); // lines, by place
+        var whole = new NextIndex(); // lines of this call, by place
         foreach (var name in names)
         {
-            _lines.Find(_spans.GetValueOrDefault(name), _held);
+            PackLineOrder.Find(_spans.GetValueOrDefault(name), _held);
             foreach (var (line, from, end) in _held)
             {
                 if (line is not null)
@@ -100,9 +101,15 @@ sealed class PackSpans
                     Give(line, from, end);
                     continue;
                 }
-                for (var place = whole.From(from); place < end; place = whole.From(place))
+                while (isFirst && _lines.NotGiven(from, end) is { } all)
                 {
-                    Give(_lines[place], 0, _lines[place].Records.Count);
+                    Give(all, 0, all.Records.Count);
+                    all.Place!.SetGiven(true);
+                }
+                for (var place = whole.From(from); !isFirst && place < end; place = whole.From(place))
+                {
+                    var all = _lines[place];
+                    Give(all, 0, all.Records.Count);
                     whole.Take(place);
                 }
             }
@@ -129,13 +136,15 @@ sealed class PackSpans
     {
         if (packs.Added.Length != packs.Count || packs.Added.Sum(p => p.Size) != packs.Bytes)
             return false;
+        Looked += packs.Added.Length;
         if (_places.TryGetValue(parent, out var place) && !place.Line.IsBranch && place.At == place.Line.Records.Count - 1
             && place.Line.Known <= 2L * (place.Line.Records[^1].Object!.Packs.Count + packs.Added.Length)
             && !Array.Exists(packs.Added, p => place.Line.Find(p.Name, place.At) is { } span && span.Size != p.Size))
         {
-            var kept = packs.Added.Select(p => p.Name).ToHashSet();
+            Looked += place.Line.Known;
+            var kept = new HashSet<Hash32>(packs.Added.Length);
+            kept.UnionWith(packs.Added.Select(p => p.Name));
             GoOn(place.Line, record, [.. packs.Added.Where(p => place.Line.Find(p.Name, place.At) is null)], [.. place.Line.Names.Where(n => !kept.Contains(n))], _otherwise.GetValueOrDefault(place.Line.Records[^1]));
-            _lines.Raise(place.Line, record.Expiry);
         }
         else
         {
@@ -161,7 +170,6 @@ sealed class PackSpans
         if (at == trunk.Records.Count - 1)
         {
             GoOn(trunk, record, packs.Added, packs.Removed, otherwise);
-            _lines.Raise(trunk, record.Expiry);
             return true;
         }
         if (trunk.Depth == PackLine.MaxDepth)

@@ -117,4 +117,42 @@ public sealed class ExpiryCostTests
         var (once, twice) = (Cost(1_500), Cost(3_000));
         Assert.True(twice < 2.5 * once, $"{once} bytes, then {twice}");
     }
+
+    /// <summary>Bytes that are allocated where many snapshots go on from one, each with a pack of all of them, and as many expiries name that pack.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="isLocked">Its lock is not over.</param>
+    /// <param name="isAlternating">Each expiry comes after one more snapshot; else all after them.</param>
+    static long CostOfBranches(int count, bool isLocked, bool isAlternating)
+    {
+        var history = new LogHistory();
+        var random = new Random(1);
+        var shared = LogHistory.Pack(random);
+        var end = isLocked ? history.Now + 1_000 * Day : history.Now - 100 * Day;
+        var first = history.Commit(null, new PackSet([shared]), end);
+        history.Commit(first, new PackSet([shared, LogHistory.Pack(random)]), end); // so that what comes next is a branch
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var step = 0; step < 2 * count; step++)
+        {
+            history.Now++;
+            if (isAlternating ? step % 2 == 0 : step < count)
+                history.Commit(first, new PackSet([shared, LogHistory.Pack(random)]), end);
+            else
+                history.Expire([(StoreKind.Pack, shared.Name)], history.Now);
+        }
+        var cost = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.Equal((isLocked ? count : 0, !isLocked, count + 2), (history.State.Refused.Count, history.State.WasRemoved(shared.Name), history.State.Snapshots.Count));
+        Assert.All(history.State.Snapshots, s => Assert.Equal(!isLocked, s.IsRemoved));
+        return cost;
+    }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    public void Twice_as_many_branches_and_expiries_cost_twice_as_much(bool isLocked, bool isAlternating)
+    {
+        CostOfBranches(100, isLocked, isAlternating);
+        var (once, twice) = (CostOfBranches(1_500, isLocked, isAlternating), CostOfBranches(3_000, isLocked, isAlternating));
+        Assert.True(twice < 2.5 * once, $"{once} bytes, then {twice}");
+    }
 }
