@@ -14,6 +14,7 @@ sealed class LogMemory(string folder)
 {
     public const string CheckpointFile = "checkpoint";
     public const string PlaceFile = "checkpoint.place";
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     string CheckpointPath => Path.Combine(folder, CheckpointFile);
     string PlacePath => Path.Combine(folder, PlaceFile);
@@ -142,6 +143,7 @@ sealed class LogMemory(string folder)
     {
         try
         {
+            using var alone = Alone(); // else what another keeps after this looked would be replaced by what is less
             var place = FolderPath.Real(vault.Keeper.Folder);
             if (Place is not { } known || !IsAt(vault, known))
                 Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
@@ -164,6 +166,9 @@ sealed class LogMemory(string folder)
         }
     }
 
+    /// <summary>Keeps other commands from changing what is remembered. Without it where it cannot be had: that keeps no command from its work.</summary>
+    IDisposable? Alone() => FolderLock.Take(folder, Patience);
+
     /// <summary>Gives a file of the key folder, or all of it, to this user.</summary>
     /// <remarks>The administrator gives it to the folder's owner, in whose name it is read.</remarks>
     public string TakeOver(string? file = null) => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows() ? $"chown {(file is null ? "-R " : "")}--reference={Shell.Word(folder)} {Shell.Word(file ?? folder)}" : $"sudo chown {(file is null ? "-R " : "")}\"$(id -u)\" {Shell.Word(file ?? folder)}";
@@ -173,6 +178,7 @@ sealed class LogMemory(string folder)
     /// <exception cref="HoldfastException">What the disk reports.</exception>
     public string? Accept(Vault vault)
     {
+        using var alone = Alone();
         string? kept = null;
         if (File.Exists(CheckpointPath))
         {

@@ -1,5 +1,6 @@
 using Holdfast.Cli.Keys;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Cli.Keys;
 
@@ -39,6 +40,49 @@ public sealed class LogMemoryTests
         BackUp(test, memory);
         Assert.Null(memory.Keep(slow));
         Assert.True(memory.Seen!.Size > slow.Keeper.Log.Size);
+    }
+
+    [Fact]
+    public void Of_commands_that_keep_at_once_the_one_that_saw_most_is_remembered()
+    {
+        using var test = new TestVault();
+        var memory = Memory(test);
+        using var slow = test.Open();
+        Assert.Null(memory.Keep(slow));
+        BackUp(test, memory);
+        using var fast = test.Open();
+        for (var round = 0; round < 60; round++)
+        {
+            File.Delete(Path.Combine(test["keys"], LogMemory.CheckpointFile));
+            Assert.Null(memory.Keep(slow));
+            using var start = new Barrier(3);
+            var words = new string?[3];
+            var threads = new[] { slow, slow, fast }.Select((vault, i) => new Thread(() =>
+            {
+                start.SignalAndWait();
+                words[i] = new LogMemory(test["keys"]).Keep(vault);
+            })).ToList();
+            threads.ForEach(t => t.Start());
+            threads.ForEach(t => t.Join());
+            Assert.All(words, Assert.Null);
+            Assert.Equal(fast.Keeper.Log.Size, memory.Seen!.Size);
+        }
+        Assert.Equal([LogMemory.CheckpointFile, LogMemory.PlaceFile], Directory.EnumerateFileSystemEntries(test["keys"]).Select(Path.GetFileName).Order(StringComparer.Ordinal)); // nothing else is left there
+    }
+
+    [Fact]
+    public void A_key_folder_that_is_not_there_or_that_somebody_holds_keeps_no_command_from_its_work()
+    {
+        using var folder = new TempFolder();
+        using (var held = FolderLock.Take(folder.Path, TimeSpan.Zero))
+        {
+            Assert.NotNull(held);
+            Assert.Null(FolderLock.Take(folder.Path, TimeSpan.FromMilliseconds(20)));
+        }
+        FolderLock.Take(folder.Path, TimeSpan.Zero)!.Dispose();
+        Assert.Null(FolderLock.Take(folder["none"], TimeSpan.Zero));
+        File.WriteAllText(folder["file"], "");
+        Assert.Null(FolderLock.Take(folder["file"], TimeSpan.Zero));
     }
 
     [Fact]
