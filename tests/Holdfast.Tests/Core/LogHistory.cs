@@ -50,8 +50,10 @@ sealed class LogHistory
     /// <param name="expiry">Of its lock.</param>
     /// <param name="isLost">Its object is gone.</param>
     /// <param name="isWhole">The set is told whole, whatever its parent.</param>
-    public Hash32 Commit(Hash32? parent, PackSet set, ulong expiry, bool isLost = false, bool isWhole = false)
+    /// <param name="change">What its object says instead of that set.</param>
+    public Hash32 Commit(Hash32? parent, PackSet set, ulong expiry, bool isLost = false, bool isWhole = false, Func<PackSetDelta, PackSetDelta>? change = null)
     {
+        var packs = parent is { } name && !isWhole ? set.DeltaFrom(_sets[name]) : set.Whole();
         var snapshot = new SnapshotObject
         {
             Vault = _vault,
@@ -72,7 +74,7 @@ sealed class LogHistory
             Files = 0,
             LogicalBytes = 0,
             NewBytes = 0,
-            Packs = parent is { } name && !isWhole ? set.DeltaFrom(_sets[name]) : set.Whole(),
+            Packs = change?.Invoke(packs) ?? packs,
             Sections = [],
             Signatures = [],
         };

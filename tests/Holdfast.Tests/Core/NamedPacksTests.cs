@@ -1,5 +1,6 @@
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
@@ -118,5 +119,176 @@ public sealed class NamedPacksTests
         var table = CostOfBranches(2_000, 0, isDeep);
         var cost = CostOfBranches(2_000, 200, isDeep);
         Assert.InRange((cost - table) / 200, 0, 5_000); // bytes a commit; its object has more than 300
+    }
+
+    static readonly PackRef Foreign = LogHistory.Pack(new Random(99));
+
+    static PackSetDelta Change(PackSetDelta packs, string fault, PackRef own) => fault switch
+    {
+        "nothing" => packs,
+        "one pack more" => packs with { Count = packs.Count + 1 },
+        "one pack less" => packs with { Count = packs.Count - 1 },
+        "bytes more" => packs with { Bytes = packs.Bytes + 65_536 },
+        "bytes less" => packs with { Bytes = packs.Bytes - 65_536 },
+        "removes a stranger" => packs with { Count = packs.Count - 1, Bytes = packs.Bytes - 65_536, Removed = [.. packs.Removed.Append(Foreign.Name).Order()] },
+        "adds what is there" => packs with { Count = packs.Count + 1, Bytes = packs.Bytes + own.Size, Added = [.. packs.Added.Append(own).OrderBy(p => p.Name)] },
+        "another root" => packs with { Root = Foreign.Name },
+        _ => throw new ArgumentOutOfRangeException(nameof(fault)),
+    };
+
+    /// <summary>It goes on from the last snapshot, or from one that another goes on from already: a branch.</summary>
+    [Theory]
+    [InlineData("nothing", false)]
+    [InlineData("nothing", true)]
+    [InlineData("one pack more", false)]
+    [InlineData("one pack more", true)]
+    [InlineData("one pack less", false)]
+    [InlineData("one pack less", true)]
+    [InlineData("bytes more", false)]
+    [InlineData("bytes more", true)]
+    [InlineData("bytes less", false)]
+    [InlineData("bytes less", true)]
+    [InlineData("removes a stranger", false)]
+    [InlineData("adds what is there", false)]
+    [InlineData("another root", false)]
+    [InlineData("another root", true)]
+    public void A_set_that_does_not_add_up_is_not_told_and_changes_no_lock(string fault, bool isWhole)
+    {
+        foreach (var isBranch in new[] { false, true })
+        {
+            var random = new Random(1);
+            var history = new LogHistory();
+            var set = new PackSet(Enumerable.Range(0, 5).Select(_ => LogHistory.Pack(random)));
+            var parent = history.Commit(null, set, history.Now + 10 * Day);
+            if (isBranch)
+                history.Commit(parent, new PackSet([.. set.ToList(), LogHistory.Pack(random)]), history.Now + 20 * Day);
+            history.Commit(null, new PackSet([Foreign]), history.Now + 15 * Day);
+            var before = history.State.NamedPacks();
+            var (kept, fresh) = (set.ToList()[1], LogHistory.Pack(random));
+            var name = history.Commit(parent, new PackSet([.. set.ToList().Skip(1), fresh]), history.Now + 40 * Day, isWhole: isWhole, change: p => Change(p, fault, kept));
+            var child = history.Commit(name, history.Set(name), history.Now + 50 * Day); // builds on it
+            var after = history.State.NamedPacks();
+            var isTold = fault is "nothing" or "another root"; // roots are not computed for locks
+            Assert.Equal((!isTold, !isTold), (history.State.IsUntold(history.State.Find(name)!), history.State.IsUntold(history.State.Find(child)!)));
+            Assert.Equal(isTold ? [] : new[] { name, child }.Order(), after.Untold.Select(s => s.Name).Order());
+            Assert.Equal(isTold, after.Packs.ContainsKey(fresh.Name));
+            foreach (var (pack, ends) in before.Packs)
+            {
+                var isLonger = isTold && pack != Foreign.Name && pack != set.ToList()[0].Name && set.Contains(pack);
+                Assert.Equal(isLonger ? LockRules.PackEnd(pack, history.Now + 50 * Day, LockRules.Quantum(10 * Day)) : ends.LockEnd, after.Packs[pack].LockEnd);
+            }
+            if (fault == "nothing")
+                AssertIsWhatAllSetsGive(history);
+            else
+                Assert.Null(history.State.PacksOf(history.State.Find(name)!)); // for what a set has, they are
+        }
+    }
+
+    /// <summary>Snapshots in a row that tell their sets as differences, each to one that another goes on from already.</summary>
+    static (LogHistory History, List<SnapshotRecord> Row) Branches(int count)
+    {
+        var random = new Random(1);
+        var history = new LogHistory();
+        var packs = Enumerable.Range(0, 100).Select(_ => LogHistory.Pack(random)).ToList();
+        var (name, row) = (history.Commit(null, new PackSet(packs), history.Now + 10 * Day), new List<SnapshotRecord>());
+        for (var i = 0; i < count; i++)
+        {
+            history.Commit(name, new PackSet([.. history.Set(name).ToList(), LogHistory.Pack(random)]), history.Now + (ulong)random.NextInt64((long)Day * 40)); // goes on from it
+            var parent = history.State.Find(name);
+            name = history.Commit(name, new PackSet([.. history.Set(name).ToList().Where(p => p != packs[i]), LogHistory.Pack(random)]), history.Now + (ulong)random.NextInt64((long)Day * 40));
+            row.Add(history.State.Find(name)!);
+            Assert.Equal(i, history.State.DifferencesTo(parent, 100));
+        }
+        return (history, row);
+    }
+
+    [Fact]
+    public void As_many_branches_of_branches_as_a_keeper_takes_are_told()
+    {
+        var (history, row) = Branches(CommitJudge.MaxDifferences);
+        Assert.Equal(CommitJudge.MaxDifferences, history.State.DifferencesTo(row[^1], 100));
+        Assert.Empty(history.State.NamedPacks().Untold);
+        AssertIsWhatAllSetsGive(history);
+    }
+
+    [Fact]
+    public void Of_branches_of_branches_one_more_than_a_keeper_takes_is_told_and_no_further()
+    {
+        var (history, row) = Branches(65);
+        Assert.Equal([row[64]], history.State.NamedPacks().Untold);
+        (history, row) = Branches(64);
+        Assert.Empty(history.State.NamedPacks().Untold);
+        AssertIsWhatAllSetsGive(history);
+    }
+
+    [Fact]
+    public void Whole_sets_of_one_pack_after_a_large_one_look_at_few_names()
+    {
+        const int large = 16_000;
+        const int small = 300;
+        var random = new Random(1);
+        var history = new LogHistory();
+        var name = history.Commit(null, new PackSet(Enumerable.Range(0, large).Select(_ => LogHistory.Pack(random))), history.Now + 10 * Day);
+        for (var i = 0; i < small; i++)
+            name = history.Commit(name, new PackSet([LogHistory.Pack(random)]), history.Now + 10 * Day, isWhole: true);
+        var spans = new PackSpans();
+        spans.Take(history.State.Snapshots);
+        Assert.InRange(spans.Looked, 1, 4 * large + 10 * small);
+        Assert.Equal(large + small, spans.Named(_ => false, 1).Packs.Count);
+    }
+
+    [Fact]
+    public void Whole_sets_of_the_same_packs_again_and_again_take_little_memory()
+    {
+        var random = new Random(1);
+        var history = new LogHistory();
+        var set = new PackSet(Enumerable.Range(0, 2_000).Select(_ => LogHistory.Pack(random)));
+        var name = history.Commit(null, set, history.Now + 10 * Day);
+        for (var i = 0; i < 200; i++)
+            name = history.Commit(name, set, history.Now + 10 * Day, isWhole: true);
+        var start = GC.GetAllocatedBytesForCurrentThread();
+        new PackSpans().Take(history.State.Snapshots);
+        Assert.InRange((GC.GetAllocatedBytesForCurrentThread() - start) / 201 / 2_000, 0, 100); // bytes for each name of a set
+        Assert.Empty(history.State.NamedPacks().Untold);
+    }
+
+    [Theory]
+    [InlineData(0ul)]
+    [InlineData(LogHistory.Start + 1)]
+    [InlineData(LogHistory.Start + 60 * Day)]
+    [InlineData(LockRules.LastEnd - 1)]
+    [InlineData(LockRules.LastEnd)]
+    [InlineData(LockRules.LastEnd + 1)]
+    [InlineData(ulong.MaxValue)]
+    public void An_extension_makes_no_lock_shorter_and_none_longer_than_a_lock_may_be(ulong expiry)
+    {
+        foreach (var isAddedUp in new[] { false, true })
+        {
+            var history = new LogHistory();
+            var pack = LogHistory.Pack(new Random(1));
+            var record = history.State.Find(history.Commit(null, new PackSet([pack]), history.Now + 30 * Day))!;
+            if (isAddedUp)
+                Assert.InRange(history.State.NamedPacks().Packs[pack.Name].LockEnd, history.Now + 30 * Day, history.Now + 32 * Day);
+            history.Add(new Leaf(LeafType.LockExtension, history.Now, record.Snapshot, Id16.None, expiry, 0, 0, Hash32.None));
+            var longest = Math.Clamp(expiry, history.Now + 30 * Day, LockRules.LastEnd);
+            Assert.Equal(longest, record.Expiry);
+            Assert.Equal(LockRules.PackEnd(pack.Name, longest, LockRules.Quantum(10 * Day)), history.State.NamedPacks().Packs[pack.Name].LockEnd);
+            Assert.InRange(history.State.ObjectLocks()[record.Name], longest, LockRules.LastEnd);
+        }
+    }
+
+    [Fact]
+    public void A_commit_without_end_is_locked_as_long_as_a_lock_may_be_and_an_extension_changes_nothing_of_it()
+    {
+        var history = new LogHistory();
+        var pack = LogHistory.Pack(new Random(1));
+        var record = history.State.Find(history.Commit(null, new PackSet([pack]), ulong.MaxValue))!;
+        foreach (var expiry in new ulong[] { ulong.MaxValue, 0, history.Now, LockRules.LastEnd - Day })
+        {
+            Assert.Equal((LockRules.LastEnd, LockRules.LastEnd - history.Now), (record.Expiry, record.Promised));
+            Assert.Equal((LockRules.LastEnd, LockRules.LastEnd), (history.State.NamedPacks().Packs[pack.Name].LockEnd, history.State.ObjectLocks()[record.Name]));
+            history.Add(new Leaf(LeafType.LockExtension, history.Now, record.Snapshot, Id16.None, expiry, 0, 0, Hash32.None));
+        }
+        Assert.Equal(LockRules.LastEnd, record.Expiry);
     }
 }
