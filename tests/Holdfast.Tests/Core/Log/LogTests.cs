@@ -205,6 +205,105 @@ public sealed class LogTests
         Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => replaced.RequireExtends(later)).Code);
     }
 
+    static byte[][] Leaves(string word, int first, int count) => [.. Enumerable.Range(first, count).Select(n => Encoding.ASCII.GetBytes($"{word} {n}"))];
+
+    /// <summary>A log of the same key that begins as another does, and then goes its own way.</summary>
+    static MerkleLog Fork(TempFolder folder, int same, int own)
+    {
+        var log = MerkleLog.Create(folder["log"], Disk.Real, Key);
+        log.Append(Leaves("leaf", 0, same), Signer);
+        if (own > 0)
+            log.Append(Leaves("own", same, own), Signer);
+        return log;
+    }
+
+    static void Exchange(TempFolder one, TempFolder other)
+    {
+        Directory.Move(one["log"], one["before"]);
+        Directory.Move(other["log"], one["log"]);
+    }
+
+    [Theory]
+    [InlineData(40, 50)]
+    [InlineData(250, 600)]
+    [InlineData(256, 256)]
+    public void What_others_have_appended_is_taken_in(int leaves, int later)
+    {
+        using var folder = new TempFolder();
+        Fork(folder, leaves, 0);
+        var log = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        var other = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        if (later > leaves)
+            other.Append(Leaves("leaf", leaves, later - leaves), Signer);
+        log.Refresh();
+        Assert.Equal((later, other.Checkpoint!.Note), (log.Size, log.Checkpoint!.Note));
+        Assert.Equal($"leaf {later - 1}", Encoding.ASCII.GetString(log.Leaf(later - 1)));
+    }
+
+    /// <summary>In its place there is now: an earlier state of it, a shorter one, one as long or a longer one that went its own way.</summary>
+    [Theory]
+    [InlineData(40, 39, 0, ErrorCode.LogForked)]
+    [InlineData(300, 256, 0, ErrorCode.LogForked)]
+    [InlineData(300, 100, 100, ErrorCode.LogForked)]
+    [InlineData(40, 39, 1, ErrorCode.LogDamaged)]
+    [InlineData(300, 0, 300, ErrorCode.LogDamaged)]
+    [InlineData(40, 39, 2, ErrorCode.LogDamaged)]
+    [InlineData(300, 100, 500, ErrorCode.LogDamaged)]
+    public void Another_log_in_the_place_of_one_that_is_open_is_not_taken_in(int leaves, int same, int own, ErrorCode code)
+    {
+        using var folder = new TempFolder();
+        using var other = new TempFolder();
+        Fork(folder, leaves, 0);
+        var log = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        var seen = log.Checkpoint!.Note;
+        Fork(other, same, own);
+        Exchange(folder, other);
+        for (var again = 0; again < 2; again++)
+        {
+            Assert.Equal(code, Assert.Throws<HoldfastException>(log.Refresh).Code);
+            Assert.Equal(seen, log.Checkpoint.Note);
+            Assert.All(Enumerable.Range(0, leaves), i => Assert.Equal($"leaf {i}", Encoding.ASCII.GetString(log.Leaf(i))));
+        }
+    }
+
+    static Dictionary<string, string> Files(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).ToDictionary(f => f, f => Convert.ToHexString(File.ReadAllBytes(f)));
+
+    [Theory]
+    [InlineData(40, 39, 0)]
+    [InlineData(40, 39, 1)]
+    [InlineData(40, 39, 2)]
+    [InlineData(300, 100, 500)]
+    public void A_copy_that_is_to_follow_another_log_stays_as_it_was(int leaves, int same, int own)
+    {
+        using var folder = new TempFolder();
+        using var other = new TempFolder();
+        Fork(folder, leaves, 0);
+        var copy = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        var (files, seen) = (Files(folder["log"]), copy.Checkpoint!.Note);
+        var fork = Fork(other, same, own);
+        Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => copy.Follow(fork)).Code);
+        Assert.Equal((leaves, seen), (copy.Size, copy.Checkpoint.Note));
+        Assert.Equal(files, Files(folder["log"]));
+        copy.Append(Leaves("leaf", leaves, 1), Signer);
+        Assert.Equal(leaves + 1, MerkleLog.Open(folder["log"], Disk.Real, Key).Size);
+    }
+
+    [Theory]
+    [InlineData(0, 40)]
+    [InlineData(40, 40)]
+    [InlineData(40, 41)]
+    [InlineData(250, 600)]
+    public void A_copy_follows_the_log_that_goes_on_from_it(int leaves, int later)
+    {
+        using var folder = new TempFolder();
+        using var other = new TempFolder();
+        var copy = leaves == 0 ? MerkleLog.Create(folder["log"], Disk.Real, Key) : Fork(folder, leaves, 0);
+        var log = Fork(other, later, 0);
+        copy.Follow(log);
+        Assert.Equal((later, log.Checkpoint!.Note), (copy.Size, copy.Checkpoint!.Note));
+        Assert.Equal(later, MerkleLog.Open(folder["log"], Disk.Real, Key).Size);
+    }
+
     [Theory]
     [InlineData((int)Fault.Stop)]
     [InlineData((int)Fault.Torn)]
