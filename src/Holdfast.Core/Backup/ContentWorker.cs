@@ -221,6 +221,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
 }
 
 /// <summary>Walks the data of a file that may have holes: chunks hold the extents' bytes, joined.</summary>
+/// <remarks>Who walks past the last extent would walk for ever: that is refused, whatever checked the rows before.</remarks>
 struct DataCursor(Extent[]? extents)
 {
     int _extent;
@@ -236,7 +237,7 @@ struct DataCursor(Extent[]? extents)
         }
         while (count > 0)
         {
-            var step = Math.Min(count, extents[_extent].Length - _inExtent);
+            var step = Math.Min(count, Left());
             count -= step;
             Advance(step);
         }
@@ -250,8 +251,8 @@ struct DataCursor(Extent[]? extents)
             _plain += limit;
             return (_plain - limit, limit);
         }
+        var length = (int)Math.Min(limit, Left());
         var offset = extents[_extent].Offset + _inExtent;
-        var length = (int)Math.Min(limit, extents[_extent].Length - _inExtent);
         Advance(length);
         return (offset, length);
     }
@@ -272,6 +273,10 @@ struct DataCursor(Extent[]? extents)
         }
         return true;
     }
+
+    /// <summary>Of the extent at hand; 1 or more.</summary>
+    readonly long Left() => _extent < extents!.Length && extents[_extent].Length - _inExtent is > 0 and var left ? left : throw new HoldfastException(ErrorCode.ObjectDamaged,
+        "A file's chunks have more bytes than its data has room for.", "It was not written by a sound Holdfast. Choose another snapshot, and treat the writer of this one as suspect.");
 
     void Advance(long count)
     {

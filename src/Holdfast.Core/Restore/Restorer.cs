@@ -245,6 +245,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             var (frame, current, cursor, start) = (-1, -1, 0, 0);
             ReadOnlySpan<byte> payload = default;
             ReadOnlySpan<byte> chunk = default;
+            var asked = default(ChunkRef); // what it was compared with
             for (var i = 0; i < items.Length; i++)
             {
                 if (_fault is not null || ct.IsCancellationRequested)
@@ -255,7 +256,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                     continue;
                 if (number != current)
                 {
-                    current = number;
+                    (current, asked) = (number, item.Chunk);
                     chunk = default;
                     if (number < pack.Footer.Chunks && pack.Footer.ChunkLengths[number] == item.Chunk.Length)
                     {
@@ -271,7 +272,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                             chunk = payload.Slice(start, item.Chunk.Length);
                     }
                 }
-                if (chunk.IsEmpty)
+                if (chunk.IsEmpty || item.Chunk != asked) // a hostile tree may give one chunk several lengths
                     Elsewhere(item);
                 else
                     Write(item, chunk);

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Backup;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Keeper;
@@ -350,6 +351,43 @@ public sealed class HostileTreeTests
             Restore(test, snapshot, test["r"]);
         Assert.Empty(vault.LastReads().Damaged);
         Assert.All(vault.Health().Problems, p => Assert.All(p.Snapshots, s => Assert.Equal(snapshot, s.Snapshot)));
+    }
+
+    /// <summary>Who names a chunk with its length vouches for nobody who names it with another.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)] // more bytes than the file's extents have room for
+    public void A_chunk_that_two_files_name_with_two_lengths_is_written_to_one_of_them(bool hasHoles)
+    {
+        using var test = new TestVault();
+        test.Write("f", "0123456789");
+        test.BackUp();
+        var ten = new Hash32(SHA256.HashData("0123456789"u8));
+        var snapshot = Plant(test, rows =>
+        {
+            rows.Digest[File(rows, "a"u8, 10)] = ten;
+            var row = File(rows, "b"u8, hasHoles ? 8 : 2);
+            rows.Chunks[row] = hasHoles ? [new ChunkRef(new Hash32(SHA256.HashData("in no pack"u8)), 4), new ChunkRef(ten, 1)] : [new ChunkRef(OneDigest, 1), new ChunkRef(ten, 1)];
+            rows.Extents[row] = hasHoles ? [new Extent(0, 5)] : null;
+        });
+        var (result, _) = Restore(test, snapshot, test["r"]);
+        Assert.Equal("0123456789", System.IO.File.ReadAllText(Path.Combine(test["r"], "a")));
+        Assert.Equal(["a"], Directory.EnumerateFileSystemEntries(test["r"]).Select(Path.GetFileName));
+        Assert.Equal((1, 1), (result.Files, result.Failed));
+        Assert.Equal("b"u8.ToArray(), Assert.Single(result.FailedPaths));
+        Assert.False(result.IsWhole);
+    }
+
+    [Fact]
+    public void Nobody_walks_past_the_last_byte_of_a_file()
+    {
+        foreach (var extents in new Extent[][] { [], [new Extent(3, 5)], [new Extent(3, 1), new Extent(7, 4)] })
+        {
+            var data = new DataCursor(extents);
+            data.Skip(extents.Sum(e => e.Length));
+            Assert.Equal(ErrorCode.ObjectDamaged, Assert.Throws<HoldfastException>(() => data.Next(1)).Code);
+            Assert.Equal(ErrorCode.ObjectDamaged, Assert.Throws<HoldfastException>(() => data.Skip(1)).Code);
+        }
     }
 
     [Fact]
