@@ -59,6 +59,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     long _entries;
     long _written;
     ExceptionDispatchInfo? _fault;
+    ExceptionDispatchInfo? _unread; // why the rest of the tree is not known
 
     /// <summary>One chunk to one place. A file of one chunk has no <see cref="OpenFile"/>.</summary>
     readonly record struct Item(int Pack, uint Number, int Handle, bool IsPart, long Position, ChunkRef Chunk) : IComparable<Item>
@@ -76,16 +77,20 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         public bool Broken;
     }
 
+    /// <exception cref="HoldfastException">Among others why the tree cannot be read to its end; what comes before that stands in the target.</exception>
     public RestoreResult Run(TreeReader tree, PathFilter filter)
     {
         try
         {
-            foreach (var batch in tree.Rows())
+            using var batches = tree.Rows().GetEnumerator();
+            while (_unread is null && TryNext(batches))
             {
-                foreach (var (rows, row) in filter.Choose(batch))
+                foreach (var (rows, row) in filter.Choose(batches.Current))
                 {
                     ct.ThrowIfCancellationRequested();
                     Plan(rows, row);
+                    if (_unread is not null)
+                        break;
                     if (_items.Count + _empty.Count >= Window || _xattrs >= WindowXattrs)
                         Execute();
                 }
@@ -98,7 +103,22 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 file.Writer?.Dispose(); // cut short: nothing half-written stays
         }
         var written = target.Finish();
+        _unread?.Throw();
         return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0);
+    }
+
+    /// <summary>False at the end of what can be read of the tree.</summary>
+    bool TryNext<T>(IEnumerator<T> read)
+    {
+        try
+        {
+            return read.MoveNext();
+        }
+        catch (HoldfastException e)
+        {
+            _unread = ExceptionDispatchInfo.Capture(e);
+            return false;
+        }
     }
 
     void Plan(EntryBatch rows, int row)
@@ -112,16 +132,19 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         {
             var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row), rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
             long position = 0;
-            foreach (var chunk in rows.ChunksOf(row))
+            using var listed = rows.ChunksOf(row).GetEnumerator();
+            while (TryNext(listed))
             {
-                Place(chunk, handle, isPart: true, position);
-                position += chunk.Length;
+                Place(listed.Current, handle, isPart: true, position);
+                position += listed.Current.Length;
                 if (_items.Count + _unplaced.Count >= Window)
                 {
                     Execute();
                     _files[handle] = file; // not whole yet
                 }
             }
+            if (_unread is not null)
+                GiveUp(file);
         }
         else if (rows.Size[row] == 0 || rows.Extents[row] is { Length: 0 })
         {
@@ -360,13 +383,18 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         var file = _files[item.Handle];
         lock (file)
         {
-            if (!file.Broken)
-                Lost(file.Handle);
-            file.Broken = true;
-            file.Writer?.Dispose();
-            target.Forget(file.Handle);
+            GiveUp(file);
             file.Left--;
         }
+    }
+
+    void GiveUp(OpenFile file)
+    {
+        if (!file.Broken)
+            Lost(file.Handle);
+        file.Broken = true;
+        file.Writer?.Dispose();
+        target.Forget(file.Handle);
     }
 
     void Lost(int handle)

@@ -254,6 +254,53 @@ public sealed class HostileTreeTests
         Assert.Equal((missed, Math.Min(missed, 1_000), missed > 0 ? 1 : 0), (problems.Sum(p => p.Entries), problems.Count(p => p.Path is not null), problems.Count(p => p.Path is null)));
     }
 
+    /// <summary>A node that is gone or makes no sense costs what is in it and after it; what comes before is there before that is told.</summary>
+    [Theory]
+    [InlineData(true, ErrorCode.ObjectDamaged)]
+    [InlineData(false, ErrorCode.ChunkMissing)]
+    public void What_comes_before_a_part_of_the_tree_that_cannot_be_read_comes_back(bool isThere, ErrorCode code)
+    {
+        using var test = new TestVault();
+        var last = new NodeChild(new ChunkRef(new Hash32(SHA256.HashData("no node"u8)), 7), 1, "z"u8.ToArray());
+        var snapshot = Plant(test, rows =>
+        {
+            (rows.Mode[0], rows.MtimeSeconds[0]) = (0x1ED, 1_000_000_000);
+            Row(rows, "empty", EntryKind.File);
+            rows.Digest[File(rows, "f"u8, 1)] = OneDigest;
+            rows.Chunks[File(rows, "g"u8, 2)] = [new ChunkRef(OneDigest, 1), new ChunkRef(OneDigest, 1)];
+            Row(rows, "h", EntryKind.Symlink);
+        }, child =>
+        {
+            var top = new ByteWriter();
+            HigherNode.Write(1, [new NodeChild(child, 5, []), last], top);
+            return top.ToArray();
+        }, One, isThere ? ["no node"u8.ToArray()] : [], more: 1);
+        Assert.Equal(code, Assert.Throws<HoldfastException>(() => Restore(test, snapshot, test["r"])).Code);
+        Assert.Equal(["empty", "f", "g", "h"], Directory.EnumerateFileSystemEntries(test["r"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(One, System.IO.File.ReadAllBytes(Path.Combine(test["r"], "f")));
+        Assert.Equal([42, 42], System.IO.File.ReadAllBytes(Path.Combine(test["r"], "g")));
+        Assert.Equal(1_000_000_000, new DateTimeOffset(Directory.GetLastWriteTimeUtc(test["r"])).ToUnixTimeSeconds());
+    }
+
+    [Fact]
+    public void A_file_whose_list_of_chunks_ends_in_the_middle_is_taken_back_and_what_comes_before_it_comes_back()
+    {
+        using var test = new TestVault();
+        var list = List(5_000);
+        var missing = new ChunkRef(new Hash32(SHA256.HashData("not there"u8)), 33);
+        var snapshot = Plant(test, rows =>
+        {
+            rows.Digest[File(rows, "f"u8, 1)] = OneDigest;
+            var row = File(rows, "g"u8, 5_001);
+            Listed(rows, row, declared: 5_001, lists: 1, list);
+            rows.ChunkLists[row] = [.. rows.ChunkLists[row]!, missing];
+            rows.Digest[File(rows, "h"u8, 1)] = OneDigest;
+        }, list);
+        Assert.Equal(ErrorCode.ChunkMissing, Assert.Throws<HoldfastException>(() => Restore(test, snapshot, test["r"])).Code);
+        Assert.Equal([test["r/f"]], Directory.EnumerateFileSystemEntries(test["r"]));
+        Assert.Equal(One, System.IO.File.ReadAllBytes(test["r/f"]));
+    }
+
     /// <summary>A node of level 1 with one child, or with the same child twice.</summary>
     static byte[] Higher(ChunkRef child, ulong entries, string first, byte level = 1, bool twice = false, int shared = 0)
     {
