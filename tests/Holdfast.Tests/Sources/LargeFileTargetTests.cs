@@ -1,6 +1,7 @@
 using System.Text;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
+using Holdfast.Sources.Files.Linux;
 
 namespace Holdfast.Tests.Sources;
 
@@ -93,6 +94,62 @@ public class LargeFileTargetTests
         }
         Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder["t/a"])), "the first file differs");
         Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(folder["t/b"])), "the second file differs");
+    }
+
+    /// <summary>A thread that goes on with another file, or elsewhere in this one, has bytes of this one in its hands that the file does not keep any more and that are not
+    /// handed over yet: closed now, the file would lack them, and they would be written to whatever is opened next.</summary>
+    [Theory]
+    [InlineData("leaves", true)]
+    [InlineData("leaves", false)]
+    [InlineData("jumps", true)]
+    [InlineData("jumps", false)]
+    [InlineData("fills", true)]
+    [InlineData("fills", false)]
+    public void A_file_waits_for_bytes_that_another_thread_is_handing_over(string how, bool completes)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "large files are written behind on Linux alone");
+        using var folder = new TempFolder();
+        using var handle = File.OpenHandle(folder["f"], FileMode.CreateNew, FileAccess.ReadWrite);
+        var content = Enumerable.Repeat((byte)7, how == "fills" ? WriteBehind.BufferSize : 100_000).ToArray();
+        RandomAccess.SetLength(handle, content.Length);
+        using ManualResetEventSlim isHeld = new(), goOn = new();
+        var behind = new WriteBehind
+        {
+            Handing = _ =>
+            {
+                isHeld.Set();
+                goOn.Wait();
+            },
+        };
+        var file = new DirectFile(behind, (int)handle.DangerousGetHandle(), (int)handle.DangerousGetHandle());
+        var other = new Thread(() =>
+        {
+            file.Write(content, 0);
+            if (how == "leaves")
+                file.Leave();
+            else if (how == "jumps")
+                file.Room(1, 2 * content.Length);
+        });
+        other.Start();
+        isHeld.Wait(TestContext.Current.CancellationToken);
+        byte[] found = [];
+        var closing = new Thread(() =>
+        {
+            if (completes)
+                file.Complete();
+            else
+                file.Forget();
+            found = File.ReadAllBytes(folder["f"]);
+            RandomAccess.SetLength(handle, 0); // as if another file had its number
+        });
+        closing.Start();
+        SpinWait.SpinUntil(() => !closing.IsAlive || closing.ThreadState.HasFlag(ThreadState.WaitSleepJoin));
+        goOn.Set();
+        closing.Join();
+        other.Join();
+        behind.Dispose();
+        Assert.Equal(content, found);
+        Assert.Equal(0, RandomAccess.GetLength(handle));
     }
 
     [Fact]

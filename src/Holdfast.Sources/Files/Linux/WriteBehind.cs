@@ -19,6 +19,9 @@ sealed class WriteBehind : IDisposable
     readonly Lock _starting = new();
     readonly List<Thread> _threads = [];
 
+    /// <summary>Called with a run that its file does not keep any more, before it is handed over: for tests.</summary>
+    public Action<DirectRun>? Handing { get; init; }
+
     public AlignedBuffer Rent() => _idle.TryTake(out var buffer) ? buffer : new AlignedBuffer(BufferSize);
 
     public void Return(AlignedBuffer buffer) => _idle.Add(buffer);
@@ -26,13 +29,14 @@ sealed class WriteBehind : IDisposable
     /// <summary>Hands a run over; waits where too many wait already.</summary>
     public void Submit(DirectRun run)
     {
+        Handing?.Invoke(run);
         lock (_starting)
         {
             while (_threads.Count < Threads)
             {
                 var thread = new Thread(Work) { IsBackground = true, Name = "holdfast write" };
-                _threads.Add(thread);
                 thread.Start();
+                _threads.Add(thread);
             }
         }
         _queue.Add(run);
@@ -112,19 +116,16 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
     /// <summary>Bytes that fit a buffer wherever in a block they begin.</summary>
     public const int LongestRoom = WriteBehind.BufferSize - AlignedBuffer.Alignment;
 
-    readonly Lock _lock = new();
-    readonly object _pending = new();
-    readonly Dictionary<int, DirectRun> _open = []; // by calling thread
-    int _waiting;
-    HoldfastException? _fault;
+    readonly object _lock = new();
+    readonly Dictionary<int, DirectRun> _kept = []; // by calling thread
+    int _waiting; // runs that are neither kept nor in the hands of a thread that writes to the file, and not written yet
+    Exception? _fault;
 
     public void Write(ReadOnlySpan<byte> data, long offset)
     {
         while (!data.IsEmpty)
         {
-            var run = Own(offset, out var other);
-            if (other is not null)
-                Submit(other);
+            var run = Own(offset);
             var taken = run.Take(data);
             data = data[taken..];
             offset += taken;
@@ -137,30 +138,34 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
     /// <param name="offset">In the file.</param>
     public DirectRun Room(int length, long offset)
     {
-        var run = Own(offset, out var other);
-        if (other is not null)
-            Submit(other);
+        var run = Own(offset);
         if (run.Free.Length >= length)
             return run;
         Span<byte> begun = stackalloc byte[AlignedBuffer.Alignment];
         begun = begun[..run.GiveBack(begun)];
-        Submit(run); // before the next buffer is taken: a thread has one at a time
+        lock (_lock)
+            _waiting++;
+        HandOver(run); // before the next buffer is taken: a thread has one at a time
         var next = new DirectRun(this, queue.Rent(), offset - begun.Length);
         next.Take(begun);
         return next;
     }
 
-    DirectRun Own(long offset, out DirectRun? other)
+    /// <summary>What this thread has kept, where the bytes at <paramref name="offset"/> go on with it, or a new run.</summary>
+    DirectRun Own(long offset)
     {
+        DirectRun? kept;
         lock (_lock)
         {
-            if (_open.Remove(Environment.CurrentManagedThreadId, out other) && other.Next == offset)
+            if (_kept.Remove(Environment.CurrentManagedThreadId, out kept))
             {
-                var run = other;
-                other = null;
-                return run;
+                if (kept.Next == offset)
+                    return kept;
+                _waiting++;
             }
         }
+        if (kept is not null)
+            HandOver(kept);
         return new DirectRun(this, queue.Rent(), offset);
     }
 
@@ -168,46 +173,73 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
     /// <exception cref="HoldfastException">Why something of the file could not be written.</exception>
     public void Keep(DirectRun run)
     {
-        if (run.Free.IsEmpty)
+        var isFull = run.Free.IsEmpty;
+        lock (_lock)
         {
-            Submit(run);
+            if (isFull)
+                _waiting++;
+            else
+                _kept[Environment.CurrentManagedThreadId] = run;
         }
-        else
-        {
-            lock (_lock)
-                _open[Environment.CurrentManagedThreadId] = run;
-        }
-        lock (_pending)
+        if (isFull)
+            HandOver(run);
+        lock (_lock)
         {
             if (_fault is not null)
                 throw _fault;
         }
     }
 
-    void Submit(DirectRun run)
-    {
-        lock (_pending)
-            _waiting++;
-        queue.Submit(run);
-    }
-
     /// <summary>Hands over what this thread has kept of the file: it goes on with another.</summary>
+    /// <remarks>Others may complete or take back the file meanwhile, and close it: they wait for a run from the moment on in which it is not kept any more.</remarks>
     public void Leave()
     {
-        DirectRun? run;
+        if (TakeKept(Environment.CurrentManagedThreadId) is { } run)
+            HandOver(run);
+    }
+
+    /// <summary>A run that is kept, to be handed over.</summary>
+    DirectRun? TakeKept(int thread)
+    {
         lock (_lock)
-            _open.Remove(Environment.CurrentManagedThreadId, out run);
-        if (run is not null)
-            Submit(run);
+        {
+            if (!_kept.Remove(thread, out var run))
+                return null;
+            _waiting++;
+            return run;
+        }
+    }
+
+    /// <param name="run">Counted in <see cref="_waiting"/>, under the lock under which it left <see cref="_kept"/>: between the two the file might be closed.</param>
+    void HandOver(DirectRun run)
+    {
+        try
+        {
+            queue.Submit(run);
+        }
+        catch (Exception e)
+        {
+            Ended(run, e); // nobody waits for what will not be written, and nobody takes the file for whole
+            throw;
+        }
     }
 
     /// <summary>Waits until all is written. Nobody writes any more.</summary>
     /// <exception cref="HoldfastException">Why something could not be written.</exception>
     public void Complete()
     {
-        foreach (var run in Kept())
-            Submit(run);
-        Wait();
+        try
+        {
+            foreach (var thread in Keepers())
+            {
+                if (TakeKept(thread) is { } run)
+                    HandOver(run);
+            }
+        }
+        finally
+        {
+            Wait();
+        }
         if (_fault is not null)
             throw _fault;
     }
@@ -215,27 +247,27 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
     /// <summary>Forgets what was not handed over and waits for the rest.</summary>
     public void Forget()
     {
-        foreach (var run in Kept())
-            queue.Return(run.Buffer);
+        lock (_lock)
+        {
+            foreach (var run in _kept.Values)
+                queue.Return(run.Buffer);
+            _kept.Clear();
+        }
         Wait();
     }
 
-    List<DirectRun> Kept()
+    int[] Keepers()
     {
         lock (_lock)
-        {
-            List<DirectRun> kept = [.. _open.Values];
-            _open.Clear();
-            return kept;
-        }
+            return [.. _kept.Keys];
     }
 
     void Wait()
     {
-        lock (_pending)
+        lock (_lock)
         {
             while (_waiting > 0)
-                Monitor.Wait(_pending);
+                Monitor.Wait(_lock);
         }
     }
 
@@ -250,12 +282,17 @@ sealed class DirectFile(WriteBehind queue, int file, int direct)
         {
             fault = e;
         }
+        Ended(run, fault);
+    }
+
+    void Ended(DirectRun run, Exception? fault)
+    {
         queue.Return(run.Buffer);
-        lock (_pending)
+        lock (_lock)
         {
             _fault ??= fault;
             _waiting--;
-            Monitor.PulseAll(_pending);
+            Monitor.PulseAll(_lock);
         }
     }
 
