@@ -40,6 +40,18 @@ sealed class Archiver : IDisposable
     const int RereadShare = SourceState.MaxRuns; // one part in thirty each run
     const int MaxRenames = 1 << 18; // removed files remembered, to tell renames
 
+    /// <summary>What was found under an inode's number, and what the file looked like: the number may be another file's by the time it is met again.</summary>
+    /// <param name="Content">Of the newest name that was read.</param>
+    /// <param name="Looks">That name's.</param>
+    /// <param name="IsApart">It is not what the first name has, which links are made to: it is stored as a file of its own.</param>
+    sealed record FoundInode(EntryContent Content, FileLooks Looks, bool IsApart);
+
+    readonly record struct FileLooks(long Size, long MtimeSeconds, uint MtimeNanoseconds, long CtimeSeconds, uint CtimeNanoseconds)
+    {
+        public static FileLooks Of(EntryBatch batch, int row) =>
+            new(batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]);
+    }
+
     readonly ArchiveOptions _options;
     readonly WorkQueue _work = new(256);
     readonly Queue<BatchTicket> _tickets = new();
@@ -51,7 +63,7 @@ sealed class Archiver : IDisposable
     readonly SourceState.Writer? _next;
     readonly uint _run;
     readonly EntryBatch _last = new();
-    readonly Dictionary<(ulong, ulong), EntryContent?> _inodes = [];
+    readonly Dictionary<(ulong, ulong), FoundInode?> _inodes = [];
     readonly HashSet<Hash32> _removedDigests = [];
     readonly List<(Hash32 Digest, ContentKind Kind)> _newDigests = [];
     readonly CancellationToken _ct;
@@ -423,19 +435,24 @@ sealed class Archiver : IDisposable
         _pool.Return(batch);
     }
 
-    /// <summary>The first name of a file gives the others what was found in it. Where that name was gone or led to another file when it was opened, the next one is
-    /// read itself.</summary>
+    /// <summary>The first name of a file gives the others what was found in it. Where that name was gone or led to another file when it was opened, or the file looks otherwise
+    /// now, the next one is read itself.</summary>
+    /// <remarks>A file may look otherwise because a name was added to it, and then has in it what it had; or because it is another one, whose predecessor is gone and left it its
+    /// number. Equal numbers in a snapshot are one file (docs/format.md, 9.1), so what has something else in it gives its links up.</remarks>
     void ShareInode(BatchTicket ticket, int row, (ulong, ulong) inode)
     {
         var batch = ticket.Batch;
+        var before = _inodes[inode];
         if (ticket.Fates[row] == RowFate.SameInode)
         {
-            if (_inodes[inode] is { } found)
+            if (before is not null && before.Looks == FileLooks.Of(batch, row))
             {
-                found.CopyTo(batch, row);
+                before.Content.CopyTo(batch, row);
+                if (before.IsApart)
+                    batch.LinkCount[row] = 1;
                 return;
             }
-            ticket.Fates[row] = RowFate.New;
+            ticket.Fates[row] = ticket.NameFates[row];
             if (batch.Size[row] != 0)
             {
                 _own ??= new ContentWorker(this, _options.Level);
@@ -443,8 +460,18 @@ sealed class Archiver : IDisposable
                 _own.Work(new WorkItem(ticket, [row], null));
             }
         }
-        if (batch.State[row] != ContentState.Failed && (batch.Device[row], batch.Inode[row]) == inode)
-            _inodes[inode] = EntryContent.Of(batch, row);
+        if (batch.State[row] == ContentState.Failed)
+            return;
+        if ((batch.Device[row], batch.Inode[row]) != inode)
+        {
+            batch.LinkCount[row] = 1; // what was read is another file, and of its names nothing is known
+            return;
+        }
+        var found = EntryContent.Of(batch, row);
+        var isApart = before is not null && (before.IsApart || !before.Content.HasSame(found));
+        _inodes[inode] = new FoundInode(found, FileLooks.Of(batch, row), isApart);
+        if (isApart)
+            batch.LinkCount[row] = 1;
     }
 
     void Count(BatchTicket ticket, int row)

@@ -184,6 +184,10 @@ readonly record struct EntryContent(long Size, Hash32 Digest, ChunkRef[]? Chunks
     public static EntryContent Of(EntryBatch rows, int row) => new(rows.Size[row], rows.Digest[row], rows.Chunks[row], rows.ChunkLists[row], rows.ListedChunks[row], rows.ListedKind[row], rows.Extents[row],
         rows.State[row], rows.ChunkId[row], rows.ChunkIds[row], rows.ContentKind[row]);
 
+    /// <summary>True where the other one has the same bytes.</summary>
+    public bool HasSame(EntryContent other) => Size == other.Size
+        && (Digest.IsNone || other.Digest.IsNone ? Chunks.AsSpan().SequenceEqual(other.Chunks) && Extents.AsSpan().SequenceEqual(other.Extents) : Digest == other.Digest);
+
     public void CopyTo(EntryBatch rows, int row)
     {
         rows.Size[row] = Size;

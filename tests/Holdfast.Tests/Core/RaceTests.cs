@@ -17,7 +17,7 @@ public sealed partial class RaceTests
     const ulong Day = 86_400; // seconds
 
     /// <summary>A source in which something happens at a moment a test chooses.</summary>
-    sealed class Interrupted(ISource source, Action<string>? onOpen = null, Action? onWalk = null) : ISource
+    sealed class Interrupted(ISource source, Action<string>? onOpen = null, Action? onWalk = null, Action<EntryBatch>? onRows = null) : ISource
     {
         public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
         public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
@@ -29,6 +29,7 @@ public sealed partial class RaceTests
             foreach (var batch in source.Walk(pool, ct))
             {
                 onWalk?.Invoke();
+                onRows?.Invoke(batch);
                 yield return batch;
             }
         }
@@ -45,10 +46,10 @@ public sealed partial class RaceTests
         public void Dispose() => source.Dispose();
     }
 
-    static BackupResult BackUp(TestVault test, Action<string>? onOpen = null, Action? onWalk = null, string name = "source")
+    static BackupResult BackUp(TestVault test, Action<string>? onOpen = null, Action? onWalk = null, string name = "source", Action<EntryBatch>? onRows = null)
     {
         using var vault = test.Open();
-        using var source = new Interrupted(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onWalk);
+        using var source = new Interrupted(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onWalk, onRows);
         return vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
             test.Keys.Put, test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
     }
@@ -125,6 +126,76 @@ public sealed partial class RaceTests
 
     [LibraryImport("libc", EntryPoint = "link", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Link(string from, string to);
+
+    static void ForRow(EntryBatch rows, string path, Action<int> act)
+    {
+        for (var row = 0; row < rows.Count; row++)
+        {
+            if (rows.Path(row).SequenceEqual(Encoding.UTF8.GetBytes(path)))
+                act(row);
+        }
+    }
+
+    static bool AreLinked(string folder, string one, string other)
+    {
+        var before = File.ReadAllBytes(Path.Combine(folder, other));
+        File.AppendAllText(Path.Combine(folder, one), "more");
+        return !before.AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, other)));
+    }
+
+    /// <summary>A file is met, and gone before another with two names is made, which gets its inode number: rotation by hard links does so.</summary>
+    [Theory]
+    [InlineData(1_000, 1_000)]
+    [InlineData(1_000, 2_000)]
+    [InlineData(0, 700)]
+    [InlineData(3_000_000, 3_000_000)]
+    public void A_file_that_got_the_inode_number_of_another_is_stored_with_its_own_content(int first, int second)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links");
+        using var test = new TestVault();
+        foreach (var (name, bytes) in new[] { ("a", TestVault.Noise(1, first)), ("b", TestVault.Noise(2, second)) })
+        {
+            test.Write(name + "1", bytes);
+            foreach (var number in new[] { 2, 3 })
+                Assert.Equal(0, Link(Path.Combine(test.Source, name + "1"), Path.Combine(test.Source, name + number)));
+        }
+        var reused = BackUp(test, onRows: rows => ForRow(rows, "a1", a =>
+        {
+            foreach (var name in new[] { "b1", "b2", "b3" })
+                ForRow(rows, name, row => rows.Inode[row] = rows.Inode[a]);
+        }));
+        Assert.Equal(0UL, reused.Archive.Problems);
+        var (result, target) = Restore(test, reused.Snapshot);
+        Assert.True(result.IsWhole);
+        AssertSame(test, target);
+        Assert.True(AreLinked(target, "a1", "a3"));
+        Assert.False(AreLinked(target, "a2", "b2"));
+        (_, target) = Restore(test, BackUp(test).Snapshot); // with the numbers that they have
+        AssertSame(test, target);
+        Assert.True(AreLinked(target, "b1", "b3"));
+    }
+
+    /// <summary>A name that is added, or taken away, moves the change time of all.</summary>
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(3_000_000)]
+    public void A_file_that_gets_another_name_during_the_backup_stays_one_file(int size)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links");
+        using var test = new TestVault();
+        test.Write("a1", TestVault.Noise(1, size));
+        foreach (var name in new[] { "a2", "a3" })
+            Assert.Equal(0, Link(Path.Combine(test.Source, "a1"), Path.Combine(test.Source, name)));
+        var result = BackUp(test, onRows: rows =>
+        {
+            foreach (var name in new[] { "a2", "a3" })
+                ForRow(rows, name, row => rows.CtimeSeconds[row]++);
+        });
+        var (_, target) = Restore(test, result.Snapshot);
+        AssertSame(test, target);
+        Assert.True(AreLinked(target, "a1", "a2"));
+        Assert.True(AreLinked(target, "a1", "a3"));
+    }
 
     [Theory]
     [InlineData(1)]
