@@ -230,10 +230,16 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         if (_sha is not null)
         {
             var zeros = new byte[64 << 10];
-            for (var left = to - _position; left > 0; left -= Math.Min(left, zeros.Length))
+            for (var left = to - _position; left > 0 && !archiver.Stopped; left -= Math.Min(left, zeros.Length))
                 _sha.AppendData(zeros, 0, (int)Math.Min(left, zeros.Length));
         }
         _position = to;
+    }
+
+    void NoDigest()
+    {
+        _sha?.Dispose();
+        _sha = null;
     }
 
     /// <summary>Everything cut is stored. False where the file changed meanwhile and is read again.</summary>
@@ -259,6 +265,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             batch.Size[row] = Math.Max(batch.Size[row], kept[^1].Offset + kept[^1].Length);
         batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
         batch.Extents[row] = _extents;
+        if (batch.Size[row] > DigestLimit)
+            NoDigest(); // it was smaller when it was begun, and may claim any hole by now
         if (_sha is not null && _extents is { } && _position < batch.Size[row])
             Skip(batch.Size[row]); // a hole at the end
         batch.Digest[row] = _sha is null || batch.Size[row] == 0 ? Hash32.None : new Hash32(_sha.GetHashAndReset());

@@ -8,7 +8,7 @@ namespace Holdfast.Tests.Core;
 public sealed class ChangingFilesTests
 {
     /// <summary>A source that changes files at chosen moments.</summary>
-    sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead) : ISource
+    sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead, Action? onLook) : ISource
     {
         public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
         public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
@@ -22,12 +22,12 @@ public sealed class ChangingFilesTests
         {
             var path = batch.Path(row).ToArray();
             onOpen(path);
-            return source.Open(batch, row) is { } content ? new Content(content, () => onRead(path), beforeRead) : null;
+            return source.Open(batch, row) is { } content ? new Content(content, () => onRead(path), beforeRead, onLook) : null;
         }
 
         public void Dispose() => source.Dispose();
 
-        sealed class Content(IContent content, Action onRead, Action? beforeRead) : IContent
+        sealed class Content(IContent content, Action onRead, Action? beforeRead, Action? onLook) : IContent
         {
             public int Read(Span<byte> destination, long offset)
             {
@@ -38,16 +38,21 @@ public sealed class ChangingFilesTests
             }
 
             public Extent[]? DataExtents() => content.DataExtents();
-            public bool HasChanged() => content.HasChanged();
+            public bool HasChanged()
+            {
+                onLook?.Invoke();
+                return content.HasChanged();
+            }
+
             public void Refresh(EntryBatch batch, int row) => content.Refresh(batch, row);
             public void Dispose() => content.Dispose();
         }
     }
 
-    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead = null)
+    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead = null, Action? onLook = null)
     {
         using var vault = test.Open();
-        using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead, beforeRead);
+        using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead, beforeRead, onLook);
         return vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
             test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
     }
@@ -145,6 +150,34 @@ public sealed class ChangingFilesTests
             RandomAccess.SetLength(file, size -= 1_000_000);
         });
         test.Restore();
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
+    /// <summary>Holes cost who makes them nothing: a file that is read as a small one and is a huge one at the end is not hashed to that end.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1_000_000)]
+    public void A_file_that_is_made_huge_while_it_is_read_gets_no_digest_on_the_way(int data)
+    {
+        using var test = new TestVault();
+        var path = Path.Combine(test.Source, "sparse");
+        using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+        {
+            RandomAccess.Write(file, TestVault.Noise(1, data), 4_000_000);
+            RandomAccess.SetLength(file, 20_000_000);
+        }
+        var looks = 0;
+        BackUp(test, Ignore, Ignore, onLook: () =>
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write);
+            RandomAccess.SetLength(file, ++looks < 3 ? 20_000_000 + looks : 300_000_000);
+        });
+        Assert.Equal(3, looks);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var rows = vault.Rows(vault.Find("latest"), keys, CancellationToken.None).Single();
+        Assert.Equal((2, 300_000_000L, true), (rows.Count, rows.Size[1], rows.Digest[1].IsNone));
+        Assert.Equal(300_000_000, new FileInfo(Path.Combine(test.Restore(), "sparse")).Length);
         Assert.True(test.Verify(full: true).IsSound);
     }
 
