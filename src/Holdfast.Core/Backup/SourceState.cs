@@ -11,12 +11,17 @@ namespace Holdfast.Core.Backup;
 /// <summary>What this machine remembers of its last run of a source, so that unchanged files are not read: rows in tree order with change times, inodes and
 /// chunk ids. A file outside the vault; without it, or where it is not of the newest snapshot, everything is read and nothing is stored twice.</summary>
 /// <remarks>Layout: "HFSTATE2", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
-/// domain. A cache of this machine alone: its layout may change with any release.</remarks>
+/// domain. What a file of very many chunks lists comes after the block with its row, in blocks of their own, whose length has its highest bit set. A cache of this machine alone:
+/// its layout may change with any release.</remarks>
 static class SourceState
 {
     public const int MaxRuns = 30;
     public const int MaxBlock = 64 << 20; // bytes
     public const int MaxRoot = 64 << 10; // bytes
+    const int EndBlock = 8 << 20; // bytes, about: a block ends with the row that leads past them. A row has 10 MiB at most
+    const int PieceItems = 1 << 16; // chunks of a block of their own; and so many stand in a row's own block
+    const int PieceItem = 16 + 1 + Hash32.Size; // bytes of each, at least
+    const uint IsPiece = 1u << 31;
     static ReadOnlySpan<byte> Magic => "HFSTATE2"u8;
     static ReadOnlySpan<byte> Label => "holdfast/local/source-state"u8;
 
@@ -34,6 +39,7 @@ static class SourceState
         readonly string _apart; // a name of this run's own: another one of the same source may be under way
         readonly IncrementalHash _mac;
         readonly ByteWriter _bytes = new(256 << 10);
+        EntryBatch? _part; // rows of a batch that does not fit a block
         FileStream? _file; // null once the medium has failed
 
         /// <summary>Begins a new state apart; <see cref="Complete"/> gives it its name.</summary>
@@ -67,10 +73,36 @@ static class SourceState
             return file;
         }
 
+        /// <summary>Adds rows in blocks that a reader takes: files of many chunks, and long attributes, take megabytes each.</summary>
         public void Add(EntryBatch rows)
         {
-            if (rows.Count == 0 || _file is null)
-                return;
+            var (first, bytes) = (0, 0L);
+            for (var row = 0; row < rows.Count && _file is not null; row++)
+            {
+                bytes += Cost(rows, row);
+                if (bytes < EndBlock && row < rows.Count - 1)
+                    continue;
+                AddBlock(first == 0 && row == rows.Count - 1 ? rows : Part(rows, first, row));
+                (first, bytes) = (row + 1, 0);
+            }
+        }
+
+        static long Cost(EntryBatch rows, int row) => 128 + rows.Path(row).Length + (rows.Xattrs[row]?.Length ?? 0) + (rows.LinkTarget[row]?.Length ?? 0) + 20L * (rows.Extents[row]?.Length ?? 0)
+            + 36L * (rows.ChunkLists[row]?.Length ?? 0) + (IsLong(rows, row) ? 0 : 53L * (rows.Chunks[row]?.Length ?? 0));
+
+        static bool IsLong(EntryBatch rows, int row) => rows.ChunkLists[row] is not null && rows.Chunks[row]!.Length > PieceItems;
+
+        EntryBatch Part(EntryBatch rows, int first, int last)
+        {
+            _part ??= new EntryBatch();
+            _part.Clear();
+            for (var row = first; row <= last; row++)
+                _part.AddCopy(rows, row);
+            return _part;
+        }
+
+        void AddBlock(EntryBatch rows)
+        {
             _bytes.Clear();
             _bytes.U32(0);
             TreeNode.Write(rows, _bytes);
@@ -82,7 +114,11 @@ static class SourceState
                 _bytes.U64(rows.Device[i]);
                 _bytes.U64(rows.Inode[i]);
                 _bytes.U8((byte)rows.ContentKind[i]);
-                if (rows.ChunkIds[i] is { } ids)
+                if (IsLong(rows, i))
+                {
+                    _bytes.Var(0);
+                }
+                else if (rows.ChunkIds[i] is { } ids)
                 {
                     _bytes.Var((ulong)ids.Length);
                     foreach (var id in ids)
@@ -97,7 +133,7 @@ static class SourceState
                 {
                     _bytes.Var(0);
                 }
-                if (rows.ChunkLists[i] is not null) // the node names the lists alone
+                if (rows.ChunkLists[i] is not null && !IsLong(rows, i)) // the node names the lists alone
                 {
                     foreach (var chunk in rows.Chunks[i]!)
                     {
@@ -108,6 +144,27 @@ static class SourceState
             }
             _bytes.U32((uint)(split - 4));
             WriteBlock();
+            for (var i = 0; i < rows.Count; i++)
+            {
+                if (IsLong(rows, i))
+                    AddPieces(rows.Chunks[i]!, rows.ChunkIds[i]!);
+            }
+        }
+
+        void AddPieces(ChunkRef[] chunks, UInt128[] ids)
+        {
+            for (var first = 0; first < chunks.Length; first += PieceItems)
+            {
+                _bytes.Clear();
+                _bytes.U32(0);
+                for (var i = first; i < Math.Min(first + PieceItems, chunks.Length); i++)
+                {
+                    BinaryPrimitives.WriteUInt128LittleEndian(_bytes.Reserve(16), ids[i]);
+                    _bytes.Var((ulong)chunks[i].Length);
+                    _bytes.Hash(chunks[i].Digest);
+                }
+                WriteBlock(IsPiece);
+            }
         }
 
         /// <summary>Ends the file with its head and gives it its name.</summary>
@@ -142,9 +199,9 @@ static class SourceState
             }
         }
 
-        void WriteBlock()
+        void WriteBlock(uint mark = 0)
         {
-            BinaryPrimitives.WriteInt32LittleEndian(_bytes.MutableSpan, _bytes.Length - 4);
+            BinaryPrimitives.WriteUInt32LittleEndian(_bytes.MutableSpan, (uint)(_bytes.Length - 4) | mark);
             Write(_bytes.Span);
         }
 
@@ -279,23 +336,34 @@ static class SourceState
             return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times, root) : null, start - 4);
         }
 
+        /// <summary>The next block, until the one after it is read; empty where there is none with this mark.</summary>
+        ReadOnlySpan<byte> ReadBlock(uint mark)
+        {
+            if (_file.Position >= _end)
+                return default;
+            Span<byte> four = stackalloc byte[4];
+            _file.ReadExactly(four);
+            var length = BinaryPrimitives.ReadUInt32LittleEndian(four) ^ mark;
+            if (length is < 8 or > MaxBlock)
+                return default;
+            if (_block.Length < length)
+                _block = new byte[length + length / 4];
+            var block = _block.AsSpan(0, (int)length);
+            _file.ReadExactly(block);
+            return block;
+        }
+
         /// <summary>Fills a batch with the next rows; false at the end.</summary>
         public bool Next(EntryBatch rows)
         {
             rows.Clear();
             if (_file.Position >= _end)
                 return false;
-            Span<byte> four = stackalloc byte[4];
-            _file.ReadExactly(four);
-            var length = BinaryPrimitives.ReadInt32LittleEndian(four);
-            if (length is < 8 or > MaxBlock)
+            var block = ReadBlock(mark: 0);
+            if (block.IsEmpty)
                 return false;
-            if (_block.Length < length)
-                _block = new byte[length + length / 4];
-            var block = _block.AsSpan(0, length);
-            _file.ReadExactly(block);
             var split = BinaryPrimitives.ReadInt32LittleEndian(block[^4..]);
-            if (split < 0 || split > length - 4 || !TreeNode.TryRead(block[..split], rows))
+            if (split < 0 || split > block.Length - 4 || !TreeNode.TryRead(block[..split], rows))
                 return false;
             var reader = new ByteReader(block[split..^4]);
             for (var i = 0; i < rows.Count; i++)
@@ -317,7 +385,7 @@ static class SourceState
                         ids[c] = BinaryPrimitives.ReadUInt128LittleEndian(reader.Raw(16));
                     rows.ChunkIds[i] = ids;
                 }
-                if (rows.ChunkLists[i] is not null)
+                if (rows.ChunkLists[i] is not null && count > 0)
                 {
                     var chunks = new ChunkRef[count];
                     for (var c = 0; c < count && !reader.Failed; c++)
@@ -328,7 +396,40 @@ static class SourceState
                     rows.Chunks[i] = chunks;
                 }
             }
-            return reader.IsDone;
+            if (!reader.IsDone)
+                return false;
+            for (var i = 0; i < rows.Count; i++)
+            {
+                if (rows.ChunkLists[i] is not null && rows.Chunks[i] is null && !ReadPieces(rows, i))
+                    return false;
+            }
+            return true;
+        }
+
+        bool ReadPieces(EntryBatch rows, int row)
+        {
+            var count = rows.ListedChunks[row];
+            if (PieceItem * (long)count > _end - _file.Position)
+                return false;
+            var (chunks, ids) = (new ChunkRef[count], new UInt128[count]);
+            for (var i = 0; i < count;)
+            {
+                var reader = new ByteReader(ReadBlock(IsPiece));
+                do
+                {
+                    var id = reader.Raw(16);
+                    var size = reader.Count(Packs.PackFormat.MaxChunk);
+                    chunks[i] = new ChunkRef(reader.Hash(), size, rows.ListedKind[row]);
+                    if (reader.Failed)
+                        return false;
+                    ids[i++] = BinaryPrimitives.ReadUInt128LittleEndian(id);
+                }
+                while (reader.Remaining > 0 && i < count);
+                if (!reader.IsDone)
+                    return false;
+            }
+            (rows.Chunks[row], rows.ChunkIds[row]) = (chunks, ids);
+            return true;
         }
 
         public void Dispose() => _file.Dispose();
