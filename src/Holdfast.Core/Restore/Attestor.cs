@@ -20,10 +20,13 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     const long SampleBytes = 256 << 20;
     const long MaxHoles = 1L << 40; // bytes of zeros that are hashed for a file's digest: a row may claim holes that take years
 
+    const int MaxPlaced = 65_536; // chunks
+
     const int MaxLate = AttestationObject.MaxBox - 4_096; // bytes of digests that are told: what sealing adds has room besides
 
     readonly HashSet<(AttestationDefect, Hash32)> _defects = [];
     readonly Dictionary<Hash32, AttestationDefect?> _judged = []; // null: its bytes give its name
+    readonly HashSet<ChunkRef> _placed = []; // looked up: of files that list their chunks
     readonly ByteWriter _late = new();
     ulong _lateCount;
     ulong _chunkCount;
@@ -77,14 +80,15 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             {
                 var chosen = full ? null : ChooseSample(snapshot.Files);
                 ulong file = 0;
-                foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries).Rows())
+                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries);
+                foreach (var rows in reader.Rows())
                 {
                     ct.ThrowIfCancellationRequested();
                     for (var row = 0; row < rows.Count; row++)
                     {
                         if (rows.Kind[row] != EntryKind.File)
                             continue;
-                        CheckPlaces(rows, row, set);
+                        CheckPlaces(reader, rows, row, set);
                         if (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes))
                             sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
                         file++;
@@ -239,23 +243,28 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         return chosen;
     }
 
-    void CheckPlaces(EntryBatch rows, int row, PackSet? set)
+    void CheckPlaces(TreeReader tree, EntryBatch rows, int row, PackSet? set)
     {
-        var last = Hash32.None;
-        foreach (var chunk in rows.ChunksOf(row))
+        var isListed = rows.Chunks[row] is not null || rows.ChunkLists[row] is not null;
+        foreach (var chunk in tree.NewChunksOf(rows, row))
         {
             ct.ThrowIfCancellationRequested();
-            if (chunk.Digest == last)
-                _chunkCount++; // of a run of one chunk the first is looked up
-            else
+            if (!isListed || IsNew(chunk))
                 CheckPlace(chunk, set);
-            last = chunk.Digest;
         }
+        _chunkCount += (ulong)rows.ChunkCount(row);
+    }
+
+    /// <summary>False where a chunk was looked up before, and that is remembered: lists cost who writes them next to nothing where they repeat.</summary>
+    bool IsNew(ChunkRef chunk)
+    {
+        if (_placed.Count == MaxPlaced)
+            _placed.Clear();
+        return _placed.Add(chunk);
     }
 
     void CheckPlace(ChunkRef chunk, PackSet? set)
     {
-        _chunkCount++;
         if (set is null)
             return;
         if (chunks.TryFind(KeyClass.Content, chunk, out var place) && set.Contains(chunks.Index.Pack(place.Pack).Name))

@@ -13,7 +13,9 @@ namespace Holdfast.Core.Restore;
 sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong entries)
 {
     const int MaxChildren = 2_048;
+    const int MaxKnown = 65_536; // lists that are remembered
 
+    readonly Dictionary<(ChunkRef List, DigestKind Kind), (int Chunks, long Bytes)> _known = [];
     byte[] _last = [];
     bool _any;
 
@@ -124,13 +126,27 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         _last = batch.Path(batch.Count - 1).ToArray();
     }
 
+    /// <summary>A file's chunks, but for those of lists that this gave before: a row of some bytes may name one list so often that its chunks are 64 million.</summary>
+    /// <exception cref="HoldfastException">As <see cref="EntryBatch.ChunksOf"/>.</exception>
+    public IEnumerable<ChunkRef> NewChunksOf(EntryBatch rows, int row) => rows.ChunkLists[row] is null ? rows.ChunksOf(row) : ReadLists(rows, row, onlyNew: true);
+
+    IEnumerable<ChunkRef> ReadLists(EntryBatch rows, int row) => ReadLists(rows, row, onlyNew: false);
+
     /// <summary>One list at a time, whatever their number: what they name together must be what the node says.</summary>
-    IEnumerable<ChunkRef> ReadLists(EntryBatch rows, int row)
+    IEnumerable<ChunkRef> ReadLists(EntryBatch rows, int row, bool onlyNew)
     {
         var bytes = rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row];
         var left = rows.ListedChunks[row];
         foreach (var list in rows.ChunkLists[row]!)
         {
+            if (onlyNew && _known.TryGetValue((list, rows.ListedKind[row]), out var known))
+            {
+                (left, bytes) = (left - known.Chunks, bytes - known.Bytes);
+                if (left < 0 || bytes < 0)
+                    throw Damaged();
+                continue;
+            }
+            var before = (left, bytes);
             foreach (var chunk in ReadList(list, rows.ListedKind[row]))
             {
                 bytes -= chunk.Length;
@@ -138,6 +154,11 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
                     throw Damaged();
                 yield return chunk;
             }
+            if (!onlyNew)
+                continue;
+            if (_known.Count == MaxKnown)
+                _known.Clear();
+            _known[(list, rows.ListedKind[row])] = (before.left - left, before.bytes - bytes);
         }
         if (left != 0 || bytes != 0)
             throw Damaged();

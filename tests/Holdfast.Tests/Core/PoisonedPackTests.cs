@@ -153,6 +153,46 @@ public sealed class PoisonedPackTests
         Assert.ThrowsAny<OperationCanceledException>(() => vault.Attest(vault.Find(snapshot.ToString()), keys, full: true, Id16.None, stop.Token));
     }
 
+    /// <summary>Rows that name 64 million chunks each, of which there are two: all their places together are looked up in no time.</summary>
+    [Fact]
+    public void Rows_that_name_the_same_lists_again_and_again_are_attested()
+    {
+        const int items = 100_000, lists = 600, files = 150;
+        using var test = new TestVault();
+        byte[][] contents = [new byte[4 << 20], Enumerable.Repeat((byte)1, 4 << 20).ToArray()];
+        Plant(test, [.. contents.Select(c => (c, IdOf(test, c)))]);
+        byte[] List(Hash32[] digests)
+        {
+            var list = new ByteWriter();
+            for (var i = 0; i < items; i++)
+            {
+                list.Var(4 << 20);
+                list.Hash(digests[i % digests.Length]);
+            }
+            return list.ToArray();
+        }
+        var list = List([.. contents.Select(c => new Hash32(SHA256.HashData(c)))]);
+        Id16 PlantRows(int more) => HostileTreeTests.Plant(test, rows =>
+        {
+            for (var i = 0; i < files; i++)
+            {
+                var row = HostileTreeTests.File(rows, System.Text.Encoding.ASCII.GetBytes($"{i:d4}"), (long)items * lists * (4 << 20));
+                rows.ChunkLists[row] = [.. Enumerable.Repeat(new ChunkRef(new Hash32(SHA256.HashData(list)), list.Length), lists + (i == files - 1 ? more : 0))];
+                rows.ListedChunks[row] = items * lists;
+            }
+        }, null, [42], [list]);
+        foreach (var (more, isSound) in new[] { (0, true), (1, false), (-1, false) })
+        {
+            var snapshot = PlantRows(more);
+            using var vault = test.Open();
+            using var keys = vault.Unlock(test.Seed);
+            var found = vault.Attest(vault.Find(snapshot.ToString()), keys, full: false, Id16.None, TestContext.Current.CancellationToken);
+            Assert.Equal((more, isSound), (more, found.RootMatches));
+            if (isSound)
+                Assert.Equal((ulong)files * items * lists, found.Chunks);
+        }
+    }
+
     [Fact]
     public void A_pack_without_end_is_damaged_and_not_read()
     {
