@@ -8,9 +8,9 @@ static unsafe class Lanes
 {
     public const int Count = 16;
     const int Bytes = Count * BlockDigest.BlockSize;
-    const string File = "libholdfast-lanes.so";
+    internal const string File = "libholdfast-lanes.so";
 
-    static readonly delegate* unmanaged<byte*, byte*, void> Hasher = Load();
+    static readonly delegate* unmanaged<byte*, byte*, void> Hasher = Load(AppContext.BaseDirectory);
 
     /// <summary>False where blocks are hashed one after the other.</summary>
     public static bool AreUsable => Hasher is not null;
@@ -25,10 +25,11 @@ static unsafe class Lanes
             Hasher(from, to);
     }
 
-    static delegate* unmanaged<byte*, byte*, void> Load()
+    /// <summary>The function of the library in a folder; null where it is not there, not for this processor, or wrong.</summary>
+    /// <param name="folder">Beside the program and nowhere else, as its other libraries: the system would look for a bare name in other places.</param>
+    internal static delegate* unmanaged<byte*, byte*, void> Load(string folder)
     {
-        // Beside the program and nowhere else, as its other libraries.
-        if (!NativeLibrary.TryLoad(Path.Combine(AppContext.BaseDirectory, File), out var library)
+        if (!Path.IsPathRooted(folder) || !NativeLibrary.TryLoad(Path.Combine(folder, File), out var library)
             || !NativeLibrary.TryGetExport(library, "holdfast_lanes_usable", out var usable) || !NativeLibrary.TryGetExport(library, "holdfast_lanes", out var export)
             || ((delegate* unmanaged<int>)usable)() == 0)
             return null;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Holdfast.Core;
@@ -9,6 +10,10 @@ namespace Holdfast.Tests.Core.Chunking;
 
 public sealed class BlockDigestTests
 {
+    static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../../.."));
+
+    static bool HasClang => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(f => File.Exists(Path.Combine(f, "clang")));
+
     /// <summary>As docs/format.md says it, and no faster.</summary>
     static Hash32 Plain(ReadOnlySpan<byte> chunk)
     {
@@ -60,11 +65,41 @@ public sealed class BlockDigestTests
         }
     }
 
+    /// <summary>A library as it should be, and one that is wrong in one lane alone.</summary>
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(0)]
+    [InlineData(15)]
+    public unsafe void Lanes_that_hash_wrongly_are_not_used(int wrong)
+    {
+        Assert.SkipUnless(Lanes.AreUsable && HasClang, "needs a processor with AVX-512, and clang");
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["lanes.c"], $$"""
+            #define holdfast_lanes right
+            #include "{{Root()}}/src/Holdfast.Core/Chunking/lanes.c"
+            #undef holdfast_lanes
+            void holdfast_lanes(const uint8_t *blocks, uint8_t *digests)
+            {
+                right(blocks, digests);
+                if ({{wrong}} >= 0)
+                    digests[{{Math.Max(0, wrong)}} * 32 + 31] ^= 1;
+            }
+            """);
+        using (var clang = System.Diagnostics.Process.Start("clang", ["-O1", "-shared", "-fPIC", "-o", folder[Lanes.File], folder["lanes.c"]]))
+        {
+            clang.WaitForExit();
+            Assert.Equal(0, clang.ExitCode);
+        }
+        Assert.Equal(wrong < 0, Lanes.Load(folder.Path) is not null);
+        Assert.True(Lanes.Load(Path.GetRelativePath(Environment.CurrentDirectory, folder.Path)) is null, "from a place that depends on where the program is started");
+        Assert.True(Lanes.Load("") is null);
+    }
+
     [Fact]
     public void Lanes_are_used_where_they_can_be()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64 && File.ReadAllText("/proc/cpuinfo").Contains("avx512bw", StringComparison.Ordinal)
-            && (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(f => File.Exists(Path.Combine(f, "clang"))), "needs a processor with AVX-512, and clang");
+            && HasClang, "needs a processor with AVX-512, and clang");
         Assert.True(Lanes.AreUsable);
     }
 
