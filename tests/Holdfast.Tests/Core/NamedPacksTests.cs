@@ -197,7 +197,7 @@ public sealed class NamedPacksTests
             var parent = history.State.Find(name);
             name = history.Commit(name, new PackSet([.. history.Set(name).ToList().Where(p => p != packs[i]), LogHistory.Pack(random)]), history.Now + (ulong)random.NextInt64((long)Day * 40));
             row.Add(history.State.Find(name)!);
-            Assert.Equal(i, history.State.DifferencesTo(parent, 100));
+            Assert.Equal(i, parent!.Differences);
         }
         return (history, row);
     }
@@ -206,7 +206,7 @@ public sealed class NamedPacksTests
     public void As_many_branches_of_branches_as_a_keeper_takes_are_told()
     {
         var (history, row) = Branches(CommitJudge.MaxDifferences);
-        Assert.Equal(CommitJudge.MaxDifferences, history.State.DifferencesTo(row[^1], 100));
+        Assert.Equal(CommitJudge.MaxDifferences, row[^1].Differences);
         Assert.Empty(history.State.NamedPacks().Untold);
         AssertIsWhatAllSetsGive(history);
     }
