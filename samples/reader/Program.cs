@@ -136,6 +136,7 @@ sealed class VaultReader
         // Sections 15, 5.4: the newest leaf of the seed's epoch names the keyring.
         OpenKeyring(ReadObject(leaves.Last(l => l[1] == 11 && U64(l, 44) == epoch)[68..100], 3));
         ReadPacks();
+        var expiries = new List<(byte[] Leaf, ulong Judged)>();
         for (var i = 0; i < leaves.Count; i++)
         {
             var leaf = leaves[i];
@@ -149,8 +150,10 @@ sealed class VaultReader
             else if (leaf[1] == 6 && isRepeated)
                 _faults.Add("a second expiry of one list is not believed");
             else if (leaf[1] == 6)
-                ReadExpiry(leaf, Math.Min(U64(leaf, 44), leaves.Skip(i).Min(l => U64(l, 4))));
+                expiries.Add((leaf, Math.Min(U64(leaf, 44), leaves.Skip(i).Min(l => U64(l, 4)))));
         }
+        foreach (var (leaf, judged) in expiries) // by all that the log has
+            ReadExpiry(leaf, judged);
         Snapshots.RemoveAll(s => IsGone(_locks[s.Id]));
         foreach (var locked in _locks.Values.Where(l => l.Fault is not null && !IsGone(l)))
             Console.Error.WriteLine($"snapshot {locked.Id} is left out: {locked.Fault}");

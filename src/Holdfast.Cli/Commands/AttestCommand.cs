@@ -84,7 +84,7 @@ static class AttestCommand
     {
         var before = older is { } age ? vault.Keeper.Clock.Now - Math.Min(vault.Keeper.Clock.Now, age) : 0;
         var healed = vault.Health().Healed.ToHashSet();
-        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
+        return [.. vault.State.Snapshots.Where(s => s is { IsRemoved: false, IsAwaited: false } && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
     }
 
     static void Tell(Session session, Vault vault, Finding finding)

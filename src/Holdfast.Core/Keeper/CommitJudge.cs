@@ -28,6 +28,8 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         if (!snapshot.Parent.IsNone)
         {
             parent = state.Find(snapshot.Parent);
+            if (parent is { IsRemoved: true, Object: null })
+                throw Expired();
             if (parent?.Object is null || parent.Source != snapshot.Source || parent.Object.ContentRoot != snapshot.ParentContentRoot)
                 throw Refused("its parent is not a snapshot of the same source in this vault");
         }
@@ -39,9 +41,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         if (!snapshot.Packs.IsWhole && (before is null || state.IsUntold(parent!)))
             throw Refused("its pack set is told as a difference to one that cannot be told");
         if (!snapshot.Packs.IsWhole && !CanBuildOn(state, store, parent!))
-            throw new HoldfastException(ErrorCode.ObjectMissing, "The snapshot tells its pack set as a difference to one that has expired meanwhile, or whose object is missing. It was not committed.",
-                "Run the backup again: it finds what it stored, and tells its pack set whole.")
-            { IsTransient = true };
+            throw Expired();
         var set = (before ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
         // Packs of a parent whose lock is far from its end are held by it; all others are looked at. Sizes are believed by whoever reads the log: each is the one that the log has, or the file's.
         var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
@@ -131,6 +131,10 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
 
         bool IsYoung(Id16 source) => !first.TryGetValue(source, out var record) || record.Committed + youth > clock.Now;
     }
+
+    static HoldfastException Expired() => new(ErrorCode.ObjectMissing, "The snapshot follows one that has expired meanwhile, or whose object is missing. It was not committed.",
+        "Run the backup again: it finds what it stored, and tells all packs that it needs.")
+    { IsTransient = true };
 
     static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
         "Find out why the source grew (an attack that rewrites files looks like this). Sources that this agent began to back up lately share one quota. Where it is right, wait until its day is over or older snapshots have expired, or give it a larger quota (holdfast policy set); what it stored is used.");

@@ -20,6 +20,9 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
 {
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
+    /// <summary>What has passed by every source of time, in seconds since 1970, when this began: all is judged by one moment, whatever the clocks do meanwhile.</summary>
+    public ulong Judged { get; } = clock.Certain;
+
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
     public ExpiryResult Plan(bool note)
     {
@@ -54,7 +57,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var objects = projection.ObjectLocks();
         foreach (var item in store.List(StoreKind.Object))
         {
-            if (objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(StoreKind.Object, item.Name) && !projection.Objects.Contains(item.Name))
+            if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(StoreKind.Object, item.Name) && !projection.Objects.Contains(item.Name))
                 Give(item);
         }
         if (note)
@@ -89,7 +92,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed for certain, to a day.</summary>
     bool HasCome(ulong judged) => clock.HasPassed(judged - Math.Min(judged, RetentionPolicy.Day));
 
-    bool IsOver(ulong end) => clock.HasPassed(end + LockRules.Margin);
+    bool IsOver(ulong end) => Judged > end + LockRules.Margin;
 
     Dictionary<Hash32, ulong> ReadUnclaimed()
     {

@@ -28,7 +28,7 @@ sealed class PackSpans
         for (; _taken < snapshots.Count; _taken++)
         {
             var record = snapshots[_taken];
-            if (record.Object is not { Packs: var packs } snapshot || !(packs.IsWhole ? TakeWhole(record, packs, snapshot.Parent) : TakeDifference(record, packs, snapshot.Parent)))
+            if (record.Object is not { Packs: var packs } snapshot || !(packs.IsWhole ? TakeWhole(record, packs, snapshot.Parent) : record.BuildsOn is not null && TakeDifference(record, packs, snapshot.Parent)))
                 _untold.Add(record);
         }
     }

@@ -19,13 +19,15 @@ public sealed class Projection
     readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
     readonly List<LostPolicy> _lostPolicies = [];
     readonly HashSet<(StoreKind, Hash32)> _named = [];
-    readonly Dictionary<(StoreKind, Hash32), ulong> _removed = []; // and by which time that was judged
+    readonly Dictionary<(StoreKind Kind, Hash32 Name), (ulong Judged, int Expiry)> _removed = []; // and by which time that was judged, and the place of its expiry among them
     readonly PackSpans _spans = new();
     readonly Func<ulong> _moment;
     readonly IReadOnlyDictionary<ulong, ulong> _latest;
     readonly List<Hash32> _keyrings = [];
     readonly HashSet<Hash32> _objects = [];
     readonly HashSet<Hash32> _unreadable = [];
+    readonly HashSet<Hash32> _readable = []; // as what an earlier leaf names them for; snapshots are not among them
+    readonly HashSet<(Type, Hash32)> _failed = []; // read once, however many leaves name them
     readonly HashSet<RefusalKey> _refusals = [];
     readonly List<ulong> _times = []; // of all leaves
 
@@ -190,10 +192,16 @@ public sealed class Projection
     /// <summary>A snapshot's object with its sections, read again; null where it is missing or damaged.</summary>
     public SnapshotObject? Whole(SnapshotRecord record)
     {
-        SnapshotObject? whole = null;
-        if (record.Object is not null)
-            TryRead(record.Name, SnapshotObject.TryParse, out whole);
-        return whole;
+        if (record.Object is null)
+            return null;
+        try
+        {
+            return SnapshotObject.TryParse(_store.ReadObject(record.Name), out var whole) ? whole : null;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
+        {
+            return null;
+        }
     }
 
     /// <summary>The snapshots that these packs and objects are of, by what the log has named so far.</summary>
@@ -244,11 +252,38 @@ public sealed class Projection
 
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
-    /// <summary>An expiry gave it up, and its lock was over by then.</summary>
-    public bool WasRemoved(StoreKind kind, Hash32 name) => _removed.ContainsKey((kind, name));
+    /// <summary>An expiry gave it up, and its lock was over by then, by all that is in the log: what a later commit needs, or an extension holds, is given up no more. No sound keeper writes such a log; but an expiry that
+    /// was dated ahead counts for nothing until its time comes, and by then the vault has gone on.</summary>
+    public bool WasRemoved(StoreKind kind, Hash32 name) => RemovedAt(kind, name) > 0;
 
     /// <summary>The vault time by which that was judged; 0 where it was not given up.</summary>
-    public ulong RemovedAt(StoreKind kind, Hash32 name) => _removed.GetValueOrDefault((kind, name));
+    public ulong RemovedAt(StoreKind kind, Hash32 name) => _removed.TryGetValue((kind, name), out var removed) && IsOver(kind, name, removed.Judged) ? removed.Judged : 0;
+
+    bool IsOver(StoreKind kind, Hash32 name, ulong moment)
+    {
+        _spans.Take(Snapshots);
+        var quantum = LockRules.Quantum(Genesis!.Policy.Base);
+        return kind == StoreKind.Object ? IsObjectOver(name, moment, quantum)
+            : _spans.Over([name], moment, quantum).Count > 0 && (_spans.Has(name) || !(_byName.ContainsKey(name) || _objects.Contains(name)));
+    }
+
+    /// <summary>Expiries of what was not locked then, and is now: a commit or an extension came after them, before their time.</summary>
+    public IReadOnlyList<RefusedLeaf> Overtaken()
+    {
+        if (_removed.Count == 0)
+            return [];
+        var (packs, objects) = (NamedPacks().Packs, ObjectLocks());
+        return [.. _removed.Where(r => End(r.Key.Kind, r.Key.Name) is > 0 and var end && end + LockRules.Margin >= r.Value.Judged).GroupBy(r => r.Value.Expiry)
+            .Select(g => new RefusedLeaf(Expiries[g.Key].Ordinal, Expiries[g.Key].Leaf, LeafFault.ExpiryOfLocked, [.. g.Select(r => r.Key.Name).Order()]))];
+
+        ulong End(StoreKind kind, Hash32 name)
+        {
+            var (asPack, asObject) = (packs.TryGetValue(name, out var pack), objects.TryGetValue(name, out var end));
+            if (kind == StoreKind.Pack ? asPack : asObject && !_objects.Contains(name))
+                return kind == StoreKind.Pack ? pack.LockEnd : end;
+            return asPack || asObject || _objects.Contains(name) ? LockRules.LastEnd : 0; // it has turned out to be of the other kind
+        }
+    }
 
     /// <summary>An expiry leaf lists it, whether that counts or not.</summary>
     public bool WasGivenUp(StoreKind kind, Hash32 name) => _named.Contains((kind, name));
@@ -272,9 +307,10 @@ public sealed class Projection
     /// what was committed under it.</summary>
     public RetentionPolicy PolicyFor(Id16 source)
     {
-        var policy = _policies.TryGetValue(source, out var own) ? own : _policies.TryGetValue(Id16.None, out var all) ? all : Genesis!.Policy;
-        return LostPoliciesFor(source).Aggregate(policy, (longest, lost) => longest.Longer(lost.Told ?? longest with { Base = Promised(source, lost.Ordinal) }));
+        return LostPoliciesFor(source).Aggregate(ReadableFor(source), (longest, lost) => longest.Longer(lost.Told ?? longest with { Base = Promised(source, lost.Ordinal) }));
     }
+
+    RetentionPolicy ReadableFor(Id16 source) => _policies.TryGetValue(source, out var own) ? own : _policies.TryGetValue(Id16.None, out var all) ? all : Genesis!.Policy;
 
     /// <summary>The longest lock, in seconds, that a snapshot of a source was committed with after a leaf. One whose object cannot be read may be of any source.</summary>
     ulong Promised(Id16 source, ulong ordinal) => Snapshots.Where(s => (s.Object is null || s.Source == source) && s.Ordinal > ordinal).Select(s => s.Promised).DefaultIfEmpty().Max();
@@ -349,11 +385,21 @@ public sealed class Projection
     void Set(ulong ordinal, Leaf leaf)
     {
         if (TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) == 0)
+        {
             _lostPolicies.Add(LostPolicy.Of(ordinal, leaf));
-        else if (!LostPoliciesFor(policy!.Source).Any(l => l.Told is null) && policy.Retention.IsShorterThan(PolicyFor(policy.Source)))
+            return;
+        }
+        var (source, retention) = (policy!.Source, policy.Retention);
+        if (retention.IsWeakerThan(ReadableFor(source)))
+        {
             Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
-        else
-            (_policies[policy.Source], _policySet[policy.Source]) = (policy.Retention, ordinal);
+            return;
+        }
+        // What cannot be read stays in force beside it where it may keep longer.
+        var takesTheirPlace = LostPoliciesFor(source).All(l => l.Told is { } told && !retention.IsShorterThan(told));
+        _policies[source] = retention;
+        if (takesTheirPlace)
+            _policySet[source] = ordinal;
     }
 
     void Commit(ulong ordinal, Leaf leaf)
@@ -426,13 +472,11 @@ public sealed class Projection
         _judged = Math.Max(_judged, judged);
         Expiries.Add((ordinal, leaf, judged));
         _named.UnionWith(list.Names);
-        if (judged > _moment())
-        {
+        var isAwaited = judged > _moment();
+        if (isAwaited)
             _awaited = Math.Min(_awaited, judged);
-            return;
-        }
         var isLater = judged >= _given; // as in every log of a sound keeper: then a snapshot that is gone was gone before
-        _given = Math.Max(_given, judged);
+        _given = isAwaited ? _given : Math.Max(_given, judged);
         var quantum = LockRules.Quantum(Genesis!.Policy.Base);
         _spans.Take(Snapshots);
         var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum)
@@ -440,9 +484,17 @@ public sealed class Projection
         var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name).Where(n => IsObjectOver(n, judged, quantum)).ToList();
         HashSet<(StoreKind, Hash32)> over = [.. packs.Select(n => (StoreKind.Pack, n)), .. objects.Select(n => (StoreKind.Object, n))];
         foreach (var name in over)
-            _removed.TryAdd(name, judged);
-        foreach (var record in _spans.With(packs, isFirst: isLater).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
         {
+            if (!isAwaited)
+                _removed.TryAdd(name, (judged, Expiries.Count - 1));
+        }
+        foreach (var record in _spans.With(packs, isFirst: isLater && !isAwaited).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
+        {
+            if (isAwaited)
+            {
+                record.IsAwaited = true;
+                continue;
+            }
             record.RemovedAt = record.IsRemoved ? Math.Min(record.RemovedAt, judged) : judged;
             record.IsRemoved = true;
         }
@@ -483,19 +535,26 @@ public sealed class Projection
     int TryRead<T>(Hash32 name, Parser<T> parse, out T? value) where T : class
     {
         value = null;
-        if (_unreadable.Contains(name))
-            return 0; // read once, however many leaves name it
+        if (_failed.Contains((typeof(T), name)))
+            return 0;
         try
         {
             var bytes = _store.ReadObject(name);
             if (parse(bytes, out value))
+            {
+                if (typeof(T) != typeof(SnapshotObject))
+                    _readable.Add(name);
+                _unreadable.Remove(name);
                 return bytes.Length;
+            }
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
         {
             // Told by Unreadable.
         }
-        _unreadable.Add(name);
+        _failed.Add((typeof(T), name));
+        if (!_readable.Contains(name) && _byName.GetValueOrDefault(name) is not { Object: not null }) // it is sound as something else, and this leaf names it for what it is not
+            _unreadable.Add(name);
         return 0;
     }
 }

@@ -50,7 +50,10 @@ public sealed class SnapshotRecord
     /// <summary>True once an expiry leaf gave up its object or one of its packs, and their locks were over.</summary>
     public bool IsRemoved { get; set; }
 
-    /// <summary>The vault time by which that was judged.</summary>
+    /// <summary>An expiry whose time has not come by this machine's clock gives up its object or one of its packs, and their locks would be over by then.</summary>
+    public bool IsAwaited { get; set; }
+
+    /// <summary>The vault time by which it was judged.</summary>
     public ulong RemovedAt { get; set; }
 
     /// <summary>The enrolment of its agent as it stood at the commit: what was signed before an agent was revoked stays signed. Null where there was none, or its object cannot be read.</summary>

@@ -110,7 +110,7 @@ public sealed partial class VaultKeeper
             {
                 // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.
                 var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
-                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, Clock.Certain, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
+                Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, expiry.Judged, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
             }
             return plan.IsBlocked ? plan : plan with { Stuck = expiry.Remove() }; // nor what a leaf gave up before: whether it was locked cannot be told
         });

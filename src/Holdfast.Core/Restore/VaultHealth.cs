@@ -125,7 +125,7 @@ public sealed class VaultHealth
     public static IReadOnlyList<RefusedLeaf> RefusedLeaves(VaultKeeper keeper)
     {
         var needs = new Needs(keeper);
-        return [.. keeper.State.Refused, .. keeper.State.Expiries.Where(e => !needs.HasCome(e.Judged)).Select(e => new RefusedLeaf(e.Ordinal, e.Leaf, LeafFault.ExpiryInFuture, []))];
+        return [.. keeper.State.Refused, .. keeper.State.Overtaken(), .. keeper.State.Expiries.Where(e => !needs.HasCome(e.Judged)).Select(e => new RefusedLeaf(e.Ordinal, e.Leaf, LeafFault.ExpiryInFuture, []))];
     }
 
     /// <summary>Those leaves as a problem; null where there are none.</summary>

@@ -215,7 +215,9 @@ public sealed class NamedPacksTests
     public void Of_branches_of_branches_one_more_than_a_keeper_takes_is_told_and_no_further()
     {
         var (history, row) = Branches(65);
-        Assert.Equal([row[64]], history.State.NamedPacks().Untold);
+        Assert.Equal([.. history.State.Snapshots.Where(s => s.Differences > 64)], history.State.NamedPacks().Untold);
+        Assert.Contains(row[64], history.State.NamedPacks().Untold);
+        Assert.All(history.State.Snapshots, s => Assert.Equal(history.State.IsUntold(s), history.State.PacksOf(s) is null));
         (history, row) = Branches(64);
         Assert.Empty(history.State.NamedPacks().Untold);
         AssertIsWhatAllSetsGive(history);

@@ -134,6 +134,87 @@ public sealed class StolenLogKeyTests
         Assert.Equal(leaves == 3, after.State.Snapshots[0].IsRemoved);
     }
 
+    /// <summary>The vault goes on with what it names, for it gives up nothing yet: when its time comes, that is locked anew.</summary>
+    [Theory]
+    [InlineData(30, 2, 34)] // the vault's clock follows
+    [InlineData(7, 1, 34)]
+    [InlineData(30, 1, 400)] // too far for that
+    public void An_expiry_dated_ahead_takes_nothing_that_later_backups_need(int days, int leaves, int apart)
+    {
+        using var test = new TestVault(new RetentionPolicy((ulong)days * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        test.BackUp();
+        ulong last;
+        using (var vault = test.Open())
+        {
+            last = vault.Keeper.Clock.Now + (ulong)(leaves * apart) * Day;
+            Append(test, vault, [.. Enumerable.Range(1, leaves - 1).Select(i => new Leaf(LeafType.Verify, vault.Keeper.Clock.Now + (ulong)(i * apart) * Day, Id16.New(), Id16.None, 1, 0, 0, Hash32.None)),
+                Expiry(vault, Files(vault).Where(f => f.Kind == StoreKind.Pack || f.Name == vault.State.Snapshots[0].Name), last, last)]);
+        }
+        for (var week = 0; week < leaves * apart / 7 + 4; week++)
+        {
+            test.Write("week", $"{week}");
+            test.BackUp(useState: false);
+            using var vault = test.Open();
+            vault.Keeper.Expire(dryRun: false);
+            Assert.DoesNotContain(vault.Health().Problems, p => p.Code != ErrorCode.LeafRefused);
+            Assert.NotNull(Assert.Single(vault.Health().Problems)); // and is told all the time
+            test.Machine.Pass(7 * Day);
+        }
+        Assert.True(test.Machine.Wall / 1_000 > last);
+        TestVault.AssertSame(test.Source, test.Restore());
+        using var after = test.Open();
+        foreach (var record in after.State.Snapshots.Where(s => s.Expiry > after.Keeper.Clock.Now))
+            test.Restore(record.Snapshot.ToString());
+    }
+
+    /// <summary>A crash of an expiry leaves files behind, and after a power cut the machine's clock begins anew: to it the expiry is dated ahead.</summary>
+    [Fact]
+    public void A_clock_that_lost_its_time_makes_no_backup_build_on_what_goes_when_it_is_right_again()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(60 * Day);
+        using (var vault = test.Open())
+            Append(test, vault, Expiry(vault, All(vault, vault.State.Snapshots[0]), vault.Keeper.Clock.Certain, vault.Keeper.Clock.Certain)); // and nothing of it carried out
+        var wall = test.Machine.Wall;
+        (test.Machine.Wall, test.Machine.SinceBoot, test.Machine.BootId) = (1_000_000, 1_000, "boot-2");
+        var backup = test.BackUp(useState: false);
+        test.Machine.Pass(60);
+        test.Machine.Wall = wall + 120_000;
+        using (var vault = test.Open())
+        {
+            vault.Keeper.Expire(dryRun: false);
+            Assert.DoesNotContain(vault.Health().Problems, p => p.Code != ErrorCode.LeafRefused);
+        }
+        TestVault.AssertSame(test.Source, test.Restore(backup.Snapshot.ToString()));
+        test.Machine.Pass(10 * Day);
+        using (var vault = test.Open())
+            vault.Keeper.Expire(dryRun: false);
+        TestVault.AssertSame(test.Source, test.Restore(backup.Snapshot.ToString()));
+    }
+
+    /// <summary>Whatever the leaf says that the object is.</summary>
+    [Theory]
+    [InlineData(LeafType.Policy)]
+    [InlineData(LeafType.Expiry)]
+    [InlineData(LeafType.AgentEnrolled)]
+    [InlineData(LeafType.KeyEpoch)]
+    [InlineData(LeafType.Attestation)]
+    public void A_leaf_that_names_a_snapshot_for_what_it_is_not_makes_it_no_less_readable(LeafType type)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var vault = test.Open())
+            Append(test, vault, new Leaf(type, vault.Keeper.Clock.Now, Id16.New(), Id16.None, 1, 0, 1, vault.State.Snapshots[0].Name));
+        TestVault.AssertSame(test.Source, test.Restore());
+        using var after = test.Open();
+        Assert.DoesNotContain(after.Health().Problems, p => p.Code is ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing);
+        Assert.False(after.Keeper.Expire(dryRun: true).IsBlocked);
+    }
+
     /// <summary>It is in force while the process that reads stays open.</summary>
     [Fact]
     public void An_expiry_dated_ahead_counts_when_its_time_comes()
@@ -255,7 +336,7 @@ public sealed class StolenLogKeyTests
         using var test = new TestVault(policy);
         test.WriteSome();
         var isWeaker = days < 0 || weeks < 0 || months < 0 || years < 0;
-        var forged = policy with { Base = policy.Base + (ulong)((long)days * (long)Day), Weeks = (uint)(4 + weeks), Months = (uint)(6 + months), Years = (uint)(2 + years), DailyQuota = 1 << 30 };
+        var forged = policy with { Base = policy.Base + (ulong)((long)days * (long)Day), Weeks = (uint)(4 + weeks), Months = (uint)(6 + months), Years = (uint)(2 + years) };
         using (var vault = test.Open())
         {
             var (id, (a, b, c)) = (Id16.New(), LostPolicy.Tell(forged));
@@ -264,6 +345,65 @@ public sealed class StolenLogKeyTests
         using var after = test.Open();
         Assert.Equal(isWeaker ? policy : forged, after.State.PolicyFor(Id16.None));
         Assert.Equal(isWeaker ? [LeafFault.PolicyWeaker] : [], after.State.Refused.Select(r => r.Fault));
+    }
+
+    static void Set(Vault vault, Id16 source, RetentionPolicy policy, bool isTold = true)
+    {
+        var (id, (a, b, c)) = (Id16.New(), isTold ? LostPolicy.Tell(policy) : default);
+        vault.Keeper.Record(LeafType.Policy, id, Id16.None, a, b, c, new PolicyObject(vault.Id, VaultKeeper.Salt(), id, source, policy).ToArray());
+    }
+
+    /// <summary>A leaf whose policy cannot be read may be of any source, and hides no other's.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_policy_that_cannot_be_read_opens_no_way_for_a_weaker_one(bool isTold)
+    {
+        var policy = new RetentionPolicy(30 * Day, 4, 0, 0, 0, 0);
+        using var test = new TestVault(policy);
+        using (var vault = test.Open())
+        {
+            var id = Id16.New();
+            var (a, b, c) = isTold ? LostPolicy.Tell(policy) : default;
+            Append(test, vault, new Leaf(LeafType.Policy, vault.Keeper.Clock.Now, id, Id16.None, a, b, c, Hash32.None));
+            Set(vault, Id16.None, policy with { Base = Day });
+        }
+        using var after = test.Open();
+        Assert.True(after.State.PolicyFor(Id16.None) is { Base: >= 30 * Day, Weeks: 4 });
+        Assert.Equal(LeafFault.PolicyWeaker, Assert.Single(after.State.Refused).Fault);
+    }
+
+    /// <summary>Honest ones, the first of which is damaged later: it may have been of the second's source, and was not.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_policy_is_in_force_whatever_became_of_one_before_it(bool isTold)
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0));
+        var (one, other) = (Id16.New(), Id16.New());
+        using (var vault = test.Open())
+        {
+            Set(vault, one, new(365 * Day, 0, 0, 0, 0, 0), isTold);
+            Set(vault, other, new(30 * Day, 0, 0, 7, 0, 0));
+            Assert.True(Leaf.TryParse(vault.Keeper.Log.Leaf(vault.Keeper.Log.Size - 2), out var lost));
+            File.Delete(Path.Combine(test.Folder, "objects", lost!.Payload.ToString()[..2], lost.Payload.ToString()));
+        }
+        using var after = test.Open();
+        Assert.Empty(after.State.Refused);
+        Assert.Equal((isTold ? 365 * Day : 30 * Day, 7u), (after.State.PolicyFor(other).Base, after.State.PolicyFor(other).Years));
+    }
+
+    [Fact]
+    public void A_quota_that_would_end_every_backup_is_not_believed()
+    {
+        var policy = new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0);
+        using var test = new TestVault(policy);
+        test.WriteSome();
+        using (var vault = test.Open())
+            Set(vault, Id16.None, policy with { DailyQuota = 1 });
+        test.BackUp();
+        using var after = test.Open();
+        Assert.Equal(LeafFault.PolicyWeaker, Assert.Single(after.State.Refused).Fault);
     }
 
     /// <summary>Nobody signed it; or an agent did whose key is stolen too, and it is dated ahead: all years to come would be taken at once.</summary>
