@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
 using System.Globalization;
+using System.Security.Cryptography;
 using Holdfast.Core.Crypto;
 
 namespace Holdfast.Core.Keys;
@@ -8,11 +8,27 @@ namespace Holdfast.Core.Keys;
 /// <remarks>Session keys are cached: a session has many packs and one decapsulation. Safe for concurrent use.</remarks>
 public abstract class ReadingKeys(Id16 vault) : IDisposable
 {
-    readonly ConcurrentDictionary<(Id16, Id16, KeyClass, uint), SecretBytes?> _sessions = new();
+    internal const int MaxSessions = 4_096; // whoever may store packs can have each name a session of its own
+
+    readonly Lock _lock = new();
+    readonly Dictionary<SealName, SecretBytes> _sessions = [];
+
+    /// <summary>Everything that a session key follows from. A damaged ciphertext, or one that somebody made to begin like another's, has a name of its own.</summary>
+    readonly record struct SealName(Id16 Domain, KeyClass Class, uint Epoch, Id16 Session, Id16 SealingKeyId, Hash32 Ciphertext);
 
     public Id16 Vault { get; } = vault;
 
     public abstract IReadOnlyCollection<DomainKeys> Domains { get; }
+
+    /// <summary>Session keys that are held.</summary>
+    internal int Sessions
+    {
+        get
+        {
+            lock (_lock)
+                return _sessions.Count;
+        }
+    }
 
     /// <summary>The X-Wing private key behind a sealing key id, or null where this holder has none. The caller does not dispose of it.</summary>
     protected abstract XWingPrivateKey? PrivateKey(SessionSeal seal);
@@ -25,28 +41,62 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: a domain this key does not cover.</exception>
     public DomainKeys Domain(Id16 domain) => Domains.FirstOrDefault(d => d.Domain == domain) ?? throw TooNarrow("domain");
 
+    /// <summary>True where this holder opens whatever a sound writer seals in this domain, class and epoch: what it does not open then, nobody does.</summary>
+    public virtual bool OpensAllLike(SessionSeal seal) => false;
+
     /// <summary>The key of a pack's frames, or null where this holder may not open them; the caller disposes of it.</summary>
     /// <param name="seal">From the pack's header.</param>
     /// <param name="salt">The pack's.</param>
-    public SecretBytes? PackKey(SessionSeal seal, Id16 salt) => KnownKey(salt, seal.Class) ?? (Find(seal) is { } session ? SessionSeal.PackKey(session, salt) : null);
+    public SecretBytes? PackKey(SessionSeal seal, Id16 salt)
+    {
+        if (KnownKey(salt, seal.Class) is { } known)
+            return known;
+        using var session = SessionKey(seal);
+        return session is null ? null : SessionSeal.PackKey(session, salt);
+    }
 
     /// <summary>The key of a snapshot's sealed section; the caller disposes of it.</summary>
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: this key opens other classes, sources or epochs only.</exception>
-    public SecretBytes SectionKey(SessionSeal seal, byte section, Id16 snapshot) =>
-        KnownKey(snapshot, seal.Class) ?? (Find(seal) is { } session
+    public SecretBytes SectionKey(SessionSeal seal, byte section, Id16 snapshot)
+    {
+        if (KnownKey(snapshot, seal.Class) is { } known)
+            return known;
+        using var session = SessionKey(seal);
+        return session is not null
             ? SessionSeal.SectionKey(session, section, snapshot)
-            : throw TooNarrow(string.Create(CultureInfo.InvariantCulture, $"{seal.Class.ToString().ToLowerInvariant()} class of key epoch {seal.Epoch}")));
+            : throw TooNarrow(string.Create(CultureInfo.InvariantCulture, $"{seal.Class.ToString().ToLowerInvariant()} class of key epoch {seal.Epoch}"));
+    }
 
-    SecretBytes? Find(SessionSeal seal) =>
-        // A session takes a new secret after at most an hour, so the ciphertext's own bytes are part of the cache key.
-        _sessions.GetOrAdd((seal.Session, new Id16(seal.Ciphertext.AsSpan(0, Id16.Size)), seal.Class, seal.Epoch), static (_, context) =>
+    /// <summary>A copy of the session key; the caller disposes of it. Null where this holder has no private key for it.</summary>
+    SecretBytes? SessionKey(SessionSeal seal)
+    {
+        if (PrivateKey(seal) is not { } key)
+            return null;
+        var name = new SealName(seal.Domain, seal.Class, seal.Epoch, seal.Session, seal.SealingKeyId, new Hash32(SHA256.HashData(seal.Ciphertext)));
+        lock (_lock)
         {
-            var (keys, seal) = context;
-            if (keys.PrivateKey(seal) is not { } key)
-                return null;
-            using var shared = key.Decapsulate(seal.Ciphertext);
-            return seal.SessionKey(keys.Vault, shared);
-        }, (this, seal));
+            if (_sessions.TryGetValue(name, out var cached))
+                return new SecretBytes(cached.Span);
+        }
+        using var shared = key.Decapsulate(seal.Ciphertext);
+        var session = seal.SessionKey(Vault, shared);
+        lock (_lock)
+        {
+            if (_sessions.Count >= MaxSessions)
+                Forget();
+            if (_sessions.TryAdd(name, session))
+                return new SecretBytes(session.Span);
+        }
+        return session; // another thread had it first
+    }
+
+    /// <summary>Under the lock. What was given out are copies.</summary>
+    void Forget()
+    {
+        foreach (var key in _sessions.Values)
+            key.Dispose();
+        _sessions.Clear();
+    }
 
     static HoldfastException TooNarrow(string what) => new(ErrorCode.KeyTooNarrow,
         $"This key does not open the {what}, which was asked for.",
@@ -54,9 +104,8 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
 
     protected virtual void Dispose(bool disposing)
     {
-        foreach (var key in _sessions.Values)
-            key?.Dispose();
-        _sessions.Clear();
+        lock (_lock)
+            Forget();
     }
 
     public void Dispose()

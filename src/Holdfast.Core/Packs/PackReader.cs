@@ -9,18 +9,21 @@ namespace Holdfast.Core.Packs;
 /// it opens. Safe for concurrent use.</summary>
 public sealed class PackReader : IDisposable
 {
-    const int MaxCopies = 10;
+    internal const int MaxCopies = 10;
 
     readonly List<IStoredItem> _copies;
-    readonly AeadKey? _key;
+    readonly AeadKey[] _keys; // that the headers of the copies give: one, where none is damaged
+    readonly bool _isSealedToNone;
+    volatile int _lastKey; // that opened a frame
 
-    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, AeadKey? key)
+    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, AeadKey[] keys, bool isSealedToNone)
     {
         Name = name;
         Header = header;
         Footer = footer;
         _copies = copies;
-        _key = key;
+        _keys = keys;
+        _isSealedToNone = isSealedToNone;
     }
 
     public Hash32 Name { get; }
@@ -28,53 +31,77 @@ public sealed class PackReader : IDisposable
     public PackFooter Footer { get; }
 
     /// <summary>True where the keys open its frames, not only its footer.</summary>
-    public bool IsReadable => _key is not null;
+    public bool IsReadable => _keys.Length > 0;
+
+    /// <summary>True where the keys open all that a sound writer seals as this pack says it is, and not this pack: whoever wrote it saw to it that nobody reads it.</summary>
+    public bool IsSealedToNone => _isSealedToNone && !IsReadable;
 
     /// <summary>Opens a pack with all a reader holds.</summary>
     /// <exception cref="HoldfastException"><c>PackMissing</c>, <c>PackDamaged</c>, <c>FormatNewer</c>, <c>WrongVault</c>, <c>KeyTooNarrow</c>.</exception>
     public static PackReader Open(IStore store, Hash32 name, ReadingKeys keys) =>
-        Open(store, name, keys.Vault, keys.Domain, header => keys.PackKey(header.Seal, header.Salt));
+        Open(store, name, keys.Vault, keys.Domain, header => keys.PackKey(header.Seal, header.Salt), keys.OpensAllLike);
 
     /// <summary>Opens a pack's footer alone, with the index key.</summary>
     public static PackReader OpenFooter(IStore store, Hash32 name, Id16 vault, DomainKeys domain) =>
         Open(store, name, vault, id => id == domain.Domain ? domain : throw new HoldfastException(ErrorCode.KeyTooNarrow,
-            $"Pack {name} belongs to another trust domain.", "Use the keys of that domain."), _ => null);
+            $"Pack {name} belongs to another trust domain.", "Use the keys of that domain."), _ => null, _ => false);
 
-    static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<PackHeader, SecretBytes?> packKey)
+    /// <summary>True where a pack, or the store, does not give what was asked for: another place may have it. False of what is wrong elsewhere.</summary>
+    public static bool IsOfPlace(HoldfastException e) => IsDamage(e) || e.Code is ErrorCode.NoPermission or ErrorCode.FormatNewer or ErrorCode.WrongVault or ErrorCode.KeyTooNarrow;
+
+    /// <summary>Those of them that neither another key nor another user or program mends.</summary>
+    public static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
+
+    static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<PackHeader, SecretBytes?> packKey, Func<SessionSeal, bool> opensAllLike)
     {
         var copies = new List<IStoredItem>();
+        var keys = new List<SecretBytes>();
         PackHeader? header = null;
         PackFooter? footer = null;
         HoldfastException? fault = null;
         try
         {
-            for (var copy = 0; copy < MaxCopies && store.Open(StoreKind.Pack, name, copy) is { } item; copy++)
+            for (var copy = 0; copy < MaxCopies; copy++)
             {
-                copies.Add(item);
-                if (footer is not null)
-                    continue;
                 try
                 {
-                    header = ReadHeader(item, name, vault);
-                    footer = ReadFooter(item, name, header, domain(header.Seal.Domain));
+                    if (store.Open(StoreKind.Pack, name, copy) is not { } item)
+                        break;
+                    copies.Add(item);
+                    var own = ReadHeader(item, name, vault);
+                    // No footer covers all that the key follows from: a copy that is damaged there must not keep another's frames closed.
+                    if (packKey(own) is { } key)
+                    {
+                        if (keys.Exists(k => k.FixedTimeEquals(key.Span)))
+                            key.Dispose();
+                        else
+                            keys.Add(key);
+                    }
+                    if (footer is null)
+                        (footer, header) = (ReadFooter(item, name, own, domain(own.Seal.Domain)), own);
                 }
-                catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+                catch (HoldfastException e)
                 {
-                    fault ??= e;
+                    // Of this copy, whatever it is: the next may be sound. That a newer version wrote it is for the caller to believe or not.
+                    fault = fault is null || e.Code == ErrorCode.FormatNewer ? e : fault;
                 }
             }
             if (footer is null)
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
                     "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault; then run holdfast verify.");
-            using var key = packKey(header!);
-            return new PackReader(name, header!, footer, copies, key is null ? null : new AeadKey(key.Span));
+            return new PackReader(name, header!, footer, copies, [.. keys.Select(k => new AeadKey(k.Span))], opensAllLike(header!.Seal));
         }
         catch
         {
             foreach (var item in copies)
                 item.Dispose();
             throw;
+        }
+        finally
+        {
+            foreach (var key in keys)
+                key.Dispose();
         }
     }
 
@@ -136,21 +163,28 @@ public sealed class PackReader : IDisposable
     /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>KeyTooNarrow</c>.</exception>
     public void ReadFrame(int frame, FrameBuffer buffer, Span<byte> payload)
     {
-        var key = _key ?? throw new HoldfastException(ErrorCode.KeyTooNarrow,
-            $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
+        if (_keys.Length == 0)
+            throw IsSealedToNone ? PackFormat.Damaged(Name, "it is sealed to no key of this vault") : new HoldfastException(ErrorCode.KeyTooNarrow,
+                $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
         var stored = buffer.Stored(Footer.StoredLength(frame));
         HoldfastException? fault = null;
+        var first = _lastKey;
         foreach (var copy in _copies)
         {
-            try
+            for (var i = 0; i < _keys.Length; i++)
             {
-                copy.Read(Footer.FrameStarts[frame], stored);
-                buffer.Opener.Open(key, Name, frame, stored, Footer.Codecs[frame], payload, isSpent: !buffer.KeepsStored);
-                return;
-            }
-            catch (HoldfastException e)
-            {
-                fault ??= e;
+                var key = (first + i) % _keys.Length;
+                try
+                {
+                    copy.Read(Footer.FrameStarts[frame], stored); // again for each key: a frame that did not open may be gone
+                    buffer.Opener.Open(_keys[key], Name, frame, stored, Footer.Codecs[frame], payload, isSpent: !buffer.KeepsStored);
+                    _lastKey = key;
+                    return;
+                }
+                catch (HoldfastException e)
+                {
+                    fault ??= e;
+                }
             }
         }
         throw fault!;
@@ -158,7 +192,8 @@ public sealed class PackReader : IDisposable
 
     public void Dispose()
     {
-        _key?.Dispose();
+        foreach (var key in _keys)
+            key.Dispose();
         foreach (var copy in _copies)
             copy.Dispose();
     }
