@@ -35,6 +35,9 @@ public sealed class PackFooter
     /// <summary>Bytes of all frames before compression.</summary>
     public long PayloadBytes => Payloads.Sum(p => (long)p);
 
+    /// <summary>About as many bytes as the columns take in memory.</summary>
+    public long Resident => Ids.Length * (long)(Hash32.Size + sizeof(int)) + Codecs.Length * 14L;
+
     public int Frames => Codecs.Length;
     public int Chunks => Ids.Length;
     public int StoredLength(int frame) => (int)(FrameStarts[frame + 1] - FrameStarts[frame]);

@@ -10,11 +10,13 @@ namespace Holdfast.Core.Restore;
 sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, DomainKeys domain) : IDisposable
 {
     const int MaxWrong = 4; // chunks
+    const int MaxClosed = 1 << 16; // frames
 
     readonly PackCache _packs = new(store, keys);
     readonly FrameBuffer _buffer = new();
     readonly (Hash32 Pack, int Frame, byte[] Payload)[] _frames = new (Hash32, int, byte[])[4]; // several writers' packs lie side by side in tree order
     readonly Dictionary<Hash32, System.Collections.BitArray> _framesRead = [];
+    readonly Dictionary<(Hash32, int), HoldfastException> _closed = []; // frames that did not open: each may have a million chunks
     readonly Dictionary<Hash32, int> _wrong = []; // how often a pack gave something else than a chunk's name says
     int _oldest;
 
@@ -56,26 +58,32 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         domain.Generations.SelectMany(g => index.FindAll(domain.ChunkId(keyClass, chunk.Digest, g, chunk.Kind))).Select(p => index.Pack(p.Pack).Name);
 
     /// <summary>The chunk's bytes, valid until the next call.</summary>
-    /// <exception cref="HoldfastException"><c>ChunkMissing</c>, or why the last place that has it does not give it.</exception>
+    /// <exception cref="HoldfastException"><c>ChunkMissing</c>, or why a place that has it does not give it; <c>KeyTooNarrow</c>, <c>NoPermission</c>, <c>FormatNewer</c> where no place fails otherwise.</exception>
     public ReadOnlySpan<byte> Read(KeyClass keyClass, ChunkRef chunk)
     {
         HoldfastException? fault = null;
+        var isElsewhere = false;
         foreach (var (id, place) in Places(keyClass, chunk))
         {
             try
             {
                 if (TryRead(place, id, chunk, out var bytes))
                     return bytes;
+                isElsewhere = true;
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+            catch (HoldfastException e) when (PackReader.IsOfPlace(e))
             {
                 var name = index.Pack(place.Pack).Name;
                 Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
                 if (e.Code == ErrorCode.PackDamaged) // what else went wrong is no fault of the pack
                     _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
-                fault ??= e;
+                if (fault is null || !PackReader.IsDamage(fault))
+                    fault = fault is null || PackReader.IsDamage(e) ? e : fault;
             }
         }
+        // Another key, user or program would help only where it is what keeps every place from giving the chunk.
+        if (isElsewhere && fault is not null && !PackReader.IsDamage(fault))
+            fault = null;
         throw fault ?? new HoldfastException(ErrorCode.ChunkMissing,
             "A piece of data that the snapshot names is in no pack of the vault.",
             "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
@@ -101,9 +109,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         bytes = default;
         var name = index.Pack(place.Pack).Name;
         var pack = _packs.Open(name);
-        var number = (int)place.Number;
-        if (number >= pack.Footer.Chunks || pack.Footer.Ids[number].Prefix != id.Prefix)
+        if (place.Number >= (uint)pack.Footer.Chunks || pack.Footer.Ids[place.Number].Prefix != id.Prefix)
             return false;
+        var number = (int)place.Number;
         if (pack.Footer.Ids[number] != id) // half of an HMAC is never equal by chance: whoever wrote the pack knew the id, and wanted it found
             throw PackFormat.Damaged(name, $"chunk {number} has half of another's id");
         var frame = pack.Footer.FrameOf(number);
@@ -113,7 +121,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             at = _oldest;
             _oldest = (_oldest + 1) % _frames.Length;
             _frames[at] = default;
-            var payload = pack.ReadFrame(frame, _buffer);
+            var payload = ReadFrame(pack, frame);
             BytesRead += payload.Length;
             _frames[at] = (name, frame, payload.ToArray());
             PacksRead.Add(name);
@@ -123,6 +131,23 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         if (ChunkRef.DigestOf(bytes, chunk.Kind) != chunk.Digest)
             throw PackFormat.Damaged(name, $"chunk {number} is not what its name says");
         return bytes.Length == chunk.Length; // else who asks is wrong, and the pack is not: a thief's tree may give another's chunk any length
+    }
+
+    ReadOnlySpan<byte> ReadFrame(PackReader pack, int frame)
+    {
+        if (_closed.TryGetValue((pack.Name, frame), out var known))
+            throw known;
+        try
+        {
+            return pack.ReadFrame(frame, _buffer);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.PackDamaged)
+        {
+            if (_closed.Count >= MaxClosed)
+                _closed.Clear();
+            _closed[(pack.Name, frame)] = e;
+            throw;
+        }
     }
 
     void Mark(Hash32 name, int frame, int frames)

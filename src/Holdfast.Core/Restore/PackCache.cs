@@ -1,15 +1,28 @@
+using System.Security.Cryptography;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
 
-/// <summary>Keeps a bounded number of packs open. For one thread.</summary>
-sealed class PackCache(IStore store, ReadingKeys keys, int capacity = 32) : IDisposable
+/// <summary>Keeps a bounded number of packs of one index open, and remembers those that do not open: reading a footer of 64 MiB for each of its chunks anew would not end. For one thread.</summary>
+/// <param name="store">Where the packs are.</param>
+/// <param name="keys">Open them.</param>
+/// <param name="maxBytes">Of footers that are kept; one is kept however large it is.</param>
+sealed class PackCache(IStore store, ReadingKeys keys, long maxBytes = 256 << 20) : IDisposable
 {
+    const int MaxOpen = 32; // packs
+    const int MaxFailed = 1 << 16; // names
+    const int Tries = 4; // of what lies with the disk and not with the bytes: it may answer again
+
     readonly Dictionary<Hash32, LinkedListNode<PackReader>> _open = [];
     readonly LinkedList<PackReader> _order = [];
+    readonly Dictionary<Hash32, (HoldfastException Fault, int Times)> _failed = [];
 
+    /// <summary>Bytes of the footers that are kept.</summary>
+    public long Resident { get; private set; }
+
+    /// <exception cref="HoldfastException"><c>PackMissing</c>, <c>PackDamaged</c>, and as the store's; <c>FormatNewer</c> where the bytes give the name.</exception>
     public PackReader Open(Hash32 name)
     {
         if (_open.TryGetValue(name, out var node))
@@ -18,16 +31,65 @@ sealed class PackCache(IStore store, ReadingKeys keys, int capacity = 32) : IDis
             _order.AddFirst(node);
             return node.Value;
         }
-        var pack = PackReader.Open(store, name, keys);
-        if (_open.Count == capacity)
+        var times = 0;
+        if (_failed.TryGetValue(name, out var failed) && (times = failed.Times) >= (failed.Fault.Code is ErrorCode.PackMissing or ErrorCode.StoreUnavailable or ErrorCode.NoPermission ? Tries : 1))
+            throw failed.Fault;
+        PackReader pack;
+        try
         {
-            var last = _order.Last!;
+            pack = PackReader.Open(store, name, keys);
+        }
+        catch (HoldfastException e) when (PackReader.IsOfPlace(e))
+        {
+            var fault = Judged(e, name);
+            if (_failed.Count >= MaxFailed)
+                _failed.Clear();
+            _failed[name] = (fault, times + 1);
+            throw fault;
+        }
+        while (_order.Last is { } last && (_order.Count >= MaxOpen || Resident + pack.Footer.Resident > maxBytes))
+        {
             _open.Remove(last.Value.Name);
             _order.RemoveLast();
+            Resident -= last.Value.Footer.Resident;
             last.Value.Dispose();
         }
+        Resident += pack.Footer.Resident;
         _open[name] = _order.AddFirst(pack);
         return pack;
+    }
+
+    /// <summary>An index names packs of its own vault and domain whose footer opened. So a header that tells something else is none that was written, unless the bytes give the name:
+    /// an altered byte must not send anybody for another program or key.</summary>
+    HoldfastException Judged(HoldfastException e, Hash32 name) => e.Code switch
+    {
+        ErrorCode.FormatNewer when Enumerable.Range(0, PackReader.MaxCopies).Any(copy => GivesItsName(name, copy)) => e,
+        ErrorCode.FormatNewer or ErrorCode.WrongVault or ErrorCode.KeyTooNarrow => PackFormat.Damaged(name, "its header is not as it was written"),
+        _ => e,
+    };
+
+    bool GivesItsName(Hash32 name, int number)
+    {
+        try
+        {
+            using var copy = store.Open(StoreKind.Pack, name, number);
+            if (copy is null || copy.Size > PackFormat.MaxSize)
+                return false;
+            using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var buffer = new byte[4 << 20];
+            for (long at = 0; at < copy.Size;)
+            {
+                var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, copy.Size - at));
+                copy.Read(at, part);
+                sha.AppendData(part);
+                at += part.Length;
+            }
+            return new Hash32(sha.GetHashAndReset()) == name;
+        }
+        catch (HoldfastException e) when (PackReader.IsOfPlace(e))
+        {
+            return false;
+        }
     }
 
     public void Dispose()

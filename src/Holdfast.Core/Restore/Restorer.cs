@@ -257,7 +257,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         {
             pack = PackReader.Open(store, chunks.Index.Pack(items[0].Pack).Name, keys);
         }
-        catch (HoldfastException e) when (IsDamage(e))
+        catch (HoldfastException e) when (PackReader.IsOfPlace(e))
         {
             foreach (var item in items)
                 Elsewhere(item);
@@ -274,14 +274,14 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 if (_fault is not null || ct.IsCancellationRequested)
                     return;
                 var item = items[i];
-                var number = (int)item.Number;
+                var number = item.Number < (uint)pack.Footer.Chunks ? (int)item.Number : -1; // an index that is wrong may name any
                 if (number != current && (i + 1 == items.Length || items[i + 1].Number != item.Number) && ReadInPlace(pack, item, buffer))
                     continue;
                 if (number != current)
                 {
                     (current, asked) = (number, item.Chunk);
                     chunk = default;
-                    if (number < pack.Footer.Chunks && pack.Footer.ChunkLengths[number] == item.Chunk.Length)
+                    if (number >= 0 && pack.Footer.ChunkLengths[number] == item.Chunk.Length)
                     {
                         var holder = pack.Footer.FrameOf(number);
                         if (holder != frame)
@@ -306,9 +306,9 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     /// <summary>Unpacks a chunk that one place asks for, and that is alone in its frame, where the file is written from. False where it is not so, or the file has no such room.</summary>
     bool ReadInPlace(PackReader pack, Item item, FrameBuffer buffer)
     {
-        var number = (int)item.Number;
-        if (!item.IsPart || number >= pack.Footer.Chunks || pack.Footer.ChunkLengths[number] != item.Chunk.Length)
+        if (!item.IsPart || item.Number >= (uint)pack.Footer.Chunks || pack.Footer.ChunkLengths[item.Number] != item.Chunk.Length)
             return false;
+        var number = (int)item.Number;
         var frame = pack.Footer.FrameOf(number);
         var file = _files[item.Handle];
         if (pack.Footer.Payloads[frame] != item.Chunk.Length || file.Extents is not null || !TryOpen(file) || file.Writer!.Room(item.Chunk.Length, item.Position) is not { } room)
@@ -321,7 +321,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 pack.ReadFrame(frame, buffer, room.Span);
                 isRight = item.Chunk.Names(room.Span);
             }
-            catch (HoldfastException e) when (IsDamage(e))
+            catch (HoldfastException e) when (PackReader.IsOfPlace(e))
             {
                 // As if it did not match.
             }
@@ -346,13 +346,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         {
             return pack.ReadFrame(frame, buffer);
         }
-        catch (HoldfastException e) when (IsDamage(e))
+        catch (HoldfastException e) when (PackReader.IsOfPlace(e))
         {
             return default;
         }
     }
-
-    static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
 
     /// <summary>The place that was chosen does not give the chunk: any other that does will do.</summary>
     void Elsewhere(Item item)
@@ -364,7 +362,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 Write(item, chunks.Read(KeyClass.Content, item.Chunk));
                 return;
             }
-            catch (HoldfastException e) when (IsDamage(e) || e.Code == ErrorCode.ChunkMissing)
+            catch (HoldfastException e) when (PackReader.IsDamage(e) || e.Code == ErrorCode.ChunkMissing)
             {
                 // No place has it.
             }
