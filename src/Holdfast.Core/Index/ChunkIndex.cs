@@ -171,11 +171,25 @@ public sealed class ChunkIndex : IDisposable
                     entries[at++] = new IndexEntry(fresh[p].Ids[i].Prefix, (uint)p, (uint)i);
             }
             Array.Sort(entries);
-            Write(FreeSlot(), [.. fresh.Select(p => p.Pack)], entries.Length, entries);
+            var count = OncePerPack(entries);
+            Write(FreeSlot(), [.. fresh.Select(p => p.Pack)], count, new ArraySegment<IndexEntry>(entries, 0, count));
             Load();
         }
         if (_runs.Length >= mergeFrom)
             Merge();
+    }
+
+    /// <summary>Leaves of what one pack names by one id half the first. No sound writer repeats an id; a pack may name one a million times, and each look-up would go through them all.</summary>
+    /// <returns>How many are left, at the beginning.</returns>
+    static int OncePerPack(Span<IndexEntry> entries)
+    {
+        var count = 0;
+        foreach (var entry in entries)
+        {
+            if (count == 0 || entries[count - 1].Id != entry.Id || entries[count - 1].Pack != entry.Pack)
+                entries[count++] = entry;
+        }
+        return count;
     }
 
     /// <summary>Reads the footers of packs no run names, in parallel, and adds them: after a crash, a lost cache, or another writer's work. Memory does not grow with their number.</summary>
