@@ -30,6 +30,13 @@ public sealed partial class Vault
         throw fault!;
     }
 
+    /// <summary>Has keys know the newest epoch there is. Packs of a snapshot that stands in the log are of none after it.</summary>
+    void TellEpoch(ReadingKeys keys)
+    {
+        if (keys is OpeningKeys opening)
+            opening.NewestEpoch = Keeper.LogFault is null ? State.KeyEpoch : ulong.MaxValue;
+    }
+
     /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
     public void RequireNewest(OpeningKeys keys)
     {
@@ -116,8 +123,8 @@ public sealed partial class Vault
         foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
         {
             using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
-            if (pack.Header.Seal.Class == keyClass)
-                objects[pack.Header.Salt] = keys.PackKey(pack.Header.Seal, pack.Header.Salt) ?? throw Unreadable();
+            if (pack.Header.Seal.Class == keyClass && keys.PackKey(pack.Header.Seal, pack.Header.Salt) is { } key) // one that nobody opens has nothing to give
+                objects[pack.Header.Salt] = key;
         }
     }
 

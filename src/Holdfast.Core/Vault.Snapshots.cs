@@ -125,7 +125,11 @@ public sealed partial class Vault
     }
 
     /// <summary>Reads chunks of a snapshot from packs of its set first: whoever may store packs can have others that name the same chunks.</summary>
-    ChunkReader Reader(SnapshotRecord record, ChunkIndex index, ReadingKeys keys) => new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
+    ChunkReader Reader(SnapshotRecord record, ChunkIndex index, ReadingKeys keys)
+    {
+        TellEpoch(keys);
+        return new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
+    }
 
     public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
     {

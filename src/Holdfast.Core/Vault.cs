@@ -187,6 +187,7 @@ public sealed partial class Vault : IDisposable
         var snapshot = Whole(record);
         var domain = keys.Domain(snapshot.Domain);
         using var index = OpenIndex(domain, ct);
+        TellEpoch(keys);
         var known = LastReads();
         var damaged = known.Damaged.Keys.ToHashSet();
         AttestationObject found;

@@ -35,6 +35,8 @@ public sealed class DomainKeys : IDisposable
     /// <summary>Newest first: the order in which a reader tries.</summary>
     public IEnumerable<uint> Generations => _dedup.Keys.Reverse();
 
+    public bool HasGeneration(uint generation) => _dedup.ContainsKey(generation);
+
     public Hash32 ChunkId(KeyClass keyClass, Hash32 digest, DigestKind kind = DigestKind.Whole) => ChunkId(keyClass, digest, Generation, kind);
 
     /// <summary>HMAC under a dedup key over label, class and digest (docs/format.md, section 6.1).</summary>

@@ -188,6 +188,8 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             using var pack = PackReader.Open(one, name, keys!);
             if (pack.IsReadable)
                 return CheckContent(pack, copy, buffer, frames);
+            if (pack.IsSealedToNone)
+                return CheckName(name, copy, buffer) ?? DefectKind.ContentWrong;
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
         {
@@ -230,7 +232,8 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     {
         var footer = pack.Footer;
         var domain = keys!.Domain(pack.Header.Seal.Domain);
-        var wrong = false;
+        var isNamed = domain.HasGeneration(pack.Header.Generation); // else no key gives these ids
+        var wrong = !isNamed;
         using var sha = HasItsEnds(pack, copy) ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         frames.KeepsStored = sha is not null;
         if (sha is not null)
@@ -245,12 +248,12 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             }
             catch (HoldfastException e) when (e.Code == ErrorCode.PackDamaged)
             {
-                return DefectKind.Damaged;
+                return CheckName(pack.Name, copy, buffer) ?? DefectKind.ContentWrong; // as it was written, which no other copy mends
             }
             sha?.AppendData(frames.LastStored);
             Count(footer.StoredLength(frame));
             var start = 0;
-            for (var chunk = footer.FirstChunks[frame]; chunk < footer.FirstChunks[frame + 1]; chunk++)
+            for (var chunk = footer.FirstChunks[frame]; isNamed && chunk < footer.FirstChunks[frame + 1]; chunk++)
             {
                 var digest = ChunkRef.DigestOf(payload.Slice(start, footer.ChunkLengths[chunk]), footer.Kinds[frame]);
                 wrong |= domain.ChunkId(pack.Header.Seal.Class, digest, pack.Header.Generation, footer.Kinds[frame]) != footer.Ids[chunk];
