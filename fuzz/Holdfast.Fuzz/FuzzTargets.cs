@@ -34,7 +34,7 @@ public static class FuzzTargets
     [
         new("object-header", () => [Bytes(w => new ObjectHeader(ObjectType.Snapshot, Vault, Vault, 7).Write(w))], b => ObjectHeader.TryParse(b, out _)),
         new("pack-header", () => [Bytes(w => new PackHeader(Vault, new SessionSeal(Vault, KeyClass.Content, 1, Vault, Vault, new byte[XWing.CiphertextSize]), Vault, 1, 1, Vault).Write(w))], b => PackHeader.TryParse(b, out _)),
-        new("pack-footer", () => [Footer()], b => PackFooter.TryParse(b, PackFormat.HeaderSize + 100 + 60, out _)),
+        new("pack-footer", () => [Footer(0), Footer(2)], b => PackFooter.TryParse(b, PackFormat.HeaderSize + 100 + 60, out _)),
         new("frame", () => [Frame()], RunFrame),
         new("index-run", () => [IndexRunFile()], RunIndex),
         new("tree-node", () => [Bytes(w => TreeNode.Write(Rows(), w))], b => TreeNode.TryRead(b, new EntryBatch())),
@@ -80,14 +80,15 @@ public static class FuzzTargets
         return writer.ToArray();
     }
 
-    static byte[] Footer() => Bytes(w =>
+    /// <param name="kind">Of the chunks' digests, as bits of the codec: 0 whole, 2 blocks.</param>
+    static byte[] Footer(byte kind) => Bytes(w =>
     {
         w.Var(2);
         foreach (var (stored, payload, codec, lengths) in new[] { (100, 300, 1, new[] { 100, 200 }), (60, 44, 0, new[] { 44 }) })
         {
             w.Var((ulong)stored);
             w.Var((ulong)payload);
-            w.U8((byte)codec);
+            w.U8((byte)(codec | kind));
             w.Var((ulong)lengths.Length);
             foreach (var length in lengths)
                 w.Var((ulong)length);

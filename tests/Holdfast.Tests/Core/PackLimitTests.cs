@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Holdfast.Core;
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Codec;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
@@ -28,6 +29,31 @@ public sealed class PackLimitTests
             for (var i = 0; i < PackFormat.MaxChunks + 100_000; i++)
                 add(3, DigestKind.Whole);
         }, PackFormat.MaxChunks + 100_000);
+
+    /// <summary>Bit 0 is the compression, bit 1 the kind of the digests; the rest is zero (docs/format.md, section 7.3).</summary>
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1, true)]
+    [InlineData(2, true)]
+    [InlineData(3, true)]
+    [InlineData(4, false)]
+    [InlineData(5, false)]
+    [InlineData(6, false)]
+    [InlineData(8, false)]
+    [InlineData(128, false)]
+    public void A_codec_with_a_bit_that_has_no_meaning_is_refused(byte codec, bool isLegal)
+    {
+        var footer = new ByteWriter();
+        footer.Var(1);
+        footer.Var(60);
+        footer.Var(44);
+        footer.U8(codec);
+        footer.Var(1);
+        footer.Var(44);
+        footer.Hash(Hash32.None);
+        Assert.Equal(isLegal, PackFooter.TryParse(footer.Span, PackFormat.HeaderSize + 60, out var read));
+        Assert.Equal(isLegal ? (DigestKind)(codec >> 1) : null, read?.Kinds[0]);
+    }
 
     /// <summary>Writes chunks, and opens the footer of every pack that they gave.</summary>
     static void Write(Action<Action<int, DigestKind>> fill, int count)
