@@ -102,7 +102,7 @@ sealed class VaultReader
     readonly Dictionary<uint, byte[]> _seeds = [];
     readonly Dictionary<string, (byte[] Index, List<(uint Generation, byte[] Key)> Dedup)> _domains = [];
     readonly Dictionary<string, (byte[] Domain, byte Class, byte[] Source, uint Epoch)> _sealing = [];
-    readonly Dictionary<string, (Pack Pack, int Number)> _places = [];
+    readonly Dictionary<string, List<(Pack Pack, int Number)>> _places = [];
     readonly Dictionary<string, byte[]> _secrets = [];
 
     public List<Snapshot> Snapshots { get; } = [];
@@ -450,7 +450,8 @@ sealed class VaultReader
     /// <summary>Section 5.5.</summary>
     byte[] SessionKey(byte[] domain, byte keyClass, uint epoch, byte[] session, byte[] keyId, byte[] ciphertext)
     {
-        var cached = Hex(ciphertext[..32]);
+        // Damaged or forged, a header may have any part of another's: the secret is kept by all that it follows from.
+        var cached = Hex(Sha(domain, [keyClass], U32(epoch), session, keyId, ciphertext));
         if (_secrets.TryGetValue(cached, out var known))
             return known;
         var (d, c, source, e) = _sealing[Hex(keyId)];
@@ -474,8 +475,8 @@ sealed class VaultReader
             Header(bytes, 1);
             var (domain, keyClass, epoch) = (bytes[40..56], bytes[64], BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(68)));
             var (session, salt, keyId, ciphertext) = (bytes[96..112], bytes[112..128], bytes[128..144], bytes[144..1264]);
-            if (!_sealing.ContainsKey(Hex(keyId)))
-                continue; // sealed to a later epoch than the seed's
+            if (!_sealing.TryGetValue(Hex(keyId), out var row) || row.Class != keyClass || !row.Domain.AsSpan().SequenceEqual(domain))
+                continue; // sealed to a later epoch than the seed's, or to no key that a sound writer seals this to
             var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
             var stored = bytes[(bytes.Length - 16 - length)..^16];
             var footer = Open(Derive(_domains[Hex(domain)].Index, "footer", salt, 32), Zero, [.. Label("footer"), .. bytes[..144]], stored);
@@ -495,40 +496,60 @@ sealed class VaultReader
             Check(frames.Sum(f => (long)f.Payload) <= 256L * bytes.Length, "a pack unpacks to more than it may");
             var pack = new Pack(file, Derive(SessionKey(domain, keyClass, epoch, session, keyId, ciphertext), "pack", salt, 32), frames);
             for (var i = 0; i < frames.Sum(f => f.Chunks.Length); i++)
-                _places[Hex(r.Raw(32))] = (pack, i);
+            {
+                var id = Hex(r.Raw(32));
+                if (!_places.TryGetValue(id, out var places))
+                    _places[id] = places = [];
+                if (places.LastOrDefault().Pack != pack) // of what a pack names often, the first place will do
+                    places.Add((pack, i));
+            }
         }
     }
 
     /// <summary>Section 6.1 and 7.2: a chunk by its digest, of either kind.</summary>
     byte[] Chunk(byte[] domain, byte keyClass, byte[] digest, bool inBlocks = false)
     {
+        InvalidDataException? fault = null;
         foreach (var (_, key) in _domains[Hex(domain)].Dedup)
         {
-            if (!_places.TryGetValue(Hex(HMACSHA256.HashData(key, (byte[])[.. Label(inBlocks ? "block-chunk-id" : "chunk-id"), keyClass, .. digest])), out var place))
-                continue;
-            var (number, index) = (place.Number, 0);
-            while (number >= place.Pack.Frames[index].Chunks.Length)
-                number -= place.Pack.Frames[index++].Chunks.Length;
-            var frame = place.Pack.Frames[index];
-            using var file = File.OpenRead(place.Pack.File);
-            file.Position = frame.Offset;
-            var stored = new byte[frame.Stored];
-            file.ReadExactly(stored);
-            var nonce = new byte[12];
-            BinaryPrimitives.WriteUInt64LittleEndian(nonce.AsSpan(4), (ulong)index);
-            var payload = Open(place.Pack.Key, nonce, Label("frame"), stored) ?? throw new InvalidDataException("a frame does not open");
-            Check(frame.Codec >> 1 == (inBlocks ? 1 : 0), "a frame says another kind of digest than the tree");
-            if ((frame.Codec & 1) == 1)
+            foreach (var place in _places.GetValueOrDefault(Hex(HMACSHA256.HashData(key, (byte[])[.. Label(inBlocks ? "block-chunk-id" : "chunk-id"), keyClass, .. digest])), []))
             {
-                using var zstd = new ZstdNet.Decompressor();
-                payload = zstd.Unwrap(payload, frame.Payload);
+                try
+                {
+                    return Chunk(place.Pack, place.Number, digest, inBlocks);
+                }
+                catch (InvalidDataException e)
+                {
+                    fault ??= e; // section 15, step 5: another place may be right
+                }
             }
-            var start = frame.Chunks.Take(number).Sum();
-            var chunk = payload[start..(start + frame.Chunks[number])];
-            Check((inBlocks ? BlockDigest(chunk) : SHA256.HashData(chunk)).AsSpan().SequenceEqual(digest), "a chunk is not what its digest says");
-            return chunk;
         }
-        throw new InvalidDataException("a chunk is in no pack");
+        throw fault ?? new InvalidDataException("a chunk is in no pack");
+    }
+
+    static byte[] Chunk(Pack pack, int number, byte[] digest, bool inBlocks)
+    {
+        var index = 0;
+        while (number >= pack.Frames[index].Chunks.Length)
+            number -= pack.Frames[index++].Chunks.Length;
+        var frame = pack.Frames[index];
+        using var file = File.OpenRead(pack.File);
+        file.Position = frame.Offset;
+        var stored = new byte[frame.Stored];
+        file.ReadExactly(stored);
+        var nonce = new byte[12];
+        BinaryPrimitives.WriteUInt64LittleEndian(nonce.AsSpan(4), (ulong)index);
+        var payload = Open(pack.Key, nonce, Label("frame"), stored) ?? throw new InvalidDataException("a frame does not open");
+        Check(frame.Codec >> 1 == (inBlocks ? 1 : 0), "a frame says another kind of digest than the tree");
+        if ((frame.Codec & 1) == 1)
+        {
+            using var zstd = new ZstdNet.Decompressor();
+            payload = zstd.Unwrap(payload, frame.Payload);
+        }
+        var start = frame.Chunks.Take(number).Sum();
+        var chunk = payload[start..(start + frame.Chunks[number])];
+        Check((inBlocks ? BlockDigest(chunk) : SHA256.HashData(chunk)).AsSpan().SequenceEqual(digest), "a chunk is not what its digest says");
+        return chunk;
     }
 
     /// <summary>Section 6.1: the digest over a chunk's blocks.</summary>
