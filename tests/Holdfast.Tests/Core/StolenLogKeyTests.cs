@@ -177,7 +177,10 @@ public sealed class StolenLogKeyTests
         test.BackUp();
         test.Machine.Pass(60 * Day);
         using (var vault = test.Open())
+        {
+            vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 0, 0); // the vault's clock is as a sound expiry leaves it
             Append(test, vault, Expiry(vault, All(vault, vault.State.Snapshots[0]), vault.Keeper.Clock.Certain, vault.Keeper.Clock.Certain)); // and nothing of it carried out
+        }
         var wall = test.Machine.Wall;
         (test.Machine.Wall, test.Machine.SinceBoot, test.Machine.BootId) = (1_000_000, 1_000, "boot-2");
         var backup = test.BackUp(useState: false);
@@ -391,6 +394,29 @@ public sealed class StolenLogKeyTests
         using var after = test.Open();
         Assert.Empty(after.State.Refused);
         Assert.Equal((isTold ? 365 * Day : 30 * Day, 7u), (after.State.PolicyFor(other).Base, after.State.PolicyFor(other).Years));
+    }
+
+    /// <summary>The object of the policy in force is deleted, and one like that before it set: that is no weaker than what can be read.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_policy_that_is_weaker_than_a_lost_one_does_not_take_its_place(bool isTold)
+    {
+        var policy = new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0);
+        using var test = new TestVault(policy);
+        test.WriteSome();
+        using (var vault = test.Open())
+            Set(vault, Id16.None, policy with { Base = 90 * Day }, isTold);
+        test.BackUp();
+        using (var vault = test.Open())
+        {
+            Assert.True(Leaf.TryParse(vault.Keeper.Log.Leaf(vault.Keeper.Log.Size - 2), out var lost) && lost.Type == LeafType.Policy);
+            File.Delete(Path.Combine(test.Folder, "objects", lost!.Payload.ToString()[..2], lost.Payload.ToString()));
+        }
+        using (var vault = test.Open())
+            Set(vault, Id16.None, policy);
+        using var after = test.Open();
+        Assert.Equal(90 * Day, after.State.PolicyFor(Id16.None).Base);
     }
 
     [Fact]
