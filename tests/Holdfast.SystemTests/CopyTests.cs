@@ -44,7 +44,7 @@ public sealed class CopyTests
         using var cli = Sample();
         var first = cli.LatestId();
         Back(cli, "second").Expect(0);
-        cli.Shell("f=$(ls vault/log/tile/entries/000.p/*) && size=$(stat -c %s $f) && printf X | dd of=$f bs=1 seek=$((size - 3)) conv=notrunc status=none");
+        cli.Shell("f=$(ls vault/log/tile/entries/000.p/*) && size=$(stat -c %s $f) && printf XYZ | dd of=$f bs=1 seek=$((size - 3)) conv=notrunc status=none");
         Says(cli.Run("status").Expect(41), "1 of its", "cannot be read");
         cli.Run("verify").Expect(41);
         cli.Run("log", "verify").Expect(41);

@@ -84,7 +84,9 @@ static class AttestCommand
     {
         var before = older is { } age ? vault.Keeper.Clock.Now - Math.Min(vault.Keeper.Clock.Now, age) : 0;
         var healed = vault.Health().Healed.ToHashSet();
-        return [.. vault.State.Snapshots.Where(s => s is { IsRemoved: false, IsAwaited: false } && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
+        // This machine's clock is behind: an expiry by what has passed for the vault has given them up, and what is gone is no defect.
+        bool IsOver(SnapshotRecord s) => s.AwaitedAt > 0 && s.AwaitedAt <= vault.Keeper.Clock.Passed + RetentionPolicy.Day;
+        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && !IsOver(s) && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
     }
 
     static void Tell(Session session, Vault vault, Finding finding)

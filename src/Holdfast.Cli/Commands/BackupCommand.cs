@@ -172,6 +172,8 @@ static class BackupCommand
             OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
         },
             put, agent, progress, session.Stop);
+        if (ClockWords.Doubt(vault.Keeper.Clock) is { } doubt)
+            session.Warn($"{doubt}. The dates of this snapshot and of its lock are by the vault's clock");
         if (!result.IsRemembered)
             session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
         return result;

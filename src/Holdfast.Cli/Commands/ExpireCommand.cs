@@ -3,7 +3,6 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
-using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
@@ -63,20 +62,11 @@ static class ExpireCommand
         if (result.Stuck > 0)
             session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} could not be removed: immutable, or on a disk that refuses. Run `holdfast guard` as root (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
-            session.Warn(Doubt(vault.Keeper.Clock));
+            session.Warn(ClockWords.Of(vault.Keeper.Clock));
         return 0;
     }
 
     /// <summary>Whether a snapshot is gone once these names are given up.</summary>
     static bool Loses(Vault vault, SnapshotRecord record, HashSet<Hash32> names) =>
         names.Count > 0 && (names.Contains(record.Name) || (vault.Keeper.Clock.HasPassed(record.Expiry) && vault.State.PacksOf(record) is { } set && names.Any(set.Contains)));
-
-    static string Doubt(VaultClock clock)
-    {
-        var apart = Text.Span((ulong)Math.Abs(clock.WallOffset) / RetentionPolicy.Day * RetentionPolicy.Day);
-        return clock.WallOffset > 0
-            ? $"holdfast: this machine's clock is {apart} ahead of the vault's, which counts only the time that the machine was seen to run. If the machine was switched off so long, all is well: what only the vault's clock still protects goes so much later. "
-                + "If not, somebody or something has set the clock forward: set it right (timedatectl), and find out who did"
-            : $"holdfast: this machine's clock is {apart} behind the vault's. Set it right (timedatectl); until then what either clock still protects stays";
-    }
 }

@@ -394,6 +394,8 @@ sealed class KeyFolder
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var memory = new LogMemory(Folder);
+        if (!toChange && Files.Vault() is null && memory.Closed is null && memory.Seen is null && !memory.IsUnreadable)
+            return; // no key folder yet: a command that only reads makes none of it
         if (memory.Closed is { } closed)
         {
             var refusal = ReadUncompared(toChange, ErrorCode.NoPermission, closed, $"this user may not {(Directory.Exists(closed) ? "enter" : "read")} {closed}", memory.Open(closed));

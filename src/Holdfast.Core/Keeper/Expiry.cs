@@ -31,7 +31,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         // Ends of pack locks are rounded up by less than the quantum.
         var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
-        if (projection.Snapshots.Exists(s => !s.IsRemoved && !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s)))
+        if (projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s)))
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true); // a snapshot that cannot say what it needs may need anything
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();

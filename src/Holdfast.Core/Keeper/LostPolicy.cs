@@ -10,9 +10,18 @@ public sealed record LostPolicy(ulong Ordinal, Hash32 Name, RetentionPolicy? Tol
 {
     const ulong Unit = 1 << 20; // bytes: quotas in a leaf
 
-    public static LostPolicy Of(ulong ordinal, Leaf leaf) => new(ordinal, leaf.Payload, leaf.A == 0 ? null : new RetentionPolicy(
-        Math.Min(leaf.A, LockRules.LastEnd), Math.Min((ushort)leaf.B, RetentionPolicy.MaxWeeks), Math.Min((ushort)(leaf.B >> 16), RetentionPolicy.MaxMonths), Math.Min((ushort)(leaf.B >> 32), RetentionPolicy.MaxYears),
-        Unit * (uint)leaf.C, Unit * (leaf.C >> 32)));
+    public static LostPolicy Of(ulong ordinal, Leaf leaf) => new(ordinal, leaf.Payload, Read(leaf.A, leaf.B, leaf.C));
+
+    static RetentionPolicy? Read(ulong a, ulong b, ulong c) => a == 0 ? null : new RetentionPolicy(
+        Math.Min(a, LockRules.LastEnd), Math.Min((ushort)b, RetentionPolicy.MaxWeeks), Math.Min((ushort)(b >> 16), RetentionPolicy.MaxMonths), Math.Min((ushort)(b >> 32), RetentionPolicy.MaxYears),
+        Unit * (uint)c, Unit * (c >> 32));
+
+    /// <summary>What its leaf says is in no number more than another policy: the other may take its place.</summary>
+    public bool IsCoveredBy(RetentionPolicy other)
+    {
+        var (a, b, c) = Tell(other);
+        return Told is { } told && Read(a, b, c) is { } same && !same.IsWeakerThan(told); // quotas rounded alike
+    }
 
     /// <summary>What a leaf says of the policy it sets (docs/format.md, section 11.3), so that a lost object shortens nothing.</summary>
     public static (ulong A, ulong B, ulong C) Tell(RetentionPolicy policy) =>

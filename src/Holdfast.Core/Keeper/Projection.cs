@@ -30,6 +30,7 @@ public sealed class Projection
     readonly HashSet<(Type, Hash32)> _failed = []; // read once, however many leaves name them
     readonly HashSet<RefusalKey> _refusals = [];
     readonly List<ulong> _times = []; // of all leaves
+    readonly HashSet<SnapshotRecord> _revived = []; // an extension came after the expiry that gave them up
 
     /// <param name="store">Has the objects that leaves name.</param>
     /// <param name="moment">The latest time, in seconds since 1970, that may have come: an expiry by a later one gives up nothing yet. Null for a reader that does not know the time.</param>
@@ -133,6 +134,7 @@ public sealed class Projection
             case LeafType.LockExtension when _byId.TryGetValue(leaf.Subject, out var extended):
                 extended.Expiry = Math.Max(extended.Expiry, Math.Min(leaf.A, LockRules.LastEnd));
                 _spans.Lengthen(extended);
+                Revive(extended);
                 break;
             case LeafType.Policy or LeafType.Expiry or LeafType.Attestation when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
                 Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.Repeated, []));
@@ -381,6 +383,16 @@ public sealed class Projection
         return locks;
     }
 
+    /// <summary>Of a snapshot that is locked again nothing is given up: the expiry was dated ahead, or was when the lock was lengthened.</summary>
+    void Revive(SnapshotRecord record)
+    {
+        record.AwaitedAt = 0;
+        if (!record.IsRemoved || record.Expiry + LockRules.Margin < record.RemovedAt)
+            return;
+        (record.IsRemoved, record.RemovedAt) = (false, 0);
+        _revived.Add(record);
+    }
+
     /// <summary>Version 1 has no way to weaken a policy: a leaf that does is of whoever has the log's key.</summary>
     void Set(ulong ordinal, Leaf leaf)
     {
@@ -395,8 +407,8 @@ public sealed class Projection
             Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
             return;
         }
-        // What cannot be read stays in force beside it where it may keep longer.
-        var takesTheirPlace = LostPoliciesFor(source).All(l => l.Told is { } told && !retention.IsShorterThan(told));
+        // What cannot be read stays in force beside it where it may keep longer, or have the larger quota.
+        var takesTheirPlace = LostPoliciesFor(source).All(l => l.IsCoveredBy(retention));
         _policies[source] = retention;
         if (takesTheirPlace)
             _policySet[source] = ordinal;
@@ -485,16 +497,19 @@ public sealed class Projection
         HashSet<(StoreKind, Hash32)> over = [.. packs.Select(n => (StoreKind.Pack, n)), .. objects.Select(n => (StoreKind.Object, n))];
         foreach (var name in over)
         {
-            if (!isAwaited)
-                _removed.TryAdd(name, (judged, Expiries.Count - 1));
+            // One that a later commit or extension took back is given up anew.
+            if (!isAwaited && !_removed.TryAdd(name, (judged, Expiries.Count - 1)) && !WasRemoved(name.Item1, name.Item2))
+                _removed[name] = (judged, Expiries.Count - 1);
         }
-        foreach (var record in _spans.With(packs, isFirst: isLater && !isAwaited).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
+        var revived = _revived.Where(r => packs.Exists(p => _spans.IsIn(r, p)));
+        foreach (var record in _spans.With(packs, isFirst: isLater && !isAwaited).Concat(revived.ToList()).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))
         {
             if (isAwaited)
             {
-                record.IsAwaited = true;
+                record.AwaitedAt = Math.Max(record.AwaitedAt, judged);
                 continue;
             }
+            _revived.Remove(record);
             record.RemovedAt = record.IsRemoved ? Math.Min(record.RemovedAt, judged) : judged;
             record.IsRemoved = true;
         }

@@ -50,8 +50,8 @@ public sealed class SnapshotRecord
     /// <summary>True once an expiry leaf gave up its object or one of its packs, and their locks were over.</summary>
     public bool IsRemoved { get; set; }
 
-    /// <summary>An expiry whose time has not come by this machine's clock gives up its object or one of its packs, and their locks would be over by then.</summary>
-    public bool IsAwaited { get; set; }
+    /// <summary>The latest moment by which an expiry whose time has not come, by this machine's clock, gives up its object or one of its packs, whose locks would be over by then; 0 where none does.</summary>
+    public ulong AwaitedAt { get; set; }
 
     /// <summary>The vault time by which it was judged.</summary>
     public ulong RemovedAt { get; set; }

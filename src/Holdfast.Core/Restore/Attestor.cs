@@ -299,8 +299,10 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             catch (HoldfastException e) when (IsOfPack(e))
             {
                 var failed = chunks.PacksWith(KeyClass.Content, chunk).Where(chunks.Failed.ContainsKey).Distinct().ToList();
+                if (failed.Find(chunks.Closed.ContainsKey) is var closed && chunks.Closed.TryGetValue(closed, out var fault))
+                    throw fault; // who reads may not read it there: nothing is held against anybody
                 foreach (var pack in failed)
-                    Judge(pack, contentWrong: true); // none of them gives it
+                    Judge(pack, chunks.Failed[pack]); // none of them gives it
                 if (_isWhole) // where no pack's footer has it, it is missing, whatever the index says
                     _defects.Add((failed.Count == 0 ? AttestationDefect.PackMissing : AttestationDefect.SampleWrong, Hash32.None));
                 return false;

@@ -32,6 +32,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     /// <summary>Packs that did not give a chunk which the index says they have; true where they were read and what they gave is wrong.</summary>
     public Dictionary<Hash32, bool> Failed { get; } = [];
 
+    /// <summary>Of those, packs that another key, user or program would open.</summary>
+    public Dictionary<Hash32, HoldfastException> Closed { get; } = [];
+
     /// <summary>Packs that gave something.</summary>
     public HashSet<Hash32> PacksRead { get; } = [];
 
@@ -75,6 +78,8 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             {
                 var name = index.Pack(place.Pack).Name;
                 Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
+                if (!PackReader.IsDamage(e))
+                    Closed.TryAdd(name, e);
                 if (e.Code == ErrorCode.PackDamaged) // what else went wrong is no fault of the pack
                     _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
                 if (fault is null || !PackReader.IsDamage(fault))

@@ -27,12 +27,22 @@ public sealed class ExpiryCostTests
                 : objects.TryGetValue(n.Name, out end) ? end + LockRules.Margin < judged : !packs.ContainsKey(n.Name) && !history.State.Objects.Contains(n.Name))];
         }
 
+        /// <summary>What is locked again is not gone.</summary>
+        public void Extend(SnapshotRecord record)
+        {
+            if (Gone.TryGetValue(record.Name, out var judged) && record.Expiry + LockRules.Margin >= judged)
+                Gone.Remove(record.Name);
+        }
+
         public void Expire(IReadOnlyCollection<(StoreKind Kind, Hash32 Name)> names, ulong judged)
         {
             judged = Math.Min(judged, history.Now);
             var over = Over(names, judged);
             foreach (var name in over)
-                Removed.TryAdd(name, judged);
+            {
+                if (!Removed.TryAdd(name, judged) && Over([name], Removed[name]).Count == 0)
+                    Removed[name] = judged;
+            }
             foreach (var record in history.State.Snapshots)
             {
                 if (over.Contains((StoreKind.Object, record.Name)) || over.Exists(n => n.Kind == StoreKind.Pack && history.State.PacksOf(record)?.Contains(n.Name) == true))
@@ -67,6 +77,7 @@ public sealed class ExpiryCostTests
                     case 4 when names.Count > 0:
                         var record = history.State.Snapshots[random.Next(history.State.Snapshots.Count)];
                         history.Add(new Leaf(LeafType.LockExtension, history.Now, record.Snapshot, Id16.None, record.Expiry + (ulong)random.NextInt64((long)Day * 20), 0, 0, Hash32.None));
+                        naive.Extend(record);
                         break;
                     default:
                         var list = names.SelectMany(n => history.Set(n).ToList().Select(r => (StoreKind.Pack, r.Name)).Append((StoreKind.Object, n))).Where(_ => random.Next(3) == 0).Distinct().ToList();

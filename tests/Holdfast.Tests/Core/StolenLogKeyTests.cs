@@ -168,6 +168,49 @@ public sealed class StolenLogKeyTests
             test.Restore(record.Snapshot.ToString());
     }
 
+    /// <summary>Nothing of it is given up, and nothing hides it; while its object is away nothing goes either. When the longer lock is over, it goes as any other, with one leaf.</summary>
+    [Fact]
+    public void A_snapshot_that_was_locked_longer_before_an_expiry_came_true_stays_whole()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var first = test.BackUp();
+        List<(StoreKind Kind, Hash32 Name)> names;
+        ulong longer;
+        using (var vault = test.Open())
+        {
+            names = [.. All(vault, vault.State.Snapshots[0])];
+            var last = vault.Keeper.Clock.Now + 68 * Day;
+            Append(test, vault, new Leaf(LeafType.Verify, vault.Keeper.Clock.Now + 34 * Day, Id16.New(), Id16.None, 1, 0, 0, Hash32.None), Expiry(vault, names, last, last));
+            longer = vault.Keeper.Clock.Now + 365 * Day;
+        }
+        using (var vault = test.Open())
+            vault.Keeper.Extend(first.Snapshot, longer, Id16.None);
+        test.Machine.Pass(70 * Day);
+        using (var vault = test.Open())
+        {
+            Assert.False(vault.State.Snapshots[0].IsRemoved);
+            Assert.Equal(first.Snapshot, vault.Find("latest").Snapshot);
+        }
+        var path = Path.Combine(test.Folder, "objects", names[^1].Name.ToString()[..2], names[^1].Name.ToString());
+        File.Move(path, path + ".away");
+        using (var vault = test.Open())
+            Assert.True(vault.Keeper.Expire(dryRun: false).IsBlocked);
+        File.Move(path + ".away", path);
+        TestVault.AssertSame(test.Source, test.Restore());
+        test.Machine.Pass(500 * Day);
+        using (var vault = test.Open())
+        {
+            Assert.Equal(names.Order(), vault.Keeper.Expire(dryRun: false).Names.Order());
+            Assert.True(vault.State.Snapshots[0].IsRemoved);
+            Assert.Empty(names.Intersect(Files(vault)));
+            Assert.Empty(vault.Keeper.Expire(dryRun: false).Names);
+        }
+        using var after = test.Open();
+        Assert.Empty(after.Health().Problems);
+        Assert.Empty(after.Keeper.Expire(dryRun: false).Names);
+    }
+
     /// <summary>A crash of an expiry leaves files behind, and after a power cut the machine's clock begins anew: to it the expiry is dated ahead.</summary>
     [Fact]
     public void A_clock_that_lost_its_time_makes_no_backup_build_on_what_goes_when_it_is_right_again()
@@ -402,11 +445,12 @@ public sealed class StolenLogKeyTests
     [InlineData(false)]
     public void A_policy_that_is_weaker_than_a_lost_one_does_not_take_its_place(bool isTold)
     {
-        var policy = new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0);
+        var policy = new RetentionPolicy(30 * Day, 0, 0, 0, 1L << 30, 0);
         using var test = new TestVault(policy);
         test.WriteSome();
+        var source = test.Keys.Put.Domain.SourceId("source"u8);
         using (var vault = test.Open())
-            Set(vault, Id16.None, policy with { Base = 90 * Day }, isTold);
+            Set(vault, Id16.None, policy with { Base = 90 * Day, DailyQuota = 1L << 40 }, isTold);
         test.BackUp();
         using (var vault = test.Open())
         {
@@ -414,9 +458,14 @@ public sealed class StolenLogKeyTests
             File.Delete(Path.Combine(test.Folder, "objects", lost!.Payload.ToString()[..2], lost.Payload.ToString()));
         }
         using (var vault = test.Open())
-            Set(vault, Id16.None, policy);
+            Set(vault, Id16.None, policy with { Base = 90 * Day - 1 }); // stronger than what can be read
+        using (var vault = test.Open())
+            Assert.Equal((isTold ? 90 * Day : 90 * Day - 1, isTold ? 1UL << 40 : 1UL << 30), (vault.State.PolicyFor(Id16.None).Base, vault.State.PolicyFor(Id16.None).DailyQuota));
+        using (var vault = test.Open())
+            Set(vault, Id16.None, policy with { Base = 90 * Day }); // as long, with the smaller quota
         using var after = test.Open();
-        Assert.Equal(90 * Day, after.State.PolicyFor(Id16.None).Base);
+        Assert.Equal(90 * Day, after.State.PolicyFor(source).Base);
+        Assert.Equal(isTold ? 1UL << 40 : 1UL << 30, after.State.PolicyFor(source).DailyQuota);
     }
 
     [Fact]
