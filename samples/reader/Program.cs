@@ -472,44 +472,56 @@ sealed class VaultReader
                 Console.Error.WriteLine($"pack {name} is damaged in every copy");
                 continue;
             }
-            Header(bytes, 1);
-            var (domain, keyClass, epoch) = (bytes[40..56], bytes[64], BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(68)));
-            var (session, salt, keyId, ciphertext) = (bytes[96..112], bytes[112..128], bytes[128..144], bytes[144..1264]);
-            if (!_sealing.TryGetValue(Hex(keyId), out var row) || row.Class != keyClass || !row.Domain.AsSpan().SequenceEqual(domain))
-                continue; // sealed to a later epoch than the seed's, or to no key that a sound writer seals this to
-            var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
-            var stored = bytes[(bytes.Length - 16 - length)..^16];
-            var footer = Open(Derive(_domains[Hex(domain)].Index, "footer", salt, 32), Zero, [.. Label("footer"), .. bytes[..144]], stored);
-            Check(footer is not null, "a footer does not open");
-            var r = new In(footer!);
-            var frames = new Frame[r.Var()];
-            long at = 1280;
-            for (var f = 0; f < frames.Length; f++)
+            try
             {
-                var (storedLength, payload, codec) = ((int)r.Var(), (int)r.Var(), r.U8());
-                var chunks = new int[r.Var()];
-                for (var c = 0; c < chunks.Length; c++)
-                    chunks[c] = (int)r.Var();
-                frames[f] = new Frame(at, storedLength, payload, codec, chunks);
-                at += storedLength;
+                ReadPack(file, bytes);
             }
-            Check(frames.Sum(f => (long)f.Payload) <= 256L * bytes.Length, "a pack unpacks to more than it may");
-            var pack = new Pack(file, Derive(SessionKey(domain, keyClass, epoch, session, keyId, ciphertext), "pack", salt, 32), frames);
-            for (var i = 0; i < frames.Sum(f => f.Chunks.Length); i++)
+            catch (Exception e) when (IsWrong(e))
             {
-                var id = Hex(r.Raw(32));
-                if (!_places.TryGetValue(id, out var places))
-                    _places[id] = places = [];
-                if (places.LastOrDefault().Pack != pack) // of what a pack names often, the first place will do
-                    places.Add((pack, i));
+                Console.Error.WriteLine($"pack {name} gives nothing: {e.Message}"); // section 7.1: that is of this pack alone
             }
+        }
+    }
+
+    void ReadPack(string file, byte[] bytes)
+    {
+        Header(bytes, 1);
+        var (domain, keyClass, epoch) = (bytes[40..56], bytes[64], BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(68)));
+        var (session, salt, keyId, ciphertext) = (bytes[96..112], bytes[112..128], bytes[128..144], bytes[144..1264]);
+        if (!_sealing.TryGetValue(Hex(keyId), out var row) || row.Class != keyClass || !row.Domain.AsSpan().SequenceEqual(domain))
+            return; // sealed to a later epoch than the seed's, or to no key that a sound writer seals this to
+        var length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(bytes.Length - 16));
+        var stored = bytes[(bytes.Length - 16 - length)..^16];
+        var footer = Open(Derive(_domains[Hex(domain)].Index, "footer", salt, 32), Zero, [.. Label("footer"), .. bytes[..144]], stored);
+        Check(footer is not null, "a footer does not open");
+        var r = new In(footer!);
+        var frames = new Frame[r.Var()];
+        long at = 1280;
+        for (var f = 0; f < frames.Length; f++)
+        {
+            var (storedLength, payload, codec) = ((int)r.Var(), (int)r.Var(), r.U8());
+            var chunks = new int[r.Var()];
+            for (var c = 0; c < chunks.Length; c++)
+                chunks[c] = (int)r.Var();
+            frames[f] = new Frame(at, storedLength, payload, codec, chunks);
+            at += storedLength;
+        }
+        Check(frames.Sum(f => (long)f.Payload) <= 256L * bytes.Length, "a pack unpacks to more than it may");
+        var pack = new Pack(file, Derive(SessionKey(domain, keyClass, epoch, session, keyId, ciphertext), "pack", salt, 32), frames);
+        for (var i = 0; i < frames.Sum(f => f.Chunks.Length); i++)
+        {
+            var id = Hex(r.Raw(32));
+            if (!_places.TryGetValue(id, out var places))
+                _places[id] = places = [];
+            if (places.LastOrDefault().Pack != pack) // of what a pack names often, the first place will do
+                places.Add((pack, i));
         }
     }
 
     /// <summary>Section 6.1 and 7.2: a chunk by its digest, of either kind.</summary>
     byte[] Chunk(byte[] domain, byte keyClass, byte[] digest, bool inBlocks = false)
     {
-        InvalidDataException? fault = null;
+        Exception? fault = null;
         foreach (var (_, key) in _domains[Hex(domain)].Dedup)
         {
             foreach (var place in _places.GetValueOrDefault(Hex(HMACSHA256.HashData(key, (byte[])[.. Label(inBlocks ? "block-chunk-id" : "chunk-id"), keyClass, .. digest])), []))
@@ -518,14 +530,17 @@ sealed class VaultReader
                 {
                     return Chunk(place.Pack, place.Number, digest, inBlocks);
                 }
-                catch (InvalidDataException e)
+                catch (Exception e) when (IsWrong(e))
                 {
                     fault ??= e; // section 15, step 5: another place may be right
                 }
             }
         }
-        throw fault ?? new InvalidDataException("a chunk is in no pack");
+        throw new InvalidDataException(fault?.Message ?? "a chunk is in no pack", fault);
     }
+
+    /// <summary>What bytes that make no sense lead to.</summary>
+    static bool IsWrong(Exception e) => e is InvalidDataException or IOException or IndexOutOfRangeException or ArgumentException or OverflowException or ZstdNet.ZstdException;
 
     static byte[] Chunk(Pack pack, int number, byte[] digest, bool inBlocks)
     {

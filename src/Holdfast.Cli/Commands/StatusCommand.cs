@@ -217,7 +217,7 @@ static class StatusCommand
 sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
     (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
-    const int Doubt = 3_600; // seconds
+    const int Doubt = 86_400; // seconds: as expiry has it
 
     public bool IsClockInDoubt => IsLogAhead || Math.Abs(ClockOffset) > Doubt;
     public bool IsLogAhead => Unseen > Doubt;

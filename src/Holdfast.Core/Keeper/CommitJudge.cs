@@ -22,6 +22,9 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
             throw Refused("no reader would take it: something of it is beyond a limit of the format");
         if (snapshot.Vault != vault || !state.Genesis!.Domains.Contains(snapshot.Domain))
             throw Refused("it is of another vault or trust domain");
+        if (state.LostAgent(snapshot.Agent) is { IsNone: false } lost)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"The enrolment of the agent that sends the snapshot, object {lost}, is missing or damaged: whether it signed it cannot be told. It was not committed.",
+                "Bring that object back from another copy of the vault. Where there is none, enrol an agent anew (`holdfast key issue --out FOLDER`, with the opening key) and back up with its keys; what was stored is used.");
         if (state.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
             throw Refused("its agent is not enrolled here, or did not sign it");
         SnapshotRecord? parent = null;

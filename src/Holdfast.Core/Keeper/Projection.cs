@@ -15,6 +15,7 @@ public sealed class Projection
     readonly Dictionary<SnapshotRecord, List<SnapshotRecord>> _builtOn = []; // by the one whose pack set theirs is a difference to
     readonly PackSetCache _sets = new();
     readonly Dictionary<Id16, Enrolment> _agents = [];
+    readonly Dictionary<Id16, Hash32> _lostAgents = []; // whose newest enrolment cannot be read
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
     readonly List<LostPolicy> _lostPolicies = [];
@@ -143,12 +144,14 @@ public sealed class Projection
                 Set(ordinal, leaf);
                 break;
             case LeafType.AgentEnrolled:
+                _agents.Remove(leaf.Subject); // the newest counts: not the key before, which it may have replaced
+                _lostAgents.Remove(leaf.Subject);
                 if (leaf.A == 2)
-                    _agents.Remove(leaf.Subject);
-                else if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) > 0 && agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
+                    break;
+                if (TryRead<Enrolment>(leaf.Payload, Enrolment.TryParse, out var agent) == 0)
+                    _lostAgents[leaf.Subject] = leaf.Payload;
+                else if (agent!.Kind == EnrolmentKind.Agent && agent.Id == leaf.Subject)
                     _agents[leaf.Subject] = agent;
-                else
-                    _agents.Remove(leaf.Subject); // the newest counts: not the key before, which it may have replaced
                 break;
             case LeafType.WriterEnrolled:
                 if (leaf.C == 2)
@@ -253,6 +256,9 @@ public sealed class Projection
     }
 
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
+
+    /// <summary>The object of an agent's newest enrolment, where it is missing or damaged; else none.</summary>
+    public Hash32 LostAgent(Id16 agent) => _lostAgents.GetValueOrDefault(agent);
 
     /// <summary>An expiry gave it up, and its lock was over by then, by all that is in the log: what a later commit needs, or an extension holds, is given up no more. No sound keeper writes such a log; but an expiry that
     /// was dated ahead counts for nothing until its time comes, and by then the vault has gone on.</summary>
@@ -440,6 +446,7 @@ public sealed class Projection
             Differences = differences,
             ObjectSize = size,
             Signer = Agent(leaf.Actor),
+            LostSigner = LostAgent(leaf.Actor),
         };
         Snapshots.Add(record);
         _byName[record.Name] = record;

@@ -59,6 +59,9 @@ public sealed class SnapshotRecord
     /// <summary>The enrolment of its agent as it stood at the commit: what was signed before an agent was revoked stays signed. Null where there was none, or its object cannot be read.</summary>
     public Enrolment? Signer { get; init; }
 
+    /// <summary>The object of that enrolment, where it is missing or damaged: whether its agent signed it cannot be told. Else none.</summary>
+    public Hash32 LostSigner { get; init; }
+
     /// <summary>Its agent, as enrolled then, signed it.</summary>
     public bool IsSigned => _isSigned ??= Signer is { } signer && Object is { } snapshot && snapshot.IsSignedBy(Agent, signer.PublicKey);
 

@@ -56,6 +56,9 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// <param name="full">Every content, not a sample.</param>
     public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, bool full)
     {
+        if (!record.LostSigner.IsNone)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"Snapshot {record.Snapshot} cannot be attested: the enrolment of its agent, object {record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it.",
+                "Bring that object back from another copy of the vault, then attest the snapshot. Nothing was recorded, and nothing says that anybody did wrong.");
         var set = keeper.State.SizedPacksOf(record);
         chunks.Prefer = set is null ? null : set.Contains; // data stored anew after a damage, or by two backups at once, lies in other packs too
         CheckPresence(set);

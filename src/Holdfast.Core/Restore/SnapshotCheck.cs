@@ -21,7 +21,7 @@ static class SnapshotCheck
         if (snapshot.Snapshot != record.Snapshot || snapshot.Agent != record.Agent)
             return "its object is not of the snapshot and the agent that the log names";
         if (record.Signer is not { } signer)
-            return "its agent was not enrolled when it was committed, or the enrolment cannot be read";
+            return record.LostSigner.IsNone ? "its agent was not enrolled when it was committed" : $"the enrolment of its agent, objects/{record.LostSigner.ToString()[..2]}/{record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it";
         if (!snapshot.IsSignedBy(record.Agent, signer.PublicKey))
             return "its agent did not sign it";
         if (!snapshot.Parent.IsNone && !IsEarlier(state.Find(snapshot.Parent), record))

@@ -39,6 +39,40 @@ public sealed class ForgedSnapshotTests
             : vault.State.Snapshots[^1];
     }
 
+    /// <summary>A lost file is no break-in: each says which object it is, the log gets no defect, and the keeper counts no refusal.</summary>
+    [Fact]
+    public void Where_the_enrolment_of_an_agent_is_lost_that_is_told_and_nobody_is_accused()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Hash32 name;
+        using (var vault = test.Open())
+            name = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) && leaf.Type == LeafType.AgentEnrolled ? leaf.Payload : default).First(n => !n.IsNone);
+        var path = Path.Combine(test.Folder, "objects", name.ToString()[..2], name.ToString());
+        File.Move(path, path + ".away");
+        using (var vault = test.Open())
+        {
+            using var keys = vault.Unlock(test.Seed);
+            var size = vault.Keeper.Log.Size;
+            Assert.Contains(name.ToString(), Assert.Throws<HoldfastException>(() => test.Restore()).Message, StringComparison.Ordinal);
+            foreach (var fault in new[] { Assert.Throws<HoldfastException>(() => vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, Ct)), Assert.Throws<HoldfastException>(() => test.BackUp()) })
+            {
+                Assert.Equal(ErrorCode.ObjectMissing, fault.Code);
+                Assert.Contains(name.ToString(), fault.Message, StringComparison.Ordinal);
+            }
+            vault.Keeper.Refresh();
+            Assert.Equal(size, vault.Keeper.Log.Size);
+        }
+        File.Move(path + ".away", path);
+        test.BackUp();
+        TestVault.AssertSame(test.Source, test.Restore());
+        using var after = test.Open();
+        using var opened = after.Unlock(test.Seed);
+        Assert.True(after.Attest(after.State.Snapshots[0], opened, full: true, Id16.None, Ct).IsGood);
+        Assert.Equal(0ul, after.State.Refusals);
+    }
+
     static void Read(Vault vault, ReadingKeys keys, SnapshotRecord record, string how, string target)
     {
         if (how == "ls")
