@@ -235,7 +235,7 @@ public sealed class ForgedLeafTests
             {
                 test.BackUp(name: random.Next(3) == 0 ? "other" : "source", useState: false);
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.CommitRefused or ErrorCode.PackMissing)
+            catch (HoldfastException e) when (e.Code is ErrorCode.CommitRefused or ErrorCode.PackMissing or ErrorCode.ObjectMissing)
             {
                 // An object or pack is away.
             }
