@@ -30,7 +30,7 @@ public sealed partial class Vault
     internal ChunkIndex OpenIndex(DomainKeys domain, CancellationToken ct, IProgress<(int Done, int All)>? progress = null)
     {
         var folder = IndexFolder(domain.Domain);
-        var packs = Keeper.Store.List(StoreKind.Pack).Where(p => p is { Copy: 0, Name.IsNone: false } && !State.WasRemoved(StoreKind.Pack, p.Name)).Select(p => p.Name).ToHashSet();
+        var packs = Keeper.Store.List(StoreKind.Pack).Where(p => !p.Name.IsNone && !State.WasRemoved(StoreKind.Pack, p.Name)).Select(p => p.Name).ToHashSet();
         try
         {
             return Fill(folder);

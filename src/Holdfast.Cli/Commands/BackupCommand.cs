@@ -137,6 +137,8 @@ static class BackupCommand
         keys.Remember(vault, toChange: true);
         if (put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < vault.State.KeyEpoch)
             session.Warn($"holdfast: this put.key seals to key epoch {epoch}, and the vault is in epoch {vault.State.KeyEpoch}: whoever has the opening key of that epoch reads what is backed up now. `holdfast key issue --out FOLDER`, with the opening key, makes new ones for this machine");
+        if (vault.State.Unreadable.Contains(vault.State.Keyring))
+            session.Warn($"holdfast: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read: until it is back from another copy of the vault, nothing can be restored, of this backup neither");
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading

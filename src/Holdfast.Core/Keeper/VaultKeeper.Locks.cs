@@ -92,7 +92,7 @@ public sealed partial class VaultKeeper
             return false;
         var policy = Id16.New();
         var (a, b, c) = LostPolicy.Tell(wanted);
-        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutObject(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
+        Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutTwice(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
         return true;
     });
 

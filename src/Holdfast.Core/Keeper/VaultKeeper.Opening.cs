@@ -56,17 +56,17 @@ public sealed partial class VaultKeeper
         var clock = VaultClock.Create(KeeperPath(folder, "clock"), disk, machine);
         var now = clock.Now;
         genesis = genesis with { LogKey = key.ToString(), Created = now, Salt = Salt() };
-        var name = store.PutObject(genesis.ToArray());
+        var name = store.PutTwice(genesis.ToArray());
 
         var leaves = new List<byte[]> { new Leaf(LeafType.Genesis, now, genesis.Vault, Id16.None, genesis.ShortestLock, genesis.LongestLock, (ulong)genesis.Kind, name).ToArray() };
         foreach (var enrolment in enrolments)
         {
-            var payload = store.PutObject(enrolment.ToArray());
+            var payload = store.PutTwice(enrolment.ToArray());
             leaves.Add(enrolment.Kind == EnrolmentKind.Writer
                 ? new Leaf(LeafType.WriterEnrolled, now, enrolment.Id, Id16.None, enrolment.Epoch, 0, 1, payload).ToArray()
                 : new Leaf(LeafType.AgentEnrolled, now, enrolment.Id, Id16.None, 1, 0, 0, payload).ToArray());
         }
-        leaves.Add(new Leaf(LeafType.KeyEpoch, now, Id16.New(), Id16.None, 1, 0, 0, store.PutObject(keyring)).ToArray());
+        leaves.Add(new Leaf(LeafType.KeyEpoch, now, Id16.New(), Id16.None, 1, 0, 0, store.PutTwice(keyring)).ToArray());
         // An earlier attempt may have left a log behind; without the file `vault` it was never one.
         var log = MerkleLog.Create(Path.Combine(folder, "log"), disk, key);
         log.Append(leaves, signer);

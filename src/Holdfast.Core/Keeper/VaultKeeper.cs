@@ -26,6 +26,7 @@ public sealed partial class VaultKeeper : IDisposable
     Projection _projection;
     VaultClock? _clock;
     Ed25519Signer? _signer;
+    bool _hasKeptTwice;
 
     VaultKeeper(string folder, VaultFile file, FolderStore store, Disk disk, IMachineTime machine, MerkleLog log)
     {
@@ -93,7 +94,7 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
     public long Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null) => Changing(() =>
     {
-        var name = payload is null ? Hash32.None : Store.PutObject(payload);
+        var name = payload is null ? Hash32.None : Store.PutTwice(payload);
         return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
     });
 
@@ -112,7 +113,7 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>Begins a key epoch. Looked at under the vault's lock: of two rotations at once one wins, and the other has changed nothing.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c> where <paramref name="epoch"/> is not the next one any more.</exception>
     public long BeginEpoch(uint epoch, byte[] keyring) => Changing(() => _projection.KeyEpoch + 1 == epoch
-        ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutObject(keyring)))
+        ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutTwice(keyring)))
         : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
             "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
 
@@ -179,7 +180,25 @@ public sealed partial class VaultKeeper : IDisposable
         }
         Clock.Save();
         ReserveOf(_folder, _disk).Make(_projection.Genesis!.Reserve);
+        KeepTwice();
         return result;
+    }
+
+    /// <summary>Without its genesis a vault cannot be opened, and without its keyring nothing in it: where a copy of these was lost, another is written.</summary>
+    void KeepTwice()
+    {
+        if (_hasKeptTwice)
+            return;
+        _hasKeptTwice = true; // looked at once a run
+        try
+        {
+            Store.KeepTwice(File.Genesis);
+            Store.KeepTwice(_projection.Keyring);
+        }
+        catch (HoldfastException)
+        {
+            // What was asked for is done; the next run tries again.
+        }
     }
 
     void Reopen()

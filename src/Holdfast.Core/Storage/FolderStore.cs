@@ -6,7 +6,7 @@ namespace Holdfast.Core.Storage;
 /// <summary>A store in one or more folders: staged apart, entered by rename without replacing, durable before the name counts (docs/format.md, section 3).</summary>
 public sealed class FolderStore : IStore
 {
-    const int MaxCopies = 10;
+    internal const int MaxCopies = 10;
 
     /// <summary>One level of folders, and not through links: what they lead to is not the vault.</summary>
     static readonly EnumerationOptions Shelves = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false };
@@ -282,37 +282,83 @@ public sealed class FolderStore : IStore
 public static class StoreExtensions
 {
     public const int MaxObject = 256 << 20; // bytes; packs have a limit of their own
+    const int MaxCopies = 100; // over all folders
 
     /// <summary>Reads an object whole, from the first copy whose SHA-256 is its name.</summary>
-    /// <exception cref="HoldfastException"><c>ObjectMissing</c>, <c>ObjectDamaged</c>.</exception>
+    /// <exception cref="HoldfastException"><c>ObjectMissing</c>, <c>ObjectDamaged</c>; <c>NoPermission</c> where a copy may not be read, and no other is sound.</exception>
     public static byte[] ReadObject(this IStore store, Hash32 name)
     {
         var found = false;
-        for (var copy = 0; store.Open(StoreKind.Object, name, copy) is { } item; copy++)
+        HoldfastException? fault = null;
+        foreach (var (bytes, why) in Copies(store, name))
         {
-            using (item)
-            {
-                found = true;
-                if (item.Size > MaxObject)
-                    continue;
-                var bytes = new byte[item.Size];
-                try
-                {
-                    item.Read(0, bytes);
-                }
-                catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
-                {
-                    continue;
-                }
-                if (new Hash32(SHA256.HashData(bytes)) == name)
-                    return bytes;
-            }
+            if (bytes is not null)
+                return bytes;
+            found = true;
+            fault ??= why;
         }
-        throw found
-            ? new HoldfastException(ErrorCode.ObjectDamaged, $"Object {name} is damaged: its bytes do not give its name.",
+        throw fault?.Code == ErrorCode.NoPermission ? fault
+            : fault is not null ? new HoldfastException(ErrorCode.ObjectDamaged, $"Object {name} cannot be read: {fault.Message}", fault.Guidance, fault)
+            : found ? new HoldfastException(ErrorCode.ObjectDamaged, $"Object {name} is damaged: its bytes do not give its name.",
                 "Run `holdfast verify` to see how far the damage goes; bring the object back from another copy of the vault.")
             : new HoldfastException(ErrorCode.ObjectMissing, $"Object {name} is not in the vault.",
                 "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault.");
+    }
+
+    /// <summary>The bytes of each copy of an object that gives its name; none of one that does not, or cannot be read, and then why.</summary>
+    static IEnumerable<(byte[]? Bytes, HoldfastException? Fault)> Copies(IStore store, Hash32 name)
+    {
+        for (var copy = 0; copy < MaxCopies; copy++)
+        {
+            (byte[]?, HoldfastException?) read;
+            try
+            {
+                using var item = store.Open(StoreKind.Object, name, copy);
+                if (item is null)
+                    break;
+                read = (Whole(item, name), null);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission)
+            {
+                read = (null, e);
+            }
+            yield return read;
+        }
+    }
+
+    static byte[]? Whole(IStoredItem item, Hash32 name)
+    {
+        if (item.Size > MaxObject)
+            return null;
+        var bytes = new byte[item.Size];
+        try
+        {
+            item.Read(0, bytes);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.Truncated)
+        {
+            return null;
+        }
+        return new Hash32(SHA256.HashData(bytes)) == name ? bytes : null;
+    }
+
+    /// <summary>Stores an object that the vault is lost without, or what is in it cannot be told: one bad sector is not to cost it.</summary>
+    internal static Hash32 PutTwice(this IStore store, ReadOnlySpan<byte> bytes)
+    {
+        var name = store.PutObject(bytes);
+        store.KeepTwice(name);
+        return name;
+    }
+
+    /// <summary>Writes a second copy of an object, where one is sound and no other is. With none that is sound, or ten copies, nothing.</summary>
+    internal static void KeepTwice(this IStore store, Hash32 name)
+    {
+        var copies = Copies(store, name).ToList();
+        if (copies.Count >= FolderStore.MaxCopies || copies.Count(c => c.Bytes is not null) != 1)
+            return;
+        using var staged = store.Stage();
+        staged.Append(copies.Find(c => c.Bytes is not null).Bytes);
+        store.EnterCopy(staged, StoreKind.Object, name);
     }
 
     /// <summary>Stores an object under the SHA-256 of its bytes; what is there already stays.</summary>

@@ -21,12 +21,15 @@ public sealed class BitFlipTests
 
     static List<string> Files(TestVault test, string part) => [.. Directory.EnumerateFiles(Path.Combine(test.Folder, part), "*", SearchOption.AllDirectories)];
 
+    /// <summary>The other copy of what the vault is lost without.</summary>
+    static string Other(string file) => Path.HasExtension(file) ? Path.ChangeExtension(file, null) : file + ".1";
+
     [Fact]
     public void Every_bit_of_every_pack_and_object_changes_its_name()
     {
         using var test = Small();
         var flips = 0L;
-        foreach (var file in Files(test, "packs").Concat(Files(test, "objects")))
+        foreach (var file in Files(test, "packs").Concat(Files(test, "objects")).Where(f => !Path.HasExtension(f))) // further copies have the same bytes
         {
             var whole = File.ReadAllBytes(file);
             Assert.Equal(Path.GetFileName(file), Convert.ToHexStringLower(SHA256.HashData(whole)));
@@ -49,7 +52,8 @@ public sealed class BitFlipTests
     public void Verify_finds_a_flip_in_any_file_of_the_store()
     {
         using var test = Small();
-        foreach (var file in Files(test, "packs").Concat(Files(test, "objects")))
+        List<string> files = [.. Files(test, "packs"), .. Files(test, "objects")];
+        foreach (var file in files)
         {
             var whole = File.ReadAllBytes(file);
             for (var at = 0; at < whole.Length; at += Math.Max(1, whole.Length / 40))
@@ -57,16 +61,9 @@ public sealed class BitFlipTests
                 var bytes = whole.ToArray();
                 bytes[at] ^= 0x10;
                 File.WriteAllBytes(file, bytes);
-                VerifyResult verified;
-                try
-                {
-                    verified = test.Verify(full: at % 2 == 0);
-                }
-                catch (HoldfastException e) when (e.Code is ErrorCode.ObjectDamaged or ErrorCode.LogDamaged)
-                {
-                    continue; // the keyring or the genesis: nothing opens at all, and says why
-                }
-                Assert.False(verified.IsSound, $"{Path.GetFileName(file)} at {at}");
+                var verified = test.Verify(full: at % 2 == 0);
+                Assert.Contains(verified.Defects, d => $"{d.Name}" == Path.GetFileNameWithoutExtension(file));
+                Assert.Equal(files.Contains(Other(file)), verified.IsSound);
             }
             File.WriteAllBytes(file, whole);
         }

@@ -1,0 +1,74 @@
+using System.Security.Cryptography;
+using Holdfast.Core;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>A file of the vault that is lost or cannot be read costs nothing where another copy of it is sound.</summary>
+public sealed class LostObjectTests
+{
+    static string PathOf(TestVault test, string part, Hash32 name) => Path.Combine(test.Folder, part, $"{name}"[..2], $"{name}");
+
+    static readonly Dictionary<string, Action<string>> Ways = new()
+    {
+        ["deleted"] = File.Delete,
+        ["flipped"] = path =>
+        {
+            var bytes = File.ReadAllBytes(path);
+            bytes[^1] ^= 1;
+            File.WriteAllBytes(path, bytes);
+        },
+        ["cut short"] = path => File.WriteAllBytes(path, File.ReadAllBytes(path)[..^1]),
+        ["empty"] = path => File.WriteAllBytes(path, []),
+        ["a folder"] = path =>
+        {
+            File.Delete(path);
+            Directory.CreateDirectory(path);
+        },
+    };
+
+    public static TheoryData<string, string> Losses()
+    {
+        var losses = new TheoryData<string, string>();
+        foreach (var way in Ways.Keys)
+        {
+            losses.Add(way, "");
+            losses.Add(way, ".1");
+        }
+        return losses;
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public void What_a_vault_is_lost_without_lies_there_twice_and_is_copied_again(string way, string copy)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Hash32[] names;
+        using (var vault = test.Open())
+            names = [vault.Keeper.File.Genesis, vault.State.Keyring, .. vault.State.Objects];
+        Assert.True(names.Distinct().Count() >= 4); // with the enrolments of agent and writer
+        foreach (var name in names.Distinct())
+            Ways[way](PathOf(test, "objects", name) + copy);
+        TestVault.AssertSame(test.Source, test.Restore());
+        test.Write("more", "more");
+        test.BackUp(); // writes a copy again of those that all depends on
+        Assert.All(names[..2], name => Assert.Equal(2, Directory.EnumerateFiles(Path.Combine(test.Folder, "objects", $"{name}"[..2]), $"{name}*")
+            .Count(path => new Hash32(SHA256.HashData(File.ReadAllBytes(path))) == name)));
+    }
+
+    [Fact]
+    public void A_pack_of_which_only_a_further_copy_is_left_is_restored_with_a_new_index_and_with_the_old()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        TestVault.AssertSame(test.Source, test.Restore()); // the index has them
+        foreach (var pack in Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).ToList())
+            File.Move(pack, pack + ".1");
+        TestVault.AssertSame(test.Source, test.Restore());
+        using (var vault = test.Open())
+            vault.ForgetIndex();
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+}
