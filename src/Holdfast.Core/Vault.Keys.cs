@@ -120,10 +120,11 @@ public sealed partial class Vault
             foreach (var section in snapshot.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass))
                 objects[record.Snapshot] = keys.SectionKey(snapshot.SealOf(section), section.Number, record.Snapshot);
         }
+        using var buffer = new Packs.FrameBuffer();
         foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
         {
-            using var pack = Packs.PackReader.OpenFooter(Keeper.Store, name, Id, keys.Domains.First());
-            if (pack.Header.Seal.Class == keyClass && keys.PackKey(pack.Header.Seal, pack.Header.Salt) is { } key) // one that nobody opens has nothing to give
+            using var pack = Packs.PackReader.Open(Keeper.Store, name, keys);
+            if (pack.Header.Seal.Class == keyClass && pack.CopyKey(buffer) is { } key) // one that nobody opens has nothing to give
                 objects[pack.Header.Salt] = key;
         }
     }

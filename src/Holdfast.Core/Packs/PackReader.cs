@@ -12,17 +12,19 @@ public sealed class PackReader : IDisposable
     internal const int MaxCopies = 10;
 
     readonly List<IStoredItem> _copies;
-    readonly AeadKey[] _keys; // that the headers of the copies give: one, where none is damaged
+    readonly List<SecretBytes> _secrets; // that the headers of the copies give: one, where none is damaged
+    readonly AeadKey[] _keys; // of these
     readonly bool _isSealedToNone;
     volatile int _lastKey; // that opened a frame
 
-    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, AeadKey[] keys, bool isSealedToNone)
+    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, List<SecretBytes> secrets, bool isSealedToNone)
     {
         Name = name;
         Header = header;
         Footer = footer;
         _copies = copies;
-        _keys = keys;
+        _secrets = secrets;
+        _keys = [.. secrets.Select(s => new AeadKey(s.Span))];
         _isSealedToNone = isSealedToNone;
     }
 
@@ -90,18 +92,15 @@ public sealed class PackReader : IDisposable
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
                     "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault; then run holdfast verify.");
-            return new PackReader(name, header!, footer, copies, [.. keys.Select(k => new AeadKey(k.Span))], opensAllLike(header!.Seal));
+            return new PackReader(name, header!, footer, copies, keys, opensAllLike(header!.Seal));
         }
         catch
         {
             foreach (var item in copies)
                 item.Dispose();
-            throw;
-        }
-        finally
-        {
             foreach (var key in keys)
                 key.Dispose();
+            throw;
         }
     }
 
@@ -190,10 +189,33 @@ public sealed class PackReader : IDisposable
         throw fault!;
     }
 
+    /// <summary>A copy of the key of its frames; null where the keys give none. Where the copies' headers give several, the one that opens a frame; the first where none does.</summary>
+    internal SecretBytes? CopyKey(FrameBuffer buffer)
+    {
+        if (_keys.Length > 1)
+            _ = Enumerable.Range(0, Footer.Frames).Any(f => Opens(f, buffer)); // from then on that is the last key
+        return IsReadable ? new SecretBytes(_secrets[_lastKey].Span) : null;
+    }
+
+    bool Opens(int frame, FrameBuffer buffer)
+    {
+        try
+        {
+            ReadFrame(frame, buffer);
+            return true;
+        }
+        catch (HoldfastException e) when (IsOfPlace(e))
+        {
+            return false;
+        }
+    }
+
     public void Dispose()
     {
         foreach (var key in _keys)
             key.Dispose();
+        foreach (var secret in _secrets)
+            secret.Dispose();
         foreach (var copy in _copies)
             copy.Dispose();
     }

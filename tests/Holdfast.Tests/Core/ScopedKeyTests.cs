@@ -36,4 +36,36 @@ public sealed class ScopedKeyTests
         using var whole = vault.CutKey(keys, KeyClass.Content, null, 0);
         Assert.Equal(ScopedKeyRecord.AllPacks, vault.State.ScopedKeys[^1].Packs);
     }
+
+    /// <summary>Copy 0 has lost its key, and the key that is cut is that of a sound copy: nothing but a frame shows which.</summary>
+    [Theory]
+    [InlineData(200)] // in the ciphertext, which the footer's seal does not cover
+    [InlineData(30)] // the vault's id
+    public void A_key_is_cut_from_a_copy_whose_header_is_sound(int damaged)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp(name: "ward");
+        foreach (var file in Directory.GetFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories))
+        {
+            var bytes = File.ReadAllBytes(file);
+            File.WriteAllBytes($"{file}.1", bytes);
+            bytes[damaged] ^= 1;
+            File.WriteAllBytes(file, bytes);
+        }
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var scoped = vault.CutKey(keys, KeyClass.Content, test.Keys.Put.Domain.SourceId("ward"u8), 0);
+        using var buffer = new FrameBuffer();
+        var read = 0;
+        foreach (var name in vault.State.PacksOf(vault.Find("latest"))!.ToList().Select(p => p.Name))
+        {
+            using var pack = PackReader.Open(vault.Keeper.Store, name, scoped);
+            if (pack.Header.Seal.Class != KeyClass.Content)
+                continue;
+            Assert.False(pack.ReadFrame(0, buffer).IsEmpty);
+            read++;
+        }
+        Assert.NotEqual(0, read);
+    }
 }
