@@ -17,8 +17,9 @@ public sealed class PackReader : IDisposable
     readonly bool _isSealedToNone;
     volatile int _lastKey; // that opened a frame
 
-    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, List<SecretBytes> secrets, bool isSealedToNone)
+    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, List<SecretBytes> secrets, bool isSealedToNone, HoldfastException? unread)
     {
+        Unread = unread;
         Name = name;
         Header = header;
         Footer = footer;
@@ -31,6 +32,9 @@ public sealed class PackReader : IDisposable
     public Hash32 Name { get; }
     public PackHeader Header { get; }
     public PackFooter Footer { get; }
+
+    /// <summary>Why a copy's header or footer could not be read, though the disk may give it the next time; null where each could.</summary>
+    internal HoldfastException? Unread { get; }
 
     /// <summary>True where the keys open its frames, not only its footer.</summary>
     public bool IsReadable => _keys.Length > 0;
@@ -54,13 +58,20 @@ public sealed class PackReader : IDisposable
     /// <summary>Those of them that neither another key nor another user or program mends.</summary>
     public static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
 
+    /// <summary>Those that lie with the disk or the user, and say nothing of the bytes.</summary>
+    static bool IsOfDisk(HoldfastException e) => e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission;
+
+    /// <summary>What to tell of two copies: what could not be read may be sound. That a newer version wrote it is for the caller to believe or not.</summary>
+    static HoldfastException Telling(HoldfastException? told, HoldfastException e) =>
+        told is null || (!IsOfDisk(told) && (IsOfDisk(e) || e.Code == ErrorCode.FormatNewer)) ? e : told;
+
     static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<PackHeader, SecretBytes?> packKey, Func<SessionSeal, bool> opensAllLike)
     {
         var copies = new List<IStoredItem>();
         var keys = new List<SecretBytes>();
         PackHeader? header = null;
         PackFooter? footer = null;
-        HoldfastException? fault = null;
+        HoldfastException? fault = null, unread = null;
         try
         {
             for (var copy = 0; copy < MaxCopies; copy++)
@@ -84,15 +95,16 @@ public sealed class PackReader : IDisposable
                 }
                 catch (HoldfastException e)
                 {
-                    // Of this copy, whatever it is: the next may be sound. That a newer version wrote it is for the caller to believe or not.
-                    fault = fault is null || e.Code == ErrorCode.FormatNewer ? e : fault;
+                    // Of this copy, whatever it is: the next may be sound.
+                    fault = Telling(fault, e);
+                    unread ??= IsOfDisk(e) ? e : null;
                 }
             }
             if (footer is null)
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
                     "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault; then run holdfast verify.");
-            return new PackReader(name, header!, footer, copies, keys, opensAllLike(header!.Seal));
+            return new PackReader(name, header!, footer, copies, keys, opensAllLike(header!.Seal), unread);
         }
         catch
         {
@@ -150,7 +162,7 @@ public sealed class PackReader : IDisposable
     /// <summary>Reads, opens and decompresses a frame.</summary>
     /// <param name="frame">Number of the frame.</param>
     /// <param name="buffer">The calling thread's own; holds the payload until the next call.</param>
-    /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>KeyTooNarrow</c>.</exception>
+    /// <exception cref="HoldfastException"><c>PackDamaged</c> where no copy gives it; <c>StoreUnavailable</c>, <c>NoPermission</c> where one could not be read; <c>KeyTooNarrow</c>.</exception>
     public ReadOnlySpan<byte> ReadFrame(int frame, FrameBuffer buffer)
     {
         var payload = buffer.Payload(Footer.Payloads[frame]);
@@ -166,7 +178,7 @@ public sealed class PackReader : IDisposable
             throw IsSealedToNone ? PackFormat.Damaged(Name, "it is sealed to no key of this vault") : new HoldfastException(ErrorCode.KeyTooNarrow,
                 $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
         var stored = buffer.Stored(Footer.StoredLength(frame));
-        HoldfastException? fault = null;
+        var fault = Unread;
         var first = _lastKey;
         foreach (var copy in _copies)
         {
@@ -182,7 +194,7 @@ public sealed class PackReader : IDisposable
                 }
                 catch (HoldfastException e)
                 {
-                    fault ??= e;
+                    fault = Telling(fault, e);
                 }
             }
         }

@@ -16,7 +16,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     readonly FrameBuffer _buffer = new();
     readonly (Hash32 Pack, int Frame, byte[] Payload)[] _frames = new (Hash32, int, byte[])[4]; // several writers' packs lie side by side in tree order
     readonly Dictionary<Hash32, System.Collections.BitArray> _framesRead = [];
-    readonly Dictionary<(Hash32, int), HoldfastException> _closed = []; // frames that did not open: each may have a million chunks
+    readonly FaultMemory<(Hash32, int)> _closed = new(MaxClosed); // frames that did not open: each may have a million chunks
     readonly Dictionary<Hash32, int> _wrong = []; // how often a pack gave something else than a chunk's name says
     int _oldest;
 
@@ -82,8 +82,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
                     Closed.TryAdd(name, e);
                 if (e.Code == ErrorCode.PackDamaged) // what else went wrong is no fault of the pack
                     _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
-                if (fault is null || !PackReader.IsDamage(fault))
-                    fault = fault is null || PackReader.IsDamage(e) ? e : fault;
+                fault = Weight(e) > Weight(fault) ? e : fault;
             }
         }
         // Another key, user or program would help only where it is what keeps every place from giving the chunk.
@@ -93,6 +92,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
             "A piece of data that the snapshot names is in no pack of the vault.",
             "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
     }
+
+    /// <summary>What was not read may be sound; another key, user or program helps where nothing is damaged.</summary>
+    static int Weight(HoldfastException? fault) => fault is null ? 0 : !PackReader.IsDamage(fault) ? 1 : fault.Code == ErrorCode.StoreUnavailable ? 3 : 2;
 
     IEnumerable<(Hash32 Id, ChunkPlace Place)> Places(KeyClass keyClass, ChunkRef chunk)
     {
@@ -140,17 +142,15 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
 
     ReadOnlySpan<byte> ReadFrame(PackReader pack, int frame)
     {
-        if (_closed.TryGetValue((pack.Name, frame), out var known))
+        if (_closed.Of((pack.Name, frame)) is { } known)
             throw known;
         try
         {
             return pack.ReadFrame(frame, _buffer);
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.PackDamaged)
+        catch (HoldfastException e) when (PackReader.IsDamage(e) || e.Code == ErrorCode.NoPermission)
         {
-            if (_closed.Count >= MaxClosed)
-                _closed.Clear();
-            _closed[(pack.Name, frame)] = e;
+            _closed.Add((pack.Name, frame), e);
             throw;
         }
     }

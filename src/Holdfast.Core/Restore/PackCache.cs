@@ -5,7 +5,7 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
 
-/// <summary>Keeps a bounded number of packs of one index open, and remembers those that do not open: reading a footer of 64 MiB for each of its chunks anew would not end. For one thread.</summary>
+/// <summary>Keeps a bounded number of packs of one index open, and remembers those that do not open. For one thread.</summary>
 /// <param name="store">Where the packs are.</param>
 /// <param name="keys">Open them.</param>
 /// <param name="maxBytes">Of footers that are kept; one is kept however large it is.</param>
@@ -13,11 +13,11 @@ sealed class PackCache(IStore store, ReadingKeys keys, long maxBytes = 256 << 20
 {
     const int MaxOpen = 32; // packs
     const int MaxFailed = 1 << 16; // names
-    const int Tries = 4; // of what lies with the disk and not with the bytes: it may answer again
 
     readonly Dictionary<Hash32, LinkedListNode<PackReader>> _open = [];
     readonly LinkedList<PackReader> _order = [];
-    readonly Dictionary<Hash32, (HoldfastException Fault, int Times)> _failed = [];
+    readonly FaultMemory<Hash32> _failed = new(MaxFailed);
+    readonly FaultMemory<Hash32> _unread = new(MaxFailed); // packs of which the disk did not give each copy
 
     /// <summary>Bytes of the footers that are kept.</summary>
     public long Resident { get; private set; }
@@ -25,15 +25,18 @@ sealed class PackCache(IStore store, ReadingKeys keys, long maxBytes = 256 << 20
     /// <exception cref="HoldfastException"><c>PackMissing</c>, <c>PackDamaged</c>, and as the store's; <c>FormatNewer</c> where the bytes give the name.</exception>
     public PackReader Open(Hash32 name)
     {
-        if (_open.TryGetValue(name, out var node))
+        if (_open.TryGetValue(name, out var node) && node.Value.Unread is not null && _unread.Of(name) is null)
+        {
+            Close(node);
+        }
+        else if (node is not null)
         {
             _order.Remove(node);
             _order.AddFirst(node);
             return node.Value;
         }
-        var times = 0;
-        if (_failed.TryGetValue(name, out var failed) && (times = failed.Times) >= (failed.Fault.Code is ErrorCode.PackMissing or ErrorCode.StoreUnavailable or ErrorCode.NoPermission ? Tries : 1))
-            throw failed.Fault;
+        if (_failed.Of(name) is { } known)
+            throw known;
         PackReader pack;
         try
         {
@@ -42,21 +45,24 @@ sealed class PackCache(IStore store, ReadingKeys keys, long maxBytes = 256 << 20
         catch (HoldfastException e) when (PackReader.IsOfPlace(e))
         {
             var fault = Judged(e, name);
-            if (_failed.Count >= MaxFailed)
-                _failed.Clear();
-            _failed[name] = (fault, times + 1);
+            _failed.Add(name, fault);
             throw fault;
         }
+        if (pack.Unread is { } unread)
+            _unread.Add(name, unread);
         while (_order.Last is { } last && (_order.Count >= MaxOpen || Resident + pack.Footer.Resident > maxBytes))
-        {
-            _open.Remove(last.Value.Name);
-            _order.RemoveLast();
-            Resident -= last.Value.Footer.Resident;
-            last.Value.Dispose();
-        }
+            Close(last);
         Resident += pack.Footer.Resident;
         _open[name] = _order.AddFirst(pack);
         return pack;
+    }
+
+    void Close(LinkedListNode<PackReader> node)
+    {
+        _open.Remove(node.Value.Name);
+        _order.Remove(node);
+        Resident -= node.Value.Footer.Resident;
+        node.Value.Dispose();
     }
 
     /// <summary>An index names packs of its own vault and domain whose footer opened. So a header that tells something else is none that was written, unless the bytes give the name:
