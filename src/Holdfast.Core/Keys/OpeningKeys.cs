@@ -30,7 +30,7 @@ public sealed class OpeningKeys : ReadingKeys
     /// <summary>The newest key epoch that the vault's log tells of, where it was asked: no sound writer seals to a later one.</summary>
     internal ulong NewestEpoch { get; set; } = ulong.MaxValue;
 
-    public override bool OpensAllLike(SessionSeal seal) => (_seeds.ContainsKey(seal.Epoch) || seal.Epoch > NewestEpoch) && _domains.Exists(d => d.Domain == seal.Domain);
+    public override bool OpensAllLike(SessionSeal seal) => (seal.Epoch == 0 || _seeds.ContainsKey(seal.Epoch) || seal.Epoch > NewestEpoch) && _domains.Exists(d => d.Domain == seal.Domain);
 
     /// <summary>Opens a keyring with the seed of its epoch. The seed is copied.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c>: the seed is of another vault or epoch.</exception>

@@ -66,8 +66,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         CheckChain(record, set);
         TreeSection? tree = null;
         var rootMatches = record.Signer is { } signer && signer.Id == snapshot.Agent && snapshot.IsSignedBy(snapshot.Agent, signer.PublicKey)
-            && TreeSection.TryParse(snapshot.Open(SnapshotSection.Tree, keys), out tree)
-            && SnapshotObject.ContentRootOf(tree!.RootSalt, snapshot.Vault, snapshot.Domain, snapshot.Source, snapshot.Session, snapshot.Snapshot,
+            && (tree = Describe(snapshot)) is not null
+            && SnapshotObject.ContentRootOf(tree.RootSalt, snapshot.Vault, snapshot.Domain, snapshot.Source, snapshot.Session, snapshot.Snapshot,
                 snapshot.ParentContentRoot, tree.Root.Digest) == snapshot.ContentRoot;
         if (!rootMatches)
             _defects.Add((AttestationDefect.RootWrong, record.Name));
@@ -122,6 +122,20 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         }
         return new AttestationObject(keeper.Vault, snapshot.Domain, VaultKeeper.Salt(), snapshot.Snapshot, full, (ulong)(set?.Count ?? 0), _chunkCount, (ulong)chunks.BytesRead,
             rootMatches, set is not null && addsUp && !_defects.Any(d => d.Item1 is AttestationDefect.PackSetWrong or AttestationDefect.PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
+    }
+
+    /// <summary>Null where nobody can open it: the object's bytes give its name, so it was written so.</summary>
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: another key may.</exception>
+    TreeSection? Describe(SnapshotObject snapshot)
+    {
+        try
+        {
+            return TreeSection.TryParse(snapshot.Open(SnapshotSection.Tree, keys), out var tree) ? tree : null;
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.ObjectDamaged || (e.Code == ErrorCode.KeyTooNarrow && keys.OpensAllLike(snapshot.SealOf(snapshot.Section(SnapshotSection.Tree)!))))
+        {
+            return null;
+        }
     }
 
     static bool IsOfPack(HoldfastException e) =>

@@ -151,6 +151,48 @@ public sealed class ForgedSnapshotTests
         AssertRefused(test, vault => Commit(vault, Signed(First(vault) with { ContentRoot = new Hash32(TestVault.Noise(1, 32)) }, test.Keys.Agent)));
     }
 
+    /// <summary>Who has a put key and an agent's key may seal a tree to nobody, or store anything in its place: that is a defect of that snapshot, and the others are attested all the same.</summary>
+    [Theory]
+    [InlineData("key")]
+    [InlineData("epoch")]
+    [InlineData("ciphertext")]
+    [InlineData("bytes")]
+    [InlineData("none")]
+    public void A_tree_section_that_nobody_opens_is_a_defect_of_its_snapshot(string wrong)
+    {
+        using var test = Sample();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var snapshot = First(vault);
+        var tree = snapshot.Section(SnapshotSection.Tree)!;
+        SnapshotSection[] made = wrong switch
+        {
+            "key" or "epoch" => [tree with { SealingKeyId = Id16.New() }],
+            "ciphertext" => [tree with { Ciphertext = TestVault.Noise(1, tree.Ciphertext.Length) }],
+            "bytes" => [tree with { Sealed = TestVault.Noise(1, tree.Sealed.Length) }],
+            _ => [],
+        };
+        var forged = Commit(vault, test.Again(snapshot with { KeyEpoch = wrong == "epoch" ? 0 : snapshot.KeyEpoch, Sections = [.. made, .. snapshot.Sections.Where(s => s != tree)] }));
+        var found = vault.State.Snapshots.ToList().ConvertAll(s => vault.Attest(s, keys, full: true, Id16.None, Ct));
+        Assert.Equal([true, false], found.Select(f => f.IsGood));
+        Assert.Contains((AttestationDefect.RootWrong, forged.Name), found[1].Defects);
+    }
+
+    /// <summary>What a newer key opens is nobody's fault.</summary>
+    [Fact]
+    public void A_tree_section_of_a_later_key_epoch_is_no_defect_for_an_older_key()
+    {
+        using var test = Sample();
+        using var vault = test.Open();
+        using var old = vault.Unlock(test.Seed);
+        Holdfast.Core.Crypto.SecretBytes? seed = null;
+        var (_, put) = vault.Rotate(old, test.Keys.Put, (s, _) => seed = new(s.Span));
+        using var source = FileSource.Open(test.Source, new FileSourceOptions());
+        vault.BackUp(source, new Holdfast.Core.Backup.BackupRequest("later"u8.ToArray(), "host"u8.ToArray(), "root"u8.ToArray(), test.State), put!, test.Keys.Agent, new Holdfast.Core.Backup.BackupProgress(), Ct);
+        Assert.Equal(ErrorCode.KeyTooNarrow, Assert.Throws<HoldfastException>(() => vault.Attest(vault.Find("latest"), old, full: true, Id16.None, Ct)).Code);
+        seed!.Dispose();
+    }
+
     [Fact]
     public void A_leaf_that_names_another_snapshot_or_agent_is_refused()
     {
