@@ -138,11 +138,16 @@ public sealed partial class Vault
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
-        var result = new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
-            .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
-        HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];
-        if (damaged.Count > 0)
-            Note(new ReadFindings { Damaged = damaged }); // status tells of it from now on, and the next backup does not build on it
-        return result;
+        try
+        {
+            return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+                .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
+        }
+        finally
+        {
+            HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];
+            if (damaged.Count > 0)
+                Note(new ReadFindings { Damaged = damaged }); // however it ended, status tells of it from now on, and the next backup does not build on it
+        }
     }
 }
