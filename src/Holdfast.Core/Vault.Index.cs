@@ -24,6 +24,20 @@ public sealed partial class Vault
             ChunkIndex.Empty(IndexFolder(domain));
     }
 
+    /// <summary>A block turned out to be damaged while the index was in use: the next run makes it anew.</summary>
+    static HoldfastException Emptied(ChunkIndex index, HoldfastException fault, string guidance)
+    {
+        try
+        {
+            ChunkIndex.Empty(index.Folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return fault; // it says what to do
+        }
+        return new HoldfastException(fault.Code, "The chunk index was damaged. It has been emptied, and is made anew from the packs.", guidance, fault) { IsTransient = true };
+    }
+
     string IndexFolder(Id16 domain) => Path.Combine(Keeper.Folder, "cache", "index", domain.ToString());
 
     /// <summary>The chunk index, brought up to date with the packs that are there.</summary>

@@ -143,6 +143,10 @@ public sealed partial class Vault
             return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
                 .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
         }
+        catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
+        {
+            throw Emptied(index, e, "Run the restore again with `--resume`: it goes on with what is not there yet.");
+        }
         finally
         {
             HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];

@@ -130,8 +130,7 @@ public sealed partial class Vault : IDisposable
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {
-            ForgetIndex();
-            throw new HoldfastException(e.Code, "The chunk index was damaged. It has been emptied, and is made anew from the packs.", "Run the backup again.", e) { IsTransient = true };
+            throw Emptied(index, e, "Run the backup again.");
         }
     }
 

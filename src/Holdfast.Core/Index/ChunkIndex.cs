@@ -41,6 +41,9 @@ public sealed class ChunkIndex : IDisposable
     sealed record LoadedRun(int Slot, IndexRun Run, int[] Packs);
 
     public Id16 Domain => _domain.Domain;
+
+    /// <summary>Where its runs lie.</summary>
+    public string Folder => _folder;
     public long ResidentBytes => _runs.Sum(r => r.Run.ResidentBytes);
     public long Chunks => _runs.Sum(r => r.Run.Count);
 

@@ -291,16 +291,16 @@ public sealed class IndexRun : IDisposable
             var number = first + at / IndexFormat.BlockSize;
             if (_blocks is not null)
                 _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize).CopyTo(into[at..]);
-            else if (at == 0 && RandomAccess.Read(_file, into, _blocksAt + (long)number * IndexFormat.BlockSize) != into.Length)
-                throw Damaged();
+            else if (at == 0)
+                Read(number, into);
             if (!_seal.IsSound(into.Slice(at, IndexFormat.BlockSize), number))
                 throw Damaged();
         }
     }
 
-    static HoldfastException Damaged() => new(ErrorCode.IndexDamaged,
+    static HoldfastException Damaged(IOException? fault = null) => new(ErrorCode.IndexDamaged,
         "A block of the chunk index is damaged.",
-        "Run `holdfast verify --rebuild-index`: the index is a cache and is rebuilt from the packs themselves.");
+        "Run `holdfast verify --rebuild-index`: the index is a cache and is rebuilt from the packs themselves.", fault);
 
     int EntriesIn(int block) => (int)Math.Min(IndexFormat.EntriesPerBlock, Count - (long)block * IndexFormat.EntriesPerBlock);
 
@@ -315,9 +315,22 @@ public sealed class IndexRun : IDisposable
     {
         if (_blocks is not null)
             return _blocks.AsSpan(number * IndexFormat.BlockSize, IndexFormat.BlockSize);
-        if (RandomAccess.Read(_file, buffer, _blocksAt + (long)number * IndexFormat.BlockSize) != buffer.Length || !_seal.IsSound(buffer, number))
-            throw Damaged();
-        return buffer;
+        Read(number, buffer);
+        return _seal.IsSound(buffer, number) ? buffer : throw Damaged();
+    }
+
+    void Read(int number, Span<byte> into)
+    {
+        try
+        {
+            if (RandomAccess.Read(_file, into, _blocksAt + (long)number * IndexFormat.BlockSize) == into.Length)
+                return;
+        }
+        catch (IOException e)
+        {
+            throw Damaged(e);
+        }
+        throw Damaged();
     }
 
     /// <summary>Number of the first fence that is not below the key.</summary>
