@@ -31,6 +31,21 @@ sealed class Cli : IDisposable
 
     public static bool Has(string program) => System.Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(p => File.Exists(Path.Combine(p, program)));
 
+    static readonly string? FakeTimeLibrary = new[] { "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1" }.FirstOrDefault(File.Exists);
+
+    public static void RequireFakeTime() => Assert.SkipUnless(FakeTimeLibrary is not null, "needs libfaketime");
+
+    /// <summary>What the program's wall clock says from now on, such as "+40d"; null: the truth.</summary>
+    public void FakeTime(string? lie)
+    {
+        Environment.Remove("LD_PRELOAD");
+        if (lie is null)
+            return;
+        Environment["LD_PRELOAD"] = FakeTimeLibrary!;
+        Environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"; // the boot clock is the kernel's: no password moves it
+        Environment["FAKETIME"] = lie;
+    }
+
     public Process Start(params string[] arguments) => StartProgram(Path.Combine(Root, "holdfast"), null, arguments);
 
     public Process StartProgram(string program, string? folder, params string[] arguments)

@@ -100,6 +100,25 @@ public sealed class SnapshotChoiceTests
     }
 
     [Fact]
+    public void A_snapshot_whose_machine_said_another_day_than_the_vault_shows_both()
+    {
+        Cli.RequireFakeTime();
+        using var cli = Sample("bed 3: first");
+        cli.FakeTime("+40d"); // as after a power-off of that length: the vault's clock does not count it
+        Back(cli, "bed 3: second", "ward");
+        cli.FakeTime(null);
+        var day = DateTime.UtcNow.AddDays(40).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        var rows = cli.Run("snapshots").Expect(0).Out.Trim().Split('\n');
+        Assert.DoesNotContain("CLOCKS DIFFER", rows[1], StringComparison.Ordinal);
+        Assert.Contains($"CLOCKS DIFFER: its machine's clock said {day}", rows[2], StringComparison.Ordinal);
+        Assert.StartsWith(day, Snapshots(cli)[1].GetProperty("clientTime").GetString(), StringComparison.Ordinal);
+        var restored = cli.Run("restore", "latest", cli["r"]).Expect(0);
+        foreach (var said in new[] { restored.Out, restored.Error })
+            Assert.Contains($"its machine's clock said {day}", said, StringComparison.Ordinal);
+        Assert.DoesNotContain("its machine's clock", cli.Run("restore", "latest~1", cli["r1"]).Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_person_at_a_terminal_is_told_what_latest_stood_for_and_a_script_is_not()
     {
         Assert.SkipUnless(Cli.Has("script"), "needs script (util-linux) for a terminal");

@@ -247,6 +247,8 @@ static class RestoreCommand
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("committed", Text.Iso(record.Committed));
+            if (record.Object is { } told)
+                w.WriteString("clientTime", Text.Iso(told.ClientTime));
             w.WriteString("source", record.Source.ToString());
             if (tree is not null)
             {

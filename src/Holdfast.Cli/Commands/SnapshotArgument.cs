@@ -67,9 +67,14 @@ static class SnapshotArgument
     public static string SourceWords(Session session, SnapshotRecord record) => session.Parsed.GetValue(NameOption) is { } name ? Text.Name(Encoding.UTF8.GetBytes(name)) : Text.Id(record.Source);
 
     /// <summary>Which state of what a snapshot is, for a person: its id, when it was committed, and of which source it is, where the key tells.</summary>
-    public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time), source {(tree is null
+    public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time{(ClockApart(record) is { } clock ? $"; {clock}" : "")}), source {(tree is null
         ? Text.Id(record.Source)
         : $"{Text.Name(tree.SourceName)} on {Text.Name(tree.HostName)}")}";
+
+    /// <summary>What the clock of the machine that made a snapshot said, where that is more than a day from the vault's time: after a power-off, or where a clock is wrong, the vault's
+    /// alone may not tell which snapshot is of which day. Null where they agree.</summary>
+    public static string? ClockApart(SnapshotRecord record) =>
+        record.Object is { } snapshot && Int128.Abs((Int128)snapshot.ClientTime - record.Committed) > Core.Retention.RetentionPolicy.Day ? $"its machine's clock said {Text.Time(snapshot.ClientTime)}" : null;
 
     /// <summary>The sources of a name, one in each trust domain that has it.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>: none has.</exception>

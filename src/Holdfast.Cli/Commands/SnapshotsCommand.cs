@@ -56,6 +56,8 @@ static class SnapshotsCommand
         }
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
+        if (there.Exists(r => SnapshotArgument.ClockApart(r) is not null))
+            session.Note("Times are the vault's own, which counts no time that its machine was off and begins with that machine's clock. Where the clock of the machine that backed up said another day, it stands behind the source: see which is right (holdfast status).");
         if (keys is null && there.Count > 0 && !folder.CanRead)
             session.Note("Names of sources, and which of these are INCOMPLETE, are sealed: add --keys with a folder that has the opening key.");
         return 0;
@@ -87,6 +89,8 @@ static class SnapshotsCommand
             w.WriteNumber("problems", tree.Problems);
         }
         w.WriteString("committed", Text.Iso(record.Committed));
+        if (record.Object is { } told)
+            w.WriteString("clientTime", Text.Iso(told.ClientTime));
         w.WriteString("lockedUntil", Text.Iso(record.Expiry));
         w.WriteNumber("files", record.Object?.Files ?? 0);
         w.WriteNumber("bytes", record.Object?.LogicalBytes ?? 0);
@@ -102,7 +106,7 @@ static class SnapshotsCommand
 
     static string Row(SnapshotRecord record, TreeSection? tree, string proof) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
         ? $"{"",32}  {proof} run holdfast verify"
-        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}"))}";
+        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}{(SnapshotArgument.ClockApart(record) is { } clock ? $"  CLOCKS DIFFER: {clock}" : "")}"))}";
 
     /// <summary>What is known of a snapshot: first what is wrong, then the most that was ever shown, each fact with its own words; absence of proof is said aloud.</summary>
     public static string Proof(SnapshotRecord record, VaultHealth health)

@@ -13,16 +13,21 @@ static class Text
         string.Create(CultureInfo.InvariantCulture, $"{count:#,0} {(count == 1 ? one : many ?? one + "s")}");
 
     /// <summary>Seconds since 1970 as a UTC date and time.</summary>
-    public static string Time(ulong seconds) =>
-        DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
+    public static string Time(ulong seconds) => Time((long)Math.Min(seconds, long.MaxValue));
+
+    public static string Time(long seconds) => Moment(seconds).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
 
     /// <summary>A time in JSON: ISO 8601, UTC.</summary>
-    public static string Iso(ulong seconds) =>
-        DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+    public static string Iso(ulong seconds) => Iso((long)Math.Min(seconds, long.MaxValue));
+
+    public static string Iso(long seconds) => Moment(seconds).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+
+    /// <summary>The nearest moment that a year of four digits holds.</summary>
+    static DateTimeOffset Moment(long seconds) => DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seconds, -62_135_596_800, 253_402_300_799));
 
     /// <summary>The same of a file's time, with all nine digits of its second. A file can have a time that no four-digit year holds: then the nearest one that it does.</summary>
     public static string Iso(long seconds, uint nanoseconds) => string.Create(CultureInfo.InvariantCulture,
-        $"{DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seconds, -62_135_596_800, 253_402_300_799)):yyyy-MM-dd'T'HH:mm:ss}.{nanoseconds:D9}Z");
+        $"{Moment(seconds):yyyy-MM-dd'T'HH:mm:ss}.{nanoseconds:D9}Z");
 
     public static string Duration(TimeSpan time) => time switch
     {
