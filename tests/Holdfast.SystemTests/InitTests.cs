@@ -14,6 +14,27 @@ public sealed class InitTests
     static void AssertNoKeys(Cli cli) => Assert.False(Directory.Exists(cli["keys"]));
 
     [Fact]
+    public void No_vault_begins_with_a_clock_that_is_certainly_wrong()
+    {
+        Cli.RequireFakeTime();
+        using var cli = new Cli();
+        cli.Write("f", [1]);
+        cli.FakeTime("@2001-01-01 12:00:00");
+        foreach (var call in new string[][] { ["init", cli["vault"]], ["up", cli["source"], "--base", cli["trial"]] })
+        {
+            var refused = cli.Run(call).Expect(33).Error;
+            foreach (var word in new[] { "2001-01-01", "ClockInDoubt", "Set this machine's clock right" })
+                Assert.Contains(word, refused, StringComparison.Ordinal);
+        }
+        foreach (var folder in new[] { "vault", "keys", "trial/trial-vaults" })
+            Assert.False(Path.Exists(cli[folder]));
+        cli.FakeTime(null);
+        var day = DateTime.UtcNow.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Contains($"Its clock starts from this machine's, {day}", cli.Run("init", cli["vault"]).Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains($"starts from this machine's, {day}", cli.Run("up", cli["source"], "--base", cli["trial"]).Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_folder_that_holds_something_else_is_refused_and_left_as_it_is()
     {
         using var cli = new Cli();

@@ -37,6 +37,7 @@ static class InitCommand
         var folder = Path.GetFullPath(session.Parsed.GetValue(VaultArgument)!);
         var keys = Path.GetFullPath(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
+        var clock = ReleaseDay.RequireClock();
         var length = Length(session, LockOption)!.Value;
         var policy = new RetentionPolicy(length, session.Parsed.GetValue(WeeksOption), session.Parsed.GetValue(MonthsOption), session.Parsed.GetValue(YearsOption),
             Size(session, DailyOption), Size(session, LockedOption));
@@ -44,7 +45,7 @@ static class InitCommand
             throw new HoldfastException(ErrorCode.Usage, "The reserve is out of range.", $"From {Text.Bytes(LeastReserve)} to {Text.Bytes(MostReserve)}; 64MiB suits most.");
         RequirePlaces(policy);
         var longest = policy.Longest;
-        if (longest > LockRules.LastEnd - (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds())
+        if (longest > LockRules.LastEnd - (ulong)clock.ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
         var unfinished = VaultKeeper.Unfinished(folder);
         var files = new KeyFiles(keys);
@@ -68,10 +69,12 @@ static class InitCommand
                 w.WriteString("vault", vault.Id.ToString());
                 w.WriteString("folder", folder);
                 w.WriteString("keys", keys);
+                w.WriteString("clock", Text.Iso(vault.State.Genesis!.Created));
                 w.WriteNumber("lockSeconds", length);
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
             });
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
+            session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (longest > length)
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom)

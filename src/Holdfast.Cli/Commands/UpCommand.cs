@@ -33,7 +33,8 @@ static class UpCommand
         var places = Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast up FOLDER", session.Parsed.GetValue(BaseOption)) ?? throw new HoldfastException(ErrorCode.Usage, "No folder was named, and there is no trial yet.", "Name a folder with some data: holdfast up FOLDER.");
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
         RequireSensible(places);
-        var size = Announce(session, places, exists);
+        DateTimeOffset? clock = exists ? null : ReleaseDay.RequireClock();
+        var size = Announce(session, places, clock);
         RequirePlace(places);
         using var alone = BeAlone(places);
         PutStrayKeysAside(session, places, exists);
@@ -148,8 +149,12 @@ static class UpCommand
     }
 
     /// <summary>Says before anything is written: what is read, how much, how long, where it goes, and what that is not.</summary>
-    static long Announce(Session session, TrialPlaces places, bool exists)
+    /// <param name="session">Is told.</param>
+    /// <param name="places">Of the trial.</param>
+    /// <param name="clock">What the clock of a new vault starts from; null where there is one.</param>
+    static long Announce(Session session, TrialPlaces places, DateTimeOffset? clock)
     {
+        var exists = clock is null;
         session.Step(exists ? $"Going on with the trial of {places.Source}." : $"This will try Holdfast on {places.Source}:");
         long files = 0, bytes = 0, entries = 0;
         var pool = new EntryBatchPool();
@@ -177,6 +182,8 @@ static class UpCommand
         session.Step($"  writes            a trial vault in {places.Vault} ({Text.Bytes(drive.AvailableFreeSpace)} free there)");
         session.Step($"  keys              in {places.Keys}, outside the vault");
         session.Step("  locks             each snapshot for 1 day; until then Holdfast removes nothing");
+        if (clock is { } now)
+            session.Step($"  clock             the vault's starts from this machine's, {Text.Time(now.ToUnixTimeSeconds())}");
         if (places.IsInside)
             session.Step("  leaves out        the trial itself, which lies inside that folder");
         session.Step(FolderPath.AreOnOneDisk(places.Source, root) ? "  WARNING           vault and data are on one disk: a copy on the same disk is not a backup" : "  note              a copy on the same machine is not a backup");
