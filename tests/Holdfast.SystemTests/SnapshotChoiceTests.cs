@@ -78,6 +78,24 @@ public sealed class SnapshotChoiceTests
     }
 
     [Fact]
+    public void Latest_of_several_sources_is_refused_until_one_is_named()
+    {
+        using var cli = Sample("bed 3: first");
+        Back(cli, "list", "theatre");
+        var listed = Snapshots(cli);
+        foreach (var call in new string[][] { ["restore", "latest", cli["r"]], ["cat", "latest", "notes.txt"], ["ls", "latest~1"], ["diff", "latest~1", "latest"], ["find", "*", "--snapshot", "latest"], ["log", "prove", "latest"], ["attest", "latest"] })
+        {
+            var refused = cli.Run(call).Expect(2);
+            foreach (var word in new[] { "2 sources", "--name NAME", Id(listed[0])[..8], Id(listed[1])[..8] })
+                Assert.Contains(word, refused.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("ward", refused.Error, StringComparison.Ordinal); // names are sealed, and this goes into logs
+        }
+        Assert.False(Path.Exists(cli["r"]));
+        Assert.Equal("bed 3: first", cli.Run("cat", "latest", "notes.txt", "--name", "ward").Expect(0).Out);
+        Assert.Equal("list", cli.Run("cat", Id(listed[1]), "notes.txt").Expect(0).Out);
+    }
+
+    [Fact]
     public void A_restore_says_before_and_after_which_state_it_brings()
     {
         using var cli = Sample("bed 3: first", "bed 3: second");

@@ -26,7 +26,7 @@ static class LockCommand
         new KeyFolder(session).Remember(vault, toChange: true);
         if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
             throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
-        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!, forGood: true);
+        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
         var wanted = (ulong)until.ToUnixTimeSeconds();
         var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked

@@ -123,7 +123,7 @@ static class LogCommand
         RequireOut(session);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
-        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!, forGood: false);
+        var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
         var proof = vault.Keeper.Log.Prove((long)record.Ordinal);
         var state = BytesState.Of(vault, record);
         Put(session, proof.ToString(), w =>

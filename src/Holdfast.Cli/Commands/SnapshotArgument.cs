@@ -33,16 +33,20 @@ static class SnapshotArgument
         return () => isDoubted;
     }
 
-    public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on)." };
+    public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on); with several sources `latest` takes --name." };
 
     /// <param name="session">A person at its terminal is told what `latest` stood for.</param>
     /// <param name="vault">Where to look.</param>
     /// <param name="keys">For --name.</param>
     /// <param name="which">As it was typed.</param>
     /// <param name="tell">False where the command says it itself.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: `latest` of several sources, and nothing says of which.</exception>
     public static SnapshotRecord Find(Session session, Vault vault, ReadingKeys keys, string which, bool tell = true)
     {
-        var record = session.Parsed.GetValue(NameOption) is { } name ? vault.Find(which, SourcesOf(vault, keys, name)[0]) : vault.Find(which);
+        var name = session.Parsed.GetValue(NameOption);
+        if (name is null)
+            RequireOneSource(vault, which, "");
+        var record = name is not null ? vault.Find(which, SourcesOf(vault, keys, name)[0]) : vault.Find(which);
         if (which.StartsWith("latest", StringComparison.Ordinal) && tell && !Console.IsErrorRedirected)
             session.Note($"{which} is {Words(record, SnapshotsCommand.Describe(vault, record, keys))}");
         return record;
@@ -52,15 +56,29 @@ static class SnapshotArgument
     /// <param name="session">Names it.</param>
     /// <param name="vault">Where to look.</param>
     /// <param name="which">As it was typed.</param>
-    /// <param name="forGood">What is done with it cannot be taken back.</param>
-    /// <exception cref="HoldfastException"><c>Usage</c>: `latest` of several sources, for good, and nothing says of which.</exception>
-    public static SnapshotRecord FindByPutKey(Session session, Vault vault, string which, bool forGood)
+    /// <exception cref="HoldfastException"><c>Usage</c>: `latest` of several sources, and nothing says of which.</exception>
+    public static SnapshotRecord FindByPutKey(Session session, Vault vault, string which)
     {
         if (session.Parsed.GetValue(NameOption) is { } name)
             return vault.Find(which, new KeyFolder(session).SourceOf(vault, name));
-        if (forGood && which.StartsWith("latest", StringComparison.Ordinal) && vault.State.Snapshots.Where(s => !s.IsRemoved).Select(s => s.Source).Distinct().Skip(1).Any())
-            throw new HoldfastException(ErrorCode.Usage, $"There are snapshots of several sources, and `{which}` does not say of which.", "Add --name NAME (it needs put.key), or name the snapshot by its id: `holdfast snapshots` lists them.");
+        RequireOneSource(vault, which, " (it needs put.key)");
         return vault.Find(which);
+    }
+
+    /// <summary>Whose `latest` is the newest of all is a matter of minutes: with several sources it would bring one department's data back, or lock it, in place of another's.</summary>
+    /// <param name="vault">Its snapshots count.</param>
+    /// <param name="which">As it was typed.</param>
+    /// <param name="needs">What --name takes here.</param>
+    static void RequireOneSource(Vault vault, string which, string needs)
+    {
+        const int shown = 5;
+        if (!which.StartsWith("latest", StringComparison.Ordinal))
+            return;
+        // Of which source one without its object is, nobody can tell: it makes no second one.
+        var newest = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null }).GroupBy(s => s.Source).Select(of => of.Last()).OrderByDescending(s => s.Ordinal).ToList();
+        if (newest.Count > 1)
+            throw new HoldfastException(ErrorCode.Usage, $"There are snapshots of {newest.Count} sources, and `{which}` does not say of which.",
+                $"Add --name NAME{needs}, or name the snapshot by its id: `holdfast snapshots` lists both. The newest of each source: {string.Join(", ", newest.Take(shown).Select(s => $"{Text.Id(s.Snapshot)} ({Text.Time(s.Committed)})"))}{(newest.Count > shown ? $" and {newest.Count - shown} more" : "")}.");
     }
 
     /// <summary>The source for a person: as it was named, or by its number.</summary>
