@@ -76,6 +76,19 @@ public sealed class AttackTests
     }
 
     [Fact]
+    public void A_lying_clock_does_not_have_a_lock_taken_for_a_short_one()
+    {
+        Cli.RequireFakeTime();
+        using var cli = new Cli().Init();
+        cli.Write("f", [1]);
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        var until = DateTime.UtcNow.AddDays(200).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.FakeTime("+190d"); // to the machine ten days, to the vault two hundred
+        cli.Run("lock", "latest", "--until", until).Expect(36);
+        cli.Run("lock", "latest", "--until", until, "--confirm-locked-until", until).Expect(0);
+    }
+
+    [Fact]
     public void A_lying_clock_around_the_whole_program_frees_nothing()
     {
         Cli.RequireFakeTime();

@@ -53,7 +53,7 @@ static class InitCommand
         RequireParent(folder);
         files.RequireFree(unfinished);
         RequireParent(keys);
-        ConfirmLong(session, longest, folder, "nothing was made");
+        ConfirmLong(session, (ulong)clock.ToUnixTimeSeconds() + longest, (ulong)clock.ToUnixTimeSeconds(), folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
 
         if (files.PutAside(unfinished))
@@ -138,11 +138,17 @@ static class InitCommand
     }
 
     /// <summary>Has a person type the date until which space stays taken, where that is over 30 days.</summary>
-    public static void ConfirmLong(Session session, ulong longest, string folder, string otherwise, string what = "What is backed up today")
+    /// <param name="session">Of the person.</param>
+    /// <param name="end">When that is.</param>
+    /// <param name="now">By the clock that the lock goes by: the vault's, where there is one.</param>
+    /// <param name="folder">Where the space is.</param>
+    /// <param name="otherwise">What has been done where they do not.</param>
+    /// <param name="what">Stays.</param>
+    public static void ConfirmLong(Session session, ulong end, ulong now, string folder, string otherwise, string what = "What is backed up today")
     {
-        if (longest <= LockRules.LongLock)
+        if (end - Math.Min(end, now) <= LockRules.LongLock)
             return;
-        var until = Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10];
+        var until = Text.Time(end)[..10];
         if (session.Parsed.GetValue(ConfirmOption) == until)
             return;
         var root = folder;

@@ -28,10 +28,9 @@ static class LockCommand
             throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
         var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
         var wanted = (ulong)until.ToUnixTimeSeconds();
-        var now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted - Math.Min(wanted, now), vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)},");
+            InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)},");
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         session.Json(w =>
         {

@@ -96,7 +96,7 @@ static class PolicyCommand
         InitCommand.RequirePlaces(wanted);
         // A policy that is refused asks for no date; one that locks longer than before does.
         if (!wanted.IsWeakerThan(before) && wanted.Longest > before.Longest && wanted.Longest <= vault.State.Genesis!.LongestLock)
-            InitCommand.ConfirmLong(session, wanted.Longest, vault.Keeper.Folder, "nothing was changed");
+            InitCommand.ConfirmLong(session, vault.Keeper.Clock.LockFrom + wanted.Longest, vault.Keeper.Clock.LockFrom, vault.Keeper.Folder, "nothing was changed");
         var isChanged = vault.Keeper.SetPolicy(source, Raised, Id16.None);
         var policy = vault.State.PolicyFor(source);
         session.Json(w =>
