@@ -294,7 +294,7 @@ public sealed class CommandTests
         Assert.Equal("select 1;", cli.Run("cat", "latest", "dump.sql").Expect(0).Out);
         cli.Run("backup", "--stdin", "--name", "dump.sql", "--", "sh", "-c", "echo half; exit 3").Expect(52);
         Cli.Finish(cli.Start("backup", "--stdin", "--name", "typed"), "by hand").Expect(0);
-        Assert.Equal("by hand", cli.Run("cat", "latest", "typed").Out);
+        Assert.Equal("by hand", cli.Run("cat", "latest", "typed", "--name", "typed").Out);
         Assert.Equal(2, JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").GetArrayLength());
     }
 

@@ -20,7 +20,7 @@ public sealed class OwnerTests
         Assert.SkipWhen(first.Error.Contains("setpriv", StringComparison.Ordinal), "the checkout cannot be reached by others");
         first.Expect(0);
         cli.Shell("head -c 9000000 /dev/urandom > source/new");
-        string[][] commands = [["backup", cli["source"], "--name", "ward"], ["backup", cli["source/notes"], "--name", "another"], ["attest", "latest", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"],
+        string[][] commands = [["backup", cli["source"], "--name", "ward"], ["backup", cli["source/notes"], "--name", "another"], ["attest", "latest", "--name", "ward", "--full"], ["verify", "--full"], ["verify", "--rebuild-index"],
             ["lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["expire"], ["store", "add", cli["home/second"]], ["status"], ["key", "rotate"], ["key", "issue", "--out", cli["home/issued"]]];
         cli.Shell("install -d -m 700 -o 65534 -g 65534 home/issued");
         foreach (var command in commands)

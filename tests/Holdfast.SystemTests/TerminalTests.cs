@@ -398,14 +398,14 @@ public sealed class TerminalTests
         using var cli = Sample();
         cli.Write("notes/new.txt", [1]);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal("+ notes/new.txt\n", cli.Run("diff", "latest~1", "latest").Expect(0).Out);
+        Assert.Equal(cli.Run("ls", "latest").Out, cli.Run("ls", "latest~0").Expect(0).Out);
+        cli.Run("log", "prove", "latest~1").Expect(0);
+        foreach (var none in new[] { "latest~2", "latest~", "latest~x", "latest~-1", "latest~99999999999" })
+            cli.Run("ls", none).Expect(27);
         cli.Write("other/x", [2]);
         cli.Run("backup", cli["source/other"], "--name", "other").Expect(0);
         Assert.Equal("+ notes/new.txt\n", cli.Run("diff", "latest~1", "latest", "--name", "ward").Expect(0).Out);
-        Assert.Equal("+ notes/new.txt\n", cli.Run("diff", "latest~2", "latest~1").Expect(0).Out);
-        Assert.Equal(cli.Run("ls", "latest").Out, cli.Run("ls", "latest~0").Expect(0).Out);
-        cli.Run("log", "prove", "latest~2").Expect(0);
-        foreach (var none in new[] { "latest~3", "latest~", "latest~x", "latest~-1", "latest~99999999999" })
-            cli.Run("ls", none).Expect(27);
     }
 
     [Fact]
