@@ -286,6 +286,21 @@ public sealed class CommandTests
         cli.Run("backup", cli["source"], "--name", "ward").Expect(40);
     }
 
+    [Theory]
+    [InlineData("holdfast", 2)]
+    [InlineData("test", 1)]
+    [InlineData("publish", 2)]
+    public void What_the_sdk_says_when_it_does_not_run_is_told_and_it_is_given_a_home(string script, int status)
+    {
+        using var cli = new Cli();
+        cli.Shell($"cp '{Path.Combine(Cli.Root, script)}' {script}; mkdir bin; printf '#!/bin/sh\\necho \"no room in $DOTNET_CLI_HOME\" >&2; exit 1\\n' > bin/dotnet; chmod +x bin/dotnet");
+        cli.Environment["PATH"] = $"{cli["bin"]}:{Environment.GetEnvironmentVariable("PATH")}";
+        cli.Environment["HOME"] = "/nonexistent";
+        var result = Cli.Finish(cli.StartProgram(cli[script], cli.Folder)).Expect(status);
+        Assert.Contains($"no room in {cli["artifacts/dotnet-home"]}", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("no usable version", result.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_stream_is_backed_up_and_a_failed_one_is_not()
     {
