@@ -31,6 +31,24 @@ public sealed class RestoreTests
     }
 
     [Fact]
+    public void What_stays_beside_the_snapshot_is_counted_and_so_are_holes_and_hard_links()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("notes/a.txt", [1]);
+        cli.Shell("ln source/notes/a.txt source/b.txt; ln -s a.txt source/notes/link; truncate -s 8M source/hole; printf x >> source/hole");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var first = cli.Run("restore", "latest", cli["r"]).Expect(0).Out;
+        Assert.Contains("1 further name of these files", first, StringComparison.Ordinal);
+        Assert.Contains("1 file with holes", first, StringComparison.Ordinal);
+        Assert.DoesNotContain("NOT OF IT", cli.Run("restore", "latest", cli["r"], "--overwrite").Expect(0).Out, StringComparison.Ordinal);
+        cli.Shell("echo evil > r/notes/run.sh; mkdir r/more; touch r/more/x r/more/y");
+        Assert.Contains("2 entries in the target are not in the snapshot, and stay", cli.Run("restore", "latest", cli["r"], "--overwrite").Expect(0).Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("NOT OF IT", cli.Run("restore", "latest", cli["r"], "--overwrite", "--include", "notes").Expect(0).Out, StringComparison.Ordinal);
+        var json = System.Text.Json.JsonDocument.Parse(cli.Run("restore", cli.LatestId(), cli["r"], "--resume", "--json").Expect(0).Out).RootElement;
+        Assert.Equal((2, 1), (json.GetProperty("notOfTheSnapshot").GetInt32(), json.GetProperty("filesWithHoles").GetInt32()));
+    }
+
+    [Fact]
     public void The_report_says_what_came_back_and_the_log_has_whole_restores_alone()
     {
         using var cli = Sample();

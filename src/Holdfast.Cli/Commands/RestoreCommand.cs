@@ -17,7 +17,7 @@ static class RestoreCommand
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
     static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated. A byte that no text has may be written as `ls` prints it: \\x0a.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
-    static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there." };
+    static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners by their names on this machine, where it has them." };
 
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
@@ -69,6 +69,8 @@ static class RestoreCommand
             }
             if (patterns.Count > 0 && result.Matched == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
+            if (patterns.Count > 0 || result.Failed > 0) // then what stands there besides may be of the snapshot all the same
+                result = result with { Written = result.Written with { Strangers = 0 } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
             foreach (var number in open.Order())
@@ -186,8 +188,12 @@ static class RestoreCommand
                 session.Step($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
             if (written.Names > 0)
                 session.Step($"  hard links         {Text.Count(written.Names, "further name", "further names")} of these files");
+            if (result.WithHoles > 0)
+                session.Step($"  holes              {Text.Count(result.WithHoles, "file")} with holes, made anew with them");
             if (written.Kept > 0)
                 session.Step($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
+            if (written.Strangers > 0)
+                session.Finding($"  NOT OF IT          {Text.Count(written.Strangers, "entry", "entries")} in the target {(written.Strangers == 1 ? "is" : "are")} not in the snapshot, and {(written.Strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
             if (isLogged)
                 session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
             Group(session, result.Failed, "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
@@ -262,6 +268,8 @@ static class RestoreCommand
             w.WriteNumber("folders", result.Written.Folders);
             w.WriteNumber("furtherNames", result.Written.Names);
             w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
+            w.WriteNumber("filesWithHoles", result.WithHoles);
+            w.WriteNumber("notOfTheSnapshot", result.Written.Strangers);
             w.WriteNumber("keptFiles", result.Written.Kept);
             w.WriteNumber("keptBytes", result.Written.KeptBytes);
             w.WriteNumber("seconds", elapsed.TotalSeconds);

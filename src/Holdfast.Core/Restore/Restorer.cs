@@ -18,7 +18,11 @@ namespace Holdfast.Core.Restore;
 /// <param name="FailedPaths">Paths of the first of them (<see cref="TargetProblem.Listed"/>); for the user's eyes only.</param>
 /// <param name="Matched">Entries that matched a pattern; 0 where everything was asked for.</param>
 /// <param name="IsWhole">True where every entry stands in the target as the snapshot has it.</param>
-public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWritten Written, long Failed, IReadOnlyList<byte[]> FailedPaths, long Matched, bool IsWhole);
+public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWritten Written, long Failed, IReadOnlyList<byte[]> FailedPaths, long Matched, bool IsWhole)
+{
+    /// <summary>Files of the snapshot that have holes.</summary>
+    public long WithHoles { get; init; }
+}
 
 /// <summary>How far a restore is; read from any thread while it runs.</summary>
 public sealed class RestoreProgress
@@ -57,6 +61,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     readonly List<Item> _unplaced = [];
     long _xattrs;
     long _entries;
+    long _withHoles;
     long _written;
     ExceptionDispatchInfo? _fault;
     ExceptionDispatchInfo? _unread; // why the rest of the tree is not known
@@ -104,7 +109,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         var written = target.Finish();
         _unread?.Throw();
-        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0);
+        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0) { WithHoles = _withHoles };
     }
 
     /// <summary>False at the end of what can be read of the tree.</summary>
@@ -127,6 +132,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         var handle = target.Add(rows, row);
         if (handle < 0)
             return;
+        _withHoles += rows.Extents[row] is not null ? 1 : 0;
         _xattrs += rows.Xattrs[row]?.Length ?? 0;
         if (rows.Chunks[row] is not null || rows.ChunkLists[row] is not null)
         {

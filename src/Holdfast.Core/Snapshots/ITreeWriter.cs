@@ -72,7 +72,11 @@ public interface IContentRoom : IDisposable
 /// <param name="Others">Symlinks and special files.</param>
 /// <param name="Kept">Files that stood there already, equal byte for byte, and stayed.</param>
 /// <param name="KeptBytes">Their sizes.</param>
-public sealed record TreeWritten(long Folders, long Names, long Others, long Kept, long KeptBytes);
+public sealed record TreeWritten(long Folders, long Names, long Others, long Kept, long KeptBytes)
+{
+    /// <summary>Entries of the snapshot's folders that were there before, and are none of the snapshot's: they stay. What lies in them is not counted.</summary>
+    public long Strangers { get; init; }
+}
 
 /// <summary>Why an entry does not stand in the target as the snapshot has it.</summary>
 public enum TargetFault

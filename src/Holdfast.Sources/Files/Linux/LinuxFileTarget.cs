@@ -171,13 +171,33 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             others += _late.Make(_notes[number]) ? 1 : 0;
         foreach (var (number, first) in _links)
             names += _late.MakeName(_notes[number], _notes[first]) ? 1 : 0;
+        var strangers = _options.Existing == ExistingFiles.Refuse || Problems.Count > 0 ? 0 : Strangers();
         for (var i = _foldersMade.Count - 1; i >= 0; i--)
         {
             var (number, met) = _foldersMade[i];
             var entry = _notes[number];
             folders += _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
         }
-        return new TreeWritten(folders, names, others, _kept, _keptBytes);
+        return new TreeWritten(folders, names, others, _kept, _keptBytes) { Strangers = strangers };
+    }
+
+    /// <summary>Where everything noted stands in the target: how many names its folders have besides. Before their own permissions may keep this user out.</summary>
+    long Strangers()
+    {
+        var (there, names) = (0L, new NameList());
+        var dot = stackalloc byte[2] { (byte)'.', 0 };
+        foreach (var (number, _) in _foldersMade)
+        {
+            var handle = _folders.Open(_notes.PathOf(_notes[number]));
+            var folder = handle < 0 ? -1 : Native.OpenAt(handle, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
+            if (folder < 0)
+                return 0;
+            names.Clear();
+            names.Read(folder);
+            _ = Native.Close(folder);
+            there += names.Count;
+        }
+        return Math.Max(0, there - (_notes.Count - 1)); // the root has no name
     }
 
     public void Dispose()
