@@ -41,7 +41,7 @@ public sealed partial class Vault : IDisposable
     public Projection State => Keeper.State;
 
     /// <summary>Bytes of memory the chunk index may use.</summary>
-    public long IndexCeiling { get; init; } = ChunkIndex.DefaultCeiling;
+    public long IndexCeiling { get; set; } = ChunkIndex.DefaultCeiling;
 
     /// <summary>Makes a vault and its keys.</summary>
     /// <param name="folder">Empty or absent; what a making that was cut short has left may be in it.</param>

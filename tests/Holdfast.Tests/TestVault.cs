@@ -74,10 +74,11 @@ sealed class TestVault : IDisposable
     }
 
     /// <summary>Restores a snapshot into a new folder and returns it.</summary>
-    public string Restore(string snapshot = "latest")
+    public string Restore(string snapshot = "latest", Action<Vault>? open = null)
     {
         var target = _folder[$"restored-{Id16.New()}"];
         using var vault = Open();
+        open?.Invoke(vault);
         using var keys = vault.Unlock(Seed);
         using var writer = FileTarget.Create(target, new FileTargetOptions());
         var result = vault.Restore(vault.Find(snapshot), keys, writer, new PathFilter(null), new RestoreProgress(), 2, CancellationToken.None);

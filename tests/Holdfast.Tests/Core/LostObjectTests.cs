@@ -71,4 +71,19 @@ public sealed class LostObjectTests
             vault.ForgetIndex();
         TestVault.AssertSame(test.Source, test.Restore());
     }
+
+    /// <summary>An index above its ceiling reads its blocks when they are asked for: one that is bad is met in the middle of a restore.</summary>
+    [Fact]
+    public void A_damaged_block_of_the_index_costs_a_restore_no_more_than_a_second_run()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var run = Directory.EnumerateFiles(Path.Combine(test.Folder, "cache", "index"), "run-*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!;
+        var bytes = File.ReadAllBytes(run);
+        bytes[^4096] ^= 1; // in its only block
+        File.WriteAllBytes(run, bytes);
+        Assert.Equal(ErrorCode.IndexDamaged, Assert.Throws<HoldfastException>(() => test.Restore(open: v => v.IndexCeiling = 0)).Code);
+        TestVault.AssertSame(test.Source, test.Restore(open: v => v.IndexCeiling = 0));
+    }
 }
