@@ -57,13 +57,15 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
                     throw Refused("it gives a pack another size than the snapshot that named it first");
                 continue;
             }
+            if (state.WasRemoved(StoreKind.Pack, pack.Name))
+                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, has expired meanwhile: its lock was over while the backup ran. It was not committed.",
+                    "Run the backup again: it stores anew what has expired.")
+                { IsTransient = true };
             using var item = Open(pack);
             if (item is null || known is not null && known != pack.Size)
                 throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
                     "Run the backup again: it finds what is missing and stores it anew.")
                 { IsTransient = true };
-            if (state.WasRemoved(StoreKind.Pack, pack.Name))
-                throw Refused("it needs a pack that has been given up");
             if (state.BadWriters.Count > 0 && WriterOf(item) is { } writer && state.BadWriters.ContainsKey(writer))
                 throw Refused("it needs a pack of a writer that is not believed any more");
         }

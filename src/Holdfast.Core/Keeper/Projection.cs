@@ -137,7 +137,7 @@ public sealed class Projection
                 _spans.Lengthen(extended);
                 Revive(extended);
                 break;
-            case LeafType.Policy or LeafType.Expiry or LeafType.Attestation when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
+            case LeafType.Policy or LeafType.Expiry or LeafType.Attestation or LeafType.KeyEpoch when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
                 Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.Repeated, []));
                 break;
             case LeafType.Policy:
@@ -546,9 +546,9 @@ public sealed class Projection
     }
 
     /// <summary>Epochs follow each other; after a lost leaf, a keyring that can be read says itself of which it is.</summary>
-    bool IsNextEpoch(Leaf leaf) => TryRead<Keys.Keyring>(leaf.Payload, Keys.Keyring.TryParse, out var keyring) > 0
-        ? keyring!.Epoch == leaf.A && leaf.A > KeyEpoch
-        : leaf.A == KeyEpoch + 1;
+    bool IsNextEpoch(Leaf leaf) => leaf.A > KeyEpoch && (TryRead<Keys.Keyring>(leaf.Payload, Keys.Keyring.TryParse, out var keyring) > 0
+        ? keyring!.Epoch == leaf.A
+        : leaf.A == KeyEpoch + 1);
 
     delegate bool Parser<T>(ReadOnlySpan<byte> bytes, out T? value);
 

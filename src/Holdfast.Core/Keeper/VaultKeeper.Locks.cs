@@ -17,24 +17,25 @@ public sealed partial class VaultKeeper
         var judge = new CommitJudge(Vault, _projection, Store, Clock);
         var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => judge.Check(snapshot, bytes));
         var policy = _projection.PolicyFor(snapshot.Source);
-        var from = Clock.LockFrom;
-        var size = set.Bytes;
-        var today = Clock.Now / RetentionPolicy.Day;
-        // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
-        var expiry = from - Clock.Now + Places.Expiry(Clock.Now, policy, _projection.Snapshots.Where(s => s.Source == snapshot.Source && s.Committed <= Clock.Now && Kept(s) > policy.Base && s.IsSigned)
-            .Select(s => new PlaceHolder(s.Committed, Kept(s), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
-        var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
-        expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
         var fresh = judge.NewBytes(snapshot, set);
         Counting(RefusedRequest.Quota, snapshot.Agent, () =>
         {
             judge.CheckQuotas(snapshot, policy, fresh + bytes.Length);
             return 0;
         });
-
         Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
         var name = Store.PutObject(bytes);
+
+        // One reading of the clock, after the disk has taken its time: a lock that counted from a second before its leaf would be that much short of its place, and the place would stay open.
         var now = Clock.Now;
+        var from = Clock.LockFrom;
+        var size = set.Bytes;
+        var today = now / RetentionPolicy.Day;
+        // Places are told by vault time, as those taken before are; the lock's length counts from where no doubt about the clock can make it short.
+        var expiry = from - now + Places.Expiry(now, policy, _projection.Snapshots.Where(s => s.Source == snapshot.Source && s.Committed <= now && Kept(s) > policy.Base && s.IsSigned)
+            .Select(s => new PlaceHolder(s.Committed, Kept(s), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
+        var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
+        expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
         var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
         var ordinal = Append(leaf);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
@@ -112,7 +113,9 @@ public sealed partial class VaultKeeper
                 var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
                 Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, expiry.Judged, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
             }
-            return plan.IsBlocked ? plan : plan with { Stuck = expiry.Remove() }; // nor what a leaf gave up before: whether it was locked cannot be told
+            if (plan.IsBlocked)
+                return plan; // nor what a leaf gave up before: whether it was locked cannot be told
+            return plan with { Stuck = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Remove() }; // by what the log says now: the new leaf may tell that an earlier one was dated ahead
         });
     }
 

@@ -217,11 +217,19 @@ public sealed partial class VaultKeeper : IDisposable
 
     void Project()
     {
-        ApplyAll();
-        if (_projection.IsTimeBack || _projection.IsDue)
+        try
         {
-            _projection = new Projection(Store, Moment, TimesAfterExpiries());
             ApplyAll();
+            if (_projection.IsTimeBack || _projection.IsDue)
+            {
+                _projection = new Projection(Store, Moment, TimesAfterExpiries());
+                ApplyAll();
+            }
+        }
+        catch
+        {
+            _projection = new Projection(Store, Moment); // a leaf that was taken in by half must not count as taken in
+            throw;
         }
     }
 

@@ -354,6 +354,28 @@ public sealed class LockTests
         Assert.Equal([(Id16.None, 2UL, 20UL), (test.Keys.Agent.Agent, 2UL, 1UL)], Refusals(test).Select(l => (l.Subject, l.A, l.C)).OrderByDescending(l => l.Item3));
     }
 
+    /// <summary>Seconds pass at each look that makes a name durable, as on a hard disk.</summary>
+    sealed class SlowDisk(FakeMachine machine) : Disk
+    {
+        public override void SyncFolder(string path)
+        {
+            machine.Pass(2);
+            base.SyncFolder(path);
+        }
+    }
+
+    [Fact]
+    public void A_commit_that_takes_its_time_has_all_of_its_lock_and_takes_its_place()
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * TestVault.Day, 0, 0, 7, 0, 0));
+        for (var day = 0; day < 3; day++)
+        {
+            test.WriteSome(day);
+            var receipt = test.BackUp(new SlowDisk(test.Machine)).Receipt;
+            Assert.Equal(day == 0 ? 7 * 366 * TestVault.Day : 30 * TestVault.Day, receipt.Expiry - receipt.Committed);
+        }
+    }
+
     [Fact]
     public void Junk_first_of_the_month_does_not_take_the_months_place()
     {
