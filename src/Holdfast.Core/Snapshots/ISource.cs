@@ -11,7 +11,7 @@ public interface ISource : IDisposable
     /// run. Safe from many threads.</summary>
     void ReadXattrs(EntryBatch batch, int row);
 
-    /// <summary>Opens a file's content and refreshes the row's size, times and extended attributes from the open handle. Safe from many threads.</summary>
+    /// <summary>Opens a file's content and reads its extended attributes from the open handle; where it is seen at once that the row is not this file's, as by <see cref="IContent.Refresh"/>. Safe from many threads.</summary>
     /// <returns>Null where it cannot be opened; then a problem has been reported.</returns>
     IContent? Open(EntryBatch batch, int row);
 
@@ -39,10 +39,10 @@ public interface IContent : IDisposable
     /// <summary>Ranges that hold data, or null where the file has no holes.</summary>
     Extent[]? DataExtents();
 
-    /// <summary>True where size or times differ from those in the row at opening (or at the last <see cref="Refresh"/>).</summary>
+    /// <summary>True where size, times or the file itself differ from those in the row at opening (or at the last <see cref="Refresh"/>).</summary>
     bool HasChanged();
 
-    /// <summary>Takes the present size and times into the row, before another try.</summary>
+    /// <summary>Takes what the open file is at present into the row (size, times, owner, rights, extended attributes), before another try.</summary>
     /// <exception cref="IOException">It is no file any more.</exception>
     void Refresh(EntryBatch batch, int row);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
@@ -5,7 +6,7 @@ using Holdfast.Sources.Files;
 namespace Holdfast.Tests.Core;
 
 /// <summary>Files that change under the backup: what is stored is whole and readable, and the user is told.</summary>
-public sealed class ChangingFilesTests
+public sealed partial class ChangingFilesTests
 {
     /// <summary>A source that changes files at chosen moments.</summary>
     sealed class Meddling(ISource source, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead, Action? onLook) : ISource
@@ -94,6 +95,73 @@ public sealed class ChangingFilesTests
         });
         Assert.Equal(0UL, result.Archive.Problems);
         Assert.Equal(TestVault.Noise(2, size + 5), File.ReadAllBytes(Path.Combine(test.Restore(), "f")));
+    }
+
+    [LibraryImport("libc", EntryPoint = "lchown", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Give(string path, uint uid, uint gid);
+
+    [LibraryImport("libc", EntryPoint = "setxattr", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetXattr(string path, string name, ReadOnlySpan<byte> value, nuint size, int flags);
+
+    static void ForFile(TestVault test, Action<EntryBatch, int> act)
+    {
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var rows = vault.Rows(vault.Find("latest"), keys, CancellationToken.None).Single();
+        Assert.Equal(2, rows.Count);
+        act(rows, 1);
+    }
+
+    /// <summary>A user moves a file that only its owner may read over one of their own, while the backup runs as root.</summary>
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(700_000)]
+    [InlineData(20_000_000)]
+    public void A_file_that_takes_anothers_place_is_stored_with_its_own_owner_and_rights(int size)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "owners and rights as Linux has them");
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, size));
+        var (path, secret) = (Path.Combine(test.Source, "f"), test["secret"]);
+        File.WriteAllBytes(secret, TestVault.Noise(2, size));
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(path, (UnixFileMode)0x1A4); // rw-r--r--
+            File.SetUnixFileMode(secret, (UnixFileMode)0x180); // rw-------
+        }
+        var isRoot = Give(path, 1234, 1234) == 0;
+        File.SetLastWriteTimeUtc(secret, File.GetLastWriteTimeUtc(path));
+        var result = BackUp(test, _ =>
+        {
+            if (File.Exists(secret))
+                File.Move(secret, path, overwrite: true);
+        }, Ignore);
+        Assert.Equal(0UL, result.Archive.Problems);
+        ForFile(test, (rows, row) => Assert.Equal(0x180u, rows.Mode[row]));
+        if (isRoot)
+            ForFile(test, (rows, row) => Assert.Equal((0u, 0u), (rows.Uid[row], rows.Gid[row])));
+        Assert.Equal(TestVault.Noise(2, size), File.ReadAllBytes(Path.Combine(test.Restore(), "f")));
+    }
+
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(20_000_000)]
+    public void Rights_that_change_while_a_file_is_read_are_stored_as_they_are_then(int size)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "attributes as Linux has them");
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, size));
+        var path = Path.Combine(test.Source, "f");
+        var isDone = false;
+        BackUp(test, Ignore, _ =>
+        {
+            if (isDone || OperatingSystem.IsWindows())
+                return;
+            isDone = true;
+            File.SetUnixFileMode(path, (UnixFileMode)0x100); // r--------
+            Assert.SkipUnless(SetXattr(path, "user.note", "x"u8, 1, 0) == 0, "the file system has no attributes");
+        });
+        ForFile(test, (rows, row) => Assert.Equal((0x100u, true), (rows.Mode[row], XattrList.Has(rows.Xattrs[row], "user.note"u8))));
     }
 
     [Fact]

@@ -8,16 +8,16 @@ sealed unsafe class LinuxContent : IContent
     public const long LargeFrom = 4 << 20;
 
     readonly int _file;
-    (long Size, long, uint, long, uint) _seen; // size and times
+    readonly LinuxFileSource? _source;
+    (long Size, long, uint, long, uint, ulong, ulong) _seen; // size, times, and which file it is
     bool _disposed;
 
     /// <param name="file">Open for reading; closed with this.</param>
     /// <param name="batch">Where the row lies.</param>
-    /// <param name="row">With the size and the times that the walk saw.</param>
-    public LinuxContent(int file, EntryBatch batch, int row)
-        : this(file, (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]))
-    {
-    }
+    /// <param name="row">With what the walk saw.</param>
+    /// <param name="source">What it is read from; null where it is never refreshed.</param>
+    public LinuxContent(int file, EntryBatch batch, int row, LinuxFileSource? source)
+        : this(file, (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row], batch.Device[row], batch.Inode[row])) => _source = source;
 
     /// <param name="file">Open for reading; closed with this.</param>
     /// <param name="stat">What it is now.</param>
@@ -25,7 +25,7 @@ sealed unsafe class LinuxContent : IContent
     {
     }
 
-    LinuxContent(int file, (long Size, long, uint, long, uint) seen)
+    LinuxContent(int file, (long Size, long, uint, long, uint, ulong, ulong) seen)
     {
         _file = file;
         _seen = seen;
@@ -87,9 +87,7 @@ sealed unsafe class LinuxContent : IContent
         if (!TryLook(out var now))
             throw new IOException("no longer a file");
         _seen = Seen(now);
-        LinuxFileSource.FillContent(batch, row, now);
-        batch.Inode[row] = now.Inode;
-        batch.Device[row] = now.Device;
+        _source!.Refresh(batch, row, now, _file);
     }
 
     /// <summary>False where it cannot be asked, or is no file: another kind may have taken the name since the walk.</summary>
@@ -100,8 +98,8 @@ sealed unsafe class LinuxContent : IContent
             return Native.StatX(_file, &nul, Native.AtEmptyPath, Native.BasicStats, p) == 0 && now.Type == Native.TypeFile;
     }
 
-    static (long, long, uint, long, uint) Seen(in StatX stat) =>
-        ((long)stat.Size, stat.Modified.Seconds, stat.Modified.Nanoseconds, stat.Changed.Seconds, stat.Changed.Nanoseconds);
+    static (long, long, uint, long, uint, ulong, ulong) Seen(in StatX stat) =>
+        ((long)stat.Size, stat.Modified.Seconds, stat.Modified.Nanoseconds, stat.Changed.Seconds, stat.Changed.Nanoseconds, stat.Device, stat.Inode);
 
     public void Dispose()
     {

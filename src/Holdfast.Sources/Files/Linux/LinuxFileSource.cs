@@ -300,25 +300,35 @@ sealed unsafe class LinuxFileSource : ISource
     void Fill(EntryBatch batch, int row, in StatX stat)
     {
         batch.Kind[row] = KindOf(stat.Type);
-        batch.Mode[row] = stat.Mode & 0xFFFu;
-        batch.Uid[row] = stat.Uid;
-        batch.Gid[row] = stat.Gid;
         if (stat.Uid != _lastUid || stat.Gid != _lastGid)
         {
             (_lastUid, _lastGid) = (stat.Uid, stat.Gid);
             _owners.Meet(stat.Uid, stat.Gid);
         }
         batch.LinkCount[row] = stat.LinkCount;
-        batch.Device[row] = stat.Device;
-        batch.Inode[row] = stat.Inode;
         batch.RawDevice[row] = stat.RawDevice;
-        FillContent(batch, row, stat);
+        FillMoving(batch, row, stat);
+    }
+
+    /// <summary>What a file is at present, which may be another one than the walk saw under its name: a content never goes with another file's owner and rights. Safe from many
+    /// threads.</summary>
+    /// <remarks>The count of names stays the walk's: by it the engine has decided which rows are one file.</remarks>
+    public void Refresh(EntryBatch batch, int row, in StatX stat, int file)
+    {
+        _owners.Meet(stat.Uid, stat.Gid);
+        FillMoving(batch, row, stat);
+        batch.Xattrs[row] = Xattrs.Of(file);
     }
 
     /// <summary>What may have moved on when a file is opened.</summary>
-    internal static void FillContent(EntryBatch batch, int row, in StatX stat)
+    static void FillMoving(EntryBatch batch, int row, in StatX stat)
     {
         var isFile = stat.Type == Native.TypeFile;
+        batch.Mode[row] = stat.Mode & 0xFFFu;
+        batch.Uid[row] = stat.Uid;
+        batch.Gid[row] = stat.Gid;
+        batch.Device[row] = stat.Device;
+        batch.Inode[row] = stat.Inode;
         batch.Size[row] = isFile ? (long)stat.Size : 0;
         batch.MtimeSeconds[row] = stat.Modified.Seconds;
         batch.MtimeNanoseconds[row] = stat.Modified.Nanoseconds;
@@ -374,11 +384,13 @@ sealed unsafe class LinuxFileSource : ISource
             return null;
         }
         // What the walk saw of a small file is compared with what it is after the reading: asking at its opening too would say nothing more.
-        var content = new LinuxContent(file, batch, row);
+        var content = new LinuxContent(file, batch, row, this);
         try
         {
             if ((batch.Size[row] >= LinuxContent.LargeFrom || batch.MayBeSparse[row]) && content.HasChanged())
                 content.Refresh(batch, row);
+            else
+                batch.Xattrs[row] = Xattrs.Of(file);
         }
         catch (IOException)
         {
@@ -386,7 +398,6 @@ sealed unsafe class LinuxFileSource : ISource
             content.Dispose();
             return null;
         }
-        batch.Xattrs[row] = Xattrs.Of(file);
         return content;
     }
 

@@ -142,7 +142,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var file = Native.OpenAt(folder, name, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         if (file < 0)
             return null;
-        var content = new LinuxContent(file, batch, row);
+        var content = new LinuxContent(file, batch, row, source: null);
         byte nothing = 0;
         if (Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
             && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row)
