@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
@@ -6,7 +7,7 @@ using Holdfast.Sources.Files;
 
 namespace Holdfast.Tests.Sources;
 
-public sealed class FilesTests
+public sealed partial class FilesTests
 {
     static bool IsRoot => Environment.UserName == "root";
 
@@ -72,6 +73,33 @@ public sealed class FilesTests
         // And the second run, from the state, gives the same.
         test.BackUp();
         AssertSameForRsync(test.Source, test.Restore());
+    }
+
+    [LibraryImport("libc", EntryPoint = "setxattr", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetXattr(string path, string name, ReadOnlySpan<byte> value, nuint size, int flags);
+
+    /// <summary>More attributes than a tree holds, and more than the kernel lists: on a file that is read, on one that is not, and on a folder.</summary>
+    [Theory]
+    [InlineData(4_200)]
+    [InlineData(7_000)]
+    public void Attributes_that_cannot_be_read_are_told_in_every_run(int count)
+    {
+        using var disk = LoopDisk.TryMake("xfs");
+        Assert.SkipUnless(disk is not null, "needs root, mkfs.xfs and a kernel that knows xfs");
+        using var test = new TestVault(parent: disk.Path);
+        test.Write("file", "some");
+        test.Write("empty", "");
+        test.Write("folder/plain", "more");
+        foreach (var name in new[] { "file", "empty", "folder" })
+        {
+            for (var i = 0; i < count; i++)
+                Assert.Equal(0, SetXattr(Path.Combine(test.Source, name), $"user.{i:x4}", [], 0, 0));
+        }
+        for (var run = 0; run < 2; run++)
+        {
+            Assert.Equal(3UL, test.BackUp().Archive.Problems);
+            TestVault.AssertSame(test.Source, test.Restore()); // the entries themselves are there
+        }
     }
 
     [Fact]

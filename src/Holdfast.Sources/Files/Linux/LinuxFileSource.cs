@@ -317,7 +317,7 @@ sealed unsafe class LinuxFileSource : ISource
     {
         _owners.Meet(stat.Uid, stat.Gid);
         FillMoving(batch, row, stat);
-        batch.Xattrs[row] = Xattrs.Of(file);
+        ReadXattrs(batch, row, file);
     }
 
     /// <summary>What may have moved on when a file is opened.</summary>
@@ -337,16 +337,17 @@ sealed unsafe class LinuxFileSource : ISource
         batch.MayBeSparse[row] = isFile && stat.Blocks * 512 + 4096 < stat.Size;
     }
 
-    void Problem(ReadOnlySpan<byte> path)
+    void Problem(ReadOnlySpan<byte> path) => Problem(path, Native.Error, "");
+
+    void Problem(ReadOnlySpan<byte> path, int error, string what)
     {
-        var error = Native.Error;
         var kind = error switch
         {
             Native.ENoEnt or Native.ENotDir or Native.ELoop or Native.EStale => ProblemKind.Vanished,
             Native.EAcces or Native.EPerm => ProblemKind.PermissionDenied,
             _ => ProblemKind.ReadFailed,
         };
-        Report(new SourceProblem(kind, path.ToArray(), Native.Describe(error)));
+        Report(new SourceProblem(kind, path.ToArray(), what + Native.Describe(error)));
     }
 
     public void ReadXattrs(EntryBatch batch, int row)
@@ -354,12 +355,24 @@ sealed unsafe class LinuxFileSource : ISource
         var path = batch.Path(row);
         if (path.IsEmpty)
         {
-            batch.Xattrs[row] = Xattrs.Of(_root);
+            ReadXattrs(batch, row, _root);
             return;
         }
         var folder = _folders.Value!.Open(TreePath.Parent(path));
-        if (folder >= 0)
-            batch.Xattrs[row] = Xattrs.Of(folder, TreePath.Name(path));
+        var error = Native.Error;
+        Take(batch, row, folder < 0 ? null : Xattrs.Of(folder, TreePath.Name(path), out error), error);
+    }
+
+    void ReadXattrs(EntryBatch batch, int row, int file) => Take(batch, row, Xattrs.Of(file, out var error), error);
+
+    /// <summary>Where some are missing, that is a problem of an entry that is there all the same; and the next run, to which it looks changed, reads them again.</summary>
+    void Take(EntryBatch batch, int row, byte[]? xattrs, int error)
+    {
+        batch.Xattrs[row] = xattrs;
+        if (error == 0)
+            return;
+        Problem(batch.Path(row), error, "extended attributes: ");
+        batch.CtimeSeconds[row] = batch.CtimeNanoseconds[row] = 0;
     }
 
     public IContent? Open(EntryBatch batch, int row)
@@ -390,7 +403,7 @@ sealed unsafe class LinuxFileSource : ISource
             if ((batch.Size[row] >= LinuxContent.LargeFrom || batch.MayBeSparse[row]) && content.HasChanged())
                 content.Refresh(batch, row);
             else
-                batch.Xattrs[row] = Xattrs.Of(file);
+                ReadXattrs(batch, row, file);
         }
         catch (IOException)
         {

@@ -3,16 +3,19 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Reads extended attributes, POSIX ACLs among them, as the kernel gives them.</summary>
+/// <remarks>An ACL that is lost gives the owning group the rights of the ACL's mask: what cannot be read is an error, given with what could be.</remarks>
 static unsafe class Xattrs
 {
     const int ListSize = 65_536; // XATTR_LIST_MAX
 
     /// <summary>Attributes of an open file; null where there are none or the file system has none.</summary>
-    public static byte[]? Of(int file) => Read((list, size) => Native.ListXattrs(file, (byte*)list, size), (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size),
-        () => Native.ListXattrs(file, null, 0));
+    /// <param name="file">Open for reading.</param>
+    /// <param name="error">Why not all of them could be read; 0 where they could.</param>
+    public static byte[]? Of(int file, out int error) => Read((list, size) => Native.ListXattrs(file, (byte*)list, size), (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size),
+        () => Native.ListXattrs(file, null, 0), out error);
 
-    /// <summary>Attributes of a name in an open folder, symlinks not followed.</summary>
-    public static byte[]? Of(int folder, ReadOnlySpan<byte> name)
+    /// <summary>As <see cref="Of(int, out int)"/>, of a name in an open folder, symlinks not followed.</summary>
+    public static byte[]? Of(int folder, ReadOnlySpan<byte> name, out int error)
     {
         var path = new byte[64 + name.Length];
         var prefix = "/proc/self/fd/"u8;
@@ -25,7 +28,7 @@ static unsafe class Xattrs
         {
             var start = (nint)p;
             return Read((list, size) => Native.ListXattrs((byte*)start, (byte*)list, size), (n, value, size) => Native.GetXattr((byte*)start, (byte*)n, (byte*)value, size),
-                () => Native.ListXattrs((byte*)start, null, 0));
+                () => Native.ListXattrs((byte*)start, null, 0), out error);
         }
     }
 
@@ -33,11 +36,12 @@ static unsafe class Xattrs
 
     delegate nint Getter(nint name, nint value, nuint size);
 
-    static byte[]? Read(Lister list, Getter get, Func<nint> measure)
+    static byte[]? Read(Lister list, Getter get, Func<nint> measure, out int error)
     {
         var length = measure();
+        error = length < 0 ? Loss() : 0;
         if (length <= 0)
-            return null; // none, or not supported here
+            return null;
         var names = new byte[ListSize];
         var value = new byte[XattrList.MaxValue];
         var found = new List<(byte[], byte[])>();
@@ -45,19 +49,28 @@ static unsafe class Xattrs
         fixed (byte* v = value)
         {
             length = list((nint)n, ListSize);
-            if (length <= 0)
-                return null;
-            for (var at = 0; at < length && found.Count < XattrList.MaxCount;)
+            error = length < 0 ? Loss() : 0;
+            for (var at = 0; at < length;)
             {
                 var end = names.AsSpan(at, (int)length - at).IndexOf((byte)0);
                 if (end <= 0)
                     break;
+                if (found.Count == XattrList.MaxCount)
+                {
+                    error = Native.E2Big;
+                    break;
+                }
                 var size = get((nint)(n + at), (nint)v, (nuint)value.Length);
                 if (size >= 0)
                     found.Add((names[at..(at + end)], value[..(int)size]));
+                else if (Loss() is not 0 and var loss)
+                    error = loss;
                 at += end + 1;
             }
         }
         return found.Count == 0 ? null : XattrList.Encode(found);
     }
+
+    /// <summary>The error at hand, unless it says that there is nothing (any more), or that the file system has none. Room is never too small: it is as much as the kernel gives.</summary>
+    static int Loss() => Native.Error is var error and not (Native.ENoData or Native.EOpNotSupp) ? error : 0;
 }
