@@ -13,16 +13,28 @@ sealed class LoopDisk : IDisposable
 
     public string Path => _folder["disk"];
 
+    /// <summary>Where the disk's blocks lie in memory that has no room for all of them; null otherwise.</summary>
+    string? _below;
+
+    /// <param name="fileSystem">Its kind.</param>
+    /// <param name="room">Bytes after which writing fails, as it does on a disk that breaks: a program that wrote to the page cache hears of it from a sync alone. 0 for none.</param>
     /// <returns>Null where this user may not mount, or the file system is not known here.</returns>
-    public static LoopDisk? TryMake(string fileSystem)
+    public static LoopDisk? TryMake(string fileSystem, long room = 0)
     {
         var disk = new LoopDisk();
+        if (room > 0)
+        {
+            Directory.CreateDirectory(disk._folder["below"]);
+            if (Run("mount", "-t", "tmpfs", "-o", $"size={room}", "none", disk._folder["below"]))
+                disk._below = disk._folder["below"];
+        }
+        var image = System.IO.Path.Combine(disk._below ?? disk._folder.Path, "image");
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(disk._folder.Path, (UnixFileMode)0x1C9); // 0711: others get through to what is mounted in it
         Directory.CreateDirectory(disk.Path);
-        if (Run("truncate", "-s", "512M", disk._folder["image"]) && Run($"mkfs.{fileSystem}", "-q", disk._folder["image"]) && Run("mount", "-o", "loop", disk._folder["image"], disk.Path))
+        if (room > 0 == disk._below is not null && Run("truncate", "-s", "512M", image) && Run($"mkfs.{fileSystem}", "-q", image) && Run("mount", "-o", "loop", image, disk.Path))
             return disk;
-        disk._folder.Dispose();
+        disk.Dispose();
         return null;
     }
 
@@ -44,6 +56,8 @@ sealed class LoopDisk : IDisposable
     public void Dispose()
     {
         Run("umount", Path);
+        if (_below is not null)
+            Run("umount", _below);
         _folder.Dispose();
     }
 }

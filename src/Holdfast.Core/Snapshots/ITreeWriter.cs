@@ -29,7 +29,8 @@ public interface ITreeWriter : IDisposable
     {
     }
 
-    /// <summary>Makes symlinks, further names of hard links and special files, then sets folders' attributes, deepest first.</summary>
+    /// <summary>Makes symlinks, further names of hard links and special files, then sets folders' attributes, deepest first. Where it returns, all that was written is on the disk.</summary>
+    /// <exception cref="HoldfastException">As of <see cref="WriteWhole"/>.</exception>
     TreeWritten Finish();
 
     /// <summary>Entries that do not stand in the target as the snapshot has them; paths are for the user's eyes only.</summary>

@@ -435,4 +435,23 @@ public sealed partial class FilesTests
             Assert.Equal(TestVault.Noise(i, 100_000), bytes);
         }
     }
+
+    /// <summary>What lies in the page cache is written later, and whoever has closed the file then does not hear that it failed.</summary>
+    [Fact]
+    public void A_restore_whose_bytes_do_not_reach_the_disk_fails()
+    {
+        using var disk = LoopDisk.TryMake("xfs", room: 96 << 20);
+        Assert.SkipUnless(disk is not null, "needs root, mkfs.xfs and a kernel that knows xfs");
+        using var target = FileTarget.Create(Path.Combine(disk.Path, "target"), new FileTargetOptions());
+        var content = TestVault.Noise(1, 1 << 20);
+        var rows = new EntryBatch();
+        for (var row = 0; row <= 100; row++)
+        {
+            rows.Add(row == 0 ? [] : Encoding.UTF8.GetBytes($"{row:d4}"));
+            (rows.Kind[row], rows.Mode[row], rows.LinkCount[row], rows.Size[row]) = row == 0 ? (EntryKind.Directory, 0x1C0u, 1u, 0) : (EntryKind.File, 0x180u, 1u, content.Length);
+            if (target.Add(rows, row) is >= 0 and var handle)
+                Assert.True(target.WriteWhole(handle, content));
+        }
+        Assert.Contains(Assert.Throws<HoldfastException>(() => target.Finish()).Code, new[] { ErrorCode.StoreUnavailable, ErrorCode.DiskFull });
+    }
 }

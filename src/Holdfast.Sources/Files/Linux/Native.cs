@@ -193,6 +193,10 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "fstatfs", SetLastError = true)]
     public static partial int StatFs(int file, long* result);
 
+    /// <summary>Writes what the page cache has of a file system; fails also where writing it failed since the file was opened.</summary>
+    [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+    public static partial int SyncFileSystem(int file);
+
     /// <summary>What the manual calls an error, in a few words without names.</summary>
     public static string Describe(int error) => Marshal.GetPInvokeErrorMessage(error);
 }
