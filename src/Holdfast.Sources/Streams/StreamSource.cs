@@ -1,3 +1,4 @@
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Streams;
@@ -64,7 +65,17 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
                 throw new InvalidOperationException("A stream is read in order, once.");
             if (_ended)
                 return 0;
-            var read = stream.ReadAtLeast(destination, destination.Length, throwOnEndOfStream: false);
+            int read;
+            try
+            {
+                read = stream.ReadAtLeast(destination, destination.Length, throwOnEndOfStream: false);
+            }
+            catch (IOException e)
+            {
+                // There is nothing in it but this one file: a snapshot without it would say that it was gone.
+                throw new HoldfastException(ErrorCode.ProducerFailed, "The stream could not be read to its end; nothing was committed.",
+                    "Look at what it comes from (dmesg shows what the system saw), then run the backup again: what was stored already is not sent twice.", e);
+            }
             if (read < destination.Length)
             {
                 _ended = true;

@@ -46,6 +46,24 @@ public sealed class StreamTests
         Assert.Empty(vault.State.Snapshots);
     }
 
+    /// <summary>The medium fails in the middle.</summary>
+    sealed class Failing(byte[] bytes) : MemoryStream(bytes)
+    {
+        public override int Read(Span<byte> buffer) => Position < Length ? base.Read(buffer) : throw new IOException("Input/output error");
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(20_000_000)]
+    public void A_stream_that_cannot_be_read_to_its_end_is_not_committed(int length)
+    {
+        using var test = new TestVault();
+        using var source = new StreamSource(new Failing(TestVault.Noise(1, length)), "dump"u8.ToArray(), TimeProvider.System);
+        Assert.Equal(ErrorCode.ProducerFailed, Assert.Throws<HoldfastException>(() => BackUp(test, source)).Code);
+        using var vault = test.Open();
+        Assert.Empty(vault.State.Snapshots);
+    }
+
     [Fact]
     public void A_command_that_ends_well_is_committed()
     {
