@@ -29,6 +29,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     int _try;
     bool _begun;
     bool _exhausted;
+    bool _isShort; // it ended within its extents: it shrank after they were asked for
     bool _done;
     bool _isWhole; // one chunk, hashed as such: the file's digest where it has no holes
     ContentKind _kind;
@@ -124,7 +125,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         _carried = 0;
         _position = _read = 0;
         _extent = 0;
-        _exhausted = _isWhole = false;
+        _exhausted = _isWhole = _isShort = false;
         _extents = ticket.Batch.MayBeSparse[row] ? _content!.DataExtents() : null;
         if (_extents is { Length: > TreeNode.MaxExtents })
             _extents = null; // shredded beyond use: stored with its zeros
@@ -205,13 +206,22 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             {
                 var read = Read(destination[..(int)Math.Min(destination.Length, end - _position)]);
                 if (read == 0)
-                    throw new IOException("The file is shorter than its extents.");
+                    EndHere(extents);
                 return read;
             }
             if (++_extent < extents.Length)
                 Skip(extents[_extent].Offset);
         }
         return 0;
+    }
+
+    /// <summary>What was read is all the data there is.</summary>
+    void EndHere(Extent[] extents)
+    {
+        var last = extents[_extent];
+        _extents = _position > last.Offset ? [.. extents[.._extent], last with { Length = _position - last.Offset }] : extents[.._extent];
+        _extent = _extents.Length;
+        _isShort = true;
     }
 
     int Read(Span<byte> destination)
@@ -247,7 +257,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     {
         var batch = ticket.Batch;
         var size = batch.Size[row];
-        var changed = _content!.HasChanged() || (size >= 0 && _extents is null && _read != size);
+        var changed = _content!.HasChanged() || _isShort || (size >= 0 && _extents is null && _read != size);
         if (changed && ++_try < Tries)
         {
             _content.Refresh(batch, row);
@@ -261,8 +271,8 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         }
         if (size < 0 || (changed && _extents is null))
             batch.Size[row] = _read; // what was stored is what the row says
-        else if (changed && _extents is { Length: > 0 } kept)
-            batch.Size[row] = Math.Max(batch.Size[row], kept[^1].Offset + kept[^1].Length);
+        else if (changed)
+            batch.Size[row] = Math.Max(batch.Size[row], _position); // as far as its data, or its holes that are hashed, reach
         batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
         batch.Extents[row] = _extents;
         if (batch.Size[row] > DigestLimit)

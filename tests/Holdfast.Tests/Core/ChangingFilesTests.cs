@@ -221,6 +221,29 @@ public sealed partial class ChangingFilesTests
         Assert.True(test.Verify(full: true).IsSound);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(100)]
+    public void A_sparse_file_that_loses_its_end_while_that_is_read_is_read_again(int times)
+    {
+        using var test = new TestVault();
+        var path = Path.Combine(test.Source, "sparse");
+        var size = 100_000_000L;
+        using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+            RandomAccess.Write(file, TestVault.Noise(1, 60_000_000), size - 60_000_000);
+        var result = BackUp(test, Ignore, _ =>
+        {
+            if (times-- <= 0)
+                return;
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write);
+            RandomAccess.SetLength(file, size = Math.Max(1_000_000, times == 0 ? 45_000_000 : size - 14_000_000));
+        });
+        var restored = File.ReadAllBytes(Path.Combine(test.Restore(), "sparse"));
+        if (times <= 0)
+            Assert.Equal((0UL, true), (result.Archive.Problems, File.ReadAllBytes(path).AsSpan().SequenceEqual(restored)));
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
     /// <summary>Holes cost who makes them nothing: a file that is read as a small one and is a huge one at the end is not hashed to that end.</summary>
     [Theory]
     [InlineData(0)]
