@@ -256,6 +256,8 @@ sealed class Archiver : IDisposable
             batch.Xattrs[row] = _last.Xattrs[_lastRow];
         else if (!read)
             Source.ReadXattrs(batch, row); // what is read gets them when it is opened
+        if (batch.State[row] == ContentState.Unchanged && batch.Size[row] > LargeFile.DigestLimit)
+            RereadLarge(ticket, row); // last: from here on the row is a worker's
         return read;
     }
 
@@ -288,14 +290,10 @@ sealed class Archiver : IDisposable
             return ReadAgain(ticket, row);
         batch.CopyContent(_last, _lastRow, row);
         batch.State[row] = ContentState.Unchanged;
-        var turn = TreeBuilder.Fnv(path) + _run;
-        if (batch.Size[row] > LargeFile.DigestLimit)
-        {
-            RereadLarge(ticket, row, turn);
-            return false;
-        }
-        return turn % RereadShare == 0 && ReadAgain(ticket, row);
+        return batch.Size[row] <= LargeFile.DigestLimit && Turn(path) % RereadShare == 0 && ReadAgain(ticket, row);
     }
+
+    ulong Turn(ReadOnlySpan<byte> path) => TreeBuilder.Fnv(path) + _run;
 
     /// <summary>A file that looks unchanged and is read all the same; what comes out is compared with what it had in it.</summary>
     bool ReadAgain(BatchTicket ticket, int row)
@@ -350,12 +348,12 @@ sealed class Archiver : IDisposable
         return rows.ChunkId[row] != 0 ? Sink.IsKnown(rows.ChunkId[row], _use) : rows.Size[row] == 0 || rows.Extents[row] is not null;
     }
 
-    void RereadLarge(BatchTicket ticket, int row, ulong turn)
+    void RereadLarge(BatchTicket ticket, int row)
     {
         if (ticket.Batch.Chunks[row] is null)
             return;
         ticket.Begun();
-        Enqueue(new WorkItem(ticket, null, null) { Reread = (row, turn) });
+        Enqueue(new WorkItem(ticket, null, null) { Reread = (row, Turn(ticket.Batch.Path(row))) });
     }
 
     internal void Reread(ContentWorker worker, BatchTicket ticket, int row, ulong turn)

@@ -332,4 +332,48 @@ public sealed partial class ChangingFilesTests
         public IContent? Open(EntryBatch batch, int row) => source.Open(batch, row);
         public void Dispose() => source.Dispose();
     }
+
+    /// <summary>A source that waits, while the walking thread reads a row's attributes, for a worker to open that row's file.</summary>
+    sealed class Racing(ISource source) : ISource
+    {
+        readonly ManualResetEventSlim _opened = new();
+
+        public bool HasMet { get; private set; }
+        public IReadOnlyDictionary<uint, byte[]> UserNames => source.UserNames;
+        public IReadOnlyDictionary<uint, byte[]> GroupNames => source.GroupNames;
+        public bool HasReliableInodes => false;
+        public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
+        public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
+        public void Report(SourceProblem problem) => source.Report(problem);
+
+        public void ReadXattrs(EntryBatch batch, int row)
+        {
+            HasMet |= batch.Size[row] > 0 && _opened.Wait(500);
+            source.ReadXattrs(batch, row);
+        }
+
+        public IContent? Open(EntryBatch batch, int row)
+        {
+            _opened.Set();
+            return source.Open(batch, row);
+        }
+
+        public void Dispose()
+        {
+            source.Dispose();
+            _opened.Dispose();
+        }
+    }
+
+    [Fact]
+    public void A_row_is_one_threads_at_a_time()
+    {
+        using var test = new TestVault();
+        test.Write("huge", TestVault.Noise(1, 70_000_000));
+        test.BackUp();
+        using var vault = test.Open();
+        using var source = new Racing(FileSource.Open(test.Source, new FileSourceOptions()));
+        vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+        Assert.False(source.HasMet);
+    }
 }
