@@ -26,6 +26,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
     long _position; // next byte of the file to read
     long _read;
     int _inFlight;
+    int _inside; // threads at work here
     int _try;
     bool _begun;
     bool _exhausted;
@@ -36,6 +37,24 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
 
     /// <summary>Works on the file until nothing is left to begin; several threads may be in here.</summary>
     public void Work(ContentWorker worker)
+    {
+        lock (_lock)
+            _inside++;
+        try
+        {
+            ReadAndStore(worker);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                if (--_inside == 0 && !_done)
+                    Close(); // the run is stopped
+            }
+        }
+    }
+
+    void ReadAndStore(ContentWorker worker)
     {
         var lengths = new List<int>();
         while (!archiver.Stopped)
@@ -307,13 +326,18 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         End();
     }
 
-    void End()
+    void Close()
     {
         _done = true;
         _content?.Dispose();
         _content = null;
         _sha?.Dispose();
         _carry = [];
+    }
+
+    void End()
+    {
+        Close();
         archiver.Progress.AddFile();
         ticket.Finished();
     }

@@ -50,12 +50,12 @@ public sealed partial class ChangingFilesTests
         }
     }
 
-    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead = null, Action? onLook = null)
+    static BackupResult BackUp(TestVault test, Action<byte[]> onOpen, Action<byte[]> onRead, Action? beforeRead = null, Action? onLook = null, CancellationTokenSource? stop = null)
     {
         using var vault = test.Open();
         using var source = new Meddling(FileSource.Open(test.Source, new FileSourceOptions()), onOpen, onRead, beforeRead, onLook);
         return vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State) { Options = new ArchiveOptions { Threads = 2 } },
-            test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+            test.Keys.Put, test.Keys.Agent, new BackupProgress(), stop?.Token ?? CancellationToken.None);
     }
 
     static void Ignore(byte[] path) => _ = path;
@@ -331,6 +331,24 @@ public sealed partial class ChangingFilesTests
         public void Report(SourceProblem problem) => source.Report(problem);
         public IContent? Open(EntryBatch batch, int row) => source.Open(batch, row);
         public void Dispose() => source.Dispose();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_run_that_is_stopped_leaves_no_file_open(bool byFault)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs /proc");
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 20_000_000));
+        using var stop = new CancellationTokenSource();
+        Assert.ThrowsAny<Exception>(() => BackUp(test, Ignore, _ =>
+        {
+            if (byFault)
+                throw new InvalidOperationException();
+            stop.Cancel();
+        }, stop: stop));
+        Assert.DoesNotContain(Directory.EnumerateFileSystemEntries("/proc/self/fd"), f => new FileInfo(f).LinkTarget == Path.Combine(test.Source, "f"));
     }
 
     /// <summary>A source that waits, while the walking thread reads a row's attributes, for a worker to open that row's file.</summary>
