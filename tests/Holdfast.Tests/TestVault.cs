@@ -73,6 +73,13 @@ sealed class TestVault : IDisposable
         return snapshot with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, Keys.Agent.Agent, SnapshotSignature.Ed25519, Keys.Agent.Signer.Sign(snapshot.SignedBytes()))] };
     }
 
+    /// <summary>Deletes all copies of an object or a pack.</summary>
+    public void Lose(Hash32 name, string part = "objects")
+    {
+        foreach (var path in Directory.EnumerateFiles(Path.Combine(Folder, part, name.ToString()[..2]), $"{name}*").ToList())
+            File.Delete(path);
+    }
+
     /// <summary>Restores a snapshot into a new folder and returns it.</summary>
     public string Restore(string snapshot = "latest", Action<Vault>? open = null)
     {

@@ -44,7 +44,12 @@ sealed class Archiver : IDisposable
     /// <param name="Content">Of the newest name that was read.</param>
     /// <param name="Looks">That name's.</param>
     /// <param name="IsApart">It is not what the first name has, which links are made to: it is stored as a file of its own.</param>
-    sealed record FoundInode(EntryContent Content, FileLooks Looks, bool IsApart);
+    /// <param name="Names">How many of its names have been met.</param>
+    sealed record FoundInode(EntryContent Content, FileLooks Looks, bool IsApart, uint Names)
+    {
+        /// <summary>All names were met, and what was in it is not kept longer. Should one more come, it is read itself and is a file of its own: what the others had is no longer known.</summary>
+        public static readonly FoundInode Complete = new(default, new FileLooks(-1, 0, 0, 0, 0), IsApart: true, Names: 0);
+    }
 
     readonly record struct FileLooks(long Size, long MtimeSeconds, uint MtimeNanoseconds, long CtimeSeconds, uint CtimeNanoseconds)
     {
@@ -441,6 +446,8 @@ sealed class Archiver : IDisposable
     {
         var batch = ticket.Batch;
         var before = _inodes[inode];
+        var links = batch.LinkCount[row];
+        var names = (before?.Names ?? 0) + 1;
         if (ticket.Fates[row] == RowFate.SameInode)
         {
             if (before is not null && before.Looks == FileLooks.Of(batch, row))
@@ -448,6 +455,7 @@ sealed class Archiver : IDisposable
                 before.Content.CopyTo(batch, row);
                 if (before.IsApart)
                     batch.LinkCount[row] = 1;
+                _inodes[inode] = names < links ? before with { Names = names } : FoundInode.Complete;
                 return;
             }
             ticket.Fates[row] = ticket.NameFates[row];
@@ -467,7 +475,7 @@ sealed class Archiver : IDisposable
         }
         var found = EntryContent.Of(batch, row);
         var isApart = before is not null && (before.IsApart || !before.Content.HasSame(found));
-        _inodes[inode] = new FoundInode(found, FileLooks.Of(batch, row), isApart);
+        _inodes[inode] = names < links ? new FoundInode(found, FileLooks.Of(batch, row), isApart, names) : FoundInode.Complete;
         if (isApart)
             batch.LinkCount[row] = 1;
     }

@@ -80,12 +80,14 @@ public sealed class PolicyTests
         Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 3_650 * Day }, Id16.None));
     }
 
-    /// <summary>Paths of the objects of the policies that were set, oldest first.</summary>
+    /// <summary>Paths of the objects of the policies that were set, oldest first. Their second copies are deleted.</summary>
     static List<string> Objects(TestVault test)
     {
         using var vault = test.Open();
         var leaves = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) ? leaf : default);
-        return [.. leaves.Where(l => l.Type == LeafType.Policy).Select(l => Path.Combine(test.Folder, "objects", l.Payload.ToString()[..2], l.Payload.ToString()))];
+        List<string> paths = [.. leaves.Where(l => l.Type == LeafType.Policy).Select(l => Path.Combine(test.Folder, "objects", l.Payload.ToString()[..2], l.Payload.ToString()))];
+        paths.ForEach(p => File.Delete(p + ".1"));
+        return paths;
     }
 
     [Theory]

@@ -175,6 +175,27 @@ public sealed partial class RaceTests
         Assert.True(AreLinked(target, "b1", "b3"));
     }
 
+    /// <summary>A file is forgotten with the last of its names; a name that was moved, and so is met twice, is one more.</summary>
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(3_000_000)]
+    public void A_name_beyond_those_that_its_file_should_have_is_whole(int size)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs hard links");
+        using var test = new TestVault();
+        test.Write("a1", TestVault.Noise(1, size));
+        foreach (var name in new[] { "a2", "a3" })
+            Assert.Equal(0, Link(Path.Combine(test.Source, "a1"), Path.Combine(test.Source, name)));
+        var result = BackUp(test, onRows: rows =>
+        {
+            foreach (var name in new[] { "a1", "a2", "a3" })
+                ForRow(rows, name, row => rows.LinkCount[row] = 2);
+        });
+        var (_, target) = Restore(test, result.Snapshot);
+        AssertSame(test, target);
+        Assert.True(AreLinked(target, "a1", "a2"));
+    }
+
     /// <summary>A name that is added, or taken away, moves the change time of all.</summary>
     [Theory]
     [InlineData(1_000)]
