@@ -60,6 +60,9 @@ public enum ProblemKind
     /// <summary>A socket or another kind that cannot be backed up.</summary>
     Skipped = 5,
     PathTooLong = 6,
+
+    /// <summary>It has something that no reader takes, or more of it than docs/format.md, section 14, has room for: that is left out, or all of it.</summary>
+    TooMuch = 7,
 }
 
 /// <param name="Kind">What went wrong.</param>

@@ -10,7 +10,6 @@ public static class TreeNode
     public const int MaxExtents = 65_536; // a file
     public const int MaxInlineChunks = 4_096; // a file; more go into list chunks
     const int MaxTarget = 65_535; // bytes of a symlink
-    const int MaxXattrs = 2 << 20; // bytes of an entry
     const int MaxLists = 65_536;
     const int MaxListed = 67_108_864; // chunks of a file
 
@@ -181,7 +180,7 @@ public static class TreeNode
         {
             if (!((RowFlags)flags[i]).HasFlag(RowFlags.Xattrs))
                 continue;
-            rows.Xattrs[i] = reader.Bytes(MaxXattrs).ToArray();
+            rows.Xattrs[i] = reader.Bytes(XattrList.MaxBytes).ToArray();
             reader.Require(XattrList.IsValid(rows.Xattrs[i]));
         }
         reader.Require(reader.Var() == 0);

@@ -9,11 +9,17 @@ public static class XattrList
     public const int MaxCount = 4_096;
     public const int MaxName = 255; // bytes
     public const int MaxValue = 65_536; // bytes, the kernel's XATTR_SIZE_MAX
+    public const int MaxBytes = 2 << 20; // of all of them, encoded
 
-    /// <param name="attributes">In any order; sorted here by name.</param>
+    /// <param name="attributes">In any order; sorted here by name. A name that was listed twice while it changed is kept once.</param>
     public static byte[] Encode(List<(byte[] Name, byte[] Value)> attributes)
     {
         attributes.Sort((l, r) => l.Name.AsSpan().SequenceCompareTo(r.Name));
+        for (var i = attributes.Count - 1; i > 0; i--)
+        {
+            if (attributes[i].Name.AsSpan().SequenceEqual(attributes[i - 1].Name))
+                attributes.RemoveAt(i);
+        }
         var writer = new ByteWriter();
         writer.Var((ulong)attributes.Count);
         foreach (var (name, value) in attributes)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Backup;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
@@ -162,6 +163,58 @@ public sealed partial class FilesTests
             print(end('n' * 200, 60), end('d', 1500))
             """).Trim());
         Run("rm", "-rf", test.Source, restored);
+    }
+
+    [Fact]
+    public void What_lies_deeper_than_a_snapshot_has_room_for_is_told_and_the_rest_is_kept()
+    {
+        Assert.SkipUnless(Has("python3"), "needs python3 to make such a path");
+        using var test = new TestVault();
+        Run("python3", "-c", $"""
+            import os
+            os.chdir({Quote(test.Source)})
+            for i in range({TreePath.MaxDepth}):
+                os.mkdir('d'); os.chdir('d')
+            os.mkdir('e'); open('f', 'w').close()
+            """);
+        using (var source = FileSource.Open(test.Source, new FileSourceOptions()))
+        {
+            using var vault = test.Open();
+            var result = vault.BackUp(source, new BackupRequest("source"u8.ToArray(), [], [], test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+            Assert.Equal((TreePath.MaxDepth + 1UL, 2UL), (result.Archive.Entries, result.Archive.Problems));
+            Assert.All(source.Problems, p => Assert.Equal(ProblemKind.PathTooLong, p.Kind));
+            using var keys = vault.Unlock(test.Seed);
+            Assert.Equal(TreePath.MaxDepth + 1, vault.Rows(vault.Find("latest"), keys, CancellationToken.None).Sum(rows => rows.Count));
+        }
+        Run("rm", "-rf", test.Source);
+    }
+
+    [Fact]
+    public void Attributes_beyond_what_a_snapshot_has_room_for_are_told_each_time_and_the_rest_is_kept()
+    {
+        Assert.SkipUnless(Has("python3") && Directory.Exists("/dev/shm"), "needs python3 and a file system that takes so many");
+        using var test = new TestVault(parent: "/dev/shm");
+        test.Write("file", "text");
+        Directory.CreateDirectory(Path.Combine(test.Source, "folder"));
+        var made = Run("python3", "-c", $"""
+            import os
+            try:
+                for name in 'file', 'folder':
+                    for i in range(40):
+                        os.setxattr({Quote(test.Source)} + '/' + name, 'user.%02d' % i, b'x' * 65000)
+                print('all')
+            except OSError: pass
+            """).Trim();
+        Assert.SkipUnless(made == "all", "this file system does not take so many");
+        for (var run = 0; run < 2; run++)
+        {
+            Assert.Equal(2UL, test.BackUp().Archive.Problems);
+            using var vault = test.Open();
+            using var keys = vault.Unlock(test.Seed);
+            var kept = vault.Rows(vault.Find("latest"), keys, CancellationToken.None)
+                .SelectMany(rows => Enumerable.Range(0, rows.Count).Select(row => (Encoding.UTF8.GetString(rows.Path(row)), rows.Xattrs[row]?[0] ?? 0))).ToList();
+            Assert.Equal([("", 0), ("file", 32), ("folder", 32)], kept);
+        }
     }
 
     static string Quote(string text) => $"'{text}'";

@@ -7,6 +7,8 @@ sealed unsafe class LinuxContent : IContent
     /// <summary>Bytes: from here on the system is told to read ahead, and a file is looked at once more when it is opened.</summary>
     public const long LargeFrom = 4 << 20;
 
+    const int MaxMisses = 64; // of a file's data, each gone before its end was found
+
     readonly int _file;
     readonly LinuxFileSource? _source;
     (long Size, long, uint, long, uint, ulong, ulong) _seen; // size, times, and which file it is
@@ -51,26 +53,37 @@ sealed unsafe class LinuxContent : IContent
         }
     }
 
-    public Extent[]? DataExtents()
+    public Extent[]? DataExtents() => Extents(_seen.Size, (at, whence) => Native.Seek(_file, at, whence));
+
+    /// <param name="size">Bytes of the file.</param>
+    /// <param name="seek">lseek(2) with SEEK_DATA and SEEK_HOLE.</param>
+    internal static Extent[]? Extents(long size, Func<long, int, long> seek)
     {
         var extents = new List<Extent>();
-        var size = _seen.Size;
+        var misses = 0;
         for (long at = 0; at < size;)
         {
-            var data = Native.Seek(_file, at, Native.SeekData);
+            var data = seek(at, Native.SeekData);
             if (data < 0)
             {
                 if (Native.Error == Native.ENxio)
                     break; // no data from here to the end
                 return null; // the file system does not know holes
             }
-            var hole = Native.Seek(_file, data, Native.SeekHole);
+            var hole = seek(data, Native.SeekHole);
             if (hole < 0)
                 return null;
             if (hole > size)
                 hole = size;
             if (data >= size)
                 break;
+            if (hole <= data) // punched since, where the data was
+            {
+                if (++misses > MaxMisses)
+                    return null; // it goes on: all is read, and holes are zeros
+                at = data;
+                continue;
+            }
             if (extents.Count > 0 && extents[^1].Offset + extents[^1].Length == data)
                 extents[^1] = extents[^1] with { Length = hole - extents[^1].Offset };
             else

@@ -100,6 +100,7 @@ sealed unsafe class LinuxFileSource : ISource
         public NameList Names = new();
         public int Next;
         public int PathLength;
+        public int Depth; // components of what lies in it
     }
 
     public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)
@@ -167,6 +168,7 @@ sealed unsafe class LinuxFileSource : ISource
             frame = new Frame();
         frame.Next = 0;
         frame.PathLength = length;
+        frame.Depth = frames.Count + 1;
         frame.Names.Clear();
         frame.Handle = OpenFolder(frames, path.AsSpan(0, length));
         if (frame.Handle < 0)
@@ -237,7 +239,7 @@ sealed unsafe class LinuxFileSource : ISource
         var name = frame.Names[frame.Next++];
         var start = frame.PathLength == 0 ? 0 : frame.PathLength + 1;
         var length = start + name.Length;
-        if (length > TreePath.MaxLength || name.Length > TreePath.MaxName)
+        if (length > TreePath.MaxLength || name.Length > TreePath.MaxName || frame.Depth > TreePath.MaxDepth)
         {
             Report(new SourceProblem(ProblemKind.PathTooLong, path.AsSpan(0, frame.PathLength).ToArray(), ""));
             return 0;
@@ -371,7 +373,10 @@ sealed unsafe class LinuxFileSource : ISource
         batch.Xattrs[row] = xattrs;
         if (error == 0)
             return;
-        Problem(batch.Path(row), error, "extended attributes: ");
+        if (error == Native.E2Big)
+            Report(new SourceProblem(ProblemKind.TooMuch, batch.Path(row).ToArray(), "more extended attributes than a snapshot takes of one entry (2 MiB)"));
+        else
+            Problem(batch.Path(row), error, "extended attributes: ");
         batch.CtimeSeconds[row] = batch.CtimeNanoseconds[row] = 0;
     }
 

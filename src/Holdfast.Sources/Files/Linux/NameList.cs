@@ -55,7 +55,7 @@ sealed unsafe class NameList
         }
     }
 
-    void Add(ReadOnlySpan<byte> name)
+    internal void Add(ReadOnlySpan<byte> name)
     {
         var start = _starts[_count];
         if (start + name.Length > _bytes.Length)
@@ -66,6 +66,7 @@ sealed unsafe class NameList
         _starts[++_count] = start + name.Length;
     }
 
+    /// <summary>A name that is removed and made anew while its folder is read may be given twice (getdents64): it is kept once.</summary>
     public void Sort()
     {
         if (_order.Length < _count)
@@ -73,6 +74,13 @@ sealed unsafe class NameList
         for (var i = 0; i < _count; i++)
             _order[i] = i;
         _order.AsSpan(0, _count).Sort((l, r) => Name(l).SequenceCompareTo(Name(r)));
+        var kept = Math.Min(1, _count);
+        for (var i = 1; i < _count; i++)
+        {
+            if (!Name(_order[i]).SequenceEqual(Name(_order[kept - 1])))
+                _order[kept++] = _order[i];
+        }
+        _count = kept;
     }
 
     public bool Contains(ReadOnlySpan<byte> name) => IndexOf(name) >= 0;

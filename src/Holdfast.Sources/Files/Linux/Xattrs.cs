@@ -45,6 +45,7 @@ static unsafe class Xattrs
         var names = new byte[ListSize];
         var value = new byte[XattrList.MaxValue];
         var found = new List<(byte[], byte[])>();
+        var left = XattrList.MaxBytes - 2; // the number of attributes
         fixed (byte* n = names)
         fixed (byte* v = value)
         {
@@ -55,16 +56,21 @@ static unsafe class Xattrs
                 var end = names.AsSpan(at, (int)length - at).IndexOf((byte)0);
                 if (end <= 0)
                     break;
-                if (found.Count == XattrList.MaxCount)
+                var size = get((nint)(n + at), (nint)v, (nuint)value.Length);
+                var cost = end + (int)size + 5; // name, value and their lengths
+                if (size < 0)
+                {
+                    error = Loss() is not 0 and var loss ? loss : error;
+                }
+                else if (found.Count == XattrList.MaxCount || cost > left)
                 {
                     error = Native.E2Big;
-                    break;
                 }
-                var size = get((nint)(n + at), (nint)v, (nuint)value.Length);
-                if (size >= 0)
+                else
+                {
+                    left -= cost;
                     found.Add((names[at..(at + end)], value[..(int)size]));
-                else if (Loss() is not 0 and var loss)
-                    error = loss;
+                }
                 at += end + 1;
             }
         }
