@@ -90,7 +90,7 @@ sealed class Archiver : IDisposable
         _state = state;
         _next = next;
         _run = (state?.Head.Run ?? uint.MaxValue) + 1;
-        _tree = new TreeBuilder(sink, options.Level);
+        _tree = new TreeBuilder(sink, options.Level, Refused);
         _lastDone = state is null;
         _ct = ct;
     }
@@ -436,6 +436,16 @@ sealed class Archiver : IDisposable
         _next?.Add(kept);
         _pool.Return(kept);
         _pool.Return(batch);
+    }
+
+    /// <summary>A row that no reader takes stands in no snapshot, whatever the source says.</summary>
+    void Refused(EntryBatch rows, int row, bool isLeftOut)
+    {
+        Source.Report(new SourceProblem(ProblemKind.TooMuch, rows.Path(row).ToArray(), isLeftOut ? "all of it is left out" : "its extended attributes"));
+        if (!isLeftOut || rows.Kind[row] != EntryKind.File)
+            return;
+        _files--;
+        _logical -= (ulong)rows.Size[row];
     }
 
     /// <summary>The first name of a file gives the others what was found in it. Where that name was gone or led to another file when it was opened, or the file looks otherwise

@@ -59,6 +59,8 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     /// <summary>Adds a chunk: in a frame of its own where it is large, in a shared one else.</summary>
     public PackedChunk Add(ReadOnlySpan<byte> chunk, Hash32 id, DigestKind kind = DigestKind.Whole)
     {
+        if (chunk.Length > PackFormat.MaxChunk)
+            throw new ArgumentException($"A chunk of {chunk.Length} bytes: no reader takes more than {PackFormat.MaxChunk}.", nameof(chunk));
         if (chunk.Length < MaxShared / 2 && kind == DigestKind.Whole) // of a shared frame all chunks are of that kind
         {
             chunk.CopyTo(Free());
