@@ -42,6 +42,7 @@ static class LeafWords
     {
         LeafFault.ExpiryOfLocked => $"it gives up {Text.Count(refused.Names.Count, "name")} whose locks were not over; these stay needed",
         LeafFault.ExpiryInFuture => "by this machine's clock its time has not come; what it names stays needed",
+        LeafFault.ExpiryOvertaken => $"a later commit or longer lock holds {Text.Count(refused.Names.Count, "name")} that it gives up; these stay needed. A clock that was far ahead when it was written, or lost its time since, does this too",
         LeafFault.PolicyWeaker => "it keeps less long than the policy in force, which goes on",
         LeafFault.Repeated => "an earlier leaf names its object, and what that one says counts",
         LeafFault.EpochWrong => "no such key epoch can begin there; the one before goes on",

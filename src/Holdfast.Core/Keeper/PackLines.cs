@@ -4,9 +4,10 @@ namespace Holdfast.Core.Keeper;
 /// <param name="line">Their line.</param>
 /// <param name="from">The first of them.</param>
 /// <param name="size">Bytes, as they have it.</param>
+/// <param name="signed">Bytes as a signed snapshot has it; 0 where that was not looked at, or there is none.</param>
 /// <param name="earlier">The same pack in another line, or before it left this one.</param>
 /// <param name="isInherited">The branch had it from the snapshot that it leaves, and has given it up: what is kept of a pack in a branch begins there.</param>
-sealed class PackSpan(PackLine line, int from, long size, PackSpan? earlier, bool isInherited)
+sealed class PackSpan(PackLine line, int from, long size, long signed, PackSpan? earlier, bool isInherited)
 {
     public PackLine Line => line;
     public int From => from;
@@ -15,8 +16,8 @@ sealed class PackSpan(PackLine line, int from, long size, PackSpan? earlier, boo
     public int End { get; set; } = int.MaxValue;
     public long Size => size;
 
-    /// <summary>Its size where it was named first.</summary>
-    public long First { get; } = earlier?.First ?? size;
+    /// <summary>Its size where it was named first, by a signed snapshot if any.</summary>
+    public long First { get; } = signed > 0 ? signed : earlier?.First ?? size;
     public bool IsOtherwise => size != First;
     public PackSpan? Earlier => earlier;
     public bool IsInherited => isInherited;

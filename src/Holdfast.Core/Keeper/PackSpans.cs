@@ -11,12 +11,14 @@ namespace Holdfast.Core.Keeper;
 sealed class PackSpans
 {
     readonly Dictionary<Hash32, PackSpan> _spans = []; // the newest of each pack
-    readonly PackLineOrder _lines = new();
+    PackLineOrder _lines = new();
     readonly Dictionary<Hash32, (PackLine Line, int At)> _places = []; // of snapshots, by name
     readonly HashSet<SnapshotRecord> _untold = [];
     readonly Dictionary<SnapshotRecord, int> _otherwise = []; // how many packs they name by other sizes than those that named them first
     readonly List<HeldBy> _held = [];
+    Dictionary<Hash32, long>? _signed; // sizes as the first snapshot that its agent signed gives them; null as long as nobody gives another
     int _taken;
+    int _learned; // of how many the signatures have been looked at
 
     /// <summary>Names that were looked at to take in sets told whole: a few times what their objects say, and no more.</summary>
     public long Looked { get; private set; }
@@ -25,12 +27,45 @@ sealed class PackSpans
     /// <param name="snapshots">All, in the order of their commits.</param>
     public void Take(IReadOnlyList<SnapshotRecord> snapshots)
     {
+        if (_signed is not null && Learn(snapshots))
+            Forget();
         for (; _taken < snapshots.Count; _taken++)
         {
             var record = snapshots[_taken];
             if (record.Object is not { Packs: var packs } snapshot || !(packs.IsWhole ? TakeWhole(record, packs, snapshot.Parent) : record.BuildsOn is not null && TakeDifference(record, packs, snapshot.Parent)))
                 _untold.Add(record);
+            if (_signed is not null || _otherwise.Count == 0)
+                continue;
+            // Which is right is told by signatures, which nobody had to look at before: whoever has the log's key alone can have been first, where who was first before has expired.
+            _signed = [];
+            _ = Learn(snapshots);
+            Forget();
+            _taken = -1;
         }
+    }
+
+    /// <summary>Looks at the signatures of the commits that are new.</summary>
+    /// <returns>True where a pack turns out to have another size than was taken for it.</returns>
+    bool Learn(IReadOnlyList<SnapshotRecord> snapshots)
+    {
+        var isOther = false;
+        foreach (var record in snapshots.Skip(_learned).Where(s => s.IsSigned))
+        {
+            foreach (var pack in record.Object!.Packs.Added)
+                isOther |= _signed!.TryAdd(pack.Name, pack.Size) && _spans.TryGetValue(pack.Name, out var span) && span.First != pack.Size;
+        }
+        _learned = snapshots.Count;
+        return isOther;
+    }
+
+    /// <summary>All commits are to be taken in anew.</summary>
+    void Forget()
+    {
+        _spans.Clear();
+        _places.Clear();
+        _untold.Clear();
+        _otherwise.Clear();
+        (_lines, _taken) = (new PackLineOrder(), 0);
     }
 
     /// <summary>Takes in that a snapshot's lock was lengthened.</summary>
@@ -43,7 +78,7 @@ sealed class PackSpans
     /// <summary>True where a snapshot has it in its set.</summary>
     public bool Has(Hash32 pack) => _spans.ContainsKey(pack);
 
-    /// <summary>Bytes of a pack as the first snapshot that has it gave them: what comes later, whoever signed it, makes no pack look damaged. Null where none has it.</summary>
+    /// <summary>Bytes of a pack as the first snapshot that has it gave them, of those that an agent signed if any: what comes later, whoever signed it, makes no pack look damaged. Null where none has it.</summary>
     public long? SizeOf(Hash32 pack) => _spans.TryGetValue(pack, out var span) ? span.First : null;
 
     /// <summary>A pack of its set has another size there.</summary>
@@ -206,7 +241,7 @@ sealed class PackSpans
 
     PackSpan Add(PackLine line, Hash32 name, int from, long size, bool isInherited)
     {
-        var span = _spans[name] = new PackSpan(line, from, size, _spans.GetValueOrDefault(name), isInherited);
+        var span = _spans[name] = new PackSpan(line, from, size, _signed?.GetValueOrDefault(name) ?? 0, _spans.GetValueOrDefault(name), isInherited);
         line.Add(name, span);
         return span;
     }

@@ -425,6 +425,30 @@ public sealed class ForgedSnapshotTests
         Assert.All(after.State.Snapshots, s => Assert.Equal(s.Ordinal == after.State.Snapshots[1].Ordinal, after.State.HasOtherSizes(s)));
     }
 
+    /// <summary>Whoever has the log's key alone has no agent's. While the first commit's object is there it says how long a pack is; when it has expired, who signed does.</summary>
+    [Fact]
+    public void A_size_that_nobody_signed_is_not_believed_when_the_first_commit_has_gone()
+    {
+        using var test = Sample();
+        Hash32 first;
+        using (var vault = test.Open())
+        {
+            first = vault.State.Snapshots[0].Name;
+            var snapshot = Resized(test, vault, vault.State.Snapshots[0], (_, real) => real + 65_536);
+            snapshot = snapshot with { Signatures = [snapshot.Signatures[0] with { Signature = new byte[64] }] };
+            vault.Keeper.Record(LeafType.Commit, snapshot.Snapshot, snapshot.Agent, vault.State.Snapshots[0].Expiry, 0, (ulong)snapshot.Packs.Count, snapshot.ToArray());
+        }
+        test.BackUp();
+        foreach (var lost in new[] { false, true })
+        {
+            if (lost)
+                test.Lose(first);
+            using var after = test.Open();
+            Assert.Equal([false, true, false], after.State.Snapshots.Select(after.State.HasOtherSizes));
+            Assert.DoesNotContain(after.Health().Problems, p => p.Code == ErrorCode.PackDamaged);
+        }
+    }
+
     [Fact]
     public void A_number_of_entries_that_the_tree_has_not_is_damage()
     {
