@@ -131,7 +131,15 @@ public sealed partial class Vault
         return new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
     }
 
-    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct)
+    /// <param name="record">The snapshot.</param>
+    /// <param name="keys">Open it.</param>
+    /// <param name="target">Where it goes.</param>
+    /// <param name="filter">What of it.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <param name="below">The filter takes nothing but what is at or below this path, and the folders above: other parts of the tree are not read. Null: anything.</param>
+    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null)
     {
         var tree = Checked(record, keys, packs: true);
         target.SetOwnerNames(tree.Users, tree.Groups);
@@ -141,7 +149,7 @@ public sealed partial class Vault
         try
         {
             return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
-                .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries), filter);
+                .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { WithAbove = true }, filter, below);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {

@@ -64,10 +64,10 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => string.Create(CultureInfo.InvariantCulture, $"{progress.Files:#,0} files, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}")))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed)), progress);
                 elapsed = line.Elapsed;
             }
-            if (patterns.Count > 0 && result.Matched == 0)
+            if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
             if (patterns.Count > 0 || result.Failed > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = 0 } };
@@ -140,6 +140,23 @@ static class RestoreCommand
         return new Excludes().Add(Text.Pattern(text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text));
     }
 
+    /// <summary>The folder or entry in which all is that patterns can match: what of the tree lies elsewhere need not be read, and may be damaged. Null where that is not known.</summary>
+    static byte[]? Below(string[] patterns)
+    {
+        string[]? common = null;
+        foreach (var pattern in patterns)
+        {
+            var path = pattern;
+            while (path.StartsWith("./", StringComparison.Ordinal))
+                path = path[2..];
+            if (!pattern.Contains('/'))
+                return null; // at any depth
+            var names = path.Trim('/').Split('/').TakeWhile(name => name.Length > 0 && name.IndexOfAny(['*', '?', '[', '\\', ' ']) < 0).ToArray();
+            common = common is null ? names : [.. common.Zip(names).TakeWhile(n => n.First == n.Second).Select(n => n.First)];
+        }
+        return common is { Length: > 0 } ? System.Text.Encoding.UTF8.GetBytes(string.Join('/', common)) : null;
+    }
+
     static bool Matches(List<Excludes> patterns, HashSet<int> open, ReadOnlySpan<byte> path)
     {
         var matched = false;
@@ -176,11 +193,11 @@ static class RestoreCommand
         public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
         {
             var problems = target.Problems;
-            var missed = result.Failed + problems.Sum(p => p.Entries);
-            var code = result.Failed > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
+            var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
+            var code = result.Failed > 0 || result.Lost > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
             WriteJson(session, record, tree, result, problems, target, elapsed, isLogged, missed, code);
             var written = result.Written;
-            session.Step($"{(result.Failed > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+            session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
             if (tree is { Problems: > 0 })
                 session.Finding($"  NOT IN IT          {LeftOut(tree.Problems)}");
@@ -196,6 +213,7 @@ static class RestoreCommand
                 session.Finding($"  NOT OF IT          {Text.Count(written.Strangers, "entry", "entries")} in the target {(written.Strangers == 1 ? "is" : "are")} not in the snapshot, and {(written.Strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
             if (isLogged)
                 session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+            TellLost(session, result);
             Group(session, result.Failed, "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
                 "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
             foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
@@ -221,6 +239,18 @@ static class RestoreCommand
             $"{Text.Count((long)problems, "entry", "entries")} of the source could not be read, or changed meanwhile, when this was taken: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} (`holdfast diff`)";
 
         static long NotListed(IEnumerable<TargetProblem> problems) => problems.Where(p => p.Path is null).Sum(p => p.Entries);
+
+        static void TellLost(Session session, RestoreResult result)
+        {
+            if (result.Lost == 0)
+                return;
+            session.Warn($"holdfast: {Text.Count(result.Lost, "entry", "entries")} did not come back, and their names are not known: parts of the snapshot's tree cannot be read");
+            foreach (var rows in result.LostRows.Take(Shown))
+                session.Warn($"    {Text.Count((long)rows.Entries, "entry", "entries")} from {(rows.First.Length == 0 ? "the root" : Text.Name(rows.First))} on, {(rows.Next is null ? "to the end" : $"before {Text.Name(rows.Next)}")}");
+            if (result.LostRows.Count > Shown)
+                session.Warn($"    and in {Text.Count(result.LostRows.Count - Shown, "more place")}; --json lists {Text.Count(result.LostRows.Count, "place")}");
+            session.Warn("  what to do: all else that was asked for was tried. Folders among them in which something else lies were made, open to their owner alone; see to their owners and permissions. `holdfast status` names what is missing or damaged: bring that from another copy of the vault, then run this again with --resume and the snapshot's id; an earlier or later snapshot may have these entries too.");
+        }
 
         /// <param name="session">Gets the words.</param>
         /// <param name="count">All entries.</param>
@@ -284,6 +314,18 @@ static class RestoreCommand
             }
             w.WriteEndArray();
             w.WriteNumber("failedNotListed", result.Failed - result.FailedPaths.Count);
+            w.WriteNumber("lost", result.Lost);
+            w.WriteStartArray("lostFrom");
+            foreach (var rows in result.LostRows)
+            {
+                w.WriteStartObject();
+                w.WriteName("path", rows.First);
+                if (rows.Next is not null)
+                    w.WriteName("before", rows.Next);
+                w.WriteNumber("entries", rows.Entries);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
             w.WriteStartArray("problems");
             foreach (var problem in problems.Where(p => p.Path is not null))
             {
@@ -312,7 +354,7 @@ static class RestoreCommand
             w.WriteString("code", code.ToString());
             w.WriteNumber("status", (int)code);
             w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : result.IsWhole ? "The snapshot is not what its agent signed: nobody vouches for it." : "Some attributes were not set.");
-            w.WriteString("guidance", "`failed`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
+            w.WriteString("guidance", "`failed`, `lostFrom`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
             w.WriteEndObject();
         });
     }

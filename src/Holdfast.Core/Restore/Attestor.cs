@@ -83,7 +83,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             {
                 var chosen = full ? null : ChooseSample(snapshot.Files);
                 ulong file = 0;
-                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries);
+                var isCut = false;
+                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries) { Lost = _ => isCut = true };
                 foreach (var rows in reader.Rows())
                 {
                     ct.ThrowIfCancellationRequested();
@@ -91,23 +92,33 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                     {
                         if (rows.Kind[row] != EntryKind.File)
                             continue;
-                        CheckPlaces(reader, rows, row, set);
-                        if (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes))
-                            sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
+                        try
+                        {
+                            CheckPlaces(reader, rows, row, set);
+                            if (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes))
+                                sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
+                        }
+                        catch (HoldfastException e) when (TreeReader.IsLoss(e))
+                        {
+                            isCut = true; // of the lists of its chunks
+                        }
                         file++;
                     }
                 }
-                if (file != snapshot.Files)
+                if (isCut)
+                {
+                    TreeUnread(record, set);
+                    rootMatches = false;
+                }
+                else if (file != snapshot.Files)
                 {
                     _defects.Add((AttestationDefect.RootWrong, record.Name));
                     rootMatches = false;
                 }
             }
-            catch (HoldfastException e) when (IsOfPack(e) || e.Code == ErrorCode.ObjectDamaged)
+            catch (HoldfastException e) when (TreeReader.IsLoss(e))
             {
-                JudgeTree(set);
-                if (_isWhole)
-                    _defects.Add((AttestationDefect.RootWrong, record.Name));
+                TreeUnread(record, set);
                 rootMatches = false;
             }
         }
@@ -136,6 +147,14 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         {
             return null;
         }
+    }
+
+    /// <summary>Where no pack is missing or damaged, the tree was made wrong.</summary>
+    void TreeUnread(SnapshotRecord record, PackSet? set)
+    {
+        JudgeTree(set);
+        if (_isWhole)
+            _defects.Add((AttestationDefect.RootWrong, record.Name));
     }
 
     static bool IsOfPack(HoldfastException e) =>

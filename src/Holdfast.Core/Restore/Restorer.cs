@@ -22,6 +22,12 @@ public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWri
 {
     /// <summary>Files of the snapshot that have holes.</summary>
     public long WithHoles { get; init; }
+
+    /// <summary>Entries in nodes of the tree that cannot be read: what they were is not known, nor whether they were asked for.</summary>
+    public long Lost { get; init; }
+
+    /// <summary>Where they were, of the first of them (<see cref="TargetProblem.Listed"/>); for the user's eyes only.</summary>
+    public IReadOnlyList<LostRows> LostRows { get; init; } = [];
 }
 
 /// <summary>How far a restore is; read from any thread while it runs.</summary>
@@ -59,6 +65,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     readonly ConcurrentQueue<byte[]> _failedPaths = [];
     long _failed;
     readonly List<Item> _unplaced = [];
+    readonly List<LostRows> _lostRows = [];
+    long _lost;
     long _xattrs;
     long _entries;
     long _withHoles;
@@ -82,12 +90,16 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         public bool Broken;
     }
 
-    /// <exception cref="HoldfastException">Among others why the tree cannot be read to its end; what comes before that stands in the target.</exception>
-    public RestoreResult Run(TreeReader tree, PathFilter filter)
+    /// <param name="tree">What to bring back.</param>
+    /// <param name="filter">Which of it.</param>
+    /// <param name="below">Nothing else is asked for than what is at or below this path; null where that is not so.</param>
+    /// <exception cref="HoldfastException">Among others why the tree cannot be read at all, or, where that is no damage, to its end; what comes before that stands in the target.</exception>
+    public RestoreResult Run(TreeReader tree, PathFilter filter, byte[]? below)
     {
+        tree.Lost = Lose;
         try
         {
-            using var batches = tree.Rows().GetEnumerator();
+            using var batches = tree.Rows(below).GetEnumerator();
             while (_unread is null && TryNext(batches))
             {
                 foreach (var (rows, row) in filter.Choose(batches.Current))
@@ -109,11 +121,25 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         var written = target.Finish();
         _unread?.Throw();
-        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0) { WithHoles = _withHoles };
+        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && _lost == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0)
+        {
+            Lost = _lost,
+            LostRows = _lostRows,
+            WithHoles = _withHoles,
+        };
+    }
+
+    void Lose(LostRows rows)
+    {
+        _lost += (long)Math.Min(rows.Entries, (ulong)(long.MaxValue - _lost));
+        if (_lostRows.Count > 0 && _lostRows[^1] is var last && last.Next.AsSpan().SequenceEqual(rows.First))
+            _lostRows[^1] = new LostRows(last.First, rows.Next, last.Entries + rows.Entries);
+        else if (_lostRows.Count < TargetProblem.Listed)
+            _lostRows.Add(rows);
     }
 
     /// <summary>False at the end of what can be read of the tree.</summary>
-    bool TryNext<T>(IEnumerator<T> read)
+    bool TryNext(IEnumerator<EntryBatch> read)
     {
         try
         {
@@ -122,6 +148,22 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         catch (HoldfastException e)
         {
             _unread = ExceptionDispatchInfo.Capture(e);
+            return false;
+        }
+    }
+
+    /// <summary>False at the end of a file's chunks. Where their list cannot be read, the file is given up.</summary>
+    bool TryNext(IEnumerator<ChunkRef> listed, OpenFile file)
+    {
+        try
+        {
+            return listed.MoveNext();
+        }
+        catch (HoldfastException e)
+        {
+            GiveUp(file);
+            if (!TreeReader.IsLoss(e))
+                _unread = ExceptionDispatchInfo.Capture(e);
             return false;
         }
     }
@@ -139,7 +181,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row), rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
             long position = 0;
             using var listed = rows.ChunksOf(row).GetEnumerator();
-            while (TryNext(listed))
+            while (TryNext(listed, file))
             {
                 Place(listed.Current, handle, isPart: true, position);
                 position += listed.Current.Length;
@@ -149,8 +191,6 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                     _files[handle] = file; // not whole yet
                 }
             }
-            if (_unread is not null)
-                GiveUp(file);
         }
         else if (rows.Size[row] == 0 || rows.Extents[row] is { Length: 0 })
         {

@@ -5,6 +5,12 @@ using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Restore;
 
+/// <summary>Rows that are in a node of the tree which cannot be read.</summary>
+/// <param name="First">Path of the first of them.</param>
+/// <param name="Next">Path of the first row after them; null where they are the last.</param>
+/// <param name="Entries">How many they are.</param>
+public sealed record LostRows(byte[] First, byte[]? Next, ulong Entries);
+
 /// <summary>Reads a tree from its root (docs/format.md, section 9), and checks each node against what the node above says of it. For one thread.</summary>
 /// <param name="chunks">Gives the nodes.</param>
 /// <param name="root">The root node.</param>
@@ -18,23 +24,99 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
     readonly Dictionary<(ChunkRef List, DigestKind Kind), (int Chunks, long Bytes)> _known = [];
     byte[] _last = [];
     bool _any;
+    bool _hasGap; // since the last row that was given
+
+    /// <summary>Told of a node, below the root, that cannot be read: its rows are left out and the others follow, since the node above says of each what it must have. Where there is
+    /// nobody to tell, that ends the reading.</summary>
+    public Action<LostRows>? Lost { get; set; }
+
+    /// <summary>Gives the nodes of the folders above too, where only what is below a path is asked for.</summary>
+    public bool WithAbove { get; init; }
+
+    /// <summary>It says that something cannot be read here, and nothing of how the rest can.</summary>
+    public static bool IsLoss(HoldfastException e) => PackReader.IsDamage(e) || e.Code is ErrorCode.ChunkMissing or ErrorCode.ObjectDamaged or ErrorCode.WrongVault;
 
     /// <param name="Chunk">Where it lies.</param>
     /// <param name="Entries">Rows of all level-0 nodes below it.</param>
     /// <param name="First">Path of the first of them.</param>
-    readonly record struct Node(ChunkRef Chunk, ulong Entries, byte[] First);
+    /// <param name="Next">Of the first row after them; null where they are the last.</param>
+    readonly record struct Node(ChunkRef Chunk, ulong Entries, byte[] First, byte[]? Next);
 
-    /// <summary>Rows in tree order; each batch holds until the next.</summary>
+    /// <summary>Rows in tree order; each batch holds until the next. After rows that are lost come the folders that they had and that what follows lies in: open to their owner alone,
+    /// whoever that was.</summary>
     /// <param name="below">Leaves out nodes that have neither this path nor anything below it; null for none.</param>
     /// <exception cref="HoldfastException"><c>ObjectDamaged</c>, <c>ChunkMissing</c>, <c>PackDamaged</c>.</exception>
     public IEnumerable<EntryBatch> Rows(byte[]? below = null)
     {
         var batch = new EntryBatch { ListReader = ReadLists };
-        foreach (var leaf in Leaves(new Node(root, entries, []), level, below))
+        foreach (var leaf in Leaves(new Node(root, entries, [], null), level, below))
         {
-            Read(leaf, batch);
+            var before = _any ? _last : null;
+            if (!TryRead(leaf, batch))
+                continue;
+            foreach (var folders in _hasGap ? FoldersAbove(batch.Path(0).ToArray(), before) : [])
+                yield return folders;
+            _hasGap = false;
             yield return batch;
         }
+    }
+
+    /// <summary>The folders above a path that are not above the row before, nor that row.</summary>
+    static IEnumerable<EntryBatch> FoldersAbove(byte[] path, byte[]? before)
+    {
+        var rows = new EntryBatch();
+        for (var end = 0; path.Length > 0; end++)
+        {
+            if (end > 0)
+                end = Array.IndexOf(path, (byte)'/', end);
+            if (end < 0)
+                break;
+            var folder = path.AsSpan(0, end);
+            if (before is not null && (before.AsSpan().SequenceEqual(folder) || TreePath.IsBelow(before, folder)))
+                continue;
+            var row = rows.Add(folder);
+            (rows.Kind[row], rows.Mode[row], rows.Uid[row], rows.Gid[row]) = (EntryKind.Directory, 0x1C0, uint.MaxValue, uint.MaxValue); // rwx------
+            if (!rows.IsFull)
+                continue;
+            yield return rows;
+            rows.Clear();
+        }
+        if (rows.Count > 0)
+            yield return rows;
+    }
+
+    bool TryRead(Node leaf, EntryBatch batch)
+    {
+        try
+        {
+            Read(leaf, batch);
+            return true;
+        }
+        catch (HoldfastException e) when (Lost is not null && leaf.Chunk != root && IsLoss(e))
+        {
+            Lose(leaf);
+            return false;
+        }
+    }
+
+    /// <summary>Null where the node cannot be read, and that was told.</summary>
+    Children? TryOpen(Node node, int nodeLevel)
+    {
+        try
+        {
+            return new Children(chunks.Read(KeyClass.Tree, node.Chunk).ToArray(), node, nodeLevel);
+        }
+        catch (HoldfastException e) when (Lost is not null && node.Chunk != root && IsLoss(e))
+        {
+            Lose(node);
+            return null;
+        }
+    }
+
+    void Lose(Node node)
+    {
+        _hasGap = true;
+        Lost!(new LostRows(node.First, node.Next, node.Entries));
     }
 
     IEnumerable<Node> Leaves(Node node, int nodeLevel, byte[]? below)
@@ -44,19 +126,32 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             yield return node;
             yield break;
         }
-        var children = new Children(chunks.Read(KeyClass.Tree, node.Chunk).ToArray(), node, nodeLevel);
+        if (TryOpen(node, nodeLevel) is not { } children)
+            yield break;
         var isNext = children.TryRead(out var next);
         while (isNext)
         {
             var child = next;
             isNext = children.TryRead(out next);
-            if (below is not null && isNext && TreePath.Compare(next.First, below) <= 0)
+            child = child with { Next = isNext ? next.First : node.Next };
+            if (below is not null && isNext && TreePath.Compare(next.First, below) <= 0 && !(WithAbove && HasFolderAbove(child, below)))
                 continue; // ends before
             if (below is not null && TreePath.Compare(child.First, below) > 0 && !TreePath.IsBelow(child.First, below))
                 yield break; // begins after
             foreach (var leaf in Leaves(child, nodeLevel - 1, below))
                 yield return leaf;
         }
+    }
+
+    static bool HasFolderAbove(Node node, ReadOnlySpan<byte> path)
+    {
+        while (!path.IsEmpty)
+        {
+            path = TreePath.Parent(path);
+            if (TreePath.Compare(node.First, path) <= 0 && TreePath.Compare(path, node.Next) < 0)
+                return true;
+        }
+        return false;
     }
 
     /// <summary>The children of a node, one after the other. All are looked at before the first is given, and none is kept: each may have a path of 64 KiB, and cost its writer next to nothing.</summary>
@@ -111,7 +206,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             if (length == 0 || rows == 0 || rows > _entries || !TreePath.IsValid(first)
                 || !(_isFirst ? first.AsSpan().SequenceEqual(_node.First) : TreePath.Compare(_before, first) < 0 && _before.AsSpan().CommonPrefixLength(first) == shared))
                 throw Damaged();
-            child = new Node(new ChunkRef(digest, length), rows, first);
+            child = new Node(new ChunkRef(digest, length), rows, first, null);
             (_at, _children, _entries, _before, _isFirst) = (_at + reader.Position, _children - 1, _entries - rows, first, false);
             return true;
         }

@@ -50,7 +50,8 @@ public sealed class ForgedSnapshotTests
         using (var vault = test.Open())
             name = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) && leaf.Type == LeafType.AgentEnrolled ? leaf.Payload : default).First(n => !n.IsNone);
         var path = Path.Combine(test.Folder, "objects", name.ToString()[..2], name.ToString());
-        File.Move(path, path + ".away");
+        File.Move(path, test["away"]);
+        test.Lose(name);
         using (var vault = test.Open())
         {
             using var keys = vault.Unlock(test.Seed);
@@ -64,7 +65,7 @@ public sealed class ForgedSnapshotTests
             vault.Keeper.Refresh();
             Assert.Equal(size, vault.Keeper.Log.Size);
         }
-        File.Move(path + ".away", path);
+        File.Move(test["away"], path);
         test.BackUp();
         TestVault.AssertSame(test.Source, test.Restore());
         using var after = test.Open();
