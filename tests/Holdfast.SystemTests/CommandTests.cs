@@ -86,7 +86,7 @@ public sealed class CommandTests
         Assert.Contains("No other snapshot has it", cli.Run("cat", "latest", "none").Expect(27).Error, StringComparison.Ordinal);
         var folder = cli.Run("cat", "latest", "notes").Expect(27).Error;
         Assert.Contains("is there, and is no file", folder, StringComparison.Ordinal);
-        Assert.Contains("`holdfast ls -l ", folder, StringComparison.Ordinal); // without -l it would not say what the path is
+        Assert.Contains("holdfast ls -l ", folder, StringComparison.Ordinal); // without -l it would not say what the path is
         Assert.Contains("without --snapshot", cli.Run("find", "ward.txt", "--snapshot", "latest").Expect(0).Error, StringComparison.Ordinal);
         Assert.Contains("holdfast ls", cli.Run("find", "*.none").Expect(0).Error, StringComparison.Ordinal);
     }

@@ -57,7 +57,7 @@ static class Obstacle
         foreach (var obstacle in obstacles)
         {
             session.Line($"  {obstacle.Message}");
-            session.Line($"    what to do {obstacle.Advice}");
+            session.Advice("    what to do ", obstacle.Advice);
         }
         session.Line();
     }

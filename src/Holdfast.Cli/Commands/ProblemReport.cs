@@ -60,7 +60,7 @@ static class ProblemReport
                 session.Line($"    snapshots  {Listing(problem.Snapshots.Select(s => Text.Id(s.Snapshot)), problem.Snapshots.Count, ", ")}");
             if (problem.Code is not (ErrorCode.SnapshotDefective or ErrorCode.LeafRefused))
                 session.Line($"    names      {Listing(problem.Names.Select(n => n.ToString()), problem.Names.Count, "\n               ")}");
-            session.Line($"    what to do {Advice(problem.Code)}");
+            session.Advice("    what to do ", Advice(problem.Code));
         }
         session.Line();
     }

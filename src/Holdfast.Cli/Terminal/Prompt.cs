@@ -53,7 +53,7 @@ static class Prompt
     static string? Ask(string question, Func<string?> read, CancellationToken stop)
     {
         Output.Flush();
-        Console.Error.Write(question);
+        Console.Error.Write(Text.Plain(question));
         var answer = Task.Factory.StartNew(read, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         try
         {

@@ -14,6 +14,7 @@ sealed class Session
 
     readonly bool _json;
     readonly JsonReport _report = new();
+    readonly HashSet<string> _advised = [];
     readonly List<Action> _told = []; // failures in words, for after the JSON document
     readonly TextWriter _error = Console.Error;
 
@@ -101,7 +102,7 @@ sealed class Session
         if (!_json)
         {
             Output.Flush();
-            return Tell(code, message, guidance);
+            return Tell(code, message, _advised.Contains(guidance) && !Console.IsOutputRedirected && !Console.IsErrorRedirected ? "as it says above." : guidance); // both on one screen
         }
         _report.Error(code, message, guidance);
         _told.Add(() => Tell(code, message, guidance));
@@ -123,8 +124,8 @@ sealed class Session
     /// <summary>A failure in words, on standard error; the status is its code.</summary>
     public static int Tell(ErrorCode code, string message, string guidance)
     {
-        Console.Error.WriteLine(Text.Plain($"holdfast: {message}"));
-        Console.Error.WriteLine(Text.Plain($"  what to do: {guidance}"));
+        Console.Error.WriteLine(Text.Plain(Shell.AsCalled($"holdfast: {message}")));
+        Console.Error.WriteLine(Text.Plain(Shell.AsCalled($"  what to do: {guidance}")));
         Console.Error.WriteLine($"  code: {code} ({(int)code})");
         return (int)code;
     }
@@ -134,8 +135,15 @@ sealed class Session
     {
         if (_json)
             return;
-        Output.Write(Terminal.Text.Plain(text) + "\n");
+        Output.Write(Terminal.Text.Plain(Shell.AsCalled(text)) + "\n");
         Output.Flush();
+    }
+
+    /// <summary>What to do about something in the answer: once, where several things want the same done.</summary>
+    public void Advice(string before, string advice)
+    {
+        if (_advised.Add(advice))
+            Line(before + advice);
     }
 
     /// <summary>A line on what a command does and has done: --quiet leaves it out.</summary>
@@ -176,7 +184,7 @@ sealed class Session
     {
         if (!_json)
             Output.Flush(); // so that both are read in their order
-        _error.WriteLine(Terminal.Text.Plain(text));
+        _error.WriteLine(Terminal.Text.Plain(Shell.AsCalled(text)));
     }
 
     /// <summary>Members of the one JSON document of a run; may be called several times.</summary>
