@@ -79,6 +79,18 @@ public sealed class InitTests
         AssertNoKeys(cli);
     }
 
+    [Theory]
+    [InlineData("50GB", "46.6 GiB")]
+    [InlineData("50GiB", "50 GiB")]
+    [InlineData("2T", "2 TiB")]
+    public void A_size_is_in_units_of_1024_or_of_1000(string size, string shown)
+    {
+        using var cli = new Cli();
+        Assert.Contains("500MB, 50GB, 2TB (1000 each)", cli.Run("init", cli["vault"], "--daily-quota", "50gb").Expect(2).Error, StringComparison.Ordinal);
+        cli.Run("init", cli["vault"], "--lock", "1d", "--daily-quota", size, "--locked-quota", size, "--reserve", "64MB").Expect(0);
+        Assert.Contains($"at most {shown} new a day; at most {shown} locked", cli.Run("policy", "show").Expect(0).Out, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_quota_given_when_the_vault_was_made_holds()
     {

@@ -147,14 +147,31 @@ static class Text
         return count * unit;
     }
 
-    /// <summary>"500MiB", "50GiB", "2TiB" (or K, M, G, T for short) in bytes; null for anything else, for 0, and beyond an exbibyte.</summary>
+    /// <summary>What <see cref="Size"/> understands.</summary>
+    public const string SizeForms = "Write it as a whole number and a unit: 500MiB, 50GiB, 2TiB (1024 each; K, M, G, T for short), or 500MB, 50GB, 2TB (1000 each).";
+
+    /// <summary>"500MiB", "50GiB", "2TiB" (or K, M, G, T for short), "500MB", "50GB", "2TB" in bytes; null for anything else, for 0, and beyond an exbibyte.</summary>
     public static ulong? Size(string text)
     {
         var digits = text.AsSpan().IndexOfAnyExceptInRange('0', '9') is var end and >= 0 ? end : text.Length;
         if (!ulong.TryParse(text.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count == 0)
             return null;
-        int? shift = text[digits..] switch { "B" => 0, "K" or "KiB" => 10, "M" or "MiB" => 20, "G" or "GiB" => 30, "T" or "TiB" => 40, "P" or "PiB" => 50, _ => null };
-        return shift is { } by && count <= 1UL << (60 - by) ? count << by : null;
+        ulong? unit = text[digits..] switch
+        {
+            "B" => 1,
+            "K" or "KiB" => 1UL << 10,
+            "M" or "MiB" => 1UL << 20,
+            "G" or "GiB" => 1UL << 30,
+            "T" or "TiB" => 1UL << 40,
+            "P" or "PiB" => 1UL << 50,
+            "kB" or "KB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            "PB" => 1_000_000_000_000_000,
+            _ => null,
+        };
+        return count <= (1UL << 60) / unit ? count * unit : null;
     }
 
     public static string Span(ulong seconds) => seconds % 86_400 == 0

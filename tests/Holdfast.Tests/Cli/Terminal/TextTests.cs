@@ -43,6 +43,28 @@ public sealed class TextTests
     [InlineData("[\\]ä]")]
     public void A_pattern_without_printed_bytes_stays_as_it_is(string pattern) => Assert.Equal(Encoding.UTF8.GetBytes(pattern), Text.Pattern(pattern));
 
+    [Theory]
+    [InlineData("Run `holdfast status`, then holdfast verify (holdfast log entries): holdfast up", "Run `./holdfast status`, then ./holdfast verify (./holdfast log entries): ./holdfast up")]
+    [InlineData("holdfast: a folder is not there: /mnt/holdfast data; the file holdfast is", "holdfast: a folder is not there: /mnt/holdfast data; the file holdfast is")]
+    public void A_call_within_a_sentence_is_written_as_the_program_was_called(string text, string called)
+    {
+        Assert.Equal(called, Shell.AsCalled(text, "./holdfast"));
+        Assert.Equal(text, Shell.AsCalled(text, "holdfast"));
+    }
+
+    [Theory]
+    [InlineData("3B", 3UL)]
+    [InlineData("50GB", 50_000_000_000UL)]
+    [InlineData("2TB", 2_000_000_000_000UL)]
+    [InlineData("50GiB", 50UL << 30)]
+    [InlineData("1024PiB", 1UL << 60)]
+    [InlineData("1025PiB", null)]
+    [InlineData("1153PB", null)]
+    [InlineData("50gb", null)]
+    [InlineData("50", null)]
+    [InlineData("0GB", null)]
+    public void A_size_has_a_unit_of_1024_or_of_1000(string text, ulong? bytes) => Assert.Equal(bytes, Text.Size(text));
+
     [Fact]
     public void A_files_time_has_nine_digits_and_a_year_of_four()
     {
