@@ -57,7 +57,7 @@ public sealed class ProofTests
         cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(0);
         Spoil(LargestPack(cli), "flipped");
         var backup = cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(29); // it builds on what nobody has read since
-        Assert.Contains("what to do: Run `holdfast attest`", backup.Error, StringComparison.Ordinal);
+        Assert.Contains($"what to do: Run `{Path.Combine(Cli.Root, "holdfast")} attest`", backup.Error, StringComparison.Ordinal);
         cli.Run("attest").Expect(21);
     }
 
@@ -303,6 +303,30 @@ public sealed class ProofTests
         Assert.Equal(seen, File.ReadAllText(cli["other-keys/checkpoint"])); // another would keep those keys from their own vault
         Assert.True(Json(cli.Run("status", "--json").Expect(0)).TryGetProperty("warning", out _));
         cli.Run("status", "--keys", cli["other-keys"]).Expect(13);
+        // What says that the log is sound must not end well where it was not compared.
+        var leaves = Json(cli.Run("status", "--json")).GetProperty("logSize").GetInt64();
+        Assert.Contains("What was read is sound; but HOLDFAST_KEYS names the key folder of another vault", cli.Run("verify").Expect(13).Error, StringComparison.Ordinal);
+        Assert.Equal("WrongVault", Json(cli.Run("verify", "--json").Expect(13)).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal(leaves, Json(cli.Run("status", "--json")).GetProperty("logSize").GetInt64());
+        cli.Environment["HOLDFAST_KEYS"] = "";
+        cli.Run("verify").Expect(0);
+        cli.Environment["HOLDFAST_KEYS"] = cli["other-keys"];
+        File.Delete(pack);
+        cli.Run("verify").Expect(20);
+    }
+
+    [Fact]
+    public void What_several_problems_want_done_is_said_once()
+    {
+        using var cli = Sample();
+        var objects = Json(cli.Run("log", "entries", "--json")).GetProperty("entries").EnumerateArray().Where(e => e.GetProperty("type").GetString() == "Commit")
+            .Select(e => e.GetProperty("payload").GetString()!).Select(n => cli[$"vault/objects/{n[..2]}/{n}"]).ToList();
+        File.Delete(objects[0]);
+        Spoil(objects[1], "flipped");
+        var status = cli.Run("status").Out;
+        Assert.Contains("MISSING", status, StringComparison.Ordinal);
+        Assert.Contains("DAMAGED", status, StringComparison.Ordinal);
+        Assert.Equal(2, status.Split("Bring the files (objects/XX/NAME").Length);
     }
 
     [Fact]

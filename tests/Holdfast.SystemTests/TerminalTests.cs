@@ -65,11 +65,37 @@ public sealed class TerminalTests
         Assert.Contains("/x/\\u202eevil", cli.Run("store", "list").Out, StringComparison.Ordinal);
     }
 
+    /// <summary>Whoever may name a file in a source, a source, or a file on the vault's disk has others read that name.</summary>
+    [Fact]
+    public void No_name_makes_a_line_or_a_colour_of_its_own()
+    {
+        const string evil = "x\nholdfast: all is well\u001b[2J\r\u202E";
+        using var cli = Sample();
+        cli.Write(evil, [1]);
+        cli.Run("backup", cli["source"], "--name", evil).Expect(0);
+        cli.Write(evil, [2, 3]);
+        cli.Shell("ln -s \"$(printf 'to\\nholdfast: all is well\\033[2J')\" source/link");
+        cli.Run("backup", cli["source"], "--name", evil).Expect(0);
+        Directory.CreateDirectory(cli[$"r/{evil}/in the way"]);
+        File.WriteAllText(cli[$"vault/packs/{evil}"], "");
+        foreach (var call in new string[][]
+        {
+            ["snapshots"], ["ls", "latest", "--name", evil], ["ls", "latest", "-l", "--name", evil], ["find", "x*"], ["diff", "latest~1", "latest", "--name", evil], ["restore", "latest", cli["r"], "--overwrite", "--name", evil],
+            ["restore", "latest", cli["r3"], "--name", evil, "--include", evil, "--include", "no" + evil], ["cat", "latest", "no" + evil, "--name", evil], ["policy", "show"], ["policy", "set", "--lock", "2d", "--name", evil], ["policy", "show", "--name", evil],
+            ["log", "entries"], ["verify"], ["status"], ["attest"], ["store", "list"],
+        })
+        {
+            var result = cli.Run(call);
+            Assert.DoesNotContain(result.Out + result.Error, c => c != '\n' && (char.IsControl(c) || c == '\u202E'));
+            Assert.False(result.Out.Contains("\nholdfast: all is well", StringComparison.Ordinal) || result.Error.Contains("\nholdfast: all is well", StringComparison.Ordinal), $"{string.Join(' ', call)}\n{result.Out}\n{result.Error}");
+        }
+    }
+
     [Fact]
     public void Options_before_the_command_and_folders_beside_a_stream_are_told_where_they_belong()
     {
         using var cli = Sample();
-        Assert.Contains("Put it after the command: holdfast status --json", cli.Run("--json", "status").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains($"Put it after the command: {Program} status --json", cli.Run("--json", "status").Expect(2).Error, StringComparison.Ordinal);
         Assert.Contains("holdfast snapshots --vault", cli.Run("--vault", "x", "snapshots").Expect(2).Error, StringComparison.Ordinal);
         Assert.Contains("`d` stands where one would be", cli.Run("backup", "--stdin", "--name", "x", "d", "--", "echo", "hi").Expect(2).Error, StringComparison.Ordinal);
         cli.Run("backup", "--stdin", "--name", "x", "--", "echo", "hi").Expect(0);
@@ -288,6 +314,7 @@ public sealed class TerminalTests
         using var cli = new Cli();
         var result = Bash(cli, $"'{Program}' {call}").Expect(2);
         Assert.Equal("", result.Out);
+        result = result with { Error = result.Error.Replace(Program + " ", "holdfast ", StringComparison.Ordinal) }; // as it was called
         Assert.Equal(["holdfast: " + message, "what to do", "code: Usage (2)"], [.. result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Trim()).Select(l => l.StartsWith("what to do: ", StringComparison.Ordinal) ? "what to do" : l)]);
         Assert.Contains(guidance, result.Error, StringComparison.Ordinal);
         if (call.StartsWith("help", StringComparison.Ordinal))
@@ -415,7 +442,7 @@ public sealed class TerminalTests
         foreach (var call in new string[][] { ["snapshots"], ["ls", "latest"], ["restore", "latest", cli["r"]], ["find", "x", "--snapshot", "latest"] })
         {
             var result = cli.Run([.. call, "--name", "wrad"]).Expect(27);
-            Assert.Contains("`holdfast snapshots --keys FOLDER` lists", result.Error, StringComparison.Ordinal);
+            Assert.Contains("holdfast snapshots --keys FOLDER` lists", result.Error, StringComparison.Ordinal);
             Assert.DoesNotContain("ward", result.Error + result.Out, StringComparison.Ordinal);
         }
         Assert.Contains("ward", cli.Run("snapshots", "--name", "ward").Expect(0).Out, StringComparison.Ordinal);

@@ -168,7 +168,7 @@ static class LogCommand
                 ErrorCode.PackMissing or ErrorCode.PackDamaged => $"Its bytes are NOT ALL THERE: of the {Text.Count(packs!.Count, "pack")} it needs, {missing} missing, {damaged} damaged.",
                 ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Its snapshot object, or one it builds on, is missing or damaged: which packs it needs cannot be told.",
                 ErrorCode.SnapshotDefective => $"Attestation found DEFECTS in it on {Text.Time(record.DefectsFound)}.",
-                _ when isHealed => $"{missing} of its {Text.Count(packs!.Count, "pack")} are missing, {damaged} damaged; all that they held was read from other packs, and found right, on {Text.Time(record.DefectsFound)}.",
+                _ when isHealed => $"of its {Text.Count(packs!.Count, "pack")} {missing} {(missing == 1 ? "is" : "are")} missing, {damaged} damaged; all that they held was read from other packs, and found right, on {Text.Time(record.DefectsFound)}.",
                 _ when last is { } read => $"All its bytes were last read and found right on {Text.Time(read)}.",
                 _ when packs is { Count: 0 } => "It needs no pack.",
                 _ => $"Its bytes: {never} of {packs?.Count ?? 0} packs were NEVER READ BACK since they were written (holdfast verify).",
@@ -207,7 +207,7 @@ static class LogCommand
             if (!Core.Log.Checkpoint.TryParse(UserFile.Text(since, "The earlier checkpoint"), out var earlier))
                 throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
             vault.Keeper.Log.RequireExtends(earlier);
-            session.Step($"The log begins with the {earlier.Size} leaves of the earlier checkpoint, unaltered.");
+            session.Step($"The log begins with the {Text.Count(earlier.Size, "leaf", "leaves")} of the earlier checkpoint, unaltered.");
         }
         session.Json(w =>
         {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -28,12 +29,9 @@ static class VerifyCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         var isFull = session.Parsed.GetValue(FullOption);
-        string? isNotOurs = null;
         if (isFull)
             folder.Remember(vault);
-        else
-            isNotOurs = folder.RememberIfOurs(vault); // names are checked with no key
-        if (isNotOurs is not null)
+        else if (folder.RememberIfOurs(vault) is { } isNotOurs) // names are checked with no key
             session.Warn($"holdfast: {isNotOurs}");
         using var keys = isFull ? folder.OpenReading(vault) : null;
         if (session.Parsed.GetValue(RebuildOption))
@@ -53,7 +51,7 @@ static class VerifyCommand
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
         try
         {
-            if (folder is not { IsGiven: true, NotCompared: null } || isNotOurs is not null) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
+            if (folder is not { IsGiven: true, NotCompared: null }) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note($"Not noted in the log: {(folder.NotCompared is null ? "that needs the key folder (--keys)" : "it was not compared with what these keys saw")}.");
             else
                 vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
@@ -91,7 +89,7 @@ static class VerifyCommand
         });
         var isSample = result.Packs < result.AllPacks;
         session.Step(string.Create(CultureInfo.InvariantCulture,
-            $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {result.Chunks:#,0} chunks opened and compared")}."));
+            $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {Text.Count(result.Chunks, "chunk")} opened and compared")}."));
         if (vault.Keeper.Store.Folders is { Count: > 1 } folders)
             session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Store.Away))}");
         foreach (var defect in result.Defects)
@@ -101,7 +99,7 @@ static class VerifyCommand
             session.Finding($"  {ProblemReport.Describe(refused)}");
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
-        var tiles = TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null } && isNotOurs is null);
+        var tiles = TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null });
         if (tiles is not null && bad.Count == 0)
             return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
         if (tiles is not null)
@@ -149,7 +147,7 @@ static class VerifyCommand
 
     static string Describe(Defect defect) => defect.Kind switch
     {
-        DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Plain(defect.Path ?? "")}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
+        DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Name(Encoding.UTF8.GetBytes(defect.Path ?? ""))}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
         _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
     };

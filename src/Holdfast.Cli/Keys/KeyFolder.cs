@@ -99,7 +99,7 @@ sealed class KeyFolder
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");
         foreach (var away in vault.Keeper.Store.Away)
-            session.Warn(ClosedStore(away) is { } closed ? $"holdfast: a folder of the vault is not there for this user, who may not enter {closed}: {away}. What lies in it cannot be read, and a backup stores it again; run this as the vault's own user, or let this user enter" : $"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: holdfast store move {Shell.Word(away)} NEW-FOLDER");
+            session.Warn(ClosedStore(away) is { } closed ? $"holdfast: a folder of the vault is not there for this user, who may not enter {closed}: {away}. What lies in it cannot be read, and a backup stores it again; run this as the vault's own user, or let this user enter" : $"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: {Shell.Program} store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
             session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
         if (vault.Keeper.Log is { IsAsSeen: true, Lost.Count: 0 })
@@ -427,7 +427,7 @@ sealed class KeyFolder
         else if (!copy.IsMoved)
             _session.Note($"holdfast: {copy.Words}");
         if (vault.Keeper.Store.Folders.Skip(1).Intersect(copy.IsPlaceThere ? Core.Keeper.VaultKeeper.FurtherFoldersOf(copy.Place) : []).Where(Directory.Exists).ToList() is { Count: > 0 } shared)
-            _session.Warn($"holdfast: this copy still reads {(shared.Count == 1 ? "a folder" : "folders")} of the vault it was copied from: {string.Join(", ", shared)}. Copy that too, and say where the copy is: holdfast store move OLD NEW --vault {Shell.Word(vault.Keeper.Folder)}");
+            _session.Warn($"holdfast: this copy still reads {(shared.Count == 1 ? "a folder" : "folders")} of the vault it was copied from: {string.Join(", ", shared)}. Copy that too, and say where the copy is: {Shell.Program} store move OLD NEW --vault {Shell.Word(vault.Keeper.Folder)}");
         _session.Json(w =>
         {
             w.WriteStartObject("copy");
@@ -455,7 +455,9 @@ sealed class KeyFolder
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault && !IsTypedOption(KeysOption))
         {
-            return "HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before. Add --keys FOLDER with the key folder of this vault.";
+            const string why = "HOLDFAST_KEYS names the key folder of another vault: the log was not compared with what was seen before", mend = "Add --keys FOLDER with the key folder of this vault";
+            NotCompared = new HoldfastException(ErrorCode.WrongVault, $"What was read is sound; but {why}.", $"{mend}, or set HOLDFAST_KEYS to nothing, which makes no claim on the log. Then run this again.", e);
+            return $"{why}. {mend}.";
         }
     }
 
