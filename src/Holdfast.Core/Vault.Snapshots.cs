@@ -131,6 +131,14 @@ public sealed partial class Vault
         return new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
     }
 
+    /// <summary>Before a target is made for it.</summary>
+    /// <exception cref="HoldfastException">Why <see cref="Restore"/> would not begin.</exception>
+    public void RequireRestorable(SnapshotRecord record, ReadingKeys keys)
+    {
+        _ = Unverified is null ? Checked(record, keys, packs: true) : Describe(record, keys); // what is read unverified is told when it is read
+        _ = keys.Domain(record.Object!.Domain);
+    }
+
     /// <param name="record">The snapshot.</param>
     /// <param name="keys">Open it.</param>
     /// <param name="target">Where it goes.</param>

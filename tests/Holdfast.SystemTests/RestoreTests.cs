@@ -49,6 +49,33 @@ public sealed class RestoreTests
     }
 
     [Fact]
+    public void A_restore_that_cannot_begin_makes_no_folder()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a.txt", [1]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("init", cli["other"], "--keys", cli["other-keys"], "--lock", "1d").Expect(0);
+        var id = cli.LatestId();
+        var target = cli["r"];
+        void Fails(int status, params string[] arguments)
+        {
+            cli.Run(["restore", .. arguments]).Expect(status);
+            Assert.False(Directory.Exists(target), string.Join(' ', arguments));
+        }
+        Fails(27, "nosuch", target);
+        Fails(27, "latest~5", target);
+        Fails(27, "latest", target, "--name", "other");
+        Fails(13, "latest", target, "--keys", cli["other-keys"]);
+        Fails(2, "latest", target, "--include", "!a.txt");
+        Fails(2, "latest", target, "--include", "a", "--include", "[");
+        Fails(2, "latest", target, "--resume");
+        foreach (var path in Directory.EnumerateFiles(cli["vault/objects"], "*", SearchOption.AllDirectories))
+            File.Move(path, path + ".away");
+        cli.Run("restore", id, target);
+        Assert.False(Directory.Exists(target));
+    }
+
+    [Fact]
     public void The_report_says_what_came_back_and_the_log_has_whole_restores_alone()
     {
         using var cli = Sample();
@@ -205,6 +232,8 @@ public sealed class RestoreTests
             test $(stat -c %b nobody/r/sparse) -lt 100
             """);
         Assert.Equal(0, RestoresLogged(cli));
+        Assert.Contains("does not count it: a restore counts where every entry came back", result.Error + Nobody("restore", "latest", cli["nobody/r2"]).Expect(3).Error, StringComparison.Ordinal);
+        Assert.Contains("run as root, or as the user whose files they all are", cli.Run("status").Out, StringComparison.Ordinal);
         // A folder of another's in the target.
         cli.Shell("chown root:root nobody/r/d4; rm nobody/r/d4/f4; rm nobody/r/d5/f5");
         var shut = Json(Nobody("restore", id, cli["nobody/r"], "--resume", "--json").Expect(3));

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -12,6 +11,8 @@ namespace Holdfast.Cli.Commands;
 
 static class RestoreCommand
 {
+    /// <summary>Why `status` may say of a snapshot that was restored that it never was.</summary>
+    public const string WhatCounts = "a restore counts where every entry came back as the snapshot has it, owners and attributes too: run as root, or as the user whose files they all are";
 
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
@@ -44,16 +45,18 @@ static class RestoreCommand
             if (resume)
                 RequireId(session.Parsed.GetValue(Snapshot)!, record);
             var tree = SnapshotsCommand.Describe(vault, record, keys);
+            var typed = session.Parsed.GetValue(IncludeOption)!;
+            var patterns = typed.Select(Pattern).ToList();
+            Excludes.RequireSound(typed, "--include number");
+            vault.RequireRestorable(record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
+            // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
             {
                 Existing = overwrite ? ExistingFiles.Replace : resume ? ExistingFiles.KeepEqual : ExistingFiles.Refuse,
                 MapOwnersByName = session.Parsed.GetValue(ByNameOption),
                 Forbidden = [.. vault.Keeper.Store.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
             });
-            var typed = session.Parsed.GetValue(IncludeOption)!;
-            var patterns = typed.Select(Pattern).ToList();
-            Excludes.RequireSound(typed, "--include number");
             var open = Enumerable.Range(0, patterns.Count).ToHashSet(); // those that have matched nothing yet
             if (patterns.Count == 0 && !resume && !overwrite)
                 WarnIfTight(session, path, record);
@@ -62,7 +65,7 @@ static class RestoreCommand
             var progress = new RestoreProgress();
             RestoreResult result;
             TimeSpan elapsed;
-            using (var line = new ProgressLine(session, time => string.Create(CultureInfo.InvariantCulture, $"{progress.Files:#,0} files, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}")))
+            using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
                 result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed)), progress);
                 elapsed = line.Elapsed;
@@ -230,7 +233,7 @@ static class RestoreCommand
                 session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
                 return 0;
             }
-            session.Warn(missed == 0 ? isDoubted ? "holdfast: all of it came back, UNVERIFIED; the log has no record of this restore." : "holdfast: all contents came back; some attributes did not. The log has no record of this restore." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be; the log has no record of this restore.");
+            session.Warn(missed == 0 ? isDoubted ? "holdfast: all of it came back, UNVERIFIED; the log has no record of this restore." : $"holdfast: all contents came back; some attributes did not. The log has no record of this restore, so `holdfast status` does not count it: {WhatCounts}." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be. The log has no record of this restore, so `holdfast status` does not count it: {WhatCounts}.");
             session.Warn($"  code: {code} ({(int)code})");
             return (int)code;
         }

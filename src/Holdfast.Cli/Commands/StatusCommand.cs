@@ -42,10 +42,12 @@ static class StatusCommand
         session.Line("Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
         session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
-        session.Line($"Snapshots    {status.Snapshots}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
+        session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
         session.Line($"Proof        {Proof(status, health)}");
+        if (status.NeverTested > 0)
+            session.Line($"             {RestoreCommand.WhatCounts}");
         if (health.Healed.Count > 0)
             session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.MadeGood.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.MadeGood.Count, "pack") + " lost or damaged")}");
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
@@ -59,7 +61,7 @@ static class StatusCommand
             session.Line($"             may be removed from {Text.Iso(day)[..10]}: {Text.Bytes(bytes)}");
         if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
             session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
-        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {over} of them backups over their quota" : "")} (holdfast log entries)" : "")}");
+        session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (holdfast log entries)" : "")}");
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit --out kit.pdf")}");
         if (vault.State.IsKitOld)
             session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit --out kit.pdf");
@@ -91,17 +93,19 @@ static class StatusCommand
             return "NOTHING TO TEST YET";
         var parts = new List<string>();
         if (status.Defective > 0)
-            parts.Add($"{status.Defective} with DEFECTS");
+            parts.Add($"{Number(status.Defective)} with DEFECTS");
         if (status.Hit > 0)
-            parts.Add($"{status.Hit} NOT WHOLE (see PROBLEMS)");
+            parts.Add($"{Number(status.Hit)} NOT WHOLE (see PROBLEMS)");
         if (status.NeverTested > 0)
-            parts.Add($"{status.NeverTested} NEVER TESTED: run holdfast attest --keys FOLDER");
+            parts.Add($"{Number(status.NeverTested)} NEVER TESTED: run holdfast attest --keys FOLDER");
         return parts.Count == 0 && health.Problems.Count == 0 ? "every snapshot was re-opened or restored" : parts.Count == 0 ? "see PROBLEMS" : string.Join("; ", parts);
     }
 
+    static string Number(long count) => count.ToString("#,0", CultureInfo.InvariantCulture);
+
     static string LastRead(VaultStatus status) => status switch
     {
-        { NeverRead: > 0 } => string.Create(CultureInfo.InvariantCulture, $"{status.NeverRead:#,0} of {status.Packs:#,0} packs NEVER READ BACK: run holdfast verify"),
+        { NeverRead: > 0 } => $"{Number(status.NeverRead)} of {Text.Count(status.Packs, "pack")} NEVER READ BACK: run holdfast verify",
         { OldestRead: { } read } => "every pack that is there since " + Text.Time(read),
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
@@ -208,7 +212,7 @@ static class StatusCommand
     }
 
     public static string Policy(RetentionPolicy policy) =>
-        Text.Span(policy.Base) + (policy.Weeks > 0 ? $", a week's for {policy.Weeks} weeks" : "") + (policy.Months > 0 ? $", a month's for {policy.Months} months" : "") + (policy.Years > 0 ? $", a year's for {policy.Years} years" : "");
+        Text.Span(policy.Base) + (policy.Weeks > 0 ? $", a week's for {Text.Count(policy.Weeks, "week")}" : "") + (policy.Months > 0 ? $", a month's for {Text.Count(policy.Months, "month")}" : "") + (policy.Years > 0 ? $", a year's for {Text.Count(policy.Years, "year")}" : "");
 }
 
 /// <summary>The numbers behind `status`.</summary>
