@@ -368,7 +368,9 @@ public sealed class CommandTests
         cli.Write("b/2.txt", "two"u8.ToArray());
         foreach (var name in new[] { "a", "b" })
             cli.Run("backup", cli[$"source/{name}"], "--name", name).Expect(0);
-        Assert.Contains("these are two sources", cli.Run("diff", "latest~1", "latest").Expect(0).Error, StringComparison.Ordinal);
+        cli.Run("diff", "latest~1", "latest").Expect(2);
+        var ids = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().Select(s => s.GetProperty("id").GetString()!).ToList();
+        Assert.Contains("these are two sources", cli.Run("diff", ids[0], ids[1]).Expect(0).Error, StringComparison.Ordinal);
         cli.Run("backup", cli["source/a"], "--name", "a").Expect(0);
         Assert.Equal("", cli.Run("diff", "latest~1", "latest", "--name", "a").Expect(0).Error);
         Assert.Contains("no snapshot of a source of this name", cli.Run("policy", "set", "--name", "A", "--lock", "9d").Expect(0).Error, StringComparison.Ordinal);
