@@ -296,6 +296,7 @@ public sealed class CommandTests
         cli.Shell($"cp '{Path.Combine(Cli.Root, script)}' {script}; mkdir bin; printf '#!/bin/sh\\necho \"no room in $DOTNET_CLI_HOME\" >&2; exit 1\\n' > bin/dotnet; chmod +x bin/dotnet");
         cli.Environment["PATH"] = $"{cli["bin"]}:{Environment.GetEnvironmentVariable("PATH")}";
         cli.Environment["HOME"] = "/nonexistent";
+        cli.Environment["DOTNET_CLI_HOME"] = "";
         var result = Cli.Finish(cli.StartProgram(cli[script], cli.Folder)).Expect(status);
         Assert.Contains($"no room in {cli["artifacts/dotnet-home"]}", result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("no usable version", result.Error, StringComparison.Ordinal);

@@ -117,7 +117,7 @@ sealed class TreeBuilder : IDisposable
             if (!isTaken)
             {
                 Entries--;
-                if (_node.Kind[row] == EntryKind.Directory && (_last is null || TreePath.Compare(_last, _node.Path(row)) < 0))
+                if (_node.Kind[row] == EntryKind.Directory && (_last is null || TreePath.Compare(_last, _node.Path(row)) < 0) && (_leftOut is null || !TreePath.IsBelow(_node.Path(row), _leftOut)))
                     _leftOut = _node.Path(row).ToArray();
                 _refused(_node, row, true);
                 continue;

@@ -83,8 +83,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             {
                 var chosen = full ? null : ChooseSample(snapshot.Files);
                 ulong file = 0;
-                var isCut = false;
-                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries) { Lost = _ => isCut = true };
+                HoldfastException? cut = null;
+                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries) { Lost = lost => cut = Worse(cut, lost.Fault!) };
                 foreach (var rows in reader.Rows())
                 {
                     ct.ThrowIfCancellationRequested();
@@ -100,14 +100,14 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                         }
                         catch (HoldfastException e) when (TreeReader.IsLoss(e))
                         {
-                            isCut = true; // of the lists of its chunks
+                            cut = Worse(cut, e); // of the lists of its chunks
                         }
                         file++;
                     }
                 }
-                if (isCut)
+                if (cut is not null)
                 {
-                    TreeUnread(record, set);
+                    TreeUnread(record, set, cut);
                     rootMatches = false;
                 }
                 else if (file != snapshot.Files)
@@ -118,7 +118,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             }
             catch (HoldfastException e) when (TreeReader.IsLoss(e))
             {
-                TreeUnread(record, set);
+                TreeUnread(record, set, e);
                 rootMatches = false;
             }
         }
@@ -149,13 +149,19 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         }
     }
 
-    /// <summary>Where no pack is missing or damaged, the tree was made wrong.</summary>
-    void TreeUnread(SnapshotRecord record, PackSet? set)
+    /// <summary>Where no pack is missing or damaged, the tree was made wrong; but a disk that did not answer once says nothing against anybody.</summary>
+    void TreeUnread(SnapshotRecord record, PackSet? set, HoldfastException fault)
     {
         JudgeTree(set);
-        if (_isWhole)
-            _defects.Add((AttestationDefect.RootWrong, record.Name));
+        if (!_isWhole)
+            return;
+        if (fault.Code == ErrorCode.StoreUnavailable)
+            throw fault;
+        _defects.Add((AttestationDefect.RootWrong, record.Name));
     }
+
+    /// <summary>Of two, the one that is no fault of the disk's.</summary>
+    static HoldfastException Worse(HoldfastException? before, HoldfastException fault) => before is null || before.Code == ErrorCode.StoreUnavailable ? fault : before;
 
     static bool IsOfPack(HoldfastException e) =>
         e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.WrongVault;
@@ -339,6 +345,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                     throw fault; // who reads may not read it there: nothing is held against anybody
                 foreach (var pack in failed)
                     Judge(pack, chunks.Failed[pack]); // none of them gives it
+                if (_isWhole && e.Code == ErrorCode.StoreUnavailable)
+                    throw; // the disk answers again: what it did not give then is to be read anew
                 if (_isWhole) // where no pack's footer has it, it is missing, whatever the index says
                     _defects.Add((failed.Count == 0 ? AttestationDefect.PackMissing : AttestationDefect.SampleWrong, Hash32.None));
                 return false;

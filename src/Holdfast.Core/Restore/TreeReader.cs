@@ -9,7 +9,11 @@ namespace Holdfast.Core.Restore;
 /// <param name="First">Path of the first of them.</param>
 /// <param name="Next">Path of the first row after them; null where they are the last.</param>
 /// <param name="Entries">How many they are.</param>
-public sealed record LostRows(byte[] First, byte[]? Next, ulong Entries);
+public sealed record LostRows(byte[] First, byte[]? Next, ulong Entries)
+{
+    /// <summary>Why.</summary>
+    public HoldfastException? Fault { get; init; }
+}
 
 /// <summary>Reads a tree from its root (docs/format.md, section 9), and checks each node against what the node above says of it. For one thread.</summary>
 /// <param name="chunks">Gives the nodes.</param>
@@ -94,7 +98,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         }
         catch (HoldfastException e) when (Lost is not null && leaf.Chunk != root && IsLoss(e))
         {
-            Lose(leaf);
+            Lose(leaf, e);
             return false;
         }
     }
@@ -108,15 +112,15 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         }
         catch (HoldfastException e) when (Lost is not null && node.Chunk != root && IsLoss(e))
         {
-            Lose(node);
+            Lose(node, e);
             return null;
         }
     }
 
-    void Lose(Node node)
+    void Lose(Node node, HoldfastException fault)
     {
         _hasGap = true;
-        Lost!(new LostRows(node.First, node.Next, node.Entries));
+        Lost!(new LostRows(node.First, node.Next, node.Entries) { Fault = fault });
     }
 
     IEnumerable<Node> Leaves(Node node, int nodeLevel, byte[]? below)

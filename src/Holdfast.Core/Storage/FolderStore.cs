@@ -310,19 +310,25 @@ public static class StoreExtensions
     {
         for (var copy = 0; copy < MaxCopies; copy++)
         {
-            (byte[]?, HoldfastException?) read;
-            try
-            {
-                using var item = store.Open(StoreKind.Object, name, copy);
-                if (item is null)
-                    break;
-                read = (Whole(item, name), null);
-            }
-            catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission)
-            {
-                read = (null, e);
-            }
-            yield return read;
+            var read = Read(store, name, copy);
+            if (read?.Fault?.Code == ErrorCode.StoreUnavailable)
+                read = Read(store, name, copy); // it may have been for a moment, and much hangs on one object
+            if (read is not { } found)
+                break;
+            yield return found;
+        }
+    }
+
+    static (byte[]? Bytes, HoldfastException? Fault)? Read(IStore store, Hash32 name, int copy)
+    {
+        try
+        {
+            using var item = store.Open(StoreKind.Object, name, copy);
+            return item is null ? null : (Whole(item, name), null);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission)
+        {
+            return (null, e);
         }
     }
 

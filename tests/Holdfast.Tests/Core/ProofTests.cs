@@ -496,7 +496,7 @@ public sealed class ProofTests
         test.WriteSome();
         test.BackUp();
         using var vault = test.Open();
-        File.Delete(vault.Keeper.Store.Find(StoreKind.Object, vault.State.Keyring, 0)!);
+        test.Lose(vault.State.Keyring);
         var problem = Assert.Single(vault.Health().Problems);
         Assert.Equal((ErrorCode.ObjectMissing, vault.State.Keyring), (problem.Code, Assert.Single(problem.Names)));
         Assert.Equal(vault.State.Snapshots, problem.Snapshots);

@@ -33,6 +33,8 @@ public sealed class TreeLimitTests
                     batches.Add(pool.Rent());
                 var row = batches[^1].Add(Encoding.ASCII.GetBytes(path));
                 (batches[^1].Kind[row], batches[^1].Mode[row], batches[^1].Xattrs[row]) = (kind, 0x1ED, xattrs);
+                if (path.EndsWith('!'))
+                    batches[^1].MtimeNanoseconds[row] = 2_000_000_000; // no reader takes that
             });
             return batches;
         }
@@ -82,11 +84,14 @@ public sealed class TreeLimitTests
                 add("e/..", EntryKind.Directory, null);
                 add("e/../f", EntryKind.File, null);
                 add("g", EntryKind.File, null);
+                foreach (var below in new[] { "", "/b", "/b/x", "/c", "/d", "/d/y", "/e!" })
+                    add($"h!{below}", below is "" or "/b" or "/d" ? EntryKind.Directory : EntryKind.File, null);
+                add("i", EntryKind.File, null);
             });
-            Assert.Equal(["", "a", "b", "b/c", "g"], Paths(test));
-            Assert.Equal((5UL, 3UL), (result.Archive.Entries, result.Archive.Files));
-            Assert.Equal(["", "a", "b/.", "b/c", "d", "e/..", "e/../f"], problems.Select(p => Encoding.ASCII.GetString(p.Path)).Order(StringComparer.Ordinal));
-            Assert.Equal(7UL, result.Archive.Problems);
+            Assert.Equal(["", "a", "b", "b/c", "g", "i"], Paths(test)); // of a folder that is left out nothing stays
+            Assert.Equal((6UL, 4UL), (result.Archive.Entries, result.Archive.Files));
+            Assert.Equal(["", "a", "b/.", "b/c", "d", "e/..", "e/../f", "h!", "h!/b", "h!/b/x", "h!/c", "h!/d", "h!/d/y", "h!/e!"], problems.Select(p => Encoding.ASCII.GetString(p.Path)).Order(StringComparer.Ordinal));
+            Assert.Equal(14UL, result.Archive.Problems);
             Assert.All(problems, p => Assert.Equal(ProblemKind.TooMuch, p.Kind));
         }
     }
