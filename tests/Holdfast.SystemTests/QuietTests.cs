@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Holdfast.SystemTests;
 
@@ -30,6 +31,9 @@ public sealed class QuietTests
             Assert.Equal((string.Join(' ', call), "", ""), cli.Run([.. call, "--quiet"]).Expect(0) is var run ? (string.Join(' ', call), run.Out, run.Error) : default);
     }
 
+    /// <summary>What is free on a disk that others use too is another number at each look.</summary>
+    static string Steady(string text) => Regex.Replace(text, @"\d[\d.,]* \w+ free", "free");
+
     [Fact]
     public void What_was_asked_for_is_answered()
     {
@@ -42,7 +46,7 @@ public sealed class QuietTests
         {
             var plain = cli.Run(call).Expect(0).Out;
             Assert.NotEqual("", plain);
-            Assert.Equal(plain, cli.Run([.. call, "-q"]).Expect(0).Out);
+            Assert.Equal(Steady(plain), Steady(cli.Run([.. call, "-q"]).Expect(0).Out));
         }
         Assert.Contains("NEVER TESTED", cli.Run("status", "-q").Expect(0).Out, StringComparison.Ordinal);
     }
