@@ -81,7 +81,7 @@ static class UpCommand
         session.Step("TRIAL - NOT PROTECTION: the copy lies on this machine, and its locks last one day.");
         var where = $"--vault {Shell.Word(places.Vault)} --keys {Shell.Word(places.Keys)}";
         session.Step($"  see it            {Shell.Program} snapshots {where}");
-        session.Step($"  bring it back     {Shell.Program} restore latest FOLDER {where}");
+        session.Step($"  bring it back     {Shell.Program} restore {Text.Id(vault.Find("latest").Snapshot)} FOLDER {where}");
         session.Step($"  recovery kit      {Shell.Program} recovery-kit {where} --out kit.pdf");
         session.Step($"  a real vault      {Shell.Program} init VAULT --keys FOLDER --lock 30d   (on another machine's disk)");
         session.Step($"  end the trial     {Shell.Program} down {Shell.Word(places.Source)}{(places.IsNamed ? $" --base {Shell.Word(places.Home)}" : "")}");
