@@ -60,7 +60,7 @@ public sealed partial class Vault
             // Nothing is written through a link that somebody put in the vault: then the index lies elsewhere too.
             if (at == folder && OperatingSystem.IsLinux() && new[] { Path.Combine(Keeper.Folder, "cache"), Path.GetDirectoryName(at)!, at }.Any(f => FileStat.TryRead(f, out var stat) && !stat.IsFolder))
                 throw new IOException();
-            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling);
+            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling, checksAll: at == folder && !MayWrite(at)); // what is damaged there cannot be made anew there
             try
             {
                 index.AddMissing(Keeper.Store, packs, progress, ct);
@@ -72,6 +72,19 @@ public sealed partial class Vault
                 index.Dispose();
                 throw;
             }
+        }
+    }
+
+    static bool MayWrite(string folder)
+    {
+        try
+        {
+            Disk.RequireWritable(folder);
+            return true;
+        }
+        catch (HoldfastException)
+        {
+            return false;
         }
     }
 

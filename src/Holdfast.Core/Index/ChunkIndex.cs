@@ -23,6 +23,7 @@ public sealed class ChunkIndex : IDisposable
     readonly Id16 _vault;
     readonly DomainKeys _domain;
     readonly long _ceiling;
+    readonly bool _checksAll;
     readonly Lock _lock = new();
     readonly List<IndexedPack> _packs = [];
     readonly Dictionary<Hash32, int> _packNumbers = [];
@@ -30,8 +31,9 @@ public sealed class ChunkIndex : IDisposable
     volatile LoadedRun[] _runs = [];
     bool _isFilling; // very many are being added: their blocks stay on disk meanwhile
 
-    ChunkIndex(string folder, Id16 vault, DomainKeys domain, long ceiling)
+    ChunkIndex(string folder, Id16 vault, DomainKeys domain, long ceiling, bool checksAll)
     {
+        _checksAll = checksAll;
         _folder = folder;
         _vault = vault;
         _domain = domain;
@@ -52,9 +54,10 @@ public sealed class ChunkIndex : IDisposable
     /// <param name="vault">Vault id.</param>
     /// <param name="domain">Keys of the domain.</param>
     /// <param name="ceiling">Bytes of memory for filters, fences and blocks.</param>
-    public static ChunkIndex Open(string folder, Id16 vault, DomainKeys domain, long ceiling = DefaultCeiling)
+    /// <param name="checksAll">Leaves out a run that has one damaged block anywhere; otherwise one above the ceiling is met when it is asked for.</param>
+    public static ChunkIndex Open(string folder, Id16 vault, DomainKeys domain, long ceiling = DefaultCeiling, bool checksAll = false)
     {
-        var index = new ChunkIndex(folder, vault, domain, ceiling);
+        var index = new ChunkIndex(folder, vault, domain, ceiling, checksAll);
         index.Load();
         return index;
     }
@@ -296,7 +299,7 @@ public sealed class ChunkIndex : IDisposable
                     continue;
                 }
                 // One whose file was replaced is let go, not closed: others may be reading it, and the last of them closes it.
-                if (IndexRun.TryOpen(SlotPath(slot), _vault, _domain, _isFilling ? 0 : resident / 2) is not { } run)
+                if (IndexRun.TryOpen(SlotPath(slot), _vault, _domain, _isFilling ? 0 : resident / 2, _checksAll) is not { } run)
                     continue;
                 if (run.Generation != _domain.Generation)
                 {

@@ -51,7 +51,8 @@ public sealed class IndexRun : IDisposable
     /// <param name="vault">Vault id it must be of.</param>
     /// <param name="domain">Keys of the domain it must be of.</param>
     /// <param name="residentLimit">Bytes of blocks that may be kept in memory.</param>
-    public static IndexRun? TryOpen(string path, Id16 vault, DomainKeys domain, long residentLimit)
+    /// <param name="checksAll">Looks at blocks that are not kept in memory too.</param>
+    public static IndexRun? TryOpen(string path, Id16 vault, DomainKeys domain, long residentLimit, bool checksAll = false)
     {
         if (Open(path) is not { } file)
             return null;
@@ -59,7 +60,7 @@ public sealed class IndexRun : IDisposable
         {
             if (Head.TryRead(file, vault, domain) is { } head)
             {
-                if (TryReadBlocks(file, head, residentLimit, out var blocks))
+                if (TryReadBlocks(file, head, residentLimit, checksAll, out var blocks))
                     return new IndexRun(file, head, blocks);
                 head.Seal.Dispose();
             }
@@ -94,18 +95,36 @@ public sealed class IndexRun : IDisposable
 
     static SafeFileHandle? Open(string path) => PlainFile.IsOne(path) ? PlainFile.Open(path) : null;
 
-    static bool TryReadBlocks(SafeFileHandle file, Head head, long residentLimit, out byte[]? blocks)
+    static bool TryReadBlocks(SafeFileHandle file, Head head, long residentLimit, bool checksAll, out byte[]? blocks)
     {
         blocks = null;
         var length = (long)head.Fences.Length * IndexFormat.BlockSize;
         if (length > residentLimit)
-            return true;
+            return !checksAll || AreSound(file, head);
         blocks = new byte[length];
         if (RandomAccess.Read(file, blocks, head.BlocksAt) != blocks.Length)
             return false;
         for (var i = 0; i < head.Fences.Length; i++)
         {
             if (!head.Seal.IsSound(blocks.AsSpan(i * IndexFormat.BlockSize, IndexFormat.BlockSize), i))
+                return false;
+        }
+        return true;
+    }
+
+    static bool AreSound(SafeFileHandle file, Head head)
+    {
+        const int atOnce = 256; // blocks
+        var buffer = new byte[Math.Min(atOnce, head.Fences.Length) * IndexFormat.BlockSize];
+        for (var i = 0; i < head.Fences.Length; i++)
+        {
+            if (i % atOnce == 0)
+            {
+                var part = buffer.AsSpan(0, Math.Min(atOnce, head.Fences.Length - i) * IndexFormat.BlockSize);
+                if (RandomAccess.Read(file, part, head.BlocksAt + (long)i * IndexFormat.BlockSize) != part.Length)
+                    return false;
+            }
+            if (!head.Seal.IsSound(buffer.AsSpan(i % atOnce * IndexFormat.BlockSize, IndexFormat.BlockSize), i))
                 return false;
         }
         return true;

@@ -293,6 +293,26 @@ public sealed class ChunkIndexTests : IDisposable
         Assert.Equal(Id(9, -1), index.Pack(place.Pack).Name);
     }
 
+    /// <summary>Where the folder takes no writes, a run that is damaged must be told before it is used: it cannot be made anew there.</summary>
+    [Fact]
+    public void A_damaged_block_above_the_ceiling_is_met_at_opening_where_that_is_asked_for()
+    {
+        using (var index = Open())
+            index.Add([Pack(0)]);
+        var run = Directory.GetFiles(_folder.Path, "run-*").Single(f => new FileInfo(f).Length > 0);
+        var bytes = File.ReadAllBytes(run);
+        bytes[^4096] ^= 1; // in its last block
+        File.WriteAllBytes(run, bytes);
+        using (var index = Open(ceiling: 0))
+            Assert.Equal(ErrorCode.IndexDamaged, Assert.Throws<HoldfastException>(() => Enumerable.Range(0, 300).Count(c => index.TryFind(Id(0, c), out _))).Code);
+        using var all = ChunkIndex.Open(_folder.Path, _vault, _domain, ceiling: 0, checksAll: true);
+        Assert.Empty(all.Packs());
+        bytes[^4096] ^= 1;
+        File.WriteAllBytes(run, bytes);
+        using var sound = ChunkIndex.Open(_folder.Path, _vault, _domain, ceiling: 0, checksAll: true);
+        AssertHas(sound, 1);
+    }
+
     [Fact]
     public void Another_domain_or_vault_sees_nothing()
     {
