@@ -178,10 +178,30 @@ public sealed partial class VaultKeeper : IDisposable
             Reopen(); // what is in memory may be ahead of what is on disk
             throw;
         }
-        Clock.Save();
+        SaveClock();
         ReserveOf(_folder, _disk).Make(_projection.Genesis!.Reserve);
         KeepTwice();
         return result;
+    }
+
+    /// <summary>What was asked for is in the log by now, and its leaf has the time: where the clock's file cannot be written, that is no failure of it.</summary>
+    void SaveClock()
+    {
+        try
+        {
+            try
+            {
+                Clock.Save();
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReserveOf(_folder, _disk).Release())
+            {
+                Clock.Save();
+            }
+        }
+        catch (HoldfastException)
+        {
+            // The next that opens the vault takes the time from the leaves.
+        }
     }
 
     /// <summary>Without its genesis a vault cannot be opened, and without its keyring nothing in it: where a copy of these was lost, another is written.</summary>

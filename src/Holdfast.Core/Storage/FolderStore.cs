@@ -72,7 +72,23 @@ public sealed class FolderStore : IStore
     public IStaged Stage(bool large = false)
     {
         Look(); // a long run goes on where there is room, though the folder was added while it ran
-        var folder = Roomiest();
+        var faults = new List<HoldfastException>();
+        foreach (var folder in ByRoom())
+        {
+            try
+            {
+                return Stage(folder, large);
+            }
+            catch (HoldfastException e) when (_folders.Length > 1 && e.Code is ErrorCode.ReadOnlyMedia or ErrorCode.NoPermission or ErrorCode.DiskFull or ErrorCode.StoreUnavailable)
+            {
+                faults.Add(new HoldfastException(e.Code, $"{e.Message} That was in {folder}.", e.Guidance, e)); // another disk may take it
+            }
+        }
+        throw faults.Find(f => f.Code == ErrorCode.DiskFull) ?? faults[0]; // a full one can be given room
+    }
+
+    Staged Stage(string folder, bool large)
+    {
         if (!Directory.Exists(Path.Combine(folder, "staging")) && IsThere(folder))
             _disk.MakeFolder(Path.Combine(folder, "staging"));
         var path = Path.Combine(folder, "staging", Id16.New().ToString());
@@ -182,8 +198,22 @@ public sealed class FolderStore : IStore
     internal IEnumerable<string> FindAll(StoreKind kind, Hash32 name) =>
         from copy in Enumerable.Range(0, MaxCopies) from folder in _folders let path = PathOf(folder, kind, name, copy) where File.Exists(path) select path;
 
-    /// <summary>Where new packs go.</summary>
-    public string Roomiest() => _folders.Length == 1 ? _folders[0] : _folders.Where(IsThere).MaxBy(f => new DriveInfo(f).AvailableFreeSpace) ?? _folders[0];
+    /// <summary>Where new packs go, while it takes writes.</summary>
+    public string Roomiest() => ByRoom()[0];
+
+    string[] ByRoom() => _folders.Length > 1 && _folders.Where(IsThere).OrderByDescending(FreeIn).ToArray() is { Length: > 0 } there ? there : [_folders[0]];
+
+    static long FreeIn(string folder)
+    {
+        try
+        {
+            return new DriveInfo(folder).AvailableFreeSpace;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return -1; // its disk has failed
+        }
+    }
 
     static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
 

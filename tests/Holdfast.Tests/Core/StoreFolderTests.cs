@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
 
@@ -39,6 +40,48 @@ public sealed class StoreFolderTests
         Assert.Equal(ErrorCode.WrongVault, Refusal(test, other.Folder));
         Assert.Equal(["letter.txt"], Directory.EnumerateFileSystemEntries(test["theirs"]).Select(Path.GetFileName));
         Assert.False(Directory.Exists(test["two\nlines"]));
+    }
+
+    /// <summary>A disk on which nothing can be made: mounted read-only after an error, or full.</summary>
+    sealed class NoWrites(string below, int error) : Disk
+    {
+        public override DiskFile Create(string path) => path.StartsWith(below, StringComparison.Ordinal) ? throw DiskFault.OfErrno(error) : base.Create(path);
+        public override DiskFile CreateLarge(string path) => path.StartsWith(below, StringComparison.Ordinal) ? throw DiskFault.OfErrno(error) : base.CreateLarge(path);
+    }
+
+    [Theory]
+    [InlineData(30)] // EROFS
+    [InlineData(28)] // ENOSPC
+    [InlineData(13)] // EACCES
+    [InlineData(5)] // EIO
+    public void A_disk_that_takes_no_writes_leaves_them_to_the_others(int error)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        var bad = Path.Combine(test.Folder, "staging"); // both have the same room, and then the first one is tried first
+        test.BackUp(new NoWrites(bad, error));
+        Assert.NotEmpty(Directory.EnumerateFiles(test["second/packs"], "*", SearchOption.AllDirectories));
+        TestVault.AssertSame(test.Source, test.Restore());
+
+        // Where none takes any, which was tried first is told.
+        Directory.Move(test["second"], test["away"]);
+        test.WriteSome(2);
+        var fault = Assert.Throws<HoldfastException>(() => test.BackUp(new NoWrites(bad, error)));
+        Assert.Contains(test.Folder, fault.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>The commit stands in the log by then: to call it failed would have its receipt lost.</summary>
+    [Fact]
+    public void A_clock_that_cannot_be_saved_undoes_nothing_that_is_in_the_log()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var receipt = test.BackUp(new NoWrites(Path.Combine(test.Folder, "keeper", "clock"), 28)).Receipt;
+        test.Machine.Pass(60);
+        test.WriteSome(2);
+        Assert.True(test.BackUp().Receipt.Committed >= receipt.Committed + 60);
     }
 
     [Fact]
