@@ -62,8 +62,8 @@ public sealed class SnapshotRecord
     /// <summary>The object of that enrolment, where it is missing or damaged: whether its agent signed it cannot be told. Else none.</summary>
     public Hash32 LostSigner { get; init; }
 
-    /// <summary>Its agent, as enrolled then, signed it.</summary>
-    public bool IsSigned => _isSigned ??= Signer is { } signer && Object is { } snapshot && snapshot.IsSignedBy(Agent, signer.PublicKey);
+    /// <summary>Its agent, as enrolled then, signed it, as this snapshot and no other: a signature covers neither the salt nor the packs, and fits a second object too.</summary>
+    public bool IsSigned => _isSigned ??= Signer is { } signer && Object is { } snapshot && snapshot.Snapshot == Snapshot && snapshot.IsSignedBy(Agent, signer.PublicKey);
 
     bool? _isSigned;
 

@@ -507,6 +507,27 @@ public sealed class StolenLogKeyTests
         Assert.True(honest.Receipt.Expiry >= honest.Receipt.Committed + 2 * 366 * Day, $"{(honest.Receipt.Expiry - honest.Receipt.Committed) / Day} days");
     }
 
+    /// <summary>A signature covers neither the salt nor the packs: what an agent signed once fits objects without number, each under a name of its own.</summary>
+    [Fact]
+    public void A_long_place_is_not_taken_by_what_an_agent_signed_for_another_snapshot()
+    {
+        using var test = new TestVault(new RetentionPolicy(30 * Day, 8, 0, 2, 0, 0));
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(366 * Day);
+        using (var vault = test.Open())
+        {
+            var (forged, id, time) = (First(vault) with { Salt = VaultKeeper.Salt() }, Id16.New(), vault.Keeper.Clock.Now);
+            Append(test, vault,
+                new Leaf(LeafType.Commit, time, id, forged.Agent, time + 7 * 366 * Day, 0, (ulong)forged.Packs.Count, vault.Keeper.Store.PutObject(forged.ToArray())),
+                new Leaf(LeafType.Attestation, time, id, Id16.None, 2, 0, 0, Hash32.None));
+            Assert.True(vault.State.Find(id) is { Attested: > 0, IsSigned: false });
+        }
+        test.WriteSome(3);
+        var honest = test.BackUp();
+        Assert.True(honest.Receipt.Expiry >= honest.Receipt.Committed + 2 * 366 * Day, $"{(honest.Receipt.Expiry - honest.Receipt.Committed) / Day} days");
+    }
+
     /// <summary>An object of up to 256 MiB is read once, however many leaves of a hundred bytes name it.</summary>
     [Fact]
     public void Leaves_that_name_one_object_again_and_again_cost_next_to_nothing()
