@@ -250,14 +250,14 @@ sealed class Archiver : IDisposable
         {
             if (known && _last.Kind[_lastRow] == EntryKind.File)
                 CountRemoved(); // what has its name now is something else
-            if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row))
+            if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row) && !IsFresh())
                 batch.Xattrs[row] = _last.Xattrs[_lastRow];
             else
                 Source.ReadXattrs(batch, row);
             return false;
         }
         var read = DecideFile(ticket, row, known);
-        if (ticket.Fates[row] == RowFate.Unchanged && _options.UseState && IsSameInode(batch, row))
+        if (ticket.Fates[row] == RowFate.Unchanged && _options.UseState && IsSameInode(batch, row) && !IsFresh())
             batch.Xattrs[row] = _last.Xattrs[_lastRow];
         else if (!read)
             Source.ReadXattrs(batch, row); // what is read gets them when it is opened
@@ -291,7 +291,7 @@ sealed class Archiver : IDisposable
             return batch.Size[row] != 0;
         }
         ticket.Fates[row] = RowFate.Unchanged;
-        if (!_options.UseState || !IsStored(_last, _lastRow))
+        if (!_options.UseState || IsFresh() || !IsStored(_last, _lastRow))
             return ReadAgain(ticket, row);
         batch.CopyContent(_last, _lastRow, row);
         batch.State[row] = ContentState.Unchanged;
@@ -329,6 +329,16 @@ sealed class Archiver : IDisposable
     bool IsSameInode(EntryBatch batch, int row) =>
         Source.HasReliableInodes && batch.CtimeSeconds[row] == _last.CtimeSeconds[_lastRow]
         && batch.CtimeNanoseconds[row] == _last.CtimeNanoseconds[_lastRow] && batch.Inode[row] == _last.Inode[_lastRow];
+
+    /// <summary>The last run's row changed when that run had begun, or so short a time before that a further change may have the same stamp: what it looks like says nothing of what it holds.
+    /// A stamp far ahead is of a clock that was wrong.</summary>
+    bool IsFresh()
+    {
+        const long coarse = 2_000, ahead = 7 * 86_400_000L; // ms: stamps of whole seconds, and of two on FAT
+        var (seconds, nanoseconds) = Source.HasReliableInodes ? (_last.CtimeSeconds[_lastRow], _last.CtimeNanoseconds[_lastRow]) : (_last.MtimeSeconds[_lastRow], _last.MtimeNanoseconds[_lastRow]);
+        var before = _state!.Head.Began - (nanoseconds == 0 ? coarse : (long)ISource.ClockStep.TotalMilliseconds);
+        return seconds >= before / 1_000 - 1 && seconds < (before + ahead) / 1_000 && seconds * 1_000 + nanoseconds / 1_000_000 >= before;
+    }
 
     /// <summary>True where every chunk of the row is in the vault still; marks their packs as used.</summary>
     bool IsStored(EntryBatch rows, int row)

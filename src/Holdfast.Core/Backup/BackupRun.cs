@@ -57,7 +57,7 @@ static class BackupRun
 
         // From here on the snapshot counts; what follows are caches.
         sink.Flush();
-        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)])) ?? true;
+        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)], next.Began)) ?? true;
         return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered, state is not null);
     }
 

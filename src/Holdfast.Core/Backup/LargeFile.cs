@@ -291,7 +291,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         if (size < 0 || (changed && _extents is null))
             batch.Size[row] = _read; // what was stored is what the row says
         else if (changed)
-            batch.Size[row] = Math.Max(batch.Size[row], _position); // as far as its data, or its holes that are hashed, reach
+            batch.Size[row] = Math.Max(Math.Min(size, batch.Size[row]), _position); // as far as its data, or its holes that are hashed, reach; what it has grown by was not read
         batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
         batch.Extents[row] = _extents;
         if (batch.Size[row] > DigestLimit)

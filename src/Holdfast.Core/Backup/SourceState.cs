@@ -10,7 +10,7 @@ namespace Holdfast.Core.Backup;
 
 /// <summary>What this machine remembers of its last run of a source, so that unchanged files are not read: rows in tree order with change times, inodes and
 /// chunk ids. A file outside the vault; without it, or where it is not of the newest snapshot, everything is read and nothing is stored twice.</summary>
-/// <remarks>Layout: "HFSTATE2", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
+/// <remarks>Layout: "HFSTATE3", then blocks of u32 length and bytes, block 0 the head, a zero length, then HMAC-SHA-256 over all before it under a key of the
 /// domain. What a file of very many chunks lists comes after the block with its row, in blocks of their own, whose length has its highest bit set. A cache of this machine alone:
 /// its layout may change with any release.</remarks>
 static class SourceState
@@ -22,14 +22,15 @@ static class SourceState
     const int PieceItems = 1 << 16; // chunks of a block of their own; and so many stand in a row's own block
     const int PieceItem = 16 + 1 + Hash32.Size; // bytes of each, at least
     const uint IsPiece = 1u << 31;
-    static ReadOnlySpan<byte> Magic => "HFSTATE2"u8;
+    static ReadOnlySpan<byte> Magic => "HFSTATE3"u8;
     static ReadOnlySpan<byte> Label => "holdfast/local/source-state"u8;
 
     /// <param name="Parent">Name of the snapshot object the rows are of.</param>
     /// <param name="Run">Number of the run, from 0.</param>
     /// <param name="Times">Vault times of the last runs, newest last, at most 30.</param>
     /// <param name="Root">What the run was of, as its caller named it.</param>
-    public sealed record Head(Hash32 Parent, uint Run, ulong[] Times, byte[] Root);
+    /// <param name="Began">When the run began by this machine's clock, in milliseconds since 1970: what changed from then on may have changed once more without looking so.</param>
+    public sealed record Head(Hash32 Parent, uint Run, ulong[] Times, byte[] Root, long Began);
 
     /// <remarks>A state that cannot be written costs the next run its reading, never this one its snapshot: the first fault of the medium ends the writing, and
     /// <see cref="Complete"/> says so.</remarks>
@@ -41,6 +42,9 @@ static class SourceState
         readonly ByteWriter _bytes = new(256 << 10);
         EntryBatch? _part; // rows of a batch that does not fit a block
         FileStream? _file; // null once the medium has failed
+
+        /// <summary>As the head has it.</summary>
+        public long Began { get; } = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
 
         /// <summary>Begins a new state apart; <see cref="Complete"/> gives it its name.</summary>
         public Writer(string path, DomainKeys domain)
@@ -179,6 +183,7 @@ static class SourceState
             foreach (var time in head.Times)
                 _bytes.U64(time);
             _bytes.Bytes(head.Root);
+            _bytes.I64(head.Began);
             _bytes.U32(uint.MaxValue);
             WriteBlock();
             Span<byte> end = stackalloc byte[4];
@@ -329,11 +334,12 @@ static class SourceState
             for (var i = 0; i < times.Length; i++)
                 times[i] = reader.U64();
             var root = reader.Bytes(MaxRoot).ToArray();
+            var began = reader.I64();
             reader.Require(reader.U32() == uint.MaxValue);
             Span<byte> magic = stackalloc byte[8];
             file.Position = 0;
             file.ReadExactly(magic);
-            return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times, root) : null, start - 4);
+            return (reader.IsDone && magic.SequenceEqual(Magic) ? new Head(parent, run, times, root, began) : null, start - 4);
         }
 
         /// <summary>The next block, until the one after it is read; empty where there is none with this mark.</summary>

@@ -43,10 +43,10 @@ public sealed class SourceStateTests
         {
             foreach (var batch in batches)
                 writer.Add(batch);
-            Assert.True(writer.Complete(new SourceState.Head(Digest(9), 3, [1, 2], "root"u8.ToArray())));
+            Assert.True(writer.Complete(new SourceState.Head(Digest(9), 3, [1, 2], "root"u8.ToArray(), 7)));
         }
         using var reader = SourceState.Reader.TryOpen(test["state/s.state"], domain, TestContext.Current.CancellationToken)!;
-        Assert.Equal(3u, reader.Head.Run);
+        Assert.Equal((3u, 7L), (reader.Head.Run, reader.Head.Began));
         var read = new List<EntryBatch>();
         for (var rows = new EntryBatch(); reader.Next(rows); rows = new EntryBatch())
             read.Add(rows);

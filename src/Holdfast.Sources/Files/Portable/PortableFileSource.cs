@@ -92,7 +92,7 @@ sealed class PortableFileSource(string root, FileSourceOptions options) : ISourc
     static void SetTime(EntryBatch batch, int row, DateTime time)
     {
         var ticks = (time - DateTime.UnixEpoch).Ticks;
-        batch.MtimeSeconds[row] = (long)Math.Floor((double)ticks / TimeSpan.TicksPerSecond);
+        batch.MtimeSeconds[row] = (ticks < 0 ? ticks - TimeSpan.TicksPerSecond + 1 : ticks) / TimeSpan.TicksPerSecond;
         batch.MtimeNanoseconds[row] = (uint)((ticks - batch.MtimeSeconds[row] * TimeSpan.TicksPerSecond) * 100);
     }
 
