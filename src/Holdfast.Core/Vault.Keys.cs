@@ -118,14 +118,24 @@ public sealed partial class Vault
                 continue;
             var snapshot = Whole(record);
             foreach (var section in snapshot.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass))
-                objects[record.Snapshot] = keys.SectionKey(snapshot.SealOf(section), section.Number, record.Snapshot);
+            {
+                try
+                {
+                    objects[record.Snapshot] = keys.SectionKey(snapshot.SealOf(section), section.Number, record.Snapshot);
+                }
+                catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
+                {
+                    // Sealed to nobody: it has nothing to give, and keeps no other from being read.
+                }
+            }
         }
         using var buffer = new Packs.FrameBuffer();
         foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
         {
             using var pack = Packs.PackReader.Open(Keeper.Store, name, keys);
-            if (pack.Header.Seal.Class == keyClass && pack.CopyKey(buffer) is { } key) // one that nobody opens has nothing to give
-                objects[pack.Header.Salt] = key;
+            if (pack.Header.Seal.Class == keyClass && pack.CopyKey(buffer) is { } key // one that nobody opens has nothing to give
+                && !objects.TryAdd(pack.Header.Salt, key))
+                key.Dispose(); // salts stand there for all to see: who used one again came later
         }
     }
 
