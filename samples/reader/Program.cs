@@ -31,7 +31,7 @@ foreach (var snapshot in reader.Snapshots)
     else if (snapshot.Id.StartsWith(args[2], StringComparison.Ordinal))
         Console.WriteLine($"{reader.Restore(snapshot, args[3])} entries restored");
 }
-return 0;
+return reader.Lost.Count > 0 ? 1 : 0;
 
 sealed record Snapshot(string Id, byte[] SourceName, ulong Files, ulong Entries, byte[] Domain, byte[] RootDigest, int RootLevel);
 
@@ -106,6 +106,9 @@ sealed class VaultReader
     readonly Dictionary<string, byte[]> _secrets = [];
 
     public List<Snapshot> Snapshots { get; } = [];
+
+    /// <summary>What a restore could not bring: it goes on without.</summary>
+    public List<string> Lost { get; } = [];
 
     public VaultReader(string folder, IEnumerable<string> shareTexts)
     {
@@ -667,6 +670,12 @@ sealed class VaultReader
         return count;
     }
 
+    void Lose(string what, Exception fault)
+    {
+        Lost.Add(what);
+        Console.Error.WriteLine($"lost: {what}: {fault.Message}");
+    }
+
     /// <summary>Section 9.2: a node is what the node above says of it.</summary>
     int Node(Snapshot snapshot, byte[] digest, int level, ulong entries, byte[] first, string target, List<(string, DateTime, uint)> folders)
     {
@@ -685,7 +694,14 @@ sealed class VaultReader
             Check(before is not null || path.AsSpan().SequenceEqual(first), "a node begins elsewhere");
             Check(below <= entries, "a node has more entries than the one above says");
             entries -= below;
-            count += Node(snapshot, child, level - 1, below, path, target, folders);
+            try
+            {
+                count += Node(snapshot, child, level - 1, below, path, target, folders);
+            }
+            catch (Exception e) when (IsWrong(e))
+            {
+                Lose($"{below} entries from {Encoding.UTF8.GetString(path)} on", e);
+            }
             before = path;
         }
         Check(entries == 0 && r.IsEmpty, "a node has fewer entries than the one above says");
@@ -736,11 +752,13 @@ sealed class VaultReader
         Column(i => (flags[i] & 16) != 0 ? r.Bytes() : null);
         Check(r.Var() == 0 && r.IsEmpty, "a node has more than this version knows");
 
+        var lost = Lost.Count;
         for (var i = 0; i < n; i++)
         {
             var name = Encoding.UTF8.GetString(paths[i]);
             Check(!name.Split('/').Any(c => c is "." or "..") && !name.StartsWith('/'), "a path leads outside");
             var path = Path.Combine(target, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!); // its own row may be lost
             var time = DateTime.UnixEpoch.AddSeconds(seconds[i]).AddTicks((long)nanoseconds[i] / 100);
             if (kinds[i] == 2)
             {
@@ -753,24 +771,33 @@ sealed class VaultReader
             }
             else if (kinds[i] == 1)
             {
-                using (var file = File.Create(path))
+                try
                 {
-                    file.SetLength(sizes[i]);
-                    var joined = (chunks[i] ?? (sizes[i] > 0 && extents[i] is null ? [digests[i]!] : [])).SelectMany(d => Chunk(snapshot.Domain, 1, d, inBlocks: (flags[i] & 64) != 0)).ToArray();
-                    var at = 0;
-                    foreach (var (offset, length) in extents[i] ?? [(0, joined.Length)])
+                    using (var file = File.Create(path))
                     {
-                        file.Position = offset;
-                        file.Write(joined, at, (int)length);
-                        at += (int)length;
+                        file.SetLength(sizes[i]);
+                        var joined = (chunks[i] ?? (sizes[i] > 0 && extents[i] is null ? [digests[i]!] : [])).SelectMany(d => Chunk(snapshot.Domain, 1, d, inBlocks: (flags[i] & 64) != 0)).ToArray();
+                        var at = 0;
+                        foreach (var (offset, length) in extents[i] ?? [(0, joined.Length)])
+                        {
+                            file.Position = offset;
+                            file.Write(joined, at, (int)length);
+                            at += (int)length;
+                        }
                     }
+                }
+                catch (Exception e) when (IsWrong(e))
+                {
+                    File.Delete(path);
+                    Lose(name, e);
+                    continue;
                 }
                 if (!OperatingSystem.IsWindows())
                     File.SetUnixFileMode(path, (UnixFileMode)modes[i]);
                 File.SetLastWriteTimeUtc(path, time);
             }
         }
-        return n;
+        return n - (Lost.Count - lost);
     }
 
     /// <summary>Sections 9.1 and 14.1.</summary>

@@ -89,13 +89,14 @@ public sealed partial class Vault
     /// <param name="keys">Open it.</param>
     /// <param name="ct">Stops it.</param>
     /// <param name="below">Only nodes that may have this path, or what lies below it; they have others too. Null: all.</param>
-    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct, byte[]? below = null)
+    /// <param name="lost">Told of rows that cannot be read, before those that follow; null where the first of them is to end it.</param>
+    public IEnumerable<EntryBatch> Rows(SnapshotRecord record, ReadingKeys keys, CancellationToken ct, byte[]? below = null, Action<LostRows>? lost = null)
     {
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
-        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(below))
+        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { Lost = lost }.Rows(below))
             yield return batch;
     }
 

@@ -48,6 +48,58 @@ public sealed class RestoreTests
         Assert.Equal((2, 1), (json.GetProperty("notOfTheSnapshot").GetInt32(), json.GetProperty("filesWithHoles").GetInt32()));
     }
 
+    /// <summary>Nodes of the tree that a later snapshot shares with an earlier one lie in a pack of the earlier, and that is gone.</summary>
+    [Fact]
+    public void What_of_the_tree_cannot_be_read_is_told_and_all_else_is_listed_and_comes_back()
+    {
+        using var cli = new Cli().Init();
+        cli.Shell("mkdir -p source/d; cd source/d; touch $(seq -f 'f%05g' 0 19999)");
+        string BackUp()
+        {
+            cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+            return cli.LatestId();
+        }
+        string[] Packs() => Directory.GetFiles(cli["vault/packs"], "*", SearchOption.AllDirectories);
+        var first = BackUp();
+        var before = Packs();
+        cli.Shell("printf x > source/d/f05000");
+        BackUp();
+        var between = Packs().Except(before).ToList();
+        cli.Shell("printf y > source/d/f15000");
+        var later = BackUp();
+        cli.Run("restore", later, cli["before"]).Expect(0);
+        foreach (var pack in between)
+            File.Delete(pack);
+
+        var list = cli.Run("ls", later, "-r").Expect(3);
+        Assert.Contains("\nd/f15000\n", list.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("\nd/f05000\n", list.Out, StringComparison.Ordinal);
+        var json = Json(cli.Run("ls", later, "-r", "--json").Expect(3));
+        var lost = json.GetProperty("lostFrom").EnumerateArray().Sum(part => part.GetProperty("entries").GetInt32());
+        Assert.Contains($"{lost:#,0} entries could not be looked at", list.Error, StringComparison.Ordinal);
+        var lines = list.Out.Count(c => c == '\n');
+        Assert.Equal((lines, 20_001), (json.GetProperty("entries").GetArrayLength(), lines + lost)); // d and its files
+        cli.Run("ls", later, "d/f15000").Expect(0);
+        cli.Run("ls", later, "d/f05000").Expect(3);
+
+        var found = cli.Run("find", "f*", "--snapshot", later).Expect(3);
+        Assert.Contains("d/f15000", found.Out, StringComparison.Ordinal);
+        Assert.Contains($"{lost:#,0} entries could not be looked at", found.Error, StringComparison.Ordinal);
+
+        // Nothing is said to be new or gone of which nobody knows whether the other had it.
+        Assert.Equal("M d/f15000\n", cli.Run("diff", first, later).Expect(3).Out);
+        Assert.Equal("M d/f15000\n", cli.Run("diff", later, first).Expect(3).Out);
+
+        var restored = cli.Run("restore", later, cli["r"]).Expect(55);
+        Assert.Contains($"{lost:#,0} entries did not come back, and their names are not known", restored.Error, StringComparison.Ordinal);
+        Assert.Equal(("y", lines - 1), (File.ReadAllText(cli["r/d/f15000"]), Directory.GetFiles(cli["r/d"]).Length));
+        var resumed = cli.Run("restore", later, cli["before"], "--resume").Expect(55); // what it lost the sight of stands there
+        Assert.DoesNotContain("NOT OF IT", resumed.Out + resumed.Error, StringComparison.Ordinal);
+        Assert.Contains("of 1 snapshot it is not known", cli.Run("cat", later, "d/nosuch").Expect(27).Error, StringComparison.Ordinal);
+        cli.Run("restore", later, cli["part"], "--include", "d/f15000").Expect(0);
+        Assert.Equal(["part/d", "part/d/f15000"], Directory.EnumerateFileSystemEntries(cli["part"], "*", SearchOption.AllDirectories).Select(p => Path.GetRelativePath(cli.Folder, p)).Order(StringComparer.Ordinal));
+    }
+
     [Fact]
     public void A_restore_that_cannot_begin_makes_no_folder()
     {

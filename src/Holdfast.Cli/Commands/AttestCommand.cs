@@ -37,16 +37,25 @@ static class AttestCommand
             var records = session.Parsed.GetValue(Snapshot) is { } which ? [SnapshotArgument.Find(session, vault, keys, which)] : Due(vault, full, older);
             var closed = records.Where(r => r.Object is null).ToList();
             var found = new List<Finding>();
+            var unread = new List<SnapshotRecord>();
             foreach (var record in records.Where(r => r.Object is not null))
             {
                 // Only a look at everything clears defects: the next sample may miss what the last one hit.
                 var whole = full || record.Defects > 0;
-                var finding = new Finding(record, vault.Attest(record, keys, whole, Id16.None, session.Stop));
-                found.Add(finding);
-                Tell(session, vault, finding);
+                try
+                {
+                    var finding = new Finding(record, vault.Attest(record, keys, whole, Id16.None, session.Stop));
+                    found.Add(finding);
+                    Tell(session, vault, finding);
+                }
+                catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
+                {
+                    session.Finding($"{Text.Id(record.Snapshot)}  NOT ATTESTED: {e.Message}"); // the others are not held up
+                    unread.Add(record);
+                }
             }
             foreach (var record in closed)
-                session.Finding($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged; holdfast status names it");
+                session.Finding($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged (holdfast status names it)");
             session.Json(w =>
             {
                 w.WriteStartArray("attestations");
@@ -54,7 +63,7 @@ static class AttestCommand
                     Write(w, vault, finding);
                 w.WriteEndArray();
                 w.WriteStartArray("notAttested");
-                foreach (var record in closed)
+                foreach (var record in closed.Concat(unread))
                     w.WriteStringValue(record.Snapshot.ToString());
                 w.WriteEndArray();
             });
@@ -63,6 +72,9 @@ static class AttestCommand
             if (records.Count == 0)
                 session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
+            if (bad.Count == 0 && closed.Count == 0 && unread.Count > 0)
+                return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "snapshot")} could not be attested: a disk did not answer. Nothing was found wrong, and the log has no record of it.",
+                    "Look at the disks of the vault (dmesg shows what the system saw), then run this again.");
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);

@@ -145,12 +145,26 @@ static class BackupCommand
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         keys.Remember(vault, toChange: true);
         Core.Keeper.SnapshotRecord? attested = null;
-        if (opening is not null)
+        HoldfastException? fault = null;
+        try
         {
-            attested = vault.Find(result.Snapshot.ToString());
-            vault.Attest(attested, opening, full: false, agent.Agent, session.Stop);
+            if (opening is not null)
+            {
+                var record = vault.Find(result.Snapshot.ToString());
+                vault.Attest(record, opening, full: false, agent.Agent, session.Stop);
+                attested = record;
+            }
         }
-        return Tell(session, source, result, attested);
+        catch (HoldfastException e)
+        {
+            fault = e; // the snapshot is stored, and that is told first
+        }
+        catch (OperationCanceledException e)
+        {
+            fault = new HoldfastException(ErrorCode.Interrupted, "Interrupted.", "", e);
+        }
+        var status = Tell(session, source, result, attested);
+        return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
     }
 
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)

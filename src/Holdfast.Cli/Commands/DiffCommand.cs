@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Cli.Commands;
@@ -27,26 +28,28 @@ static class DiffCommand
             var (earlier, later) = (SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Before)!), SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(After)!));
             if (earlier.Source != later.Source)
                 session.Warn($"holdfast: these are two sources: {SnapshotArgument.Words(earlier, SnapshotsCommand.Describe(vault, earlier, keys))}; and {SnapshotArgument.Words(later, SnapshotsCommand.Describe(vault, later, keys))}. With --name NAME, `latest` and `latest~1` are of one");
-            var before = new Cursor(vault.Rows(earlier, keys, session.Stop));
-            var after = new Cursor(vault.Rows(later, keys, session.Stop));
-            using var changes = session.JsonList("changes");
+            var lost = new LostParts(session);
+            var before = new Cursor(told => vault.Rows(earlier, keys, session.Stop, lost: told), lost.Of(earlier));
+            var after = new Cursor(told => vault.Rows(later, keys, session.Stop, lost: told), lost.Of(later));
+            var changes = session.JsonList("changes");
             before.Next();
             after.Next();
             while (!before.Ended || !after.Ended)
             {
                 var order = before.Ended ? 1 : after.Ended ? -1 : TreePath.Compare(before.Path, after.Path);
-                if (order < 0)
+                if (order < 0 && !after.MayHaveHad(before.Path))
                     Tell('-', before);
-                else if (order > 0)
+                else if (order > 0 && !before.MayHaveHad(after.Path))
                     Tell('+', after);
-                else if (Differs(before, after) is { } sign)
+                else if (order == 0 && Differs(before, after) is { } sign)
                     Tell(sign, after);
                 if (order <= 0)
                     before.Next();
                 if (order >= 0)
                     after.Next();
             }
-            return 0;
+            changes.Dispose();
+            return lost.Tell();
 
             void Tell(char sign, Cursor at)
             {
@@ -72,18 +75,31 @@ static class DiffCommand
     static bool SameContent(EntryBatch a, int i, EntryBatch b, int j) => !a.Digest[i].IsNone
         || (a.ChunkLists[i] is { } l && b.ChunkLists[j] is { } r && l.AsSpan().SequenceEqual(r)) || a.ChunksOf(i).SequenceEqual(b.ChunksOf(j));
 
-    sealed class Cursor(IEnumerable<EntryBatch> batches)
+    sealed class Cursor
     {
-        readonly IEnumerator<EntryBatch> _batches = batches.GetEnumerator();
+        readonly IEnumerator<EntryBatch> _batches;
+        LostRows? _lost; // between the row before and this one
+
+        public Cursor(Func<Action<LostRows>, IEnumerable<EntryBatch>> read, Action<LostRows> tell) => _batches = read(lost =>
+        {
+            tell(lost);
+            _lost = new LostRows(_lost?.First ?? lost.First, lost.Next, 0);
+        }).GetEnumerator();
 
         public EntryBatch Rows { get; private set; } = new(1);
         public int Row { get; private set; }
         public bool Ended { get; private set; }
         public ReadOnlySpan<byte> Path => Rows.Path(Row);
 
+        /// <summary>Whether a path that is not here is among rows that cannot be read: nobody knows then.</summary>
+        public bool MayHaveHad(ReadOnlySpan<byte> path) => _lost is not null && TreePath.Compare(path, _lost.First) >= 0 && (_lost.Next is null || TreePath.Compare(path, _lost.Next) < 0);
+
         public void Next()
         {
-            if (Ended || ++Row < Rows.Count)
+            if (Ended)
+                return;
+            _lost = null;
+            if (++Row < Rows.Count)
                 return;
             if (!_batches.MoveNext())
             {

@@ -46,12 +46,14 @@ static class FindCommand
             var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => !s.IsRemoved).ToList();
             var leftOut = 0;
             var hits = 0L;
-            using var found = session.JsonList("found");
+            var lost = new LostParts(session);
+            var found = session.JsonList("found");
             foreach (var record in records)
             {
+                var before = hits;
                 try
                 {
-                    foreach (var rows in vault.Rows(record, keys, session.Stop))
+                    foreach (var rows in vault.Rows(record, keys, session.Stop, lost: lost.Of(record)))
                     {
                         for (var row = 0; row < rows.Count; row++)
                         {
@@ -72,12 +74,14 @@ static class FindCommand
                         }
                     }
                 }
-                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.KeyTooNarrow))
+                catch (HoldfastException e) when (which is null && e.Code is (ErrorCode.SnapshotRefused or ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.KeyTooNarrow
+                    or ErrorCode.StoreUnavailable or ErrorCode.NoPermission or ErrorCode.Truncated or ErrorCode.FormatNewer or ErrorCode.WrongVault))
                 {
-                    session.Warn($"holdfast: snapshot {Text.Id(record.Snapshot)} was left out: {e.Message}"); // the others are not held up
+                    session.Warn($"holdfast: snapshot {Text.Id(record.Snapshot)} was {(hits > before ? "looked into in part" : "left out")}: {e.Message}"); // the others are not held up
                     leftOut++;
                 }
             }
+            found.Dispose();
             if (hits == 0)
             {
                 var read = records.Count - leftOut;
@@ -86,7 +90,8 @@ static class FindCommand
                 else
                     session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
             }
-            return leftOut > 0 ? (int)ErrorCode.Incomplete : 0;
+            var status = lost.Tell();
+            return leftOut > 0 ? (int)ErrorCode.Incomplete : status;
         }
     }
 }

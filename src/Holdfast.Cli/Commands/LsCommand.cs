@@ -33,27 +33,35 @@ static class LsCommand
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
             var folder = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument) ?? "");
             var deep = session.Parsed.GetValue(DeepOption);
-            using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
-            var found = folder.Length == 0;
-            foreach (var rows in vault.Rows(record, keys, session.Stop, folder.Length > 0 ? folder : null))
-            {
-                for (var row = 0; row < rows.Count; row++)
-                {
-                    var path = rows.Path(row);
-                    if (path.SequenceEqual(folder))
-                    {
-                        found = true;
-                        if (rows.Kind[row] != EntryKind.Directory)
-                            list.Add(rows, row);
-                        continue;
-                    }
-                    if (TreePath.IsBelow(path, folder) && (deep || TreePath.Parent(path).SequenceEqual(folder)))
-                        list.Add(rows, row);
-                }
-            }
-            if (!found)
+            var lost = new LostParts(session);
+            var found = List();
+            if (!found && lost.Entries == 0)
                 throw SnapshotArgument.NoSuchPath(session, vault, keys, record, folder);
-            return isDoubted() ? (int)Core.ErrorCode.Incomplete : 0;
+            var status = lost.Tell();
+            return isDoubted() ? (int)Core.ErrorCode.Incomplete : status;
+
+            bool List()
+            {
+                using var list = new EntryList(session, session.Parsed.GetValue(LongOption));
+                var found = folder.Length == 0;
+                foreach (var rows in vault.Rows(record, keys, session.Stop, folder.Length > 0 ? folder : null, lost.Of(record)))
+                {
+                    for (var row = 0; row < rows.Count; row++)
+                    {
+                        var path = rows.Path(row);
+                        if (path.SequenceEqual(folder))
+                        {
+                            found = true;
+                            if (rows.Kind[row] != EntryKind.Directory)
+                                list.Add(rows, row);
+                            continue;
+                        }
+                        if (TreePath.IsBelow(path, folder) && (deep || TreePath.Parent(path).SequenceEqual(folder)))
+                            list.Add(rows, row);
+                    }
+                }
+                return found;
+            }
         }
     }
 }

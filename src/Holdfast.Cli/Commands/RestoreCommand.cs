@@ -72,7 +72,7 @@ static class RestoreCommand
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
-            if (patterns.Count > 0 || result.Failed > 0) // then what stands there besides may be of the snapshot all the same
+            if (patterns.Count > 0 || result.Failed > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = 0 } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
@@ -249,10 +249,10 @@ static class RestoreCommand
                 return;
             session.Warn($"holdfast: {Text.Count(result.Lost, "entry", "entries")} did not come back, and their names are not known: parts of the snapshot's tree cannot be read");
             foreach (var rows in result.LostRows.Take(Shown))
-                session.Warn($"    {Text.Count((long)rows.Entries, "entry", "entries")} from {(rows.First.Length == 0 ? "the root" : Text.Name(rows.First))} on, {(rows.Next is null ? "to the end" : $"before {Text.Name(rows.Next)}")}");
+                session.Warn($"    {LostParts.Describe(rows)}");
             if (result.LostRows.Count > Shown)
                 session.Warn($"    and in {Text.Count(result.LostRows.Count - Shown, "more place")}; --json lists {Text.Count(result.LostRows.Count, "place")}");
-            session.Warn("  what to do: all else that was asked for was tried. Folders among them in which something else lies were made, open to their owner alone; see to their owners and permissions. `holdfast status` names what is missing or damaged: bring that from another copy of the vault, then run this again with --resume and the snapshot's id; an earlier or later snapshot may have these entries too.");
+            session.Warn("  what to do: all else that was asked for was tried. Folders among them in which something else lies were made where they were not there, open to their owner alone: see to their owners and permissions. `holdfast status` names what is missing or damaged: bring that from another copy of the vault, then run this again with --resume and the snapshot's id; an earlier or later snapshot may have these entries too.");
         }
 
         /// <param name="session">Gets the words.</param>

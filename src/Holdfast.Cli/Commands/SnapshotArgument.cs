@@ -125,7 +125,10 @@ static class SnapshotArgument
         return [.. joined];
     }
 
-    static bool Has(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted)
+    static bool Has(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted) => MayHave(session, vault, keys, snapshot, wanted) == true;
+
+    /// <summary>Null where that part of the snapshot cannot be read.</summary>
+    static bool? MayHave(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted)
     {
         try
         {
@@ -133,7 +136,7 @@ static class SnapshotArgument
         }
         catch (HoldfastException)
         {
-            return false; // what cannot be read is no hint
+            return null;
         }
     }
 
@@ -146,9 +149,14 @@ static class SnapshotArgument
             return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls -l {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
         var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
         var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
-        var others = vault.State.Snapshots.Where(s => s is { IsRemoved: false, Object: not null } && s != record).Reverse().Take(looked).Where(s => Has(session, vault, keys, s, path)).ToList();
+        var all = vault.State.Snapshots.Where(s => !s.IsRemoved && s != record).OrderByDescending(s => s.Source == record.Source).ThenByDescending(s => s.Ordinal).ToList();
+        var found = all.Take(looked).Select(s => (Record: s, Has: s.Object is null ? null : MayHave(session, vault, keys, s, path))).ToList();
+        var others = found.Where(f => f.Has == true).Select(f => f.Record).OrderByDescending(s => s.Ordinal).ToList();
+        var unread = found.Count(f => f.Has is null);
+        var open = (unread > 0 ? $"; of {Text.Count(unread, "snapshot")} it is not known, since that part of them cannot be read" : "")
+            + (all.Count > looked ? $"; {all.Count - looked:#,0} more were not looked at, and `holdfast find NAME` looks in all" : "");
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
-            ? "No other snapshot has it. "
+            ? $"No other snapshot {(open.Length == 0 ? "" : "that was looked at ")}has it{open}. "
             : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
             + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
     }

@@ -132,8 +132,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     void Lose(LostRows rows)
     {
         _lost += (long)Math.Min(rows.Entries, (ulong)(long.MaxValue - _lost));
-        if (_lostRows.Count > 0 && _lostRows[^1] is var last && last.Next.AsSpan().SequenceEqual(rows.First))
-            _lostRows[^1] = new LostRows(last.First, rows.Next, last.Entries + rows.Entries);
+        if (_lostRows.Count > 0 && _lostRows[^1].With(rows) is { } both)
+            _lostRows[^1] = both;
         else if (_lostRows.Count < TargetProblem.Listed)
             _lostRows.Add(rows);
     }
@@ -403,17 +403,28 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     {
         lock (chunks)
         {
-            try
+            if (TryRead(item, out var chunk))
             {
-                Write(item, chunks.Read(KeyClass.Content, item.Chunk));
+                Write(item, chunk); // a fault of the target is none of the vault
                 return;
-            }
-            catch (HoldfastException e) when (PackReader.IsDamage(e) || e.Code == ErrorCode.ChunkMissing)
-            {
-                // No place has it.
             }
         }
         Fail(item);
+    }
+
+    /// <summary>False where no place has it.</summary>
+    bool TryRead(Item item, out ReadOnlySpan<byte> chunk)
+    {
+        try
+        {
+            chunk = chunks.Read(KeyClass.Content, item.Chunk);
+            return true;
+        }
+        catch (HoldfastException e) when (PackReader.IsDamage(e) || e.Code == ErrorCode.ChunkMissing)
+        {
+            chunk = default;
+            return false;
+        }
     }
 
     void Fail(Item item)

@@ -13,6 +13,9 @@ public sealed record LostRows(byte[] First, byte[]? Next, ulong Entries)
 {
     /// <summary>Why.</summary>
     public HoldfastException? Fault { get; init; }
+
+    /// <summary>These and those that follow at once, as one; null where there are others between them.</summary>
+    public LostRows? With(LostRows after) => Next is not null && Next.AsSpan().SequenceEqual(after.First) ? new LostRows(First, after.Next, Entries + Math.Min(after.Entries, ulong.MaxValue - Entries)) { Fault = Fault } : null;
 }
 
 /// <summary>Reads a tree from its root (docs/format.md, section 9), and checks each node against what the node above says of it. For one thread.</summary>
@@ -34,7 +37,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
     /// nobody to tell, that ends the reading.</summary>
     public Action<LostRows>? Lost { get; set; }
 
-    /// <summary>Gives the nodes of the folders above too, where only what is below a path is asked for.</summary>
+    /// <summary>Gives the folders above too: their nodes where only what is below a path is asked for, and those that were among lost rows.</summary>
     public bool WithAbove { get; init; }
 
     /// <summary>It says that something cannot be read here, and nothing of how the rest can.</summary>
@@ -46,8 +49,8 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
     /// <param name="Next">Of the first row after them; null where they are the last.</param>
     readonly record struct Node(ChunkRef Chunk, ulong Entries, byte[] First, byte[]? Next);
 
-    /// <summary>Rows in tree order; each batch holds until the next. After rows that are lost come the folders that they had and that what follows lies in: open to their owner alone,
-    /// whoever that was.</summary>
+    /// <summary>Rows in tree order; each batch holds until the next. With <see cref="WithAbove"/>, after rows that are lost come the folders that they had and that what follows lies in:
+    /// open to their owner alone, whoever that was.</summary>
     /// <param name="below">Leaves out nodes that have neither this path nor anything below it; null for none.</param>
     /// <exception cref="HoldfastException"><c>ObjectDamaged</c>, <c>ChunkMissing</c>, <c>PackDamaged</c>.</exception>
     public IEnumerable<EntryBatch> Rows(byte[]? below = null)
@@ -58,7 +61,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             var before = _any ? _last : null;
             if (!TryRead(leaf, batch))
                 continue;
-            foreach (var folders in _hasGap ? FoldersAbove(batch.Path(0).ToArray(), before) : [])
+            foreach (var folders in _hasGap && WithAbove ? FoldersAbove(batch.Path(0).ToArray(), before) : [])
                 yield return folders;
             _hasGap = false;
             yield return batch;
@@ -79,7 +82,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
             if (before is not null && (before.AsSpan().SequenceEqual(folder) || TreePath.IsBelow(before, folder)))
                 continue;
             var row = rows.Add(folder);
-            (rows.Kind[row], rows.Mode[row], rows.Uid[row], rows.Gid[row]) = (EntryKind.Directory, 0x1C0, uint.MaxValue, uint.MaxValue); // rwx------
+            (rows.Kind[row], rows.Mode[row], rows.Uid[row], rows.Gid[row]) = (EntryKind.Directory, 0x1C0, ITreeWriter.UnknownOwner, ITreeWriter.UnknownOwner); // rwx------
             if (!rows.IsFull)
                 continue;
             yield return rows;

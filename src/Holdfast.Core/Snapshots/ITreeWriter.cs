@@ -8,6 +8,9 @@ namespace Holdfast.Core.Snapshots;
 /// Hard links: rows with one (device, inode) and a link count over 1 form a group; the first row gets the content.</remarks>
 public interface ITreeWriter : IDisposable
 {
+    /// <summary>User and group of a folder of which nothing is known but its name: it is made where it is not there, and stays as it is where it is.</summary>
+    const uint UnknownOwner = uint.MaxValue;
+
     /// <summary>Makes folders; notes everything else. Returns a handle number for a file that waits for content (an empty file too),
     /// -1 otherwise (no content, a further name of a hard link, a file that policy leaves as it is, or one that nothing can be made of here).</summary>
     /// <exception cref="HoldfastException"><c>TargetUnsafe</c>, <c>DiskFull</c>, <c>ReadOnlyMedia</c>, <c>StoreUnavailable</c>.</exception>

@@ -1,3 +1,4 @@
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files;
@@ -32,6 +33,10 @@ static class ContentCheck
         catch (IOException)
         {
             return false;
+        }
+        catch (HoldfastException)
+        {
+            return false; // the list of its chunks cannot be read: whoever then writes it meets that again, and tells it
         }
     }
 

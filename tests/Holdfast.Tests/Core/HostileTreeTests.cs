@@ -290,6 +290,15 @@ public sealed class HostileTreeTests
         Assert.Equal(One, System.IO.File.ReadAllBytes(Path.Combine(test["r"], "m/c/d/e")));
         if (OperatingSystem.IsLinux())
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, System.IO.File.GetUnixFileMode(Path.Combine(test["r"], "m/c")));
+        // A folder of which nothing is known stays as it was where it is there, and goes on shutting out and letting in whom it did.
+        Directory.CreateDirectory(test["there/m"]);
+        Directory.SetLastWriteTimeUtc(test["there/m"], DateTime.UnixEpoch.AddDays(9));
+        if (OperatingSystem.IsLinux())
+            System.IO.File.SetUnixFileMode(test["there/m"], (UnixFileMode)0x1E8);
+        Restore(test, snapshot, test["there"], ExistingFiles.Replace);
+        Assert.True(Directory.Exists(test["there/m/c/d"]));
+        if (OperatingSystem.IsLinux())
+            Assert.Equal((UnixFileMode)0x1E8, System.IO.File.GetUnixFileMode(test["there/m"]));
         using (var vault = test.Open())
         using (var keys = vault.Unlock(test.Seed))
         {
@@ -323,6 +332,14 @@ public sealed class HostileTreeTests
         Assert.Equal("g"u8.ToArray(), Assert.Single(Restore(test, snapshot, test["r"]).Result.FailedPaths));
         Assert.Equal([test["r/f"], test["r/h"]], Directory.EnumerateFileSystemEntries(test["r"]).Order(StringComparer.Ordinal));
         Assert.Equal(One, System.IO.File.ReadAllBytes(test["r/f"]));
+
+        // One that stands there from an earlier restore cannot be compared, and stays; all else is looked at.
+        System.IO.File.WriteAllBytes(test["r/g"], [.. Enumerable.Repeat((byte)42, 5_001)]);
+        System.IO.File.SetLastWriteTimeUtc(test["r/g"], DateTime.UnixEpoch);
+        System.IO.File.Delete(test["r/h"]);
+        Assert.Equal("g"u8.ToArray(), Assert.Single(Restore(test, snapshot, test["r"], ExistingFiles.KeepEqual).Result.FailedPaths));
+        Assert.Equal([test["r/f"], test["r/g"], test["r/h"]], Directory.EnumerateFileSystemEntries(test["r"]).Order(StringComparer.Ordinal));
+        Assert.Equal(5_001, new FileInfo(test["r/g"]).Length);
     }
 
     /// <summary>A node of level 1 with one child, or with the same child twice.</summary>

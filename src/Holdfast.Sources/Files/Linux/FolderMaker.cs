@@ -70,7 +70,11 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         if (!isMade && existing != ExistingFiles.Refuse)
             MakeReady(there);
         MetFolder? met = null;
-        if (!way.IsOwn)
+        if (!isMade && owner == ITreeWriter.UnknownOwner)
+        {
+            met = new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: false) { IsUnknown = true };
+        }
+        else if (!way.IsOwn)
         {
             var isFree = isSeen && (way.IsOf(stat.Uid) || ((stat.Uid == owner || IsOwn(stat.Uid)) && IsEmpty(there)));
             met = isSeen ? new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, isFree) : new MetFolder(0, 0, 0, IsFree: false);
@@ -107,6 +111,11 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         {
             if (met is null || met.IsFree && met.Is(file))
                 return attributes.Set(file, entry);
+            if (met.Is(file) && met.IsUnknown)
+            {
+                _ = Native.ChangeMode(file, met.Mode);
+                return true;
+            }
             if (met.Is(file))
             {
                 attributes.Keep(file, entry, met.Mode);
@@ -146,6 +155,9 @@ readonly record struct MadeFolder(ShutFolder? Shut, FolderWay Way, MetFolder? Me
 /// <param name="IsFree">It may be given what the snapshot says.</param>
 sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree)
 {
+    /// <summary>The snapshot says nothing of it but its name: it stays as it was.</summary>
+    public bool IsUnknown { get; init; }
+
     public bool Is(int folder)
     {
         StatX stat;

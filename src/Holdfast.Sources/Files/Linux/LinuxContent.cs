@@ -53,6 +53,16 @@ sealed unsafe class LinuxContent : IContent
         }
     }
 
+    /// <summary>Has what is read from now on come from the disk: where writing it failed, the system's memory may hold what the disk never got, and nobody is told of it twice.</summary>
+    /// <returns>False where it cannot be written there now.</returns>
+    public bool IsOnDisk()
+    {
+        if (Native.SyncData(_file) != 0 && Native.Error is not (Native.EInval or Native.ENoSys))
+            return false;
+        _ = Native.Advise(_file, 0, 0, Native.DontNeed);
+        return true;
+    }
+
     public Extent[]? DataExtents() => Extents(_seen.Size, (at, whence) => Native.Seek(_file, at, whence));
 
     /// <param name="size">Bytes of the file.</param>

@@ -145,7 +145,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var content = new LinuxContent(file, batch, row, source: null);
         byte nothing = 0;
         if (Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
-            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row)
+            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row) && content.IsOnDisk()
             && ContentCheck.Matches(content.Read, batch, row)) // size and time are easily put back; after a power failure they may be right before the bytes are
             return content;
         content.Dispose();
