@@ -659,6 +659,7 @@ sealed class VaultReader
 
     public int Restore(Snapshot snapshot, string target)
     {
+        target = Path.GetFullPath(target);
         var folders = new List<(string Path, DateTime Time, uint Mode)>();
         var count = Node(snapshot, snapshot.RootDigest, snapshot.RootLevel, snapshot.Entries, [], target, folders);
         foreach (var (path, time, mode) in Enumerable.Reverse(folders))
@@ -758,7 +759,8 @@ sealed class VaultReader
             var name = Encoding.UTF8.GetString(paths[i]);
             Check(!name.Split('/').Any(c => c is "." or "..") && !name.StartsWith('/'), "a path leads outside");
             var path = Path.Combine(target, name);
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!); // its own row may be lost
+            if (name.Length > 0)
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!); // its own row may be lost
             var time = DateTime.UnixEpoch.AddSeconds(seconds[i]).AddTicks((long)nanoseconds[i] / 100);
             if (kinds[i] == 2)
             {

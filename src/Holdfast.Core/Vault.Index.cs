@@ -7,6 +7,8 @@ namespace Holdfast.Core;
 /// <summary>The chunk index: where it lies, and what it must not know.</summary>
 public sealed partial class Vault
 {
+    readonly HashSet<Id16> _checkedIndexes = []; // of domains, found whole where they cannot be made anew
+
     /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with.</summary>
     HashSet<Hash32> DamagedPacks()
     {
@@ -60,10 +62,13 @@ public sealed partial class Vault
             // Nothing is written through a link that somebody put in the vault: then the index lies elsewhere too.
             if (at == folder && OperatingSystem.IsLinux() && new[] { Path.Combine(Keeper.Folder, "cache"), Path.GetDirectoryName(at)!, at }.Any(f => FileStat.TryRead(f, out var stat) && !stat.IsFolder))
                 throw new IOException();
-            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling, checksAll: at == folder && !MayWrite(at)); // what is damaged there cannot be made anew there
+            var checksAll = at == folder && !_checkedIndexes.Contains(domain.Domain) && !MayWrite(at); // what is damaged there cannot be made anew there
+            var index = ChunkIndex.Open(at, Id, domain, IndexCeiling, checksAll);
             try
             {
                 index.AddMissing(Keeper.Store, packs, progress, ct);
+                if (checksAll)
+                    _checkedIndexes.Add(domain.Domain); // a command may open it for each of many snapshots
                 index.Drop(index.Packs().Select(p => p.Name).Where(p => !packs.Contains(p)));
                 return index;
             }

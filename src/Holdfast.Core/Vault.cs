@@ -201,7 +201,14 @@ public sealed partial class Vault : IDisposable
             damaged.UnionWith(doubtful);
         }
         while (found.IsHealed && doubtful.Count > 0); // once more without them
-        return Keeper.RecordAttestation(record.Snapshot, actor, state => found.IsHealed ? found.NotHeld(Holding.NotHeld(state, state.Find(record.Snapshot)!, elsewhere)) : found);
+        try
+        {
+            return Keeper.RecordAttestation(record.Snapshot, actor, state => found.IsHealed ? found.NotHeld(Holding.NotHeld(state, state.Find(record.Snapshot)!, elsewhere)) : found);
+        }
+        catch (HoldfastException e) when (!found.IsGood)
+        {
+            throw new HoldfastException(e.Code, $"Defects were found ({found.Defects.Count}), and the log has no record of them: {e.Message}", e.Guidance, e) { IsTransient = e.IsTransient };
+        }
     }
 
     /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>

@@ -32,7 +32,7 @@ public sealed class ReaderTests
         Assert.Equal(2, list.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Contains(" ward 3004 files", list, StringComparison.Ordinal);
         var latest = list.Split('\n', StringSplitOptions.RemoveEmptyEntries)[1][..32];
-        Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], latest, cli["r"], cli["s2"], cli["s4"])).Expect(0);
+        Cli.Finish(cli.StartProgram(Reader, null, "restore", cli["vault"], latest, "r", cli["s2"], cli["s4"])).Expect(0); // as a person types it, relative
         cli.Shell("diff -r --no-dereference source r");
         Assert.Contains("bed 4", File.ReadAllText(cli["r/notes/ward.txt"]), StringComparison.Ordinal);
     }

@@ -73,7 +73,7 @@ static class AttestCommand
                 session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
             if (bad.Count == 0 && closed.Count == 0 && unread.Count > 0)
-                return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "snapshot")} could not be attested: a disk did not answer. Nothing was found wrong, and the log has no record of it.",
+                return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "snapshot")} could not be attested: a disk did not answer. Whether all of that is whole is not known.",
                     "Look at the disks of the vault (dmesg shows what the system saw), then run this again.");
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 
@@ -72,8 +73,19 @@ static class DiffCommand
             || (a.Kind[i] != EntryKind.Directory && (a.MtimeSeconds[i] != b.MtimeSeconds[j] || a.MtimeNanoseconds[i] != b.MtimeNanoseconds[j])) ? 'A' : null;
     }
 
-    static bool SameContent(EntryBatch a, int i, EntryBatch b, int j) => !a.Digest[i].IsNone
-        || (a.ChunkLists[i] is { } l && b.ChunkLists[j] is { } r && l.AsSpan().SequenceEqual(r)) || a.ChunksOf(i).SequenceEqual(b.ChunksOf(j));
+    static bool SameContent(EntryBatch a, int i, EntryBatch b, int j)
+    {
+        if (!a.Digest[i].IsNone || (a.ChunkLists[i] is { } l && b.ChunkLists[j] is { } r && l.AsSpan().SequenceEqual(r)))
+            return true;
+        try
+        {
+            return a.ChunksOf(i).SequenceEqual(b.ChunksOf(j));
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectDamaged or ErrorCode.ChunkMissing or ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.StoreUnavailable or ErrorCode.Truncated)
+        {
+            return false; // a list that cannot be read, and is another than the one it is compared with
+        }
+    }
 
     sealed class Cursor
     {

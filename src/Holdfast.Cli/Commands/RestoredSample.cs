@@ -21,6 +21,9 @@ static class RestoredSample
     const long Bytes = 256 << 20;
     const int BufferSize = 1 << 20; // bytes
 
+    /// <summary>The clock that stamps changes of files moves in steps of up to so much.</summary>
+    static readonly TimeSpan ClockStep = TimeSpan.FromMilliseconds(20);
+
     /// <param name="Path">Within the source.</param>
     /// <param name="Size">Bytes, as the snapshot has it; the times below too.</param>
     /// <param name="Seconds">Modification time.</param>
@@ -61,7 +64,7 @@ static class RestoredSample
             foreach (var file in chosen.Values)
             {
                 ct.ThrowIfCancellationRequested();
-                counts[(int)Judge(originals, copies, file, began - ISource.ClockStep)]++;
+                counts[(int)Judge(originals, copies, file, began - ClockStep)]++;
             }
             return counts[(int)Verdict.Different] == 0
                 ? new SampleResult(counts[(int)Verdict.Same], counts[(int)Verdict.Changed], counts[(int)Verdict.Unreadable])

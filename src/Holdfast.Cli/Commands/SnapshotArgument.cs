@@ -125,18 +125,20 @@ static class SnapshotArgument
         return [.. joined];
     }
 
-    static bool Has(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted) => MayHave(session, vault, keys, snapshot, wanted) == true;
+    static bool Has(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted) => Look(session, vault, keys, snapshot, wanted).Has;
 
-    /// <summary>Null where that part of the snapshot cannot be read.</summary>
-    static bool? MayHave(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted)
+    /// <summary>Whether a snapshot has a path, and what kept that part of it from being read.</summary>
+    static (bool Has, ErrorCode Fault) Look(Session session, Vault vault, ReadingKeys keys, SnapshotRecord snapshot, byte[] wanted)
     {
+        if (snapshot.Object is null)
+            return (false, ErrorCode.ObjectMissing);
         try
         {
-            return vault.Rows(snapshot, keys, session.Stop, wanted).Any(rows => Enumerable.Range(0, rows.Count).Any(row => rows.Path(row).SequenceEqual(wanted)));
+            return (vault.Rows(snapshot, keys, session.Stop, wanted).Any(rows => Enumerable.Range(0, rows.Count).Any(row => rows.Path(row).SequenceEqual(wanted))), ErrorCode.None);
         }
-        catch (HoldfastException)
+        catch (HoldfastException e)
         {
-            return null;
+            return (false, e.Code);
         }
     }
 
@@ -150,10 +152,12 @@ static class SnapshotArgument
         var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
         var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
         var all = vault.State.Snapshots.Where(s => !s.IsRemoved && s != record).OrderByDescending(s => s.Source == record.Source).ThenByDescending(s => s.Ordinal).ToList();
-        var found = all.Take(looked).Select(s => (Record: s, Has: s.Object is null ? null : MayHave(session, vault, keys, s, path))).ToList();
-        var others = found.Where(f => f.Has == true).Select(f => f.Record).OrderByDescending(s => s.Ordinal).ToList();
-        var unread = found.Count(f => f.Has is null);
-        var open = (unread > 0 ? $"; of {Text.Count(unread, "snapshot")} it is not known, since that part of them cannot be read" : "")
+        var found = all.Take(looked).Select(s => (Record: s, Seen: Look(session, vault, keys, s, path))).ToList();
+        var others = found.Where(f => f.Seen.Has).Select(f => f.Record).OrderByDescending(s => s.Ordinal).ToList();
+        var closed = found.Count(f => f.Seen.Fault == ErrorCode.KeyTooNarrow);
+        var unread = found.Count(f => f.Seen.Fault != ErrorCode.None) - closed;
+        var open = (closed > 0 ? $"; {Text.Count(closed, "snapshot")} this key does not open" : "")
+            + (unread > 0 ? $"; of {Text.Count(unread, "snapshot")} it is not known, since that part of them cannot be read" : "")
             + (all.Count > looked ? $"; {all.Count - looked:#,0} more were not looked at, and `holdfast find NAME` looks in all" : "");
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
             ? $"No other snapshot {(open.Length == 0 ? "" : "that was looked at ")}has it{open}. "

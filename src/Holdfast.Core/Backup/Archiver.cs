@@ -331,13 +331,13 @@ sealed class Archiver : IDisposable
         && batch.CtimeNanoseconds[row] == _last.CtimeNanoseconds[_lastRow] && batch.Inode[row] == _last.Inode[_lastRow];
 
     /// <summary>The last run's row changed when that run had begun, or so short a time before that a further change may have the same stamp: what it looks like says nothing of what it holds.
-    /// A stamp far ahead is of a clock that was wrong.</summary>
+    /// Clocks stamp in steps of up to 20 ms, some file systems in seconds, FAT in two; a server's clock may be another. A stamp far ahead is of a clock that was wrong.</summary>
     bool IsFresh()
     {
-        const long coarse = 2_000, ahead = 7 * 86_400_000L; // ms: stamps of whole seconds, and of two on FAT
-        var (seconds, nanoseconds) = Source.HasReliableInodes ? (_last.CtimeSeconds[_lastRow], _last.CtimeNanoseconds[_lastRow]) : (_last.MtimeSeconds[_lastRow], _last.MtimeNanoseconds[_lastRow]);
-        var before = _state!.Head.Began - (nanoseconds == 0 ? coarse : (long)ISource.ClockStep.TotalMilliseconds);
-        return seconds >= before / 1_000 - 1 && seconds < (before + ahead) / 1_000 && seconds * 1_000 + nanoseconds / 1_000_000 >= before;
+        const long margin = 2, ahead = 7 * 86_400; // s
+        var changed = Source.HasReliableInodes ? _last.CtimeSeconds[_lastRow] : _last.MtimeSeconds[_lastRow];
+        var began = _state!.Head.Began / 1_000;
+        return changed >= began - margin && changed < began + ahead;
     }
 
     /// <summary>True where every chunk of the row is in the vault still; marks their packs as used.</summary>

@@ -201,9 +201,13 @@ public sealed class PackReader : IDisposable
         throw fault!;
     }
 
-    /// <summary>A copy of the key that opens one of its frames; null where none of the keys does.</summary>
-    internal SecretBytes? CopyKey(FrameBuffer buffer) =>
-        IsReadable && Enumerable.Range(0, Footer.Frames).Any(f => Opens(f, buffer)) ? new SecretBytes(_secrets[_lastKey].Span) : null; // what opened one is the last key
+    /// <summary>A copy of the key of its frames; null where the keys give none. Where the copies' headers give several, the one that opens a frame; the first where none does.</summary>
+    internal SecretBytes? CopyKey(FrameBuffer buffer)
+    {
+        if (_keys.Length > 1)
+            _ = Enumerable.Range(0, Footer.Frames).Any(f => Opens(f, buffer)); // from then on that is the last key
+        return IsReadable ? new SecretBytes(_secrets[_lastKey].Span) : null;
+    }
 
     bool Opens(int frame, FrameBuffer buffer)
     {

@@ -19,9 +19,6 @@ public interface ISource : IDisposable
     IReadOnlyDictionary<uint, byte[]> UserNames { get; }
     IReadOnlyDictionary<uint, byte[]> GroupNames { get; }
 
-    /// <summary>The clock that stamps changes of files moves in steps of up to so much.</summary>
-    static readonly TimeSpan ClockStep = TimeSpan.FromMilliseconds(20);
-
     /// <summary>False where inode numbers and change times may not be believed (some network file systems).</summary>
     bool HasReliableInodes { get; }
 

@@ -81,18 +81,20 @@ public sealed class FolderStore : IStore
             }
             catch (HoldfastException e) when (_folders.Length > 1 && e.Code is ErrorCode.ReadOnlyMedia or ErrorCode.NoPermission or ErrorCode.DiskFull or ErrorCode.StoreUnavailable)
             {
-                faults.Add(new HoldfastException(e.Code, $"{e.Message} That was in {folder}.", e.Guidance, e)); // another disk may take it
+                faults.Add(Named(e, folder)); // another disk may take it
             }
         }
         throw faults.Find(f => f.Code == ErrorCode.DiskFull) ?? faults[0]; // a full one can be given room
     }
+
+    static HoldfastException Named(HoldfastException fault, string folder) => new(fault.Code, $"{fault.Message} That was in {folder}.", fault.Guidance, fault) { IsTransient = fault.IsTransient };
 
     Staged Stage(string folder, bool large)
     {
         if (!Directory.Exists(Path.Combine(folder, "staging")) && IsThere(folder))
             _disk.MakeFolder(Path.Combine(folder, "staging"));
         var path = Path.Combine(folder, "staging", Id16.New().ToString());
-        return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder);
+        return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder) { IsOneOfSeveral = _folders.Length > 1 };
     }
 
     /// <summary>Discards what killed processes left in staging; what a running one writes stays.</summary>
@@ -232,7 +234,19 @@ public sealed class FolderStore : IStore
         public string Folder => folder;
         public long Length => file.Length;
 
-        public void Append(ReadOnlySpan<byte> bytes) => file.Append(bytes);
+        public bool IsOneOfSeveral { get; init; }
+
+        public void Append(ReadOnlySpan<byte> bytes)
+        {
+            try
+            {
+                file.Append(bytes);
+            }
+            catch (HoldfastException e) when (IsOneOfSeveral)
+            {
+                throw Named(e, folder); // a quota may fill it long before the disk is full
+            }
+        }
 
         public void Seal()
         {

@@ -315,6 +315,34 @@ public sealed class HostileTreeTests
         Assert.Equal(1_000_000_000, new DateTimeOffset(Directory.GetLastWriteTimeUtc(test["r"])).ToUnixTimeSeconds());
     }
 
+    /// <summary>The node that has the root's own row is gone: the folder that was named as the target stays as it was.</summary>
+    [Theory]
+    [InlineData(ExistingFiles.Refuse)]
+    [InlineData(ExistingFiles.Replace)]
+    public void A_target_of_which_the_snapshot_says_nothing_any_more_stays_as_it_was(ExistingFiles existing)
+    {
+        using var test = new TestVault();
+        var after = new EntryBatch();
+        after.Digest[File(after, "m/c"u8, 1)] = OneDigest;
+        var node = new ByteWriter();
+        TreeNode.Write(after, node);
+        var lost = new NodeChild(new ChunkRef(new Hash32(SHA256.HashData("no node"u8)), 7), 1, []);
+        var next = new NodeChild(new ChunkRef(new Hash32(SHA256.HashData(node.Span)), node.Length), 1, after.Path(0).ToArray());
+        var snapshot = Plant(test, _ => { }, _ =>
+        {
+            var top = new ByteWriter();
+            HigherNode.Write(1, [lost, next], top);
+            return top.ToArray();
+        }, One, [node.ToArray()], more: 1);
+        Directory.CreateDirectory(test["r"]);
+        if (OperatingSystem.IsLinux())
+            System.IO.File.SetUnixFileMode(test["r"], (UnixFileMode)0x1E8);
+        Assert.Equal(1, Restore(test, snapshot, test["r"], existing).Result.Lost);
+        Assert.Equal(One, System.IO.File.ReadAllBytes(test["r/m/c"]));
+        if (OperatingSystem.IsLinux())
+            Assert.Equal((UnixFileMode)0x1E8, System.IO.File.GetUnixFileMode(test["r"]));
+    }
+
     [Fact]
     public void A_file_whose_list_of_chunks_ends_in_the_middle_is_taken_back_and_all_else_comes_back()
     {

@@ -72,7 +72,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         MetFolder? met = null;
         if (!isMade && owner == ITreeWriter.UnknownOwner)
         {
-            met = new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: false) { IsUnknown = true };
+            met = MetFolder.Unknown(stat);
         }
         else if (!way.IsOwn)
         {
@@ -156,7 +156,17 @@ readonly record struct MadeFolder(ShutFolder? Shut, FolderWay Way, MetFolder? Me
 sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree)
 {
     /// <summary>The snapshot says nothing of it but its name: it stays as it was.</summary>
-    public bool IsUnknown { get; init; }
+    public bool IsUnknown { get; private init; }
+
+    public static MetFolder Unknown(in StatX stat) => new(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: false) { IsUnknown = true };
+
+    /// <summary>Null where it cannot be looked at.</summary>
+    public static MetFolder? Unknown(int folder)
+    {
+        StatX stat;
+        byte nul = 0;
+        return Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? Unknown(stat) : null;
+    }
 
     public bool Is(int folder)
     {

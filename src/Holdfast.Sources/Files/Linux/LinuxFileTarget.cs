@@ -15,6 +15,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly TargetReport _report;
     readonly TargetAttributes _attributes;
     readonly FolderMaker _maker;
+    readonly MetFolder? _root; // as it was before
     readonly TargetFiles _files;
     readonly LateEntries _late;
     readonly List<int> _later = []; // made at the end: symlinks, special files
@@ -35,6 +36,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         {
             _report = new TargetReport(_folders, _notes);
             var apart = new ApartFiles(_folders, _notes, _report, options.Existing);
+            _root = MetFolder.Unknown(_folders.Root);
             if (options.Existing != ExistingFiles.Refuse)
                 FolderMaker.MakeReady(_folders.Root);
             _ownUser = apart.Probe();
@@ -78,7 +80,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _any = true;
         _last = path.ToArray();
         var kind = batch.Kind[row];
-        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), null) : _open.Peek().Made;
+        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), batch.Uid[row] == ITreeWriter.UnknownOwner ? _root : null) : _open.Peek().Made;
         var above = parentMade.Shut;
         var parentNote = path.IsEmpty ? -1 : _open.Peek().Note;
         if (kind == EntryKind.Directory)

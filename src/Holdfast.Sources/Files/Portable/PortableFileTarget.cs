@@ -47,7 +47,8 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             _problems.Add(TargetFault.NotHeld, _last, "special file");
             return -1;
         }
-        _noted.Add((path, _last, batch.Mode[row], batch.Size[row], time, batch.LinkTarget[row], kind == EntryKind.Directory));
+        var isUnknown = kind == EntryKind.Directory && batch.Uid[row] == ITreeWriter.UnknownOwner && Directory.Exists(path);
+        _noted.Add((path, _last, batch.Mode[row], batch.Size[row], isUnknown ? Directory.GetLastWriteTimeUtc(path) : time, batch.LinkTarget[row], kind == EntryKind.Directory));
         if (kind == EntryKind.Directory)
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
