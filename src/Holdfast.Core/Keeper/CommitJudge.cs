@@ -79,7 +79,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
     /// <summary>A copy of a pack that has its size; null where there is none.</summary>
     IStoredItem? Open(PackRef pack)
     {
-        for (var copy = 0; store.Open(StoreKind.Pack, pack.Name, copy) is { } item; copy++)
+        for (var copy = 0; copy < StoreExtensions.MaxCopies && store.Open(StoreKind.Pack, pack.Name, copy) is { } item; copy++)
         {
             if (item.Size == pack.Size)
                 return item;

@@ -5,25 +5,27 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Packs;
 
-/// <summary>One pack, open for reading: its header and footer in memory, its frames by number. Takes each frame from the first copy of the pack in which
-/// it opens. Safe for concurrent use.</summary>
+/// <summary>One pack, open for reading: its header and footer in memory, its frames by number. Takes each frame from the copy whose footer it has, and where it does not open there,
+/// from the first other in which it does. Safe for concurrent use.</summary>
 public sealed class PackReader : IDisposable
 {
-    internal const int MaxCopies = 10;
-
-    readonly List<IStoredItem> _copies;
+    readonly IStore _store;
+    readonly IStoredItem _copy;
+    readonly List<int> _others; // numbers of the other copies: opened when they are asked, for there may be many
     readonly List<SecretBytes> _secrets; // that the headers of the copies give: one, where none is damaged
     readonly AeadKey[] _keys; // of these
     readonly bool _isSealedToNone;
     volatile int _lastKey; // that opened a frame
 
-    PackReader(Hash32 name, PackHeader header, PackFooter footer, List<IStoredItem> copies, List<SecretBytes> secrets, bool isSealedToNone, HoldfastException? unread)
+    PackReader(IStore store, Hash32 name, PackHeader header, PackFooter footer, IStoredItem copy, List<int> others, List<SecretBytes> secrets, bool isSealedToNone, HoldfastException? unread)
     {
         Unread = unread;
+        _store = store;
         Name = name;
         Header = header;
         Footer = footer;
-        _copies = copies;
+        _copy = copy;
+        _others = others;
         _secrets = secrets;
         _keys = [.. secrets.Select(s => new AeadKey(s.Span))];
         _isSealedToNone = isSealedToNone;
@@ -67,20 +69,23 @@ public sealed class PackReader : IDisposable
 
     static PackReader Open(IStore store, Hash32 name, Id16 vault, Func<Id16, DomainKeys> domain, Func<PackHeader, SecretBytes?> packKey, Func<SessionSeal, bool> opensAllLike)
     {
-        var copies = new List<IStoredItem>();
+        IStoredItem? held = null;
+        var others = new List<int>();
         var keys = new List<SecretBytes>();
         PackHeader? header = null;
         PackFooter? footer = null;
         HoldfastException? fault = null, unread = null;
         try
         {
-            for (var copy = 0; copy < MaxCopies; copy++)
+            for (var copy = 0; copy < StoreExtensions.MaxCopies; copy++)
             {
+                IStoredItem? item = null;
+                var isHeld = false;
                 try
                 {
-                    if (store.Open(StoreKind.Pack, name, copy) is not { } item)
+                    item = store.Open(StoreKind.Pack, name, copy);
+                    if (item is null)
                         break;
-                    copies.Add(item);
                     var own = ReadHeader(item, name, vault);
                     // No footer covers all that the key follows from: a copy that is damaged there must not keep another's frames closed.
                     if (packKey(own) is { } key)
@@ -91,7 +96,10 @@ public sealed class PackReader : IDisposable
                             keys.Add(key);
                     }
                     if (footer is null)
+                    {
                         (footer, header) = (ReadFooter(item, name, own, domain(own.Seal.Domain)), own);
+                        (held, isHeld) = (item, true);
+                    }
                 }
                 catch (HoldfastException e)
                 {
@@ -99,17 +107,20 @@ public sealed class PackReader : IDisposable
                     fault = Telling(fault, e);
                     unread ??= IsOfDisk(e) ? e : null;
                 }
+                if (isHeld)
+                    continue;
+                item?.Dispose();
+                others.Add(copy); // though its header or footer does not read, its frames may
             }
             if (footer is null)
                 throw fault ?? new HoldfastException(ErrorCode.PackMissing,
                     $"Pack {name} is not in the vault.",
                     "Mount the disk that holds it, or say where that folder is now (`holdfast store move OLD NEW`); or bring it from another copy of the vault; then run holdfast verify.");
-            return new PackReader(name, header!, footer, copies, keys, opensAllLike(header!.Seal), unread);
+            return new PackReader(store, name, header!, footer, held!, others, keys, opensAllLike(header!.Seal), unread);
         }
         catch
         {
-            foreach (var item in copies)
-                item.Dispose();
+            held?.Dispose();
             foreach (var key in keys)
                 key.Dispose();
             throw;
@@ -179,26 +190,43 @@ public sealed class PackReader : IDisposable
                 $"This key does not open the {Header.Seal.Class.ToString().ToLowerInvariant()} class of pack {Name}.", "Use the opening key: a scoped key opens one class, and contents take two (tree to find them, content to read them).");
         var stored = buffer.Stored(Footer.StoredLength(frame));
         var fault = Unread;
-        var first = _lastKey;
-        foreach (var copy in _copies)
+        if (TryRead(_copy, frame, buffer, stored, payload, ref fault))
+            return;
+        foreach (var number in _others)
         {
-            for (var i = 0; i < _keys.Length; i++)
+            try
             {
-                var key = (first + i) % _keys.Length;
-                try
-                {
-                    copy.Read(Footer.FrameStarts[frame], stored); // again for each key: a frame that did not open may be gone
-                    buffer.Opener.Open(_keys[key], Name, frame, stored, Footer.Codecs[frame], payload, isSpent: !buffer.KeepsStored);
-                    _lastKey = key;
+                using var copy = _store.Open(StoreKind.Pack, Name, number);
+                if (copy is not null && TryRead(copy, frame, buffer, stored, payload, ref fault))
                     return;
-                }
-                catch (HoldfastException e)
-                {
-                    fault = Telling(fault, e);
-                }
+            }
+            catch (HoldfastException e)
+            {
+                fault = Telling(fault, e);
             }
         }
         throw fault!;
+    }
+
+    bool TryRead(IStoredItem copy, int frame, FrameBuffer buffer, Span<byte> stored, Span<byte> payload, ref HoldfastException? fault)
+    {
+        var first = _lastKey;
+        for (var i = 0; i < _keys.Length; i++)
+        {
+            var key = (first + i) % _keys.Length;
+            try
+            {
+                copy.Read(Footer.FrameStarts[frame], stored); // again for each key: a frame that did not open may be gone
+                buffer.Opener.Open(_keys[key], Name, frame, stored, Footer.Codecs[frame], payload, isSpent: !buffer.KeepsStored);
+                _lastKey = key;
+                return true;
+            }
+            catch (HoldfastException e)
+            {
+                fault = Telling(fault, e);
+            }
+        }
+        return false;
     }
 
     /// <summary>A copy of the key of its frames; null where the keys give none. Where the copies' headers give several, the one that opens a frame; the first where none does.</summary>
@@ -228,8 +256,7 @@ public sealed class PackReader : IDisposable
             key.Dispose();
         foreach (var secret in _secrets)
             secret.Dispose();
-        foreach (var copy in _copies)
-            copy.Dispose();
+        _copy.Dispose();
     }
 }
 

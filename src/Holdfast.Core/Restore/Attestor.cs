@@ -210,7 +210,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     {
         var buffer = new byte[4 << 20];
         var copies = 0;
-        for (; keeper.Store.Open(StoreKind.Pack, pack, copies) is { } copy; copies++)
+        for (; copies < StoreExtensions.MaxCopies && keeper.Store.Open(StoreKind.Pack, pack, copies) is { } copy; copies++)
         {
             using (copy)
             {

@@ -69,7 +69,7 @@ sealed class PackCache(IStore store, ReadingKeys keys, long maxBytes = 256 << 20
     /// an altered byte must not send anybody for another program or key.</summary>
     HoldfastException Judged(HoldfastException e, Hash32 name) => e.Code switch
     {
-        ErrorCode.FormatNewer when Enumerable.Range(0, PackReader.MaxCopies).Any(copy => GivesItsName(name, copy)) => e,
+        ErrorCode.FormatNewer when Enumerable.Range(0, StoreExtensions.MaxCopies).Any(copy => GivesItsName(name, copy)) => e,
         ErrorCode.FormatNewer or ErrorCode.WrongVault or ErrorCode.KeyTooNarrow => PackFormat.Damaged(name, "its header is not as it was written"),
         _ => e,
     };

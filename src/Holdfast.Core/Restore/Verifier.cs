@@ -97,7 +97,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         // The store numbers the copies of a name as they come, over all folders, whatever number their files bear.
         var chosen = all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
             .GroupBy(a => (a.Kind, a.Name)).OrderByDescending(g => g.Key.Kind == StoreKind.Pack).ThenBy(g => g.Key.Name).ToList();
-        var items = chosen.SelectMany(g => g.OrderBy(a => a.Copy).Select((a, number) => a with { Copy = number })).ToList();
+        var items = chosen.SelectMany(g => g.OrderBy(a => a.Copy).Take(StoreExtensions.MaxCopies).Select((a, number) => a with { Copy = number })).ToList();
         var queue = new ConcurrentQueue<StoredName>(keys is not null && items.Count <= MaxOrdered ? items.OrderByDescending(Cost) : items);
         progress.All = queue.Sum(q => Math.Min(q.Size, StoreExtensions.MaxObject));
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();

@@ -326,7 +326,7 @@ public sealed class FolderStore : IStore
 public static class StoreExtensions
 {
     public const int MaxObject = 256 << 20; // bytes; packs have a limit of their own
-    const int MaxCopies = 100; // over all folders
+    internal const int MaxCopies = 100; // of one name, over all folders; nobody looks at more
 
     /// <summary>Reads an object whole, from the first copy whose SHA-256 is its name.</summary>
     /// <exception cref="HoldfastException"><c>ObjectMissing</c>, <c>ObjectDamaged</c>; <c>NoPermission</c> where a copy may not be read, and no other is sound.</exception>

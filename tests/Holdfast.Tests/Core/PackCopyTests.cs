@@ -244,4 +244,73 @@ public sealed class PackCopyTests
         File.Copy(PathOf(test, name), $"{PathOf(test, name)}.1");
         Assert.Equal(ErrorCode.None, Read(store, name, keys));
     }
+    /// <summary>Counts what is open of a store.</summary>
+    sealed class Counting(IStore store) : IStore
+    {
+        public int Held { get; private set; }
+
+        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)
+        {
+            if (store.Open(kind, name, copy) is not { } item)
+                return null;
+            Held++;
+            return new Item(this, item);
+        }
+
+        public IStaged Stage(bool large = false) => throw new NotSupportedException();
+        public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
+        public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => throw new NotSupportedException();
+        public IEnumerable<StoredName> List(StoreKind kind) => store.List(kind);
+
+        sealed class Item(Counting counting, IStoredItem item) : IStoredItem
+        {
+            public long Size => item.Size;
+            public void Read(long offset, Span<byte> destination) => item.Read(offset, destination);
+
+            public void Dispose()
+            {
+                counting.Held--;
+                item.Dispose();
+            }
+        }
+    }
+
+    /// <summary>All that read packs look at as many copies.</summary>
+    [Fact]
+    public void A_sound_copy_after_many_that_are_junk_is_read_by_all_and_none_of_these_is_held_open()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        test.BackUp();
+        var packs = new[] { test.Folder, test["second"] }.SelectMany(f => Directory.GetFiles(Path.Combine(f, "packs"), "*", SearchOption.AllDirectories)).ToList();
+        foreach (var file in packs)
+        {
+            var name = Path.GetFileName(file);
+            File.Move(file, test["sound"]);
+            for (var i = 0; i < 2 * FolderStore.MaxCopies - 1; i++)
+                File.WriteAllBytes(CopyOf(name, i), TestVault.Noise(i, PackFormat.Quantum));
+            File.Move(test["sound"], CopyOf(name, 2 * FolderStore.MaxCopies - 1));
+        }
+        TestVault.AssertSame(test.Source, test.Restore());
+        Assert.True(test.Verify(full: true).IsSound);
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            Assert.True(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
+            var store = new Counting(vault.Keeper.Store);
+            using (PackReader.Open(store, new Hash32(Convert.FromHexString(Path.GetFileName(packs[0]))), keys))
+                Assert.Equal(1, store.Held);
+            Assert.Equal(0, store.Held);
+        }
+
+        string CopyOf(string name, int number)
+        {
+            var (folder, copy) = (number % 2 == 0 ? test.Folder : test["second"], number / 2);
+            var path = Path.Combine(folder, "packs", name[..2], copy == 0 ? name : $"{name}.{copy}");
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            return path;
+        }
+    }
 }
