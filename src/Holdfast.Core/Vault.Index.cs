@@ -1,5 +1,6 @@
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core;
@@ -66,7 +67,10 @@ public sealed partial class Vault
             var index = ChunkIndex.Open(at, Id, domain, IndexCeiling, checksAll);
             try
             {
-                index.AddMissing(Keeper.Store, packs, progress, ct);
+                var unread = index.AddMissing(Keeper.Store, packs, progress, ct).FindAll(f => PackReader.MayPass(f.Fault));
+                if (unread.Count > 0) // it may have been for a moment
+                    unread = index.AddMissing(Keeper.Store, unread.Select(f => f.Pack), null, ct).FindAll(f => PackReader.MayPass(f.Fault));
+                index.Unread = unread.Count;
                 if (checksAll)
                     _checkedIndexes.Add(domain.Domain); // a command may open it for each of many snapshots
                 index.Drop(index.Packs().Select(p => p.Name).Where(p => !packs.Contains(p)));

@@ -216,8 +216,13 @@ static class RestoreCommand
                 session.Finding($"  NOT OF IT          {Text.Count(written.Strangers, "entry", "entries")} in the target {(written.Strangers == 1 ? "is" : "are")} not in the snapshot, and {(written.Strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
             if (isLogged)
                 session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+            if (result.UnreadPacks > 0 && result.Failed + result.Lost > 0)
+            {
+                session.Warn($"holdfast: the disk did not give the {(result.UnreadPacks == 1 ? "footer" : "footers")} of {Text.Count(result.UnreadPacks, "pack")}: what {(result.UnreadPacks == 1 ? "it holds" : "they hold")} could not be found");
+                session.Warn("  what to do: look at the disk, its cable or its mount (dmesg shows what the system saw), then run this again with --resume and the snapshot's id, before anything else that is said here.");
+            }
             TellLost(session, result);
-            Group(session, result.Failed, "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
+            Group(session, result.Failed, result.UnreadPacks > 0 ? "did not come back: no copy that could be read gives them whole" : "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
                 "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
             foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
             {
@@ -317,6 +322,7 @@ static class RestoreCommand
             }
             w.WriteEndArray();
             w.WriteNumber("failedNotListed", result.Failed - result.FailedPaths.Count);
+            w.WriteNumber("unreadPacks", result.UnreadPacks);
             w.WriteNumber("lost", result.Lost);
             w.WriteStartArray("lostFrom");
             foreach (var rows in result.LostRows)

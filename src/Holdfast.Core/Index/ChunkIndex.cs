@@ -44,6 +44,9 @@ public sealed class ChunkIndex : IDisposable
 
     public Id16 Domain => _domain.Domain;
 
+    /// <summary>Packs whose footer could not be read, though the disk may give it the next time: their chunks count as not there.</summary>
+    public int Unread { get; internal set; }
+
     /// <summary>Where its runs lie.</summary>
     public string Folder => _folder;
     public long ResidentBytes => _runs.Sum(r => r.Run.ResidentBytes);
@@ -106,6 +109,13 @@ public sealed class ChunkIndex : IDisposable
     {
         lock (_lock)
             return [.. packs.Where(_packNumbers.ContainsKey).Select(p => _packNumbers[p])];
+    }
+
+    /// <summary>Class of a pack that the runs name; null of any other.</summary>
+    public KeyClass? ClassOf(Hash32 pack)
+    {
+        lock (_lock)
+            return _packNumbers.TryGetValue(pack, out var number) ? _packs[number].Class : null;
     }
 
     public bool Knows(Hash32 pack)

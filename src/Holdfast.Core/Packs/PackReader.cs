@@ -60,6 +60,9 @@ public sealed class PackReader : IDisposable
     /// <summary>Those of them that neither another key nor another user or program mends.</summary>
     public static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
 
+    /// <summary>Those that the next look may find otherwise: they say nothing of the bytes.</summary>
+    public static bool MayPass(HoldfastException e) => e.Code is ErrorCode.PackMissing or ErrorCode.StoreUnavailable or ErrorCode.NoPermission;
+
     /// <summary>Those that lie with the disk or the user, and say nothing of the bytes.</summary>
     static bool IsOfDisk(HoldfastException e) => e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission;
 

@@ -21,6 +21,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     int _oldest;
 
     public ChunkIndex Index => index;
+    public DomainKeys Domain => domain;
     public long BytesRead { get; private set; }
 
     /// <summary>Packs of which this is true are tried first, wherever else a chunk lies too; null for any order.</summary>
@@ -34,6 +35,9 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
 
     /// <summary>Of those, packs that another key, user or program would open.</summary>
     public Dictionary<Hash32, HoldfastException> Closed { get; } = [];
+
+    /// <summary>Those that were not there, or that the disk did not give, when they were asked: they may be sound.</summary>
+    public Dictionary<Hash32, HoldfastException> Silent { get; } = [];
 
     /// <summary>Packs that gave something.</summary>
     public HashSet<Hash32> PacksRead { get; } = [];
@@ -80,6 +84,8 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
                 Failed[name] = Failed.GetValueOrDefault(name) || e.Code == ErrorCode.PackDamaged;
                 if (!PackReader.IsDamage(e))
                     Closed.TryAdd(name, e);
+                if (PackReader.MayPass(e))
+                    Silent.TryAdd(name, e);
                 if (e.Code == ErrorCode.PackDamaged) // what else went wrong is no fault of the pack
                     _wrong[name] = _wrong.GetValueOrDefault(name) + 1;
                 fault = Weight(e) > Weight(fault) ? e : fault;
@@ -88,10 +94,15 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         // Another key, user or program would help only where it is what keeps every place from giving the chunk.
         if (isElsewhere && fault is not null && !PackReader.IsDamage(fault))
             fault = null;
-        throw fault ?? new HoldfastException(ErrorCode.ChunkMissing,
+        throw fault ?? (index.Unread > 0 ? Unread(index.Unread) : new HoldfastException(ErrorCode.ChunkMissing,
             "A piece of data that the snapshot names is in no pack of the vault.",
-            "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault.");
+            "Run `holdfast verify --rebuild-index` in case the index is what is wrong, then `holdfast verify --full` to see what is concerned; an earlier or later snapshot may have it, or another copy of the vault."));
     }
+
+    static HoldfastException Unread(int packs) => new(ErrorCode.StoreUnavailable,
+        $"A piece of data that the snapshot names was not found, and it may be in {(packs == 1 ? "a pack whose footer" : $"{packs} packs whose footers")} could not be read: the disk did not give {(packs == 1 ? "it" : "them")}.",
+        "Look at the disk, its cable or its mount (dmesg shows what the system saw), then run the same command again; a restore that was begun, with --resume and the snapshot's id.")
+    { IsTransient = true };
 
     /// <summary>What was not read may be sound; another key, user or program helps where nothing is damaged.</summary>
     static int Weight(HoldfastException? fault) => fault is null ? 0 : !PackReader.IsDamage(fault) ? 1 : fault.Code == ErrorCode.StoreUnavailable ? 3 : 2;

@@ -1,3 +1,5 @@
+using Holdfast.Core.Packs;
+
 namespace Holdfast.Core.Restore;
 
 /// <summary>What did not open, and why: reading it anew for each of its chunks would not end. Damage is remembered for good; what the next try may find otherwise, after some tries, for a time that doubles.</summary>
@@ -13,8 +15,7 @@ sealed class FaultMemory<T>(int most) where T : notnull
     public HoldfastException? Of(T what) => _known.TryGetValue(what, out var known) && !IsDue(known.Fault, known.Times, known.Since) ? known.Fault : null;
 
     static bool IsDue(HoldfastException fault, int times, long since) =>
-        fault.Code is ErrorCode.PackMissing or ErrorCode.StoreUnavailable or ErrorCode.NoPermission
-        && (times < Tries || TimeProvider.System.GetElapsedTime(since) >= TimeSpan.FromSeconds(1 << Math.Min(times - Tries, Doublings)));
+        PackReader.MayPass(fault) && (times < Tries || TimeProvider.System.GetElapsedTime(since) >= TimeSpan.FromSeconds(1 << Math.Min(times - Tries, Doublings)));
 
     public void Add(T what, HoldfastException fault)
     {

@@ -26,6 +26,9 @@ public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWri
     /// <summary>Entries in nodes of the tree that cannot be read: what they were is not known, nor whether they were asked for.</summary>
     public long Lost { get; init; }
 
+    /// <summary>Packs whose footer could not be read, though the disk may give it the next time: what failed or is lost may be in them.</summary>
+    public int UnreadPacks { get; init; }
+
     /// <summary>Where they were, of the first of them (<see cref="TargetProblem.Listed"/>); for the user's eyes only.</summary>
     public IReadOnlyList<LostRows> LostRows { get; init; } = [];
 }
@@ -126,6 +129,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             Lost = _lost,
             LostRows = _lostRows,
             WithHoles = _withHoles,
+            UnreadPacks = chunks.Index.Unread,
         };
     }
 

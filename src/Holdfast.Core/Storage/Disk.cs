@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Holdfast.Core.Storage;
 
 /// <summary>Every change this program makes to a vault's folders goes through here: one seam where a test can fail or tear each call.</summary>
-/// <remarks>Reading needs no seam: what was read is checked against its name, its tag or its tree. Safe for concurrent use.</remarks>
+/// <remarks>Of reading, only that packs and objects are opened: what was read is checked against its name, its tag or its tree. Safe for concurrent use.</remarks>
 public class Disk
 {
     public static readonly Disk Real = new();
@@ -12,6 +12,9 @@ public class Disk
     const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     const UnixFileMode OwnerFolder = PrivateFile | UnixFileMode.UserExecute;
     const UnixFileMode PrivateFolder = OwnerFolder | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
+
+    /// <summary>Opens a pack or an object to read it; null where something else than a plain file has the name.</summary>
+    public virtual SafeFileHandle? OpenStored(string path) => DiskFault.Translated(() => PlainFile.Open(path));
 
     /// <summary>A new file, readable by its owner alone; fails where there is one.</summary>
     public virtual DiskFile Create(string path)

@@ -152,7 +152,7 @@ public sealed class FolderStore : IStore
             Look();
             path = Plain().FirstOrDefault();
         }
-        return path is null ? null : DiskFault.Translated(() => PlainFile.Open(path) is { } file ? new Item(file) : null);
+        return path is not null && _disk.OpenStored(path) is { } file ? DiskFault.Translated(() => new Item(file)) : null;
 
         IEnumerable<string> Plain() => FindAll(kind, name).Where(PlainFile.IsOne);
     }

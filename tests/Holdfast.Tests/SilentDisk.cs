@@ -1,0 +1,27 @@
+using Holdfast.Core;
+using Holdfast.Core.Storage;
+using Microsoft.Win32.SafeHandles;
+
+namespace Holdfast.Tests;
+
+/// <summary>A real disk that does not give some packs at first.</summary>
+/// <param name="isGone">As if they were not there; else it reports an error.</param>
+sealed class SilentDisk(bool isGone = false) : Disk
+{
+    readonly Dictionary<string, int> _refusals = [];
+
+    /// <param name="pack">Its first copy.</param>
+    /// <param name="times">Then the disk gives it again.</param>
+    public void Refuse(Hash32 pack, int times) => _refusals[pack.ToString()] = times;
+
+    public override SafeFileHandle? OpenStored(string path)
+    {
+        lock (_refusals)
+        {
+            if (_refusals.GetValueOrDefault(Path.GetFileName(path)) is var left && left == 0)
+                return base.OpenStored(path);
+            _refusals[Path.GetFileName(path)] = left - 1;
+        }
+        return isGone ? null : throw DiskFault.OfErrno(5); // EIO
+    }
+}
