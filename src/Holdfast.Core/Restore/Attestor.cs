@@ -32,6 +32,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     ulong _chunkCount;
     long _sampled;
     bool _isWhole; // the set is told, and no pack of it is missing or damaged
+    int _cuts; // parts of the tree, and lists of chunks, that cannot be read
 
     /// <summary>Packs that gave something before they were found damaged: whether other packs have it too was not looked at.</summary>
     public IReadOnlyList<Hash32> Doubtful => [.. chunks.PacksRead.Where(p => _defects.Contains((AttestationDefect.PackDamaged, p)) && !damaged.Contains(p))];
@@ -79,51 +80,30 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         var sampleMatches = true;
         if (tree is not null)
         {
-            try
+            var chosen = full ? null : ChooseSample(snapshot.Files);
+            ulong file = 0;
+            var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries) { Lost = _ => _cuts++ };
+            using var batches = reader.Rows().GetEnumerator();
+            while (TryNext(batches))
             {
-                var chosen = full ? null : ChooseSample(snapshot.Files);
-                ulong file = 0;
-                HoldfastException? cut = null;
-                var reader = new TreeReader(chunks, tree.Root, tree.RootLevel, snapshot.Entries) { Lost = lost => cut = Worse(cut, lost.Fault!) };
-                foreach (var rows in reader.Rows())
+                ct.ThrowIfCancellationRequested();
+                var rows = batches.Current;
+                for (var row = 0; row < rows.Count; row++)
                 {
-                    ct.ThrowIfCancellationRequested();
-                    for (var row = 0; row < rows.Count; row++)
-                    {
-                        if (rows.Kind[row] != EntryKind.File)
-                            continue;
-                        try
-                        {
-                            CheckPlaces(reader, rows, row, set);
-                            if (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes))
-                                sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
-                        }
-                        catch (HoldfastException e) when (TreeReader.IsLoss(e))
-                        {
-                            cut = Worse(cut, e); // of the lists of its chunks
-                        }
-                        file++;
-                    }
-                }
-                if (cut is not null)
-                {
-                    TreeUnread(record, set, cut);
-                    rootMatches = false;
-                }
-                else if (file != snapshot.Files)
-                {
-                    _defects.Add((AttestationDefect.RootWrong, record.Name));
-                    rootMatches = false;
+                    if (rows.Kind[row] != EntryKind.File)
+                        continue;
+                    if (CheckPlaces(reader, rows, row, set) && (chosen is null || (chosen.Contains(file) && _sampled < SampleBytes)))
+                        sampleMatches &= CheckContent(rows, row, full ? long.MaxValue : SampleBytes);
+                    file++;
                 }
             }
-            catch (HoldfastException e) when (TreeReader.IsLoss(e))
-            {
-                TreeUnread(record, set, e);
-                rootMatches = false;
-            }
+            if (_cuts > 0)
+                TreeUnread(record, set);
+            else if (file != snapshot.Files)
+                _defects.Add((AttestationDefect.RootWrong, record.Name));
+            rootMatches &= _cuts == 0 && file == snapshot.Files;
         }
-        foreach (var (pack, isContent) in chunks.Failed.Where(f => set?.Contains(f.Key) == true))
-            Judge(pack, isContent); // though another pack may have given what it did not
+        JudgeFailed(set);
         if (full && chunks.PacksRead.Any(p => damaged.Contains(p) && _defects.Contains((AttestationDefect.PackDamaged, p))))
             _defects.Add((AttestationDefect.PackMissing, Hash32.None)); // it read right this time, and nothing sound has it
         foreach (var pack in _isWhole && chunks.Failed.Count == 0 ? chunks.PacksRead : [])
@@ -149,25 +129,54 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         }
     }
 
-    /// <summary>Where no pack is missing or damaged, the tree was made wrong; but a disk that did not answer once says nothing against anybody.</summary>
-    void TreeUnread(SnapshotRecord record, PackSet? set, HoldfastException fault)
+    /// <summary>False at the end of the rows, or of a file's chunks, and where what tells the next one cannot be read.</summary>
+    bool TryNext<T>(IEnumerator<T> told)
     {
+        try
+        {
+            return told.MoveNext();
+        }
+        catch (HoldfastException e) when (TreeReader.IsLoss(e))
+        {
+            _cuts++;
+            return false;
+        }
+    }
+
+    /// <summary>Where no pack is missing or damaged, the tree was made wrong.</summary>
+    void TreeUnread(SnapshotRecord record, PackSet? set)
+    {
+        JudgeFailed(set);
         JudgeTree(set);
         if (!_isWhole)
             return;
-        if (fault.Code == ErrorCode.StoreUnavailable)
-            throw fault;
+        RequireAnswered(chunks.Silent.Keys);
         _defects.Add((AttestationDefect.RootWrong, record.Name));
     }
 
-    /// <summary>Of two, the one that is no fault of the disk's.</summary>
-    static HoldfastException Worse(HoldfastException? before, HoldfastException fault) => before is null || before.Code == ErrorCode.StoreUnavailable ? fault : before;
+    /// <summary>What a disk did not give for a moment says nothing against anybody.</summary>
+    /// <param name="packs">May have what was not found.</param>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>: one of them did not answer when it was asked, and is sound.</exception>
+    void RequireAnswered(IEnumerable<Hash32> packs)
+    {
+        foreach (var pack in packs)
+        {
+            if (chunks.Silent.TryGetValue(pack, out var fault) && VerdictOf(pack) is null)
+                throw Unanswered(pack, fault);
+        }
+    }
+
+    static HoldfastException Unanswered(Hash32 pack, HoldfastException? fault = null) => new(ErrorCode.StoreUnavailable,
+        $"Pack {pack} could not be read, and is sound now that it was read again: the disk did not answer for a while.",
+        "Look at the disk, its cable or its mount (dmesg shows what the system saw), then attest the snapshot again. Nothing was recorded, and nothing says that anybody did wrong.", fault)
+    { IsTransient = true };
 
     static bool IsOfPack(HoldfastException e) =>
         e.Code is ErrorCode.ChunkMissing or ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.WrongVault;
 
     /// <summary>Every pack of the set lies in the vault with its size: a sample of the contents may not come to one that is gone. Those that were damaged when they
     /// were last read, and those whose footer could not be taken in, are read.</summary>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>: the index is without one that is sound.</exception>
     void CheckPresence(PackSet? set)
     {
         _isWhole = set is not null;
@@ -182,6 +191,22 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                 Add(AttestationDefect.PackDamaged, pack.Name);
             else if (isMarked || !chunks.Index.Knows(pack.Name))
                 Judge(pack.Name, contentWrong: isMarked && damage.IsContent);
+            if (!chunks.Index.Knows(pack.Name) && _judged.TryGetValue(pack.Name, out var defect) && defect is null && !keeper.State.WasRemoved(StoreKind.Pack, pack.Name) && !IsClosed(pack.Name))
+                throw Unanswered(pack.Name);
+        }
+    }
+
+    /// <summary>True where the footer of a sound pack was written so that it gives this domain nothing; else it could not be read when the index took in the others.</summary>
+    bool IsClosed(Hash32 pack)
+    {
+        try
+        {
+            using var opened = PackReader.OpenFooter(keeper.Store, pack, keeper.Vault, chunks.Domain);
+            return false;
+        }
+        catch (HoldfastException e)
+        {
+            return !PackReader.MayPass(e);
         }
     }
 
@@ -198,12 +223,24 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     /// <summary>Why a pack does not give what it should: it is gone, its bytes are not those that were written, or it was written so.</summary>
     void Judge(Hash32 pack, bool contentWrong)
     {
-        if (!_judged.TryGetValue(pack, out var defect))
-            _judged[pack] = defect = Read(pack);
-        if (defect is { } found)
+        if (VerdictOf(pack) is { } found)
             Add(found, pack);
         else if (contentWrong)
             Add(AttestationDefect.ContentWrong, pack);
+    }
+
+    /// <summary>What did not give a chunk that it should have, though another pack may have given it.</summary>
+    void JudgeFailed(PackSet? set)
+    {
+        foreach (var (pack, isContent) in chunks.Failed.Where(f => set?.Contains(f.Key) == true))
+            Judge(pack, isContent);
+    }
+
+    AttestationDefect? VerdictOf(Hash32 pack)
+    {
+        if (!_judged.TryGetValue(pack, out var defect))
+            _judged[pack] = defect = Read(pack);
+        return defect;
     }
 
     AttestationDefect? Read(Hash32 pack)
@@ -244,24 +281,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     {
         foreach (var pack in set?.ToList() ?? [])
         {
-            if (ClassOf(pack.Name) is KeyClass.Tree or null)
+            if (chunks.Index.ClassOf(pack.Name) is KeyClass.Tree or null) // as its footer vouched for it: what its header says now may be the damage
                 Judge(pack.Name, contentWrong: false);
-        }
-    }
-
-    /// <summary>Null where the header cannot be read.</summary>
-    KeyClass? ClassOf(Hash32 pack)
-    {
-        try
-        {
-            using var item = keeper.Store.Open(StoreKind.Pack, pack);
-            var header = new byte[PackFormat.HeaderSize];
-            item?.Read(0, header);
-            return PackHeader.TryParse(header, out var parsed) ? parsed!.Seal.Class : null;
-        }
-        catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
-        {
-            return null;
         }
     }
 
@@ -285,16 +306,22 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         return chosen;
     }
 
-    void CheckPlaces(TreeReader tree, EntryBatch rows, int row, PackSet? set)
+    /// <returns>False where the lists of the file's chunks cannot be read to their end.</returns>
+    bool CheckPlaces(TreeReader tree, EntryBatch rows, int row, PackSet? set)
     {
         var isListed = rows.Chunks[row] is not null || rows.ChunkLists[row] is not null;
-        foreach (var chunk in tree.NewChunksOf(rows, row))
+        var before = _cuts;
+        using var listed = tree.NewChunksOf(rows, row).GetEnumerator();
+        while (TryNext(listed))
         {
             ct.ThrowIfCancellationRequested();
-            if (!isListed || IsNew(chunk))
-                CheckPlace(chunk, set);
+            if (!isListed || IsNew(listed.Current))
+                CheckPlace(listed.Current, set);
         }
+        if (_cuts > before)
+            return false;
         _chunkCount += (ulong)rows.ChunkCount(row);
+        return true;
     }
 
     /// <summary>False where a chunk was looked up before, and that is remembered: lists cost who writes them next to nothing where they repeat.</summary>
@@ -328,9 +355,12 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         if (hashed)
             _sampled += holes;
         long position = 0;
-        foreach (var chunk in rows.ChunksOf(row))
+        var before = _cuts;
+        using var listed = rows.ChunksOf(row).GetEnumerator();
+        while (TryNext(listed))
         {
             ct.ThrowIfCancellationRequested();
+            var chunk = listed.Current;
             if (_sampled >= most)
                 return true;
             ReadOnlySpan<byte> bytes;
@@ -345,10 +375,11 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                     throw fault; // who reads may not read it there: nothing is held against anybody
                 foreach (var pack in failed)
                     Judge(pack, chunks.Failed[pack]); // none of them gives it
-                if (_isWhole && e.Code == ErrorCode.StoreUnavailable)
-                    throw; // the disk answers again: what it did not give then is to be read anew
-                if (_isWhole) // where no pack's footer has it, it is missing, whatever the index says
-                    _defects.Add((failed.Count == 0 ? AttestationDefect.PackMissing : AttestationDefect.SampleWrong, Hash32.None));
+                if (_isWhole)
+                {
+                    RequireAnswered(failed);
+                    _defects.Add((failed.Count == 0 ? AttestationDefect.PackMissing : AttestationDefect.SampleWrong, Hash32.None)); // where no pack's footer has it, it is missing, whatever the index says
+                }
                 return false;
             }
             _sampled += bytes.Length;
@@ -364,6 +395,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
                 bytes = bytes[length..];
             }
         }
+        if (_cuts > before)
+            return true; // that is of the tree
         if (hashed)
             AppendZeros(sha, rows.Size[row] - position);
         var digest = new Hash32(sha.GetHashAndReset());

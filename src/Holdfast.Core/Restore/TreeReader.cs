@@ -11,11 +11,8 @@ namespace Holdfast.Core.Restore;
 /// <param name="Entries">How many they are.</param>
 public sealed record LostRows(byte[] First, byte[]? Next, ulong Entries)
 {
-    /// <summary>Why.</summary>
-    public HoldfastException? Fault { get; init; }
-
     /// <summary>These and those that follow at once, as one; null where there are others between them.</summary>
-    public LostRows? With(LostRows after) => Next is not null && Next.AsSpan().SequenceEqual(after.First) ? new LostRows(First, after.Next, Entries + Math.Min(after.Entries, ulong.MaxValue - Entries)) { Fault = Fault } : null;
+    public LostRows? With(LostRows after) => Next is not null && Next.AsSpan().SequenceEqual(after.First) ? new LostRows(First, after.Next, Entries + Math.Min(after.Entries, ulong.MaxValue - Entries)) : null;
 }
 
 /// <summary>Reads a tree from its root (docs/format.md, section 9), and checks each node against what the node above says of it. For one thread.</summary>
@@ -101,7 +98,7 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         }
         catch (HoldfastException e) when (Lost is not null && leaf.Chunk != root && IsLoss(e))
         {
-            Lose(leaf, e);
+            Lose(leaf);
             return false;
         }
     }
@@ -115,15 +112,15 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         }
         catch (HoldfastException e) when (Lost is not null && node.Chunk != root && IsLoss(e))
         {
-            Lose(node, e);
+            Lose(node);
             return null;
         }
     }
 
-    void Lose(Node node, HoldfastException fault)
+    void Lose(Node node)
     {
         _hasGap = true;
-        Lost!(new LostRows(node.First, node.Next, node.Entries) { Fault = fault });
+        Lost!(new LostRows(node.First, node.Next, node.Entries));
     }
 
     IEnumerable<Node> Leaves(Node node, int nodeLevel, byte[]? below)

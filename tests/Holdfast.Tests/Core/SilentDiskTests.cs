@@ -1,11 +1,12 @@
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Tests.Core;
 
-/// <summary>A pack that its disk does not give for a moment: nothing is told as lost.</summary>
+/// <summary>A pack that its disk does not give for a moment: nobody is accused of it, and nothing is told as lost.</summary>
 public sealed class SilentDiskTests
 {
     static CancellationToken Ct => TestContext.Current.CancellationToken;
@@ -24,12 +25,98 @@ public sealed class SilentDiskTests
         vault.ForgetIndex();
     }
 
+    static AttestationObject Attest(TestVault test, SilentDisk? disk = null)
+    {
+        using var vault = test.Open(disk);
+        using var keys = vault.Unlock(test.Seed);
+        return vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, Ct);
+    }
+
+    /// <summary>Nothing is recorded, and the next look finds nothing wrong.</summary>
+    static void AccusesNobody(TestVault test, SilentDisk disk)
+    {
+        Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => Attest(test, disk)).Code);
+        using (var vault = test.Open())
+        {
+            Assert.Equal((0u, 0u), (vault.Find("latest").Attested, vault.Find("latest").Defects));
+            Assert.Empty(vault.LastReads().Damaged);
+        }
+        Assert.True(Attest(test).IsGood);
+    }
+
     static RestoreResult Restore(TestVault test, SilentDisk disk, string target)
     {
         using var vault = test.Open(disk);
         using var keys = vault.Unlock(test.Seed);
         using var writer = FileTarget.Create(test[target], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
         return vault.Restore(vault.Find("latest"), keys, writer, new PathFilter(null), new RestoreProgress(), 2, Ct);
+    }
+
+    [Theory]
+    [InlineData(KeyClass.Tree, false)]
+    [InlineData(KeyClass.Tree, true)]
+    [InlineData(KeyClass.Content, false)]
+    [InlineData(KeyClass.Content, true)]
+    public void A_pack_that_does_not_answer_when_a_chunk_is_read_accuses_nobody(KeyClass keyClass, bool isGone)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var disk = new SilentDisk(isGone);
+        disk.Refuse(PackOf(BackUp(test), keyClass), 1);
+        AccusesNobody(test, disk);
+    }
+
+    [Theory]
+    [InlineData(KeyClass.Tree, false)]
+    [InlineData(KeyClass.Tree, true)]
+    [InlineData(KeyClass.Content, false)]
+    [InlineData(KeyClass.Content, true)]
+    public void A_pack_that_does_not_answer_when_the_index_is_filled_accuses_nobody(KeyClass keyClass, bool isGone)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var pack = PackOf(BackUp(test), keyClass);
+        ForgetIndex(test);
+        var disk = new SilentDisk(isGone);
+        disk.Refuse(pack, 2); // it is asked twice
+        AccusesNobody(test, disk);
+    }
+
+    /// <summary>The tree read right, whatever comes after.</summary>
+    [Fact]
+    public void Content_that_the_disk_did_not_give_is_no_tree_that_cannot_be_read()
+    {
+        using var test = new TestVault();
+        test.Write("a", TestVault.Noise(1, 60_000));
+        var silent = PackOf(BackUp(test), KeyClass.Content);
+        test.Write("b", TestVault.Noise(2, 60_000));
+        var damaged = PackOf(BackUp(test), KeyClass.Content);
+        var file = Path.Combine(test.Folder, "packs", damaged.ToString()[..2], damaged.ToString());
+        var bytes = File.ReadAllBytes(file);
+        bytes[1_300] ^= 1;
+        File.WriteAllBytes(file, bytes);
+        var disk = new SilentDisk();
+        disk.Refuse(silent, 1);
+        Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => Attest(test, disk)).Code);
+        var found = Attest(test);
+        Assert.True(found is { RootMatches: true, SampleMatches: false });
+        Assert.Equal([(AttestationDefect.PackDamaged, damaged)], found.Defects);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void A_damaged_byte_that_says_another_class_does_not_turn_damage_into_a_forged_root(byte said)
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var tree = PackOf(BackUp(test), KeyClass.Tree);
+        var file = Path.Combine(test.Folder, "packs", tree.ToString()[..2], tree.ToString());
+        var bytes = File.ReadAllBytes(file);
+        Assert.Equal((byte)KeyClass.Tree, bytes[64]);
+        bytes[64] = said;
+        File.WriteAllBytes(file, bytes);
+        Assert.Equal([(AttestationDefect.PackDamaged, tree)], Attest(test).Defects);
     }
 
     [Theory]
