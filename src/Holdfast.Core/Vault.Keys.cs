@@ -14,7 +14,7 @@ public sealed partial class Vault
     public OpeningKeys Unlock(SecretBytes seed)
     {
         HoldfastException? fault = null;
-        foreach (var name in State.Keyrings.Reverse())
+        foreach (var name in State.Keyrings.Reverse().Concat(UnnamedObjects()))
         {
             try
             {
@@ -27,8 +27,14 @@ public sealed partial class Vault
                 fault ??= e;
             }
         }
-        throw fault!;
+        throw State.Keyrings.Count > 0 ? fault! : new HoldfastException(ErrorCode.LogDamaged, "The leaf of the log that names the vault's keyring cannot be read, and no object is a keyring that this key opens.",
+            "Bring the folder `log` back from another copy of the vault.", fault);
     }
+
+    /// <summary>Objects that no leaf names, where not all leaves can be read: the keyring may be among them, and a key opens no other than its own.</summary>
+    IEnumerable<Hash32> UnnamedObjects() => State.HasLostLeaves
+        ? Keeper.Store.List(StoreKind.Object).Select(o => o.Name).Distinct().Where(n => !n.IsNone && !State.Objects.Contains(n) && State.Find(n) is null)
+        : [];
 
     /// <summary>Has keys know the newest epoch there is. Packs of a snapshot that stands in the log are of none after it.</summary>
     void TellEpoch(ReadingKeys keys)

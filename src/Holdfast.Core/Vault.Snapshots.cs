@@ -69,7 +69,7 @@ public sealed partial class Vault
         if (Unverified is null)
         {
             throw new HoldfastException(ErrorCode.SnapshotRefused, $"Snapshot {record.Snapshot} was refused: {fault}.",
-                (record.LostSigner.IsNone ? "Choose another snapshot, and find out who made this one. " : "Bring that object back from another copy of the vault; nothing says that anybody did wrong. ") + "Where there is no other, `restore`, `ls` and `cat` read it with --unverified: then nobody vouches for what it says.");
+                (record.LostSigner.IsNone ? State.HasLostLeaves ? "Bring the folder `log` back from another copy of the vault; nothing says that anybody did wrong. " : "Choose another snapshot, and find out who made this one. " : "Bring that object back from another copy of the vault; nothing says that anybody did wrong. ") + "Where there is no other, `restore`, `ls` and `cat` read it with --unverified: then nobody vouches for what it says.");
         }
         Unverified(fault);
         return tree;

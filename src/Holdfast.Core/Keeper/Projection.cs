@@ -39,6 +39,22 @@ public sealed partial class Projection
         _latest = latest ?? new Dictionary<ulong, ulong>();
     }
 
+    /// <summary>Leaves that were signed and cannot be read any more are among those taken in: what they said is not known, and is held against nobody.</summary>
+    public bool HasLostLeaves { get; private set; }
+
+    /// <summary>The snapshot's pack set builds, in the end, on one that no leaf which can be read commits.</summary>
+    public bool BuildsOnLostLeaf(SnapshotRecord record)
+    {
+        var at = record;
+        while (HasLostLeaves && at?.Object is { Packs.IsWhole: false } difference)
+        {
+            at = Find(difference.Parent);
+            if (at is null)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>Leaves taken in so far.</summary>
     public ulong Size { get; private set; }
     public ulong LatestTime { get; private set; }
@@ -95,6 +111,7 @@ public sealed partial class Projection
     public void Apply(ReadOnlySpan<byte> bytes)
     {
         var ordinal = Size++;
+        HasLostLeaves |= bytes.IsEmpty;
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);

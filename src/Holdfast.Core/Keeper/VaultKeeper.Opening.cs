@@ -91,14 +91,34 @@ public sealed partial class VaultKeeper
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
         var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
-        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen);
+        var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
         var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
         return keeper;
     }
 
+    /// <summary>Null where the object cannot be read.</summary>
+    static byte[]? GenesisLeaf(FolderStore store, VaultFile file)
+    {
+        try
+        {
+            return Genesis.TryParse(store.ReadObject(file.Genesis), out var genesis)
+                ? new Leaf(LeafType.Genesis, genesis!.Created, genesis.Vault, Id16.None, genesis.ShortestLock, genesis.LongestLock, (ulong)genesis.Kind, file.Genesis).ToArray()
+                : null;
+        }
+        catch (HoldfastException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>The log, and where leaves or the checkpoint of it are damaged why nothing is written to it.</summary>
-    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key, Func<Checkpoint?>? seen)
+    /// <param name="folder">The log.</param>
+    /// <param name="disk">Where changes go.</param>
+    /// <param name="key">The log's key.</param>
+    /// <param name="seen">Gives a checkpoint of it that was kept elsewhere.</param>
+    /// <param name="genesis">Makes its first leaf anew: all that leaf says is in an object.</param>
+    static (MerkleLog Log, HoldfastException? Fault) OpenLog(string folder, Disk disk, VerifierKey key, Func<Checkpoint?>? seen, Func<byte[]?> genesis)
     {
         try
         {
@@ -108,12 +128,13 @@ public sealed partial class VaultKeeper
         {
             var log = MerkleLog.Salvage(folder, disk, key, Leaf.Size, seen?.Invoke());
             // Without its genesis nothing says what the vault is; and a log that is damaged elsewhere than in its leaves has lost none.
-            if (log.Lost.Count == 0 ? !log.IsAsSeen : log.Lost[0] == 0)
+            var lost = log.Lost.ToList();
+            if (lost.Count == 0 ? !log.IsAsSeen : lost[0] == 0 && !(genesis() is { } leaf && log.TryPutBack(0, leaf)))
                 throw;
-            return (log, new HoldfastException(e.Code, log.Lost.Count == 0
+            return (log, new HoldfastException(e.Code, lost.Count == 0
                 ? $"The checkpoint of the vault's log is damaged or gone: the log is read as far as these keys have seen it, {log.Size} leaves{(log.IsCutShort ? "; more lie there, which nothing vouches for" : "")}. Nothing is written to it."
-                : $"{log.Lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({(log.Lost.Count == 1 ? "number" : "numbers")} {string.Join(", ", log.Lost.Take(10))}{(log.Lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
-                (log.Lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
+                : $"{lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({(lost.Count == 1 ? "number" : "numbers")} {string.Join(", ", lost.Take(10))}{(lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
+                (lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
         }
     }
 }

@@ -8,6 +8,7 @@ namespace Holdfast.Core.Log;
 public sealed partial class MerkleLog
 {
     readonly List<long> _lost = [];
+    readonly Dictionary<long, Hash32> _lostHashes = [];
 
     /// <summary>Leaves that were signed and cannot be read any more, by their number; only <see cref="Salvage"/> gives a log with any.</summary>
     public IReadOnlyList<long> Lost => _lost;
@@ -64,11 +65,22 @@ public sealed partial class MerkleLog
             if (!isSound)
             {
                 _lost.Add(Size);
+                _lostHashes[Size] = hash;
                 length = (ushort)leafLength;
             }
             Keep(isSound ? bundle.Slice(2, length).ToArray() : [], hash);
             bundle = bundle[Math.Min(2 + length, bundle.Length)..];
         }
+    }
+
+    /// <summary>Puts a lost leaf back that is known from elsewhere; false where it is not the one that was signed.</summary>
+    public bool TryPutBack(long index, byte[] leaf)
+    {
+        if (!_lost.Contains(index) || LogHash.Leaf(leaf) != _lostHashes[index])
+            return false;
+        _leaves[(int)index] = leaf;
+        _bytes += leaf.Length;
+        return _lost.Remove(index);
     }
 
     /// <summary>A partial file of this width, or a later one that begins with the same; null where there is none.</summary>

@@ -21,10 +21,10 @@ static class SnapshotCheck
         if (snapshot.Snapshot != record.Snapshot || snapshot.Agent != record.Agent)
             return "its object is not of the snapshot and the agent that the log names";
         if (record.Signer is not { } signer)
-            return record.LostSigner.IsNone ? "its agent was not enrolled when it was committed" : $"the enrolment of its agent, objects/{record.LostSigner.ToString()[..2]}/{record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it";
+            return record.LostSigner.IsNone ? state.HasLostLeaves ? "the log has no enrolment of its agent, and not all its leaves can be read, so that nobody can tell whether that agent signed it" : "its agent was not enrolled when it was committed" : $"the enrolment of its agent, objects/{record.LostSigner.ToString()[..2]}/{record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it";
         if (!snapshot.IsSignedBy(record.Agent, signer.PublicKey))
             return "its agent did not sign it";
-        if (!snapshot.Parent.IsNone && !IsEarlier(state.Find(snapshot.Parent), record))
+        if (!snapshot.Parent.IsNone && !IsEarlier(state.Find(snapshot.Parent), record) && !(state.HasLostLeaves && state.Find(snapshot.Parent) is null))
             return "its parent is not an earlier snapshot of the same source";
         if (SnapshotObject.ContentRootOf(tree.RootSalt, snapshot.Vault, snapshot.Domain, snapshot.Source, snapshot.Session, snapshot.Snapshot, snapshot.ParentContentRoot, tree.Root.Digest) != snapshot.ContentRoot)
             return "its tree is not the one that was signed";

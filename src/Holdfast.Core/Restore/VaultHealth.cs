@@ -206,7 +206,7 @@ public sealed class VaultHealth
             var objects = record.ToldBy().Append(state.Keyring).Append(keeper.File.Genesis).ToList();
             Hit(record, ErrorCode.ObjectMissing, objects.Count(missing.Contains));
             Hit(record, ErrorCode.ObjectDamaged, objects.Count(damaged.Contains));
-            if (_untold.Contains(record) && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name))
+            if (_untold.Contains(record) && !objects.Exists(o => missing.Contains(o) || damaged.Contains(o)) && needed.Contains(record.Name) && !state.BuildsOnLostLeaf(record))
             {
                 damaged.Add(record.Name); // it is what was committed, and does not add up
                 Hit(record, ErrorCode.ObjectDamaged, 1);

@@ -7,6 +7,9 @@ namespace Holdfast.Sources.Files;
 /// <summary>A folder as a source.</summary>
 public static class FileSource
 {
+    /// <summary>The user that files are read as, as setfacl(1) takes it: its name, or its number where the system has no name for it.</summary>
+    public static string User => Environment.UserName is { Length: > 0 } name ? name : OperatingSystem.IsLinux() ? Linux.Native.EffectiveUser().ToString(System.Globalization.CultureInfo.InvariantCulture) : "USER";
+
     /// <summary>Tells a folder that is not there from one in a folder that this user may not enter.</summary>
     /// <exception cref="HoldfastException"><c>SourceUnreadable</c>.</exception>
     public static void RequireReachable(string root)

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 
 namespace Holdfast.Tests.Core;
 
@@ -70,6 +71,44 @@ public sealed class LostObjectTests
         using (var vault = test.Open())
             vault.ForgetIndex();
         TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    /// <summary>Each leaf of the log, one after the other, is not what was signed any more: what it said is gone, and nobody is accused of it. All that the first one says is in the genesis.</summary>
+    [Fact]
+    public void A_damaged_leaf_costs_what_it_said_and_accuses_nobody()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        test.WriteSome(2);
+        var latest = test.BackUp();
+        var path = Directory.EnumerateFiles(Path.Combine(test.Folder, "log/tile/entries"), "*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!;
+        var sound = File.ReadAllBytes(path);
+        var leaves = sound.Length / (2 + Leaf.Size);
+        Assert.True(leaves >= 6);
+        Dictionary<int, ErrorCode> unrestored = [];
+        for (var leaf = 0; leaf < leaves; leaf++)
+        {
+            var bytes = sound.ToArray();
+            bytes[leaf * (2 + Leaf.Size) + 2 + 70] ^= 1; // in what it names
+            File.WriteAllBytes(path, bytes);
+            using (var vault = test.Open())
+            {
+                Assert.Equal(ErrorCode.LogDamaged, vault.Keeper.LogFault!.Code);
+                Assert.DoesNotContain(vault.Health().Problems, p => p.Code is ErrorCode.ObjectDamaged or ErrorCode.PackDamaged or ErrorCode.LeafRefused or ErrorCode.SnapshotDefective);
+                Assert.True(Assert.Throws<HoldfastException>(() => test.BackUp(vault)) is { Code: ErrorCode.LogDamaged } fault && fault.Message.Contains($"(number {leaf})", StringComparison.Ordinal));
+            }
+            try
+            {
+                TestVault.AssertSame(test.Source, test.Restore(latest.Snapshot.ToString()));
+            }
+            catch (HoldfastException e)
+            {
+                unrestored[leaf] = e.Code;
+                Assert.DoesNotContain("who made", e.Guidance, StringComparison.Ordinal);
+            }
+        }
+        Assert.Equal([ErrorCode.SnapshotMissing, ErrorCode.SnapshotRefused], unrestored.Values.Order()); // its own commit; its agent's enrolment
     }
 
     /// <summary>An index above its ceiling reads its blocks when they are asked for: one that is bad is met in the middle of a restore.</summary>
