@@ -123,7 +123,7 @@ public sealed partial class Vault
             if (record.Object is null)
                 continue;
             var snapshot = Whole(record);
-            foreach (var section in snapshot.Sections.Where(s => s.Number != SnapshotSection.References && SnapshotSection.ClassOf(s.Number) == keyClass))
+            foreach (var section in snapshot.Sections.Where(s => s.Number is SnapshotSection.Tree or SnapshotSection.Features && SnapshotSection.ClassOf(s.Number) == keyClass))
             {
                 try
                 {

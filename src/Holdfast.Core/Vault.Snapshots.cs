@@ -56,6 +56,19 @@ public sealed partial class Vault
     public TreeSection Describe(SnapshotRecord record, ReadingKeys keys) =>
         TreeSection.TryParse(Whole(record).Open(SnapshotSection.Tree, keys), out var tree) ? tree! : throw Unreadable();
 
+    /// <summary>Which entries of the source a snapshot has not, or not as they were at one moment: as many of <see cref="TreeSection.Problems"/> as it names, and none where the keys do not open that.</summary>
+    public IReadOnlyList<SourceProblem> ProblemsOf(SnapshotRecord record, ReadingKeys keys)
+    {
+        try
+        {
+            return Whole(record) is var whole && whole.Section(SnapshotSection.Problems) is not null ? ProblemSection.Parse(whole.Open(SnapshotSection.Problems, keys)) ?? [] : [];
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.KeyTooNarrow or ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
+        {
+            return [];
+        }
+    }
+
     /// <summary>Told why a snapshot is not what its leaf and its agent's signature say, and it is read all the same. Null: it is refused.</summary>
     public Action<string>? Unverified { get; set; }
 

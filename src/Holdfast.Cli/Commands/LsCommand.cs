@@ -12,12 +12,15 @@ static class LsCommand
     static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Show kind, permissions, owner and group by number, size and time of change (UTC) too." };
     static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Show everything below as well." };
 
+    static readonly Option<bool> ProblemsOption = new("--problems") { Description = "Show what the snapshot has not of its source, or has as it was read while it changed." };
+
     public static Command Create() => Session.Command("ls", "List the files of a snapshot.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);
         command.Options.Add(LongOption);
         command.Options.Add(DeepOption);
+        command.Options.Add(ProblemsOption);
         command.Options.Add(SnapshotArgument.NameOption);
         command.Options.Add(SnapshotArgument.UnverifiedOption);
         Keys.KeyFolder.AddTo(command, reading: true);
@@ -31,6 +34,8 @@ static class LsCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
+            if (session.Parsed.GetValue(ProblemsOption))
+                return SourceProblems.List(session, vault, record, keys);
             var folder = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument) ?? "");
             var deep = session.Parsed.GetValue(DeepOption);
             var lost = new LostParts(session);

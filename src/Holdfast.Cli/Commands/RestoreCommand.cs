@@ -75,7 +75,7 @@ static class RestoreCommand
             if (patterns.Count > 0 || result.Failed > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = 0 } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
-            var status = Report.Tell(session, record, tree, result, target, elapsed, isLogged, isDoubted());
+            var status = Report.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, isLogged, isDoubted());
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {Text.Name(System.Text.Encoding.UTF8.GetBytes(typed[number]))}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
@@ -193,17 +193,19 @@ static class RestoreCommand
     {
         const int Shown = 20;
 
-        public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
+        public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
         {
             var problems = target.Problems;
             var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
             var code = result.Failed > 0 || result.Lost > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
-            WriteJson(session, record, tree, result, problems, target, elapsed, isLogged, missed, code);
+            WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
             var written = result.Written;
             session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
             if (tree is { Problems: > 0 })
                 session.Finding($"  NOT IN IT          {LeftOut(tree.Problems)}");
+            foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
+                session.Finding(line);
             if (written.Others > 0)
                 session.Step($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
             if (written.Names > 0)
@@ -287,7 +289,7 @@ static class RestoreCommand
             _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
         };
 
-        static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+        static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("committed", Text.Iso(record.Committed));
@@ -300,6 +302,7 @@ static class RestoreCommand
                 w.WriteName("host", tree.HostName);
                 w.WriteName("path", tree.RootPath);
             }
+            SourceProblems.Write(w, ofSource);
             w.WriteNumber("entries", result.Entries);
             w.WriteNumber("files", result.Files);
             w.WriteNumber("bytes", result.Bytes);

@@ -97,6 +97,7 @@ static class BackupRun
             OldestReread = times[^1] - Math.Min(times[0], times[^1]),
             Problems = archive.Problems,
         };
+        var problems = source.Problems.Where(p => p.Kind != ProblemKind.Skipped).ToList();
         var snapshot = new SnapshotObject
         {
             Vault = keeper.Vault,
@@ -123,6 +124,7 @@ static class BackupRun
                 SnapshotSection.Seal(SnapshotSection.Tree, id, session, tree.ToWriter()),
                 SnapshotSection.Seal(SnapshotSection.Features, id, session, archive.Statistics.ToWriter()),
                 SnapshotSection.SealReferences(id, put.Domain, archive.References),
+                .. problems.Count > 0 ? new[] { SnapshotSection.Seal(SnapshotSection.Problems, id, session, ProblemSection.ToWriter(problems)) } : [],
             ],
             Signatures = [],
         };

@@ -8,7 +8,7 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Snapshots;
 
 /// <summary>A sealed part of a snapshot.</summary>
-/// <param name="Number">1 tree, 2 features, 3 references.</param>
+/// <param name="Number">1 tree, 2 features, 3 references, 4 problems.</param>
 /// <param name="SealingKeyId">Which key it is sealed to; none for section 3.</param>
 /// <param name="Ciphertext">X-Wing, 1,120 bytes; empty for section 3.</param>
 /// <param name="Sealed">Ciphertext and tag.</param>
@@ -17,6 +17,7 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
     public const byte Tree = 1;
     public const byte Features = 2;
     public const byte References = 3;
+    public const byte Problems = 4;
     const int Padding = 256; // bytes: lengths of names do not show
     const int MaxTree = 64 << 20; // bytes, as all of these with the tag: twice a million owners' names of 25 letters
     const int MaxOther = 64 << 10;
@@ -29,7 +30,7 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
         _ => MaxOther,
     };
 
-    public static KeyClass ClassOf(byte number) => number == Tree ? KeyClass.Tree : KeyClass.Features;
+    public static KeyClass ClassOf(byte number) => number is Tree or Problems ? KeyClass.Tree : KeyClass.Features;
 
     public static SnapshotSection Seal(byte number, Id16 snapshot, PackSession session, ByteWriter plaintext)
     {

@@ -92,8 +92,35 @@ public sealed class TreeLimitTests
             Assert.Equal((6UL, 4UL), (result.Archive.Entries, result.Archive.Files));
             Assert.Equal(["", "a", "b/.", "b/c", "d", "e/..", "e/../f", "h!", "h!/b", "h!/b/x", "h!/c", "h!/d", "h!/d/y", "h!/e!"], problems.Select(p => Encoding.ASCII.GetString(p.Path)).Order(StringComparer.Ordinal));
             Assert.Equal(14UL, result.Archive.Problems);
+            using (var vault = test.Open())
+            using (var keys = vault.Unlock(test.Seed))
+            {
+                var kept = vault.ProblemsOf(vault.Find("latest"), keys);
+                Assert.Equal(problems.Select(p => (p.Kind, Encoding.ASCII.GetString(p.Path))).Order(), kept.Select(p => (p.Kind, Encoding.ASCII.GetString(p.Path))).Order());
+            }
             Assert.All(problems, p => Assert.Equal(ProblemKind.TooMuch, p.Kind));
         }
+    }
+
+    /// <summary>What a snapshot has room for is named, and the number says how many there are.</summary>
+    [Fact]
+    public void The_names_of_what_was_left_out_are_kept_as_far_as_there_is_room()
+    {
+        using var test = new TestVault();
+        var (result, problems) = BackUp(test, add =>
+        {
+            add("", EntryKind.Directory, null);
+            for (var i = 0; i < 4_000; i++)
+                add($"{i:d4}-{new string('n', 40)}", (EntryKind)9, null);
+        });
+        Assert.Equal((4_000UL, 4_000), (result.Archive.Problems, problems.Count));
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var kept = vault.ProblemsOf(vault.Find("latest"), keys);
+        Assert.InRange(kept.Count, 1_000, 2_000);
+        Assert.Equal($"0000-{new string('n', 40)}", Encoding.ASCII.GetString(kept[0].Path));
+        using var scoped = vault.CutKey(keys, KeyClass.Content, null, 0);
+        Assert.Empty(vault.ProblemsOf(vault.Find("latest"), scoped));
     }
 
     /// <summary>Where one node ends and the next begins, neither of the two is wrong by itself.</summary>
