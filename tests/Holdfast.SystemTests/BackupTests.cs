@@ -104,7 +104,35 @@ public sealed class BackupTests
         Assert.Equal(1, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots")[0].GetProperty("problems").GetInt32());
         Assert.Contains("holdfast snapshots, with a key that opens names, shows it as INCOMPLETE", cli.Run("status").Expect(0).Out, StringComparison.Ordinal); // it has no key, and says where
         Assert.Contains("which of these are INCOMPLETE", cli.Run("snapshots", "--keys", "").Expect(0).Error, StringComparison.Ordinal);
-        Assert.Contains("1 entry of the source could not be read", cli.Run("restore", "latest", cli["r"]).Expect(0).Out, StringComparison.Ordinal);
+        var restored = cli.Run("restore", "latest", cli["r"]).Expect(0).Out;
+        Assert.Contains("1 entry of the source was left out when this was taken, or is here as read while changing", restored, StringComparison.Ordinal);
+        Assert.Contains($"diff OTHER {cli.LatestId()[..8]}`", restored, StringComparison.Ordinal);
+    }
+
+    /// <summary>What a script sees of a backup is its exit status: one that no key opens is none.</summary>
+    [Fact]
+    public void A_backup_that_cannot_be_restored_does_not_end_well()
+    {
+        using var cli = Data();
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        string keyring;
+        using (var vault = Holdfast.Core.Vault.Open(cli["vault"]))
+            keyring = vault.State.Keyring.ToString();
+        var files = Directory.GetFiles(cli["vault/objects"], $"{keyring}*", SearchOption.AllDirectories);
+        Assert.NotEmpty(files);
+        var kept = File.ReadAllBytes(files[0]);
+        foreach (var file in files)
+            File.Delete(file);
+        var backup = cli.Run("backup", cli["source"], "--name", "ward").Expect(22);
+        Assert.Contains("is stored and locked until", backup.Out, StringComparison.Ordinal);
+        Assert.Contains("nothing of this vault can be restored", backup.Error, StringComparison.Ordinal);
+        Assert.Contains(keyring, backup.Error, StringComparison.Ordinal);
+        var json = JsonDocument.Parse(cli.Run("backup", cli["source"], "--name", "ward", "--json").Expect(22).Out).RootElement;
+        Assert.Equal("ObjectMissing", json.GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal(32, json.GetProperty("snapshot").GetString()!.Length);
+        File.WriteAllBytes(files[0], kept);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
     }
 
     [Fact]

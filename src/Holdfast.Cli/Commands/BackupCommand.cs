@@ -137,7 +137,7 @@ static class BackupCommand
         keys.Remember(vault, toChange: true);
         if (put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < vault.State.KeyEpoch)
             session.Warn($"holdfast: this put.key seals to key epoch {epoch}, and the vault is in epoch {vault.State.KeyEpoch}: whoever has the opening key of that epoch reads what is backed up now. `holdfast key issue --out FOLDER`, with the opening key, makes new ones for this machine");
-        if (vault.State.Unreadable.Contains(vault.State.Keyring))
+        if (Shut(vault) is not null)
             session.Warn($"holdfast: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read: until it is back from another copy of the vault, nothing can be restored, of this backup neither");
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
             session.Warn($"holdfast: {doubt}");
@@ -166,9 +166,30 @@ static class BackupCommand
         var status = Tell(session, source, result, attested);
         return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
     }
+        if (Shut(vault) is { } shut)
+        {
+            if (fault is not null)
+                session.Warn($"holdfast: the snapshot was not attested: {fault.Message}");
+            return session.Fail(shut, $"The snapshot is stored, but nothing of this vault can be restored with its opening key now, not this snapshot either: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read.",
+                "Bring that file back from another copy of the vault, in its place: what is stored is sealed to keys that the keyring opens. `holdfast status` then says whether more is missing.");
+        }
 
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
     {
+    /// <summary>Why the vault's keyring cannot be read, without which no key opens what is stored; null where it can.</summary>
+    static ErrorCode? Shut(Vault vault)
+    {
+        try
+        {
+            vault.Keeper.Store.ReadObject(vault.State.Keyring);
+            return null;
+        }
+        catch (HoldfastException e)
+        {
+            return e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged ? e.Code : null; // of a disk that does not answer, nothing is known
+        }
+    }
+
         var progress = new BackupProgress();
         var state = StateFolder();
         if (state is null)
