@@ -93,8 +93,9 @@ public sealed partial class Vault
     /// <param name="keyClass">What it opens.</param>
     /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>
     /// <param name="expiry">When it should be replaced, seconds since 1970.</param>
+    /// <param name="leftOut">Told of each pack that is missing or damaged, and that the key will not open.</param>
     /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
-    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry)
+    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry, Action<Hash32>? leftOut = null)
     {
         RequireNewest(keys);
         var seeds = new Dictionary<Id16, SecretBytes>();
@@ -106,7 +107,7 @@ public sealed partial class Vault
         }
         else
         {
-            CutObjects(keys, keyClass, source.Value, objects);
+            CutObjects(keys, keyClass, source.Value, objects, leftOut);
         }
         var packs = source is null ? ScopedKeyRecord.AllPacks : (ulong)objects.Keys.Except(State.Snapshots.Select(s => s.Snapshot)).Count();
         var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, objects);
@@ -115,7 +116,7 @@ public sealed partial class Vault
     }
 
     /// <summary>The keys of the packs and sections that a source's snapshots need today, and of nothing else.</summary>
-    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects)
+    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects, Action<Hash32>? leftOut)
     {
         var records = State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).ToList();
         foreach (var record in records)
@@ -138,10 +139,24 @@ public sealed partial class Vault
         using var buffer = new Packs.FrameBuffer();
         foreach (var name in records.SelectMany(s => State.PacksOf(s)?.ToList() ?? []).Select(p => p.Name).Distinct())
         {
-            using var pack = Packs.PackReader.Open(Keeper.Store, name, keys);
-            if (pack.Header.Seal.Class == keyClass && pack.CopyKey(buffer) is { } key // one that nobody opens has nothing to give
+            using var pack = Sound(name);
+            if (pack is null)
+                leftOut?.Invoke(name); // its snapshots may be healed by other packs, and the others' keys are wanted all the same
+            else if (pack.Header.Seal.Class == keyClass && pack.CopyKey(buffer) is { } key // one that nobody opens has nothing to give
                 && !objects.TryAdd(pack.Header.Salt, key))
                 key.Dispose(); // salts stand there for all to see: who used one again came later
+        }
+
+        Packs.PackReader? Sound(Hash32 name)
+        {
+            try
+            {
+                return Packs.PackReader.Open(Keeper.Store, name, keys);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.Truncated)
+            {
+                return null;
+            }
         }
     }
 

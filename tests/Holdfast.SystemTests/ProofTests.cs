@@ -250,6 +250,48 @@ public sealed class ProofTests
     }
 
     [Fact]
+    public void A_lock_that_ends_a_healing_says_so_and_status_says_what_is_lost()
+    {
+        using var cli = Sample();
+        Spoil(LargestPack(cli), "missing");
+        cli.Run("verify").Expect(20);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("attest", "--full", "latest~2").Expect(0);
+        cli.Run("attest", "--full", "latest~3").Expect(0);
+        cli.Run("status").Expect(0);
+        var scope = cli.Run("key", "scope", "--class", "tree", "--name", "ward", "--out", cli["tree.key"]).Expect(0); // not held up by what others hold
+        Assert.Contains("1 pack of this source is missing or damaged", scope.Error, StringComparison.Ordinal);
+        cli.Run("ls", "latest", "--scoped-key", cli["tree.key"]).Expect(0);
+
+        var id = Json(cli.Run("snapshots", "--json").Expect(0)).GetProperty("snapshots")[0].GetProperty("id").GetString()!;
+        var locked = cli.Run("lock", id, "--until", $"{DateTimeOffset.UtcNow.AddDays(9):yyyy-MM-dd}").Expect(0).Error;
+        Assert.Contains($"attest --full {id[..8]}`", locked, StringComparison.Ordinal);
+        Assert.DoesNotContain("what to do", cli.Run("lock", "latest", "--until", $"{DateTimeOffset.UtcNow.AddDays(9):yyyy-MM-dd}").Expect(0).Error, StringComparison.Ordinal);
+        var status = cli.Run("status").Expect(20).Out;
+        Assert.Contains("read from other packs than the 1 pack lost or damaged", status, StringComparison.Ordinal);
+        Assert.DoesNotContain("these are there again", status, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_sample_found_lost_is_told_with_the_attestation_that_may_heal_it()
+    {
+        using var cli = Sample();
+        Spoil(LargestPack(cli), "flipped");
+        cli.Run("verify").Expect(21);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var id = Json(cli.Run("snapshots", "--json").Expect(0)).GetProperty("snapshots")[0].GetProperty("id").GetString()![..8];
+        Assert.Contains($"attest --full {id}`", cli.Run("attest", id).Expect(21).Error, StringComparison.Ordinal);
+        cli.Run("attest", "--full", id).Expect(0);
+        // A restore of what is lost is no matter of who runs it.
+        using var other = Sample();
+        Spoil(LargestPack(other), "missing");
+        var restore = other.Run("restore", "latest", other["r"]).Expect(55).Error;
+        Assert.Contains("`holdfast status` does not count it.", restore.Replace(Path.Combine(Cli.Root, "holdfast"), "holdfast", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.DoesNotContain("run as root", restore, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Attest_takes_what_was_attested_longer_ago_than_it_is_told()
     {
         using var cli = Sample();

@@ -79,7 +79,7 @@ static class AttestCommand
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
             return session.Fail(code, $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
-                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Attestation.IsReadable ? [HowToHeal(vault, f)] : f.Advice).Distinct()));
+                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Attestation.IsReadable ? [HowToHeal(vault, f)] : f.Advice).Distinct()) + Elsewhere([.. bad.Where(f => f is { IsOfPacks: true, Attestation.IsReadable: false })]));
         }
     }
 
@@ -137,6 +137,17 @@ static class AttestCommand
         return $"All of snapshot {Text.Id(record.Snapshot)} could be read today. For it to count as healed, snapshots that are locked as long (until {Text.Time(record.Expiry)}) must have what it was read from: {string.Join("; then ", steps)}.";
     }
 
+    /// <summary>What else mends a lost pack, where there is no other copy of the vault.</summary>
+    static string Elsewhere(IReadOnlyList<Finding> found)
+    {
+        if (found.Count == 0)
+            return "";
+        var sampled = found.Where(f => !f.Attestation.IsFull).Select(f => $"`holdfast attest --full {Text.Id(f.Record.Snapshot)}`").ToList();
+        return " Where there is no such copy: a backup stores anew what its source still has. "
+            + (sampled.Count == 0 ? "After one, `holdfast attest` shows which of these snapshots are whole again by that."
+                : $"Only a sample was read here; after a backup, {string.Join(", ", sampled.Take(Shown))}{(sampled.Count > Shown ? $" and {Text.Count(sampled.Count - Shown, "more", "more")}" : "")} shows whether all of it is whole again by that.");
+    }
+
     static string Describe(Vault vault, Finding finding, AttestationDefect kind, Hash32 name) => Describe(vault, finding.Record, finding.Attestation.IsReadable, kind, name);
 
     static string Describe(Vault vault, SnapshotRecord record, bool isReadable, AttestationDefect kind, Hash32 name) => kind switch
@@ -192,6 +203,8 @@ static class AttestCommand
         /// <summary>Where the only sound copy of something lay in a pack that is damaged, that is what happened to it.</summary>
         bool IsPackMissing => Attestation.Defects.Any(d => d.Kind == AttestationDefect.PackMissing && (!d.Name.IsNone || !Has(AttestationDefect.PackDamaged)));
 
+        public bool IsOfPacks => Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged);
+
         bool HasLoss => Attestation.Defects.Any(d => IsLoss(d.Kind));
 
         static bool IsLoss(AttestationDefect kind) => kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged or AttestationDefect.ObjectMissing;
@@ -208,7 +221,7 @@ static class AttestCommand
             {
                 if (Has(AttestationDefect.ObjectMissing))
                     yield return ProblemReport.Advice(ErrorCode.ObjectMissing);
-                if (Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged))
+                if (IsOfPacks)
                     yield return "Bring the missing and damaged packs (packs/XX/NAME, XX the first two letters of the name) back from another copy of the vault, then run `holdfast attest` again: it re-checks what has defects.";
                 if (!HasLoss || Attestation.Defects.Any(d => !IsLoss(d.Kind)))
                     yield return "What was written wrong no other copy mends: take another snapshot for restores, and look into the writer or agent that is named (its machine and its key files) as you would after a break-in.";

@@ -31,13 +31,28 @@ static class LockCommand
         vault.Keeper.RequireWritable(); // before a person is asked
         if (wanted > record.Expiry) // else the keeper refuses it
             InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)},");
+        var healed = Healed(vault);
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
+        healed.ExceptWith(Healed(vault));
         session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("lockedUntil", Text.Iso(wanted));
+            w.WriteStartArray("healedNoLonger");
+            foreach (var id in healed)
+                w.WriteStringValue(id.ToString());
+            w.WriteEndArray();
         });
         session.Step($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)}, is locked until {Text.Time(wanted)}.");
+        foreach (var id in healed)
+        {
+            session.Warn($"holdfast: snapshot {Text.Id(id)} counted as healed of packs that were lost, and by this lock does so no longer: what it was read from is not locked for as long as it now is");
+            session.Warn($"  what to do: `holdfast attest --full {Text.Id(id)}` reads all of it again, and says which snapshots to lock for as long");
+        }
         return 0;
     }
+
+    /// <summary>Snapshots that miss packs and are whole by those of others: while these are locked as long.</summary>
+    static HashSet<Id16> Healed(Vault vault) =>
+        vault.State.Snapshots.Exists(s => s.Defects > 0) ? [.. vault.Health().Healed.Select(s => s.Snapshot)] : [];
 }

@@ -49,7 +49,7 @@ static class StatusCommand
         if (status.NeverTested > 0)
             session.Line($"             {RestoreCommand.WhatCounts}");
         if (health.Healed.Count > 0)
-            session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.MadeGood.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.MadeGood.Count, "pack") + " lost or damaged")}");
+            session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.Replaced.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.Replaced.Count, "pack") + " lost or damaged")}");
         session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}{(vault.State.Policies.Keys.Count(s => !s.IsNone) is var own and > 0 ? $"; {Text.Count(own, "source has one of its", "sources have one of their")} own (holdfast policy show)" : "")}");

@@ -54,6 +54,9 @@ public sealed class VaultHealth
     /// <summary>Snapshots of which packs are missing or damaged, and that are whole all the same: since an attestation read all of them from sound packs that other snapshots hold as long, nothing more was lost and nothing expired.</summary>
     public IReadOnlyList<SnapshotRecord> Healed { get; private set; } = [];
 
+    /// <summary>Missing and damaged packs in the sets of healed snapshots, of other snapshots too.</summary>
+    public HashSet<Hash32> Replaced { get; } = [];
+
     /// <summary>Missing and damaged packs whose snapshots are all healed: nothing is lost by them.</summary>
     public HashSet<Hash32> MadeGood { get; } = [];
 
@@ -164,7 +167,8 @@ public sealed class VaultHealth
             // Healed stays healed where a pack is put back: nothing needs it.
             Healed = [.. keeper.State.Snapshots.Where(s => s.Defects > 0 && !_needs.IsGone(s) && IsHealed(keeper.State, s))];
             foreach (var record in Healed)
-                MadeGood.UnionWith(Common(keeper.State.PacksOf(record)!, [.. Missing, .. Damaged]));
+                Replaced.UnionWith(Common(keeper.State.PacksOf(record)!, [.. Missing, .. Damaged]));
+            MadeGood.UnionWith(Replaced);
             foreach (var record in keeper.State.Snapshots.Where(s => !_needs.IsGone(s)).Except(Healed))
             {
                 if (keeper.State.PacksOf(record) is not { } set)
