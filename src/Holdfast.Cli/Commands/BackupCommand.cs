@@ -245,7 +245,7 @@ static class BackupCommand
         session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
         if (result.Parent is not null && !result.IsCompared)
         {
-            session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff` compares the two)");
+            session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff {Text.Id(result.Parent.Snapshot)} {Text.Id(result.Snapshot)}` compares the two)");
         }
         else if (result.Parent is not null)
         {

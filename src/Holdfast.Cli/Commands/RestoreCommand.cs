@@ -203,7 +203,7 @@ static class RestoreCommand
             session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
             session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
             if (tree is { Problems: > 0 })
-                session.Finding($"  NOT IN IT          {LeftOut(tree.Problems)}");
+                session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
             foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
                 session.Finding(line);
             if (written.Others > 0)
@@ -240,13 +240,15 @@ static class RestoreCommand
                 session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
                 return 0;
             }
-            session.Warn(missed == 0 ? isDoubted ? "holdfast: all of it came back, UNVERIFIED; the log has no record of this restore." : $"holdfast: all contents came back; some attributes did not. The log has no record of this restore, so `holdfast status` does not count it: {WhatCounts}." : $"holdfast: {Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be. The log has no record of this restore, so `holdfast status` does not count it: {WhatCounts}.");
+            var isRefused = target.Refusals.Count > 0 || problems.Any(p => p.Fault == TargetFault.NotPermitted);
+            session.Warn($"holdfast: {(missed > 0 ? $"{Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be{(target.Refusals.Count > 0 ? ", besides the attributes that were not set" : "")}. The log"
+                : isDoubted ? "all of it came back, UNVERIFIED; the log" : "all contents came back; some attributes did not. The log")} has no record of this restore{(missed == 0 && isDoubted ? "." : $", so `holdfast status` does not count it{(isRefused ? $": {WhatCounts}" : "")}.")}");
             session.Warn($"  code: {code} ({(int)code})");
             return (int)code;
         }
 
-        static string LeftOut(ulong problems) =>
-            $"{Text.Count((long)problems, "entry", "entries")} of the source could not be read, or changed meanwhile, when this was taken: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} (`holdfast diff`)";
+        static string LeftOut(SnapshotRecord record, ulong problems) =>
+            $"{Text.Count((long)problems, "entry", "entries")} of the source {(problems == 1 ? "was" : "were")} left out when this was taken, or {(problems == 1 ? "is" : "are")} here as read while changing: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} whole (`holdfast diff OTHER {Text.Id(record.Snapshot)}`, with another one's id for OTHER, shows what differs)";
 
         static long NotListed(IEnumerable<TargetProblem> problems) => problems.Where(p => p.Path is null).Sum(p => p.Entries);
 
