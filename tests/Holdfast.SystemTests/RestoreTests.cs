@@ -377,4 +377,39 @@ public sealed class RestoreTests
         var some = cli.Run("restore", "latest", cli["r5"], "--include", cli["source/a/"], "--include", "b").Expect(3).Error;
         Assert.Contains("the path that the source had", some, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("#hash", "#hash")]
+    [InlineData("trail ", "trail ")]
+    [InlineData("d/#hash", "./d/#hash")]
+    [InlineData("back\\slash", "back\\\\slash")]
+    [InlineData("!bang", "\\!bang")]
+    [InlineData("a[1]", "a\\[1]")]
+    public void A_name_is_found_as_it_is_written(string name, string pattern)
+    {
+        using var cli = new Cli().Init();
+        cli.Write(name, "one"u8.ToArray());
+        cli.Write("other", "two"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Single(cli.Run("find", pattern.TrimStart('.')).Expect(0).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        cli.Run("restore", "latest", cli["r"], "--include", pattern).Expect(0);
+        Assert.Equal(Path.Combine(cli["r"], name), Assert.Single(Directory.GetFiles(cli["r"], "*", SearchOption.AllDirectories)));
+    }
+
+    [Fact]
+    public void A_pattern_that_means_something_else_than_the_name_says_how_that_is_written()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("back\\slash", "one"u8.ToArray());
+        cli.Write("other", "two"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        const string hint = "where a name has [ or a backslash, write \\[ or \\\\";
+        Assert.Contains(hint, cli.Run("find", "back\\slash").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains(hint, cli.Run("restore", "latest", cli["r1"], "--include", "back\\slash").Expect(27).Error, StringComparison.Ordinal);
+        var some = cli.Run("restore", "latest", cli["r2"], "--include", "back\\slash", "--include", "other").Expect(3).Error;
+        Assert.Contains("matches --include back\\slash;", some, StringComparison.Ordinal); // as it was typed
+        Assert.Contains(hint, some, StringComparison.Ordinal);
+        Assert.Contains("\\!name", cli.Run("find", "!other").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("\\#name", cli.Run("backup", cli["source"], "--name", "ward", "--exclude", "#recycle").Expect(0).Error, StringComparison.Ordinal);
+    }
 }

@@ -71,14 +71,16 @@ static class BackupCommand
         if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(f, path)))
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
-        Excludes.RequireSound(patterns, "--exclude number");
+        Excludes.RequireSound(patterns, "--exclude number", areLines: true);
         if (patterns.Any(p => p.TrimStart('!').StartsWith(path + "/", StringComparison.Ordinal)))
             session.Warn("holdfast: an --exclude names the folder to back up by its whole path, and matches nothing: patterns are relative to that folder, as in .gitignore (/sub for its folder sub)");
+        if (patterns.Any(p => p.StartsWith('#')))
+            session.Warn("holdfast: an --exclude begins with #, as a comment of .gitignore does, and matches nothing: for a name that begins so, write \\#name");
         var excludes = new Excludes().AddLines(patterns);
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
         {
             var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
-            Excludes.RequireSound(lines, "Line");
+            Excludes.RequireSound(lines, "Line", areLines: true);
             excludes.AddLines(lines);
         }
         using var source = FileSource.Open(path, new FileSourceOptions

@@ -5,13 +5,12 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
-using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
 
 static class FindCommand
 {
-    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern as in .gitignore, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ. A byte that no text has may be written as `ls` prints it: \\x0a." };
+    static readonly Argument<string> PatternArgument = new("PATTERN") { Description = "A name or a pattern, in quotes: '*.dcm', 'reports/**/2025-*'. Upper and lower case differ. " + NamePattern.Rules };
     static readonly Option<string?> SnapshotOption = new("--snapshot") { Description = "Look in this snapshot only; otherwise in all, the oldest first.", HelpName = "SNAPSHOT" };
 
     public static Command Create() => Session.Command("find", """
@@ -36,12 +35,13 @@ static class FindCommand
 
     static int Run(Session session)
     {
-        Excludes.RequireSound([session.Parsed.GetValue(PatternArgument)!], "Pattern");
+        var typed = session.Parsed.GetValue(PatternArgument)!;
+        NamePattern.Require([typed], "Pattern");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
         using (keys)
         {
-            var pattern = new Excludes().Add(Text.Pattern(session.Parsed.GetValue(PatternArgument)!));
+            var pattern = NamePattern.Parse(typed);
             var which = session.Parsed.GetValue(SnapshotOption);
             var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : OfSource(session, vault, keys).Where(s => !s.IsRemoved).ToList();
             var leftOut = 0;
@@ -88,7 +88,7 @@ static class FindCommand
                 if (read == 0 && leftOut > 0)
                     session.Warn($"holdfast: none of {Text.Count(leftOut, "snapshot")} could be looked into: whether anything matches is not known");
                 else
-                    session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
+                    session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. {NamePattern.Hint([typed])}Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
             }
             var status = lost.Tell();
             return leftOut > 0 ? (int)ErrorCode.Incomplete : status;

@@ -16,7 +16,7 @@ static class RestoreCommand
 
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
-    static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, as in .gitignore, and all below it; may be repeated. A byte that no text has may be written as `ls` prints it: \\x0a.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
+    static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, and all below it; may be repeated. " + NamePattern.Rules, HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners by their names on this machine, where it has them." };
@@ -46,8 +46,8 @@ static class RestoreCommand
                 RequireId(session.Parsed.GetValue(Snapshot)!, record);
             var tree = SnapshotsCommand.Describe(vault, record, keys);
             var typed = session.Parsed.GetValue(IncludeOption)!;
+            NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
-            Excludes.RequireSound(typed, "--include number");
             vault.RequireRestorable(record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             // Only now, so that a call that cannot be run makes no folder.
@@ -77,7 +77,7 @@ static class RestoreCommand
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = Report.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, isLogged, isDoubted());
             foreach (var number in open.Order())
-                session.Warn($"holdfast: nothing in the snapshot matches --include {Text.Name(System.Text.Encoding.UTF8.GetBytes(typed[number]))}; what the others match is there");
+                session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number]}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
                 session.Warn($"  what to do: {hint.TrimEnd()}");
             return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
@@ -91,7 +91,7 @@ static class RestoreCommand
         var rooted = patterns.Where(p => p.TrimEnd('/').Contains('/')).ToList();
         if (root.Length > 0 && rooted.Exists(p => p.TrimEnd('/') == root || p.StartsWith(root + "/", StringComparison.Ordinal)))
             return "A pattern with / in it begins at the source's root, and here one begins with the path that the source had: leave that part away (all of --include, where it is the whole). ";
-        return rooted.Count > 0 ? "A pattern with / in it begins at the source's root; upper and lower case differ. " : "";
+        return NamePattern.Hint(patterns) + (rooted.Count > 0 ? "A pattern with / in it begins at the source's root; upper and lower case differ. " : "");
     }
 
     static string GoOn(SnapshotRecord record) => $"To go on, run the same command with --resume, and with {Text.Id(record.Snapshot)} for the snapshot: what is whole stays, the rest is brought.";
@@ -136,11 +136,9 @@ static class RestoreCommand
 
     static Excludes Pattern(string text)
     {
-        if (text.StartsWith('!'))
-            throw new HoldfastException(ErrorCode.Usage, "--include takes what is to come back; a pattern that begins with ! would take something out again.", "Name what is wanted in as many --include as it takes. A name that begins with ! is written \\!name.");
         while (text.StartsWith("./", StringComparison.Ordinal))
             text = text[2..] is var rest && rest.Contains('/') ? rest : "/" + rest;
-        return new Excludes().Add(Text.Pattern(text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text));
+        return NamePattern.Parse(text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text);
     }
 
     /// <summary>The folder or entry in which all is that patterns can match: what of the tree lies elsewhere need not be read, and may be damaged. Null where that is not known.</summary>

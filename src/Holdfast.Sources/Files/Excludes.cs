@@ -19,21 +19,29 @@ public sealed class Excludes
     /// <summary>Adds the lines of an exclude file; blank lines and lines that begin with '#' are passed over, and so are those that are no pattern.</summary>
     public Excludes AddLines(IEnumerable<string> lines)
     {
-        foreach (var line in lines)
-            Add(Encoding.UTF8.GetBytes(line.EndsWith('\r') ? line[..^1] : line));
+        foreach (var line in lines.Where(l => !IsComment(l)))
+        {
+            ReadOnlySpan<byte> pattern = Encoding.UTF8.GetBytes(line.EndsWith('\r') ? line[..^1] : line);
+            while (pattern.Length > 0 && pattern[^1] == ' ' && !(pattern.Length > 1 && pattern[^2] == '\\'))
+                pattern = pattern[..^1];
+            Add(pattern);
+        }
         return this;
     }
 
-    /// <summary>Refuses lines that are no pattern: what they were meant to leave out is not known, and nothing is guessed.</summary>
-    /// <param name="lines">As for <see cref="AddLines"/>.</param>
-    /// <param name="line">What a line is called: "Line".</param>
+    static bool IsComment(string line) => line.StartsWith('#');
+
+    /// <summary>Refuses patterns that are none: what they were meant to match is not known, and nothing is guessed.</summary>
+    /// <param name="patterns">As for <see cref="Add"/>.</param>
+    /// <param name="what">What one of them is called: "Pattern".</param>
+    /// <param name="areLines">They are lines of a file, as for <see cref="AddLines"/>: comments among them are.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
-    public static void RequireSound(IEnumerable<string> lines, string line)
+    public static void RequireSound(IEnumerable<string> patterns, string what, bool areLines = false)
     {
-        foreach (var (number, text) in lines.Index())
+        foreach (var (number, text) in patterns.Index())
         {
-            if (text is not ['#', ..] && Fault(Encoding.UTF8.GetBytes(text)) is { } fault)
-                throw new HoldfastException(ErrorCode.Usage, $"{line} {number + 1} makes no sense as a pattern: {fault}. Nothing was done.",
+            if (!(areLines && IsComment(text)) && Fault(Encoding.UTF8.GetBytes(text)) is { } fault)
+                throw new HoldfastException(ErrorCode.Usage, $"{what} {number + 1} makes no sense as a pattern: {fault}. Nothing was done.",
                     "Correct it; patterns are written as in .gitignore, and a backslash before a character takes it as it is.");
         }
     }
@@ -43,13 +51,11 @@ public sealed class Excludes
         : Glob.HasOpenSet(pattern) ? "it has a [ that no ] closes"
         : null;
 
-    /// <summary>Adds one line.</summary>
+    /// <summary>Adds one pattern. One that was typed by itself is no line of a file: a # at its beginning and spaces at its end are its own.</summary>
     public Excludes Add(ReadOnlySpan<byte> line)
     {
-        if (line.IsEmpty || line[0] == '#' || line.Length > MaxPattern)
+        if (line.IsEmpty || line.Length > MaxPattern)
             return this;
-        while (line.Length > 0 && line[^1] == ' ' && !(line.Length > 1 && line[^2] == '\\'))
-            line = line[..^1];
         var include = line.Length > 0 && line[0] == '!';
         if (include)
             line = line[1..];
