@@ -83,7 +83,9 @@ public sealed class CommandTests
             foreach (var words in new[] { $"in 1 other snapshot, the newest {id}", "its first part is there, and no more", $"holdfast ls {cli.LatestId()[..8]}" })
                 Assert.Contains(words, error, StringComparison.Ordinal);
         }
-        Assert.Contains("No other snapshot has it", cli.Run("cat", "latest", "none").Expect(27).Error, StringComparison.Ordinal);
+        var none = cli.Run("cat", "latest", "none").Expect(27).Error;
+        Assert.Contains("No other snapshot has it", none, StringComparison.Ordinal);
+        Assert.Contains("find NAME", none, StringComparison.Ordinal);
         var folder = cli.Run("cat", "latest", "notes").Expect(27).Error;
         Assert.Contains("is there, and is no file", folder, StringComparison.Ordinal);
         Assert.Contains("holdfast ls -l ", folder, StringComparison.Ordinal); // without -l it would not say what the path is

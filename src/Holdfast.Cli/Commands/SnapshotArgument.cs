@@ -162,7 +162,7 @@ static class SnapshotArgument
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
             ? $"No other snapshot {(open.Length == 0 ? "" : "that was looked at ")}has it{open}. "
             : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
-            + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is. Paths are relative to the source's root; upper and lower case differ.");
+            + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is{(others.Count == 0 ? ", and `holdfast find NAME` in which folder a name lies" : "")}. Paths are relative to the source's root; upper and lower case differ.");
     }
 
     /// <summary>For commands that need the opening key itself, and write what they found.</summary>
