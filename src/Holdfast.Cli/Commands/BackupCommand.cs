@@ -166,8 +166,6 @@ static class BackupCommand
             fault = new HoldfastException(ErrorCode.Interrupted, "Interrupted.", "", e);
         }
         var status = Tell(session, source, result, attested);
-        return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
-    }
         if (Shut(vault) is { } shut)
         {
             if (fault is not null)
@@ -175,9 +173,9 @@ static class BackupCommand
             return session.Fail(shut, $"The snapshot is stored, but nothing of this vault can be restored with its opening key now, not this snapshot either: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read.",
                 "Bring that file back from another copy of the vault, in its place: what is stored is sealed to keys that the keyring opens. `holdfast status` then says whether more is missing.");
         }
+        return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
+    }
 
-    public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
-    {
     /// <summary>Why the vault's keyring cannot be read, without which no key opens what is stored; null where it can.</summary>
     static ErrorCode? Shut(Vault vault)
     {
@@ -192,6 +190,8 @@ static class BackupCommand
         }
     }
 
+    public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
+    {
         var progress = new BackupProgress();
         var state = StateFolder();
         if (state is null)
@@ -205,12 +205,20 @@ static class BackupCommand
             FolderOwner.Know(state);
         using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
             $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
-        var result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
+        BackupResult result;
+        try
         {
-            Options = options,
-            OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
-        },
-            put, agent, progress, session.Stop);
+            result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
+            {
+                Options = options,
+                OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
+            },
+                put, agent, progress, session.Stop);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            throw new HoldfastException(e.Code, e.Message, $"{e.Guidance} It begins anew: all that is new since the last snapshot is read again, and what was not in a finished pack yet (of some 64 MiB each) is stored again.", e);
+        }
         if (ClockWords.Doubt(vault.Keeper.Clock) is { } doubt)
             session.Warn($"{doubt}. The dates of this snapshot and of its lock are by the vault's clock");
         if (!result.IsRemembered)

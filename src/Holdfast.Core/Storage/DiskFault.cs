@@ -43,7 +43,7 @@ public static class DiskFault
     {
         Libc.NoSpace or Libc.QuotaReached or Win32DiskFull or Win32HandleDiskFull => new(ErrorCode.DiskFull,
             $"The disk is full{(folder is null ? "" : Room(folder, needed))}: what was being written is not in the vault; everything that was there before is.",
-            "Free space on that disk, or add a folder on another one with `holdfast store add FOLDER`, then run the same command again: it goes on where it stopped.", fault),
+            "Free space on that disk, or add a folder on another one with `holdfast store add FOLDER`, then run the same command again.", fault),
         Libc.ReadOnlyFileSystem => new(ErrorCode.ReadOnlyMedia,
             "The disk is mounted read-only.",
             "Reading, listing, restoring and verifying work as they are. To write, mount it for writing (mount -o remount,rw).", fault),
