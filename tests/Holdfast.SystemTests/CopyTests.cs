@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Holdfast.SystemTests;
 
@@ -24,6 +25,9 @@ public sealed class CopyTests
         foreach (var word in words)
             Assert.Contains(word, result.Error, StringComparison.Ordinal);
     }
+
+    /// <summary>The command that a message prints, as a person copies it into a shell.</summary>
+    static string Printed(Result result, string call) => Regex.Match(result.Error, $"`([^` ]*holdfast {call} [^`]+)`").Groups[1].Value;
 
     [Fact]
     public void A_copy_that_reads_a_folder_of_the_vault_itself_says_so()
@@ -104,7 +108,9 @@ public sealed class CopyTests
         Assert.Equal("first", File.ReadAllText(cli["r/notes.txt"]));
         var id = File.ReadLines(cli["copy/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
         Says(cli.Run("log", "accept", "--vault", cli["copy"], "--confirm", id).Expect(17), "log.key", "Nothing was changed");
+        Says(Back(cli, "second", "--vault", cli["copy"]).Expect(45), "put keeper/log.key into it first");
         cli.Shell("cp gone/keeper/log.key copy/keeper/");
+        cli.Run("log", "accept", "--vault", cli["copy"], "--confirm", id).Expect(0);
         Back(cli, "second", "--vault", cli["copy"]).Expect(0);
         Assert.Equal("second", cli.Run("cat", "latest", "notes.txt", "--vault", cli["copy"]).Expect(0).Out);
     }
@@ -153,12 +159,19 @@ public sealed class CopyTests
     }
 
     [Fact]
-    public void A_vault_that_was_moved_goes_on_and_a_second_path_to_it_is_no_copy()
+    public void A_vault_that_was_moved_goes_on_once_a_person_says_so_and_a_second_path_to_it_is_no_copy()
     {
         using var cli = Sample();
         cli.Shell("mv vault moved; ln -s moved link");
         Assert.Equal("", cli.Run("ls", "latest", "--vault", cli["moved"], "--quiet").Expect(0).Error);
-        Says(Back(cli, "second", "--vault", cli["moved"]).Expect(0), "is not there any more", cli["vault"]);
+        var refused = Back(cli, "second", "--vault", cli["moved"]).Expect(45);
+        Says(refused, "is not there now", "mount it again", "--vault " + cli["vault"]);
+        var status = cli.Run("status", "--vault", cli["moved"]).Expect(45);
+        Assert.Contains("THE NEXT BACKUP WOULD FAIL", status.Out, StringComparison.Ordinal);
+        Assert.NotEqual("", Printed(status, "log accept"));
+        cli.Shell(Printed(refused, "log accept"));
+        Assert.Equal("", Back(cli, "second", "--vault", cli["moved"]).Expect(0).Error);
+        cli.Run("status", "--vault", cli["moved"]).Expect(0);
         Assert.Equal("", Back(cli, "third", "--vault", cli["moved"]).Expect(0).Error);
         Assert.Equal("", Back(cli, "fourth", "--vault", cli["link"]).Expect(0).Error);
         cli.Shell("cp -al moved links");
@@ -188,6 +201,36 @@ public sealed class CopyTests
             Says(cli.Run(call).Expect(40), "attack", "log accept", "These keys saw it on");
         cli.Shell("mv vault copy");
         cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(0);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void While_the_vaults_disk_is_away_no_command_makes_its_keys_go_on_with_a_copy(bool hasLogKey)
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir site; cp -a vault site/copy; cp -a keys before");
+        if (!hasLogKey)
+            File.Delete(cli["site/copy/keeper/log.key"]);
+        cli.Shell("mv vault away; cp -a site/copy untouched");
+        cli.Environment["HOLDFAST_VAULT"] = cli["site/copy"];
+        foreach (var call in new string[][] { ["backup", cli["source"], "--name", "ward"], ["attest"], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["policy", "set", "--lock", "2d"], ["store", "add", cli["more"]], ["key", "issue", "--out", cli["k2"]], ["key", "rotate", "--new-secret", cli["new"]], ["recovery-kit", "--out", cli["kit.pdf"]] })
+            Says(cli.Run(call).Expect(45), "VaultIsCopy", "Nothing was written", "is not there now", "mount it again", "--vault " + cli["vault"], $"log accept --vault {cli["site/copy"]} --keys {cli["keys"]} --confirm ");
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Run("verify").Expect(0);
+        cli.Shell("diff -r untouched/log site/copy/log; diff before/checkpoint.place keys/checkpoint.place; cmp before/checkpoint keys/checkpoint; test ! -e more -a ! -e k2 -a ! -e kit.pdf -a ! -e new; test \"$(cd before; ls)\" = \"$(cd keys; ls | grep -vx lock)\"; mv away vault");
+        cli.Environment["HOLDFAST_VAULT"] = cli["vault"];
+        Assert.Equal("", Back(cli, "second").Expect(0).Error);
+    }
+
+    [Fact]
+    public void Keys_that_know_no_place_yet_take_none_that_nothing_can_be_written_to()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy; rm copy/keeper/log.key; rm keys/checkpoint*");
+        Back(cli, "second", "--vault", cli["copy"]).Expect(17);
+        cli.Run("expire", "--vault", cli["copy"]).Expect(17);
+        Assert.Equal("", Back(cli, "third").Expect(0).Error);
     }
 
     [Fact]

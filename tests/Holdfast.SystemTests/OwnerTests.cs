@@ -52,7 +52,7 @@ public sealed class OwnerTests
         cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/state"];
         Assert.Contains("another user's, who could read there", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
         cli.Environment.Remove("HOLDFAST_STATE_DIR");
-        cli.Shell("mv vault keys home/ && find home -type f -printf '%p %s %T@\\n' | sort > before");
+        cli.Shell("mv vault keys home/ && echo $PWD/home/vault > home/keys/checkpoint.place && find home -type f -printf '%p %s %T@\\n' | sort > before");
         string[] at = ["--vault", cli["home/vault"], "--keys", cli["home/keys"]];
         foreach (var command in new string[][] { ["backup", cli["source"], "--name", "ward"], ["expire"], ["lock", "latest", "--name", "ward", "--until", $"{DateTime.UtcNow.AddDays(9):yyyy-MM-dd}"], ["key", "rotate"], ["store", "add", cli["shelf"]] })
             Assert.Contains("root changes nothing there", cli.Run([.. command, .. at]).Expect(15).Error, StringComparison.Ordinal);

@@ -124,10 +124,12 @@ static class KeyCommand
             KeyFolder.RequireNew(session, newSecret);
         }
         using var vault = KeyFolder.OpenVault(session);
+        if (Directory.Exists(folder.Folder)) // else that is told by who changes it
+            folder.Remember(vault, toChange: true);
         vault.Keeper.RequireWritable();
         using var alone = folder.Files.Alone();
         vault.Keeper.Refresh(); // what another rotation did while this one waited
-        folder.Remember(vault);
+        folder.Remember(vault, toChange: true);
         using var keys = folder.Open(vault);
         var (kit, hadKit) = (vault.State.KitPrinted, vault.State.KitEpoch == vault.State.KeyEpoch);
         var epoch = folder.Rotate(vault, keys, newSecret);

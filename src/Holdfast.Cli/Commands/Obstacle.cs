@@ -11,9 +11,14 @@ static class Obstacle
     public const long LeastRoom = 64 << 20; // bytes: one pack
 
     /// <summary>None for a copy that is read only.</summary>
-    public static List<Problem> Of(Vault vault, long free)
+    /// <param name="vault">The vault.</param>
+    /// <param name="free">Bytes on its disks.</param>
+    /// <param name="keys">What it was compared with.</param>
+    public static List<Problem> Of(Vault vault, long free, KeyFolder keys)
     {
         var found = new List<Problem>();
+        if (vault.Keeper is { Closed.Code: ErrorCode.VaultIsCopy, HasLogKey: true } && keys.Copy is { MayBeMoved: true } moved) // backups may be meant to come here
+            found.Add(new(ErrorCode.VaultIsCopy, moved.Words, moved.Refusal.Guidance));
         if (vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy })
             return found;
         if (vault.Keeper.Closed is { } closed)
@@ -22,6 +27,8 @@ static class Obstacle
             found.Add(new(fixedDisk.Code, "the vault's disk is mounted read-only: nothing can be written", fixedDisk.Guidance));
         if (!vault.Keeper.HasKeeperFolder)
             found.Add(new(ErrorCode.KeyFileBad, "the vault's folder `keeper` is missing, and with it the log's key: nothing can be written", "Bring `keeper` back from a copy of the vault's folder that has keeper/log.key in it. Without that key go on with a new vault, and keep this one for restores."));
+        else if (!vault.Keeper.HasLogKey && !keys.IsGiven)
+            found.Add(new(ErrorCode.KeyFileBad, "it has no keeper/log.key, as a copy made by the manual has none: all of it can be read, restored and verified, and nothing can be committed here", "Nothing, where it is a copy: `holdfast verify` with this folder checks it, and named with the vault's key folder (--keys) it is known as one. Only where this is the vault that backups go to: put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores.") { IsOfCopy = true });
         else if (!vault.Keeper.HasLogKey)
             found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "A copy of a vault has none, and needs none: named with its key folder (--keys), it is taken for what it is. In the vault itself: put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores."));
         if (vault.Keeper.Store.Away.Count is var away and > 0)
@@ -47,13 +54,15 @@ static class Obstacle
 
     /// <summary>What they mean for the next backup: it goes on without a folder that is away, and may be small enough for the room there is.</summary>
     public static string Verdict(IReadOnlyList<Problem> obstacles) =>
-        obstacles.Any(o => o.Code is not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull)) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : "A part of the vault is away";
+        obstacles.Any(o => o is { IsOfCopy: false, Code: not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull) }) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : obstacles.Any(o => o.IsOfCopy) ? OfCopy : "A part of the vault is away";
+
+    const string OfCopy = "A copy that is only read, as it seems";
 
     public static void Print(Session session, IReadOnlyList<Problem> obstacles)
     {
         if (obstacles.Count == 0)
             return;
-        session.Line(Verdict(obstacles).ToUpperInvariant() + ".");
+        session.Line((Verdict(obstacles) is var verdict && verdict == OfCopy ? verdict : verdict.ToUpperInvariant()) + ".");
         foreach (var obstacle in obstacles)
         {
             session.Line($"  {obstacle.Message}");

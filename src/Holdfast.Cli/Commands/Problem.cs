@@ -12,6 +12,9 @@ sealed record Problem(ErrorCode Code, string Message, string Advice)
     /// <summary>What is known to be wrong with the vault behind it; null for what merely stands in the way.</summary>
     VaultProblem? Of { get; init; }
 
+    /// <summary>Most likely as it should be: what stands in the way of a backup into what none goes to.</summary>
+    public bool IsOfCopy { get; init; }
+
     public static Problem From(VaultProblem problem) => new(problem.Code, ProblemReport.Describe(problem), ProblemReport.Advice(problem.Code)) { Of = problem };
 
     public void Write(Utf8JsonWriter w)

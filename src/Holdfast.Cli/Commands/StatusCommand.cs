@@ -27,10 +27,11 @@ static class StatusCommand
         if (trial is not null)
             session.Note($"holdfast: no vault was named; this is the trial of {trial.Source}, in {trial.Vault}");
         using var vault = trial is null ? KeyFolder.OpenVault(session) : KeyFolder.OpenVault(session, trial.Vault);
-        var warning = new KeyFolder(session, trial?.Keys).RememberIfOurs(vault);
+        var keys = new KeyFolder(session, trial?.Keys);
+        var warning = keys.RememberIfOurs(vault);
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
-        var obstacles = Obstacle.Of(vault, status.Free);
+        var obstacles = Obstacle.Of(vault, status.Free, keys);
         session.Json(w => Write(w, vault, health, obstacles, status, warning));
         ProblemReport.Print(session, health);
         Obstacle.Print(session, obstacles);

@@ -132,9 +132,9 @@ sealed class KeyFolder
         var vault = OpenVault(session);
         try
         {
-            vault.Keeper.RequireWritable();
             var folder = new KeyFolder(session);
-            folder.Remember(vault, toChange: true);
+            folder.Remember(vault, toChange: true); // first: to a copy nothing is written, whatever else it lacks
+            vault.Keeper.RequireWritable();
             return (vault, folder.Open(vault));
         }
         catch
@@ -146,6 +146,9 @@ sealed class KeyFolder
 
     /// <summary>Why the log could not be compared with what these keys saw last; null where it was, or they saw none. A command that says the log is sound must not end well with it.</summary>
     public HoldfastException? NotCompared { get; private set; }
+
+    /// <summary>Where the vault is not the one that these keys go on with, once it was compared.</summary>
+    public VaultCopy? Copy { get; private set; }
 
     const string NotThere = "the key folder that was named is not there";
     const string LookAgain = "Look at --keys or HOLDFAST_KEYS: name the key folder that was made with this vault, and see that its disk is mounted";
@@ -375,7 +378,7 @@ sealed class KeyFolder
     static HoldfastException NameTaken() => new(ErrorCode.Usage, "There is a file of that name already.", "Choose another name: nothing is written over it.");
 
     /// <summary>Compares the vault with what these keys saw of it last, and remembers what is new: a log that was put back shows at the next command. A copy of the vault elsewhere
-    /// is read and not written to, and what is remembered stays.</summary>
+    /// is read and not written to, and what is remembered stays: which vault these keys go on with is changed by `log accept` alone.</summary>
     /// <param name="vault">Closed to changes where it is a copy.</param>
     /// <param name="toChange">For a command whose purpose is a change.</param>
     /// <exception cref="HoldfastException"><c>LogForked</c>, <c>WrongVault</c>; <c>VaultIsCopy</c> where it is to be changed.</exception>
@@ -407,11 +410,10 @@ sealed class KeyFolder
                 "Put the file back from a copy of the key folder. Where there is none, be sure of the log first (`holdfast log verify --since FILE`, with a checkpoint kept elsewhere); then `holdfast log accept` goes on with the log that is here.");
         if (memory.Seen is { } seen && seen.Origin != vault.Keeper.Log.Key.Name)
             throw WrongVault("The key folder is", vault);
-        var copy = memory.Compare(vault);
-        if (copy is null || (toChange && copy.IsMoved))
+        if (memory.Compare(vault) is not { } copy)
         {
-            if (copy is not null)
-                _session.Warn($"holdfast: the vault was in {copy.Place} when these keys last saw it, and is not there any more. From now on they hold to the one here");
+            if (toChange && memory.Place is null)
+                vault.Keeper.RequireWritable(); // keys that know no place yet take none that the change is refused in
             if (memory.Keep(vault, toChange) is { } lost && !_isLossTold)
             {
                 _isLossTold = true; // a command looks before it changes anything, and after
@@ -419,12 +421,13 @@ sealed class KeyFolder
             }
             return;
         }
+        Copy = copy;
         if (toChange)
             throw copy.Refusal;
         vault.Keeper.Closed ??= copy.Refusal;
         if (copy.Behind > 0)
             _session.Warn($"holdfast: {copy.Words}");
-        else if (!copy.IsMoved)
+        else
             _session.Note($"holdfast: {copy.Words}");
         if (vault.Keeper.Store.Folders.Skip(1).Intersect(copy.IsPlaceThere ? Core.Keeper.VaultKeeper.FurtherFoldersOf(copy.Place) : []).Where(Directory.Exists).ToList() is { Count: > 0 } shared)
             _session.Warn($"holdfast: this copy still reads {(shared.Count == 1 ? "a folder" : "folders")} of the vault it was copied from: {string.Join(", ", shared)}. Copy that too, and say where the copy is: {Shell.Program} store move OLD NEW --vault {Shell.Word(vault.Keeper.Folder)}");

@@ -85,7 +85,12 @@ sealed class LogMemory(string folder)
             }
         }
         var isThere = IsThere(vault, place);
-        var copy = new VaultCopy(place, isThere, (ulong)Math.Max(0, seen.Size - log.Size), SeenTime, vault.State.LatestTime);
+        var copy = new VaultCopy(place, isThere, (ulong)Math.Max(0, seen.Size - log.Size), SeenTime, vault.State.LatestTime)
+        {
+            Accept = AcceptLine(vault),
+            HasLogKey = vault.Keeper.HasLogKey,
+            IsPlaceWritable = VaultKeeper.HasLogKeyIn(place),
+        };
         if (copy.Behind > 0 ? isThere && !IsBeginningOf(log, place) : !Extends(log, seen))
         {
             throw new HoldfastException(ErrorCode.LogForked, $"This copy of the vault went its own way: its log is no beginning of the one that these keys saw in {place} {When}, and does not go on from it.",
@@ -94,6 +99,9 @@ sealed class LogMemory(string folder)
         }
         return copy;
     }
+
+    /// <summary>What a person types who has decided that these keys go on with the vault as it is here.</summary>
+    string AcceptLine(Vault vault) => $"holdfast log accept --vault {Shell.Word(Path.GetFullPath(vault.Keeper.Folder))} --keys {Shell.Word(Path.GetFullPath(folder))} --confirm {Text.Id(vault.Id)}";
 
     static bool Extends(MerkleLog log, Checkpoint seen)
     {
@@ -135,7 +143,7 @@ sealed class LogMemory(string folder)
         }
     }
 
-    /// <summary>Holds to the vault as it is here and now.</summary>
+    /// <summary>Holds to the vault as it is here and now. One in another place than the keys know is left to <see cref="Accept"/>.</summary>
     /// <param name="vault">The vault.</param>
     /// <param name="toChange">The command writes to it. One that reads, with a key folder on read-only media, remembers nothing, and says nothing of that.</param>
     /// <returns>Words on what could not be kept, where it should have been; null where all is well.</returns>
@@ -145,7 +153,9 @@ sealed class LogMemory(string folder)
         {
             using var alone = Alone(); // else what another keeps after this looked would be replaced by what is less
             var place = FolderPath.Real(vault.Keeper.Folder);
-            if (Place is not { } known || !IsAt(vault, known))
+            if (Place is { } known && !IsAt(vault, known) && Seen?.Origin == vault.Keeper.Log.Key.Name)
+                return null; // `log accept` was given elsewhere, since this one compared
+            if (Place is not { } same || !IsAt(vault, same))
                 Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
             else if (Seen is { } seen && seen.Size > vault.Keeper.Log.Size)
                 return null; // another command kept more, since this one compared
@@ -200,16 +210,35 @@ sealed class LogMemory(string folder)
 /// <param name="Latest">Vault time of the last leaf here.</param>
 sealed record VaultCopy(string Place, bool IsPlaceThere, ulong Behind, ulong Seen, ulong Latest)
 {
-    /// <summary>The vault was moved: it is whole, and no longer where it was.</summary>
-    public bool IsMoved => !IsPlaceThere && Behind == 0;
+    /// <summary>The line that takes it for the vault.</summary>
+    public required string Accept { get; init; }
+
+    /// <summary>Something can be committed to it.</summary>
+    public required bool HasLogKey { get; init; }
+
+    /// <summary>The same of the one in <see cref="Place"/>: where it has none, the keys have been bound to a copy.</summary>
+    public required bool IsPlaceWritable { get; init; }
+
+    /// <summary>All that was seen is here, and the vault is not where it was: it was moved, or its disk is away and this is a copy. Files look the same either way, so a person has to say.</summary>
+    public bool MayBeMoved => !IsPlaceThere && Behind == 0;
 
     public string Words => Behind > 0
         ? $"this is an older copy of the vault: its log is {Text.Count((long)Behind, "leaf", "leaves")} behind what these keys saw in {Place} on {Text.Time(Seen)}. It ends on {Text.Time(Latest)}; what was backed up later is not in it"
+        : MayBeMoved ? $"the vault was in {Place} when these keys last saw it, on {Text.Time(Seen)}, and is not there now; this may be a copy of it, or the vault itself, moved"
         : $"this is a copy of the vault that these keys go on with in {Place}";
 
     /// <summary>Why nothing is written to it.</summary>
-    public HoldfastException Refusal => new(ErrorCode.VaultIsCopy, $"Nothing was written: {Words}.", (IsPlaceThere
-        ? $"Reading it is allowed. To write, name the vault itself: --vault {Shell.Word(Place)}. Two that go on from one copy never fit together again. "
-        : $"Reading it is allowed. The vault in {Place} is not there now: bring its disk back where you can, it has more. ")
-        + "Only if the vault is to go on here for good, and nowhere else: `holdfast log accept --vault` with this folder.");
+    public HoldfastException Refusal => new(ErrorCode.VaultIsCopy, $"Nothing was written: {Words}.", $"Reading it is allowed. {Instead}Two that go on from one copy never fit together again. {GoOn}");
+
+    /// <summary>What is most likely wanted.</summary>
+    string Instead => !IsPlaceThere
+        ? $"{(Behind > 0 ? $"The vault in {Place} is not there now, and has more. " : "")}Is its disk only away? Then mount it again, and write to the vault itself: --vault {Shell.Word(Place)}. "
+        : IsPlaceWritable
+            ? $"To write, name the vault itself: --vault {Shell.Word(Place)}. "
+            : $"The one in {Place} has no keeper/log.key: nothing can be written to it either, so it is a copy too, if its key was not lost. ";
+
+    /// <summary>What only a person decides.</summary>
+    string GoOn => (MayBeMoved ? "Only if the vault was moved here, or its disk is mounted here now, or it is to go on here for good and nowhere else" : "Only if the vault is to go on here for good, and nowhere else")
+        + (HasLogKey ? "" : ": put keeper/log.key into it first, from where you keep a copy of that file, without which nothing can be written here. Then")
+        + $": `{Accept}`, with each key folder that is to go on with it.";
 }

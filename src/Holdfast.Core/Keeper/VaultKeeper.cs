@@ -57,7 +57,10 @@ public sealed partial class VaultKeeper : IDisposable
     public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));
 
     /// <summary>False where the key that signs the log is gone: nothing can be written.</summary>
-    public bool HasLogKey => System.IO.File.Exists(KeeperPath(_folder, "log.key"));
+    public bool HasLogKey => HasLogKeyIn(_folder);
+
+    /// <summary>The same of a vault that is not open.</summary>
+    public static bool HasLogKeyIn(string folder) => System.IO.File.Exists(KeeperPath(folder, "log.key"));
 
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
     public (ulong Wanted, ulong Kept) Reserve => (_projection.Genesis!.Reserve, ReserveOf(_folder, _disk).Kept);

@@ -43,6 +43,23 @@ public sealed class LogMemoryTests
     }
 
     [Fact]
+    public void What_these_keys_go_on_with_is_kept_in_its_own_place_alone()
+    {
+        using var test = new TestVault();
+        var memory = Memory(test);
+        BackUp(test, memory);
+        var (place, seen) = (memory.Place, memory.Seen!.Note);
+        Copy(test.Folder, test["copy"]);
+        Directory.Move(test.Folder, test["away"]);
+        using var copy = Vault.Open(test["copy"]);
+        Assert.True(memory.Compare(copy)!.MayBeMoved);
+        Assert.Null(memory.Keep(copy, toChange: true));
+        Assert.Equal((place, seen), (memory.Place, memory.Seen!.Note));
+        memory.Accept(copy);
+        Assert.Null(memory.Compare(copy));
+    }
+
+    [Fact]
     public void Of_commands_that_keep_at_once_the_one_that_saw_most_is_remembered()
     {
         using var test = new TestVault();
