@@ -25,8 +25,10 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         if (state.LostAgent(snapshot.Agent) is { IsNone: false } lost)
             throw new HoldfastException(ErrorCode.ObjectMissing, $"The enrolment of the agent that sends the snapshot, object {lost}, is missing or damaged: whether it signed it cannot be told. It was not committed.",
                 "Bring that object back from another copy of the vault. Where there is none, enrol an agent anew (`holdfast key issue --out FOLDER`, with the opening key) and back up with its keys; what was stored is used.");
-        if (state.Agent(snapshot.Agent) is not { } agent || !snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
-            throw Refused("its agent is not enrolled here, or did not sign it");
+        if (state.Agent(snapshot.Agent) is not { } agent)
+            throw NotEnrolled(snapshot.Agent);
+        if (!snapshot.IsSignedBy(snapshot.Agent, agent.PublicKey))
+            throw Refused("its agent did not sign it");
         SnapshotRecord? parent = null;
         if (!snapshot.Parent.IsNone)
         {
@@ -143,6 +145,11 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
 
     static HoldfastException Quota(string what, Id16 source) => new(ErrorCode.QuotaExceeded, $"The snapshot of source {source} was not committed: {what}.",
         "Find out why the source grew (an attack that rewrites files looks like this). Sources that this agent began to back up lately share one quota. Where it is right, wait until its day is over or older snapshots have expired, or give it a larger quota (holdfast policy set); what it stored is used.");
+
+    /// <summary>Most often nobody's fault: the log that is here ends before the keys were issued.</summary>
+    static HoldfastException NotEnrolled(Id16 agent) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: its agent {agent} is not enrolled in the log that is here.",
+        "Does backing up go on with an older copy of the vault, and were these keys issued later than that copy? Then its log does not know them, and new ones are needed: `holdfast key issue --vault FOLDER --out NEW-FOLDER`, with this vault's folder and the opening key; back up with the keys in NEW-FOLDER, and what was stored is used. "
+        + "Otherwise look whether agent.key is of this vault (holdfast status shows its id). Only where neither explains it, treat the host that sent it as suspect.");
 
     static HoldfastException Refused(string why) => new(ErrorCode.CommitRefused, $"The keeper refused the snapshot: {why}.",
         "Check that the keys used belong to this vault (holdfast status shows its id) and run the backup again. If it goes on, treat the host that sent it as suspect.");
