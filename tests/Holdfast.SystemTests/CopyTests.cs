@@ -234,6 +234,53 @@ public sealed class CopyTests
     }
 
     [Fact]
+    public void Keys_issued_after_an_older_copy_was_made_are_issued_anew_for_it()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        cli.Run("key", "issue", "--out", cli["k2"]).Expect(0);
+        Back(cli, "second", "--keys", cli["k2"]).Expect(0);
+        cli.Shell("mv vault lost");
+        cli.Environment["HOLDFAST_VAULT"] = cli["copy"];
+        var id = File.ReadLines(cli["copy/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
+        foreach (var keys in new[] { "keys", "k2" })
+            cli.Run("log", "accept", "--confirm", id, "--keys", cli[keys]).Expect(0);
+        var refused = Back(cli, "third", "--keys", cli["k2"]).Expect(34);
+        Says(refused, "not enrolled in the log that is here", "older copy", "key issue --vault");
+        Assert.True(refused.Error.IndexOf("key issue", StringComparison.Ordinal) < refused.Error.IndexOf("suspect", StringComparison.Ordinal));
+        cli.Run("key", "issue", "--out", cli["k3"]).Expect(0);
+        Back(cli, "third", "--keys", cli["k3"]).Expect(0);
+    }
+
+    [Fact]
+    public void A_log_that_was_put_back_is_compared_with_a_checkpoint_that_was_kept_all_the_same()
+    {
+        using var cli = Sample();
+        cli.Run("log", "checkpoint", "--out", cli["first"]).Expect(0);
+        cli.Shell("cp -a vault older");
+        Back(cli, "second").Expect(0);
+        cli.Run("log", "checkpoint", "--out", cli["second"]).Expect(0);
+        cli.Shell("mv vault newer; mv older vault");
+        Says(cli.Run("log", "verify", "--since", cli["first"]).Expect(40), "These keys saw it on", "begins with the", "of the earlier checkpoint, unaltered", "came after it");
+        Says(cli.Run("log", "verify", "--since", cli["second"]).Expect(40), "These keys saw it on", "Nor does it begin with the");
+        var told = JsonDocument.Parse(cli.Run("log", "verify", "--since", cli["first"], "--json").Expect(40).Out).RootElement.GetProperty("since");
+        Assert.True(told.GetProperty("unaltered").GetBoolean());
+        Assert.Contains("unaltered", cli.Run("log", "verify", "--since", cli["first"], "--keys", "").Expect(0).Out, StringComparison.Ordinal);
+        Says(cli.Run("log", "verify", "--since", cli["second"], "--keys", "").Expect(40), "attack");
+    }
+
+    [Fact]
+    public void Without_keys_a_copy_that_nothing_is_committed_to_alarms_nobody()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy; rm copy/keeper/log.key");
+        var status = cli.Run("status", "--vault", cli["copy"], "--keys", "").Expect(17); // the vault itself without that key looks the same
+        Assert.Contains("A copy that is only read", status.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("WOULD FAIL", status.Out.ToUpperInvariant() + status.Error.ToUpperInvariant(), StringComparison.Ordinal);
+        cli.Run("status", "--vault", cli["copy"]).Expect(0);
+    }
+
+    [Fact]
     public void A_proof_takes_the_log_as_seen()
     {
         using var cli = Sample();

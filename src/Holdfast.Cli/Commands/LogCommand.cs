@@ -201,14 +201,19 @@ static class LogCommand
             return VerifyProof(session, file);
         using var vault = KeyFolder.OpenVault(session); // opening reads every leaf and checks the root
         var folder = new KeyFolder(session);
-        folder.Remember(vault);
-        if (session.Parsed.GetValue(SinceOption) is { } since)
+        var since = Since(session, vault); // first: where the keys' own memory calls the log forked, this is what tells how far that goes
+        try
         {
-            if (!Core.Log.Checkpoint.TryParse(UserFile.Text(since, "The earlier checkpoint"), out var earlier))
-                throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
-            vault.Keeper.Log.RequireExtends(earlier);
-            session.Step($"The log begins with the {Text.Count(earlier.Size, "leaf", "leaves")} of the earlier checkpoint, unaltered.");
+            folder.Remember(vault);
         }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogForked && since is { } compared)
+        {
+            throw new HoldfastException(e.Code, $"{e.Message} {compared.Words}", compared.Fault is null ? $"{e.Guidance} {WhatSinceMeans}" : e.Guidance, e);
+        }
+        if (since?.Fault is { } other)
+            throw other;
+        if (since is { } same)
+            session.Step(same.Words);
         session.Json(w =>
         {
             w.WriteNumber("size", vault.Keeper.Log.Size);
@@ -221,6 +226,35 @@ static class LogCommand
             return session.Fail(tiles.Code, tiles.Message, tiles.Guidance);
         session.Step($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
+    }
+
+    const string WhatSinceMeans = "What the file covers is there unaltered: what was rewritten or is missing came after it.";
+
+    /// <summary>The log compared with the checkpoint in the file that --since names; null where none was.</summary>
+    static (string Words, HoldfastException? Fault)? Since(Session session, Vault vault)
+    {
+        if (session.Parsed.GetValue(SinceOption) is not { } file)
+            return null;
+        if (!Core.Log.Checkpoint.TryParse(UserFile.Text(file, "The earlier checkpoint"), out var earlier))
+            throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
+        HoldfastException? fault = null;
+        try
+        {
+            vault.Keeper.Log.RequireExtends(earlier);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+        {
+            fault = e;
+        }
+        session.Json(w =>
+        {
+            w.WriteStartObject("since");
+            w.WriteNumber("size", earlier.Size);
+            w.WriteBoolean("unaltered", fault is null);
+            w.WriteEndObject();
+        });
+        var leaves = Text.Count(earlier.Size, "leaf", "leaves");
+        return (fault is null ? $"The log begins with the {leaves} of the earlier checkpoint, unaltered." : $"Nor does it begin with the {leaves} of the earlier checkpoint that --since names.", fault);
     }
 
     static int VerifyProof(Session session, string file)
