@@ -30,7 +30,8 @@ static class SnapshotsCommand
         using var vault = KeyFolder.OpenVault(session);
         var folder = new KeyFolder(session);
         folder.Remember(vault);
-        using var keys = folder.CanRead ? Open(session, folder, vault) : null;
+        HoldfastException? keyring = null;
+        using var keys = folder.CanRead ? Open(session, folder, vault, out keyring) : null;
         var there = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         if (session.Parsed.GetValue(NameOption) is { } name)
         {
@@ -60,15 +61,23 @@ static class SnapshotsCommand
             session.Note("Times are the vault's own, which counts no time that its machine was off and begins with that machine's clock. Where the clock of the machine that backed up said another day, it stands behind the source: see which is right (holdfast status).");
         if (keys is null && there.Count > 0 && !folder.CanRead)
             session.Note("Names of sources, and which of these are INCOMPLETE, are sealed: add --keys with a folder that has the opening key.");
-        return 0;
+        return keyring is null ? 0 : session.Fail(keyring.Code, $"The list is whole but for the names. {keyring.Message} Nothing can be restored without the vault's keyring.", keyring.Guidance);
     }
 
-    /// <summary>Keys that do not open now (the secret is kept elsewhere, this user may not read them, or there is nobody to ask for the passphrase) cost the names, not the list.</summary>
-    static ReadingKeys? Open(Session session, KeyFolder folder, Vault vault)
+    /// <summary>Keys that do not open now (the secret is kept elsewhere, this user may not read them, or there is nobody to ask for the passphrase) cost the names, not the list; so does a
+    /// keyring that is missing or damaged, which is the vault's own fault and what the command ends with.</summary>
+    static ReadingKeys? Open(Session session, KeyFolder folder, Vault vault, out HoldfastException? keyring)
     {
+        keyring = null;
         try
         {
             return folder.OpenReading(vault);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged && session.Parsed.GetValue(NameOption) is null)
+        {
+            session.Warn($"holdfast: names are left out. {e.Message}");
+            keyring = e;
+            return null;
         }
         catch (HoldfastException e) when ((e.Code is ErrorCode.KeyFileBad or ErrorCode.NoPermission || (e.Code == ErrorCode.WrongKey && !Prompt.IsPossible)) && !folder.IsOpenedBy && session.Parsed.GetValue(NameOption) is null)
         {
