@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Holdfast.SystemTests;
 
@@ -107,6 +108,49 @@ public sealed class KeyFileTests
         File.WriteAllText(cli["pass"], "twelve chars\n");
         cli.Shell("chmod 644 pass");
         Assert.Contains("the passphrase file can be read", cli.Run("init", cli["vault"], "--passphrase-file", cli["pass"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Status_prints_lines_that_work_as_they_stand()
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir work");
+        var bare = cli.Run("status").Expect(0).Out;
+        foreach (var line in new[] { "holdfast attest\n", "holdfast verify\n", "holdfast recovery-kit --out kit.pdf\n" })
+            Assert.Contains(line, bare, StringComparison.Ordinal);
+        var (vault, keys) = (cli.Environment["HOLDFAST_VAULT"], cli.Environment["HOLDFAST_KEYS"]);
+        cli.Environment["HOLDFAST_VAULT"] = cli.Environment["HOLDFAST_KEYS"] = "";
+        Assert.Contains("with the key folder that has opening.key", cli.Run("status", "--vault", "vault").Expect(0).Out, StringComparison.Ordinal);
+        var lines = Regex.Matches(cli.Run("status", "--vault", "vault", "--keys", "keys").Expect(0).Out, @"run (\S*holdfast (attest|verify|recovery-kit) .*)");
+        Assert.Equal(3, lines.Count);
+        foreach (Match line in lines)
+            cli.Shell($"cd work; {line.Groups[1].Value}");
+        (cli.Environment["HOLDFAST_VAULT"], cli.Environment["HOLDFAST_KEYS"]) = (vault, keys);
+        cli.Run("key", "rotate", "--new-secret", cli["new"]).Expect(0);
+        Assert.Matches("KIT IS OLD.*recovery-kit --out kit.pdf, with --opening-secret", cli.Run("status").Expect(0).Out);
+    }
+
+    [Fact]
+    public void A_lock_for_years_is_asked_for_with_the_name_of_the_source_where_the_keys_tell_it()
+    {
+        using var cli = Sample();
+        Assert.Contains("of source ward (", cli.Run("lock", "latest", "--until", "2036-12-01").Expect(36).Error, StringComparison.Ordinal);
+        File.Move(cli["keys/opening.secret"], cli["moved"]);
+        Assert.DoesNotContain("ward", cli.Run("lock", "latest", "--until", "2036-12-01").Expect(36).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_the_vaults_keyring_snapshots_are_listed_all_the_same()
+    {
+        using var cli = Sample();
+        var name = JsonDocument.Parse(cli.Run("log", "entries", "--json").Expect(0).Out).RootElement.GetProperty("entries").EnumerateArray().Single(e => e.GetProperty("type").GetString() == "KeyEpoch").GetProperty("payload").GetString();
+        var id = cli.LatestId();
+        cli.Shell($"find vault/objects -name '{name}*' -delete");
+        var listed = cli.Run("snapshots").Expect(22);
+        Assert.Equal(cli.Run("snapshots", "--keys", "").Expect(0).Out, listed.Out);
+        Assert.Contains("names are left out", listed.Error, StringComparison.Ordinal);
+        Assert.Contains(id, cli.Run("snapshots", "--json").Expect(22).Out, StringComparison.Ordinal);
+        cli.Run("snapshots", "--name", "ward").Expect(22);
     }
 
     [Fact]

@@ -442,7 +442,8 @@ public sealed class TerminalTests
         foreach (var call in new string[][] { ["snapshots"], ["ls", "latest"], ["restore", "latest", cli["r"]], ["find", "x", "--snapshot", "latest"] })
         {
             var result = cli.Run([.. call, "--name", "wrad"]).Expect(27);
-            Assert.Contains("holdfast snapshots --keys FOLDER` lists", result.Error, StringComparison.Ordinal);
+            Assert.Contains("holdfast snapshots` lists", result.Error, StringComparison.Ordinal);
+            Assert.Contains($"holdfast snapshots --vault {cli["vault"]} --keys {cli["keys"]}` lists", cli.Run([.. call, "--name", "wrad", "--vault", cli["vault"], "--keys", cli["keys"]]).Expect(27).Error, StringComparison.Ordinal);
             Assert.DoesNotContain("ward", result.Error + result.Out, StringComparison.Ordinal);
         }
         Assert.Contains("ward", cli.Run("snapshots", "--name", "ward").Expect(0).Out, StringComparison.Ordinal);

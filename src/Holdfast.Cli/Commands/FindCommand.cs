@@ -29,7 +29,7 @@ static class FindCommand
     {
         if (session.Parsed.GetValue(SnapshotArgument.NameOption) is not { } name)
             return vault.State.Snapshots;
-        var sources = SnapshotArgument.SourcesOf(vault, keys, name);
+        var sources = SnapshotArgument.SourcesOf(session, vault, keys, name);
         return vault.State.Snapshots.Where(s => sources.Contains(s.Source));
     }
 

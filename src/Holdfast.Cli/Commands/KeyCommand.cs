@@ -72,7 +72,7 @@ static class KeyCommand
         {
             Id16? source = session.Parsed.GetValue(SourceOption) is { } name ? keys.Domains.First().SourceId(Encoding.UTF8.GetBytes(name)) : null;
             if (source is not null && !vault.State.Snapshots.Exists(s => s.Source == source))
-                throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists names.");
+                throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists names.");
             var leftOut = 0;
             using var scoped = vault.CutKey(keys, keyClass, source, vault.Keeper.Clock.Now + length, _ => leftOut++);
             try

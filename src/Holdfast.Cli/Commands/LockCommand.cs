@@ -29,8 +29,9 @@ static class LockCommand
         var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
         var wanted = (ulong)until.ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
+        var source = SnapshotArgument.SourceWords(session, vault, record);
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)},");
+            InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source},");
         var healed = Healed(vault);
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         healed.ExceptWith(Healed(vault));
@@ -43,7 +44,7 @@ static class LockCommand
                 w.WriteStringValue(id.ToString());
             w.WriteEndArray();
         });
-        session.Step($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {SnapshotArgument.SourceWords(session, record)}, is locked until {Text.Time(wanted)}.");
+        session.Step($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source}, is locked until {Text.Time(wanted)}.");
         foreach (var id in healed)
         {
             session.Warn($"holdfast: snapshot {Text.Id(id)} counted as healed of packs that were lost, and by this lock does so no longer: what it was read from is not locked for as long as it now is");

@@ -67,7 +67,7 @@ static class PolicyCommand
             return 0;
         }
         session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
-        using var keys = own.Count > 0 ? Open(folder, vault) : null;
+        using var keys = own.Count > 0 ? folder.OpenNames(vault) : null;
         foreach (var (of, policy) in own)
             session.Line($"Source {(NameOf(vault, of, keys) is { } name ? $"{name} ({Text.Id(of)})" : Text.Id(of))}: {Describe(policy)}");
         session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made.");
@@ -113,19 +113,6 @@ static class PolicyCommand
     }
 
     static Id16? Source(Session session, Vault vault) => session.Parsed.GetValue(NameOption) is { } name ? new KeyFolder(session).SourceOf(vault, name) : null;
-
-    /// <summary>Keys that open without asking anybody: names are a convenience here.</summary>
-    static ReadingKeys? Open(KeyFolder folder, Vault vault)
-    {
-        try
-        {
-            return folder.IsOpenedBy || (folder.CanRead && folder.Files.Has(KeyFolder.SecretFile)) ? folder.OpenReading(vault) : null;
-        }
-        catch (HoldfastException) when (!folder.IsOpenedBy)
-        {
-            return null;
-        }
-    }
 
     /// <summary>The name that the newest snapshot of a source says; null without a key, or where there is none.</summary>
     static string? NameOf(Vault vault, Id16 source, ReadingKeys? keys) => vault.State.Snapshots.Where(s => s.Source == source && !s.IsRemoved).Reverse()

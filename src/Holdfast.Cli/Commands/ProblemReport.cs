@@ -42,7 +42,7 @@ static class ProblemReport
         ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged => "Bring the files (objects/XX/NAME, XX the first two letters of the name) back from another copy of the vault; then run `holdfast verify`. Until then restore from other snapshots.",
         ErrorCode.LeafRefused => "See if this machine's clock is right (timedatectl): where it is behind, an expiry seems to be ahead of its time. If it is right, somebody has the log's key (keeper/log.key) who should not: treat it as a break-in. `holdfast log entries` says what is wrong "
             + "with each leaf. Take the vault's disks away from that machine before anything is removed, copy them, and go on with a new vault; what is missing has to come from a copy elsewhere.",
-        _ => "Run `holdfast attest --keys FOLDER`: it re-opens them whole, names what is wrong with each, and clears what is right again. Until then restore from other snapshots.",
+        _ => "Run `holdfast attest`, with the key folder (--keys) where HOLDFAST_KEYS does not name it: it re-opens them whole, names what is wrong with each, and clears what is right again. Until then restore from other snapshots.",
     };
 
     /// <summary>The words of a failure for all problems together.</summary>

@@ -46,7 +46,7 @@ static class SnapshotArgument
         var name = session.Parsed.GetValue(NameOption);
         if (name is null)
             RequireOneSource(vault, which, "");
-        var record = name is not null ? vault.Find(which, SourcesOf(vault, keys, name)[0]) : vault.Find(which);
+        var record = name is not null ? vault.Find(which, SourcesOf(session, vault, keys, name)[0]) : vault.Find(which);
         if (which.StartsWith("latest", StringComparison.Ordinal) && tell && !Console.IsErrorRedirected)
             session.Note($"{which} is {Words(record, SnapshotsCommand.Describe(vault, record, keys))}");
         return record;
@@ -81,8 +81,15 @@ static class SnapshotArgument
                 $"Add --name NAME{needs}, or name the snapshot by its id: `holdfast snapshots` lists both. The newest of each source: {string.Join(", ", newest.Take(shown).Select(s => $"{Text.Id(s.Snapshot)} ({Text.Time(s.Committed)})"))}{(newest.Count > shown ? $" and {newest.Count - shown} more" : "")}.");
     }
 
-    /// <summary>The source for a person: as it was named, or by its number.</summary>
-    public static string SourceWords(Session session, SnapshotRecord record) => session.Parsed.GetValue(NameOption) is { } name ? Text.Name(Encoding.UTF8.GetBytes(name)) : Text.Id(record.Source);
+    /// <summary>The source for a person: as it was named, or as the keys tell without asking anybody, or by its number.</summary>
+    public static string SourceWords(Session session, Vault vault, SnapshotRecord record)
+    {
+        if (session.Parsed.GetValue(NameOption) is { } name)
+            return Text.Name(Encoding.UTF8.GetBytes(name));
+        var folder = new KeyFolder(session);
+        using var keys = folder.IsGiven ? folder.OpenNames(vault) : null;
+        return SnapshotsCommand.Describe(vault, record, keys) is { } tree ? $"{Text.Name(tree.SourceName)} ({Text.Id(record.Source)})" : Text.Id(record.Source);
+    }
 
     /// <summary>Which state of what a snapshot is, for a person: its id, when it was committed, and of which source it is, where the key tells.</summary>
     public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time{(ClockApart(record) is { } clock ? $"; {clock}" : "")}), source {(tree is null
@@ -96,12 +103,12 @@ static class SnapshotArgument
 
     /// <summary>The sources of a name, one in each trust domain that has it.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>: none has.</exception>
-    public static IReadOnlyList<Id16> SourcesOf(Vault vault, ReadingKeys keys, string name)
+    public static IReadOnlyList<Id16> SourcesOf(Session session, Vault vault, ReadingKeys keys, string name)
     {
         var bytes = Encoding.UTF8.GetBytes(name);
         var sources = keys.Domains.Select(d => d.SourceId(bytes)).Where(id => vault.State.Snapshots.Exists(s => s.Source == id && !s.IsRemoved)).ToList();
         return sources.Count > 0 ? sources
-            : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", "`holdfast snapshots --keys FOLDER` lists the names there are; upper and lower case differ.");
+            : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists the names there are; upper and lower case differ.");
     }
 
     /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one; or escaped, as `ls` prints it, where nothing has the very name that was typed. The root is empty.</summary>

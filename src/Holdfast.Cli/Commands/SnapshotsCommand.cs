@@ -37,7 +37,7 @@ static class SnapshotsCommand
         {
             if (keys is null)
                 throw new HoldfastException(ErrorCode.Usage, "Without keys no snapshot can be found by name: names are sealed.", "Add --keys FOLDER, or leave --name out.");
-            var sources = SnapshotArgument.SourcesOf(vault, keys, name);
+            var sources = SnapshotArgument.SourcesOf(session, vault, keys, name);
             if (there.Count(s => s.Object is null) is var unread and > 0)
                 session.Warn($"holdfast: {Text.Count(unread, "snapshot")} may be of this source too: the object that says so is missing or damaged. `holdfast snapshots` without --name lists all");
             there.RemoveAll(s => !sources.Contains(s.Source));

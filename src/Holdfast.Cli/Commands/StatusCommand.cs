@@ -46,12 +46,12 @@ static class StatusCommand
         session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : "none yet")}");
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
-        session.Line($"Proof        {Proof(status, health)}");
+        session.Line($"Proof        {Proof(status, health, keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
             session.Line($"             {RestoreCommand.WhatCounts}");
         if (health.Healed.Count > 0)
             session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.Replaced.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.Replaced.Count, "pack") + " lost or damaged")}");
-        session.Line($"Last read    {LastRead(status)}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
+        session.Line($"Last read    {LastRead(status, keys.Line("verify", vault))}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}{(vault.State.Policies.Keys.Count(s => !s.IsNone) is var own and > 0 ? $"; {Text.Count(own, "source has one of its", "sources have one of their")} own (holdfast policy show)" : "")}");
         PolicyDoubt.Print(session, vault.State.LostPolicies, "             ");
@@ -63,9 +63,10 @@ static class StatusCommand
         if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
             session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (holdfast log entries)" : "")}");
-        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : "NEVER PRINTED: run holdfast recovery-kit --out kit.pdf")}");
+        var kit = keys.Line("recovery-kit --out kit.pdf", vault, opens: true) + keys.AlsoNeeds;
+        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: run {kit}")}");
         if (vault.State.IsKitOld)
-            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run holdfast recovery-kit --out kit.pdf");
+            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run {kit}");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? (key.Expiry <= status.Now ? "; REPLACE IT, that was due on " : "; replace it by ") + Text.Time(key.Expiry)[..10] : "")}");
@@ -88,7 +89,7 @@ static class StatusCommand
         return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{Obstacle.Verdict(obstacles)}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);
     }
 
-    static string Proof(VaultStatus status, VaultHealth health)
+    static string Proof(VaultStatus status, VaultHealth health, string attest)
     {
         if (status.Snapshots == 0)
             return "NOTHING TO TEST YET";
@@ -98,15 +99,15 @@ static class StatusCommand
         if (status.Hit > 0)
             parts.Add($"{Number(status.Hit)} NOT WHOLE (see PROBLEMS)");
         if (status.NeverTested > 0)
-            parts.Add($"{Number(status.NeverTested)} NEVER TESTED: run holdfast attest --keys FOLDER");
+            parts.Add($"{Number(status.NeverTested)} NEVER TESTED: run {attest}");
         return parts.Count == 0 && health.Problems.Count == 0 ? "every snapshot was re-opened or restored" : parts.Count == 0 ? "see PROBLEMS" : string.Join("; ", parts);
     }
 
     static string Number(long count) => count.ToString("#,0", CultureInfo.InvariantCulture);
 
-    static string LastRead(VaultStatus status) => status switch
+    static string LastRead(VaultStatus status, string verify) => status switch
     {
-        { NeverRead: > 0 } => $"{Number(status.NeverRead)} of {Text.Count(status.Packs, "pack")} NEVER READ BACK: run holdfast verify",
+        { NeverRead: > 0 } => $"{Number(status.NeverRead)} of {Text.Count(status.Packs, "pack")} NEVER READ BACK: run {verify}",
         { OldestRead: { } read } => "every pack that is there since " + Text.Time(read),
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");

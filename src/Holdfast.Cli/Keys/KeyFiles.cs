@@ -48,6 +48,22 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         ? "Where put.key and agent.key are lost, `holdfast key issue --out NEW-FOLDER`, with a folder that has the opening key, makes new ones."
         : "Where opening.key is lost, `holdfast recover-key --out NEW-FOLDER` rebuilds it from the recovery kit. A folder with put.key and agent.key alone backs up, and opens nothing.";
 
+    /// <summary>The opening key opens with a secret alone, which is not in the folder.</summary>
+    public bool NeedsSecret
+    {
+        get
+        {
+            try
+            {
+                return !Has(KeyFolder.SecretFile) && !OpeningKeyFile.Parse(Kept(KeyFolder.OpeningFile)).Slots.Any(s => s.Kind == KeySlotKind.Passphrase);
+            }
+            catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+            {
+                return false; // told where the file is used
+            }
+        }
+    }
+
     /// <summary>The vault that the folder's keys are of; null where it has none that can be read.</summary>
     public Id16? Vault()
     {

@@ -212,6 +212,46 @@ sealed class KeyFolder
 
     bool IsTypedOption(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
+    /// <summary>A line for the shell that goes on with this call's vault and keys: with what was typed, or found without a word. What came from the environment is there for the next call too.</summary>
+    /// <param name="call">Which, with its own options.</param>
+    /// <param name="vault">The vault.</param>
+    /// <param name="opens">It opens keys, with what opens them here; <see cref="AlsoNeeds"/> says what it needs besides.</param>
+    public string Line(string call, Vault vault, bool opens = false)
+    {
+        var words = new StringBuilder($"holdfast {call}");
+        if (IsTypedOption(VaultOption) || string.IsNullOrEmpty(_session.Parsed.GetValue(VaultOption)))
+            Add("--vault", vault.Keeper.Folder);
+        if (IsOurs && (IsTypedOption(KeysOption) || string.IsNullOrEmpty(_session.Parsed.GetValue(KeysOption))))
+            Add("--keys", Folder);
+        foreach (var option in opens ? new[] { SecretOption, PassphraseOption, ScopedOption } : [])
+        {
+            if (IsTypedOption(option))
+                Add(option.Name, _session.Parsed.GetValue(option)!);
+        }
+        return words.ToString();
+
+        void Add(string option, string path) => words.Append($" {option} {Shell.Word(Path.GetFullPath(path))}");
+    }
+
+    /// <summary>It was named, is there, and is no other vault's as far as was seen.</summary>
+    bool IsOurs => IsGiven && !IsAway && NotCompared is not { Code: ErrorCode.WrongVault };
+
+    /// <summary>Words on what a <see cref="Line"/> that takes the opening key needs and cannot know; empty where it works as it stands.</summary>
+    public string AlsoNeeds => IsOpenedBy ? "" : !IsOurs || !Files.Has(OpeningFile) ? $", with the key folder that has {OpeningFile} (--keys)" : Files.NeedsSecret ? $", with --opening-secret and the file that {OpeningFile}'s secret lies in now" : "";
+
+    /// <summary>Keys that open names, where that asks nobody for anything; null otherwise.</summary>
+    public ReadingKeys? OpenNames(Vault vault)
+    {
+        try
+        {
+            return IsOpenedBy || (CanRead && Files.Has(SecretFile)) ? OpenReading(vault) : null;
+        }
+        catch (HoldfastException) when (!IsOpenedBy)
+        {
+            return null;
+        }
+    }
+
     /// <summary>False too where the folder is that of a machine that backs up: put and agent keys alone.</summary>
     public bool CanRead => (IsGiven && (Files.Has(OpeningFile) || !Files.Has(PutFile))) || _session.Parsed.GetValue(ScopedOption) is not null;
 

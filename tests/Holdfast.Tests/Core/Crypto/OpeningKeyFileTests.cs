@@ -35,6 +35,8 @@ public class OpeningKeyFileTests
         Assert.Equal(ErrorCode.WrongKey, Assert.Throws<HoldfastException>(() => File.OpenWithPassphrase("")).Code);
         Assert.Equal(ErrorCode.WrongKey, Assert.Throws<HoldfastException>(() => File.OpenWithRawKey(Seed)).Code);
         Assert.Equal(ErrorCode.WrongKey, Assert.Throws<HoldfastException>(() => File.OpenWithRawKey([])).Code);
+        Assert.Contains("--opening-secret", Assert.Throws<HoldfastException>(() => File.OpenWithPassphrase("")).Guidance, StringComparison.Ordinal);
+        Assert.DoesNotContain("--opening-secret", Assert.Throws<HoldfastException>(() => File.WithoutSlot(1).OpenWithPassphrase("")).Guidance, StringComparison.Ordinal); // it has none
         Assert.Equal(ErrorCode.WrongVault, Assert.Throws<HoldfastException>(() => File.RequireVault(Id16.New())).Code);
         File.RequireVault(Vault);
     }
