@@ -261,9 +261,16 @@ public sealed class VaultTests
         File.WriteAllBytes(entries, bytes);
         using var vault = test.Open();
         Assert.Equal([vault.Keeper.Log.Size - 1], vault.Keeper.Log.Lost);
-        bytes[5] ^= 1; // the genesis too: nothing says what the vault is any more
+        bytes[5] ^= 1; // the first leaf too: all that it says is in the genesis, and without that nothing says what the vault is any more
         File.WriteAllBytes(entries, bytes);
+        using (var both = test.Open())
+            Assert.Equal((both.Keeper.Log.Size - 1, ErrorCode.LogDamaged), (Assert.Single(both.Keeper.Log.Lost), both.Keeper.LogFault!.Code));
+        var copies = Directory.GetFiles(Path.Combine(test.Folder, "objects", $"{vault.Keeper.File.Genesis}"[..2]), $"{vault.Keeper.File.Genesis}*");
+        foreach (var copy in copies)
+            File.Move(copy, test[Path.GetFileName(copy)]);
         Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => test.Open()).Code);
+        foreach (var copy in copies)
+            File.Move(test[Path.GetFileName(copy)], copy);
         bytes[5] ^= 1;
         File.WriteAllBytes(entries, bytes);
         Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => vault.Find("latest")).Code);
