@@ -14,7 +14,7 @@ public sealed partial class Vault
     public OpeningKeys Unlock(SecretBytes seed)
     {
         HoldfastException? fault = null;
-        foreach (var name in State.Keyrings.Reverse().Concat(UnnamedObjects()))
+        foreach (var name in State.Keyrings.Reverse())
         {
             try
             {
@@ -25,6 +25,18 @@ public sealed partial class Vault
             catch (HoldfastException e) when (e.Code is ErrorCode.WrongKey or ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
             {
                 fault ??= e;
+            }
+        }
+        foreach (var name in UnnamedObjects())
+        {
+            try
+            {
+                if (Keyring.TryParse(Keeper.Store.ReadObject(name), out var keyring) && keyring!.Vault == Id)
+                    return OpeningKeys.Open(keyring, seed);
+            }
+            catch (HoldfastException e)
+            {
+                fault ??= e; // the next may be it
             }
         }
         throw State.Keyrings.Count > 0 ? fault! : new HoldfastException(ErrorCode.LogDamaged, "The leaf of the log that names the vault's keyring cannot be read, and no object is a keyring that this key opens.",

@@ -106,6 +106,8 @@ sealed class KeyFolder
             session.Warn($"holdfast: {vault.Keeper.LogFault!.Message} A snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
         if (vault.Keeper.Log.Lost.Count > 0)
             session.Warn($"holdfast: the vault's log is damaged: {vault.Keeper.Log.Lost.Count} of its {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} cannot be read. What is shown is what the others say; a snapshot, a longer lock or newer keys may be missing from it. `holdfast status` says what to do");
+        else if (vault.Keeper is { LogFault: { } fault, Log.IsAsSeen: false })
+            session.Warn($"holdfast: {fault.Message} All that it said is in another object, so nothing is missing by it. `holdfast status` says what to do");
         return vault;
     }
 

@@ -107,11 +107,13 @@ public sealed partial class Projection
 
     public List<ScopedKeyRecord> ScopedKeys { get; } = [];
 
+    /// <param name="bytes">The next leaf.</param>
+    /// <param name="isLost">It was signed, and cannot be read any more: no bytes. One that was signed without any is of whoever has the log's key.</param>
     /// <exception cref="HoldfastException"><c>LogDamaged</c>: the first leaf is no genesis of this vault.</exception>
-    public void Apply(ReadOnlySpan<byte> bytes)
+    public void Apply(ReadOnlySpan<byte> bytes, bool isLost = false)
     {
         var ordinal = Size++;
-        HasLostLeaves |= bytes.IsEmpty;
+        HasLostLeaves |= isLost;
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);

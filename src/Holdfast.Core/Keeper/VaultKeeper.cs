@@ -262,7 +262,7 @@ public sealed partial class VaultKeeper : IDisposable
     void ApplyAll()
     {
         while ((long)_projection.Size < _log.Size)
-            _projection.Apply(_log.Leaf((long)_projection.Size));
+            _projection.Apply(_log.Leaf((long)_projection.Size), _log.IsLost((long)_projection.Size));
     }
 
     /// <summary>By the ordinal of each expiry leaf, the earliest time that a leaf after it has.</summary>

@@ -13,6 +13,8 @@ public sealed partial class MerkleLog
     /// <summary>Leaves that were signed and cannot be read any more, by their number; only <see cref="Salvage"/> gives a log with any.</summary>
     public IReadOnlyList<long> Lost => _lost;
 
+    public bool IsLost(long index) => _lost.BinarySearch(index) >= 0;
+
     /// <summary>True where the log's own checkpoint is gone, and this is what one that was kept elsewhere covers.</summary>
     public bool IsAsSeen { get; private set; }
 
@@ -76,7 +78,7 @@ public sealed partial class MerkleLog
     /// <summary>Puts a lost leaf back that is known from elsewhere; false where it is not the one that was signed.</summary>
     public bool TryPutBack(long index, byte[] leaf)
     {
-        if (!_lost.Contains(index) || LogHash.Leaf(leaf) != _lostHashes[index])
+        if (!IsLost(index) || LogHash.Leaf(leaf) != _lostHashes[index])
             return false;
         _leaves[(int)index] = leaf;
         _bytes += leaf.Length;

@@ -528,6 +528,20 @@ public sealed class StolenLogKeyTests
         Assert.True(honest.Receipt.Expiry >= honest.Receipt.Committed + 2 * 366 * Day, $"{(honest.Receipt.Expiry - honest.Receipt.Committed) / Day} days");
     }
 
+    /// <summary>Where leaves are lost nobody is accused: whoever has the key would like every log to look so.</summary>
+    [Fact]
+    public void A_leaf_that_was_signed_without_bytes_is_not_taken_for_a_lost_one()
+    {
+        using var test = new TestVault();
+        using (var vault = test.Open())
+        using (var signer = LogKeyFile.Read(Path.Combine(test.Folder, "keeper/log.key"), vault.Id))
+            MerkleLog.Open(Path.Combine(test.Folder, "log"), Disk.Real, vault.Keeper.Log.Key).Append([[]], signer);
+        using var after = test.Open();
+        Assert.Null(after.Keeper.LogFault);
+        Assert.False(after.State.HasLostLeaves);
+        test.BackUp();
+    }
+
     /// <summary>An object of up to 256 MiB is read once, however many leaves of a hundred bytes name it.</summary>
     [Fact]
     public void Leaves_that_name_one_object_again_and_again_cost_next_to_nothing()
