@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
@@ -41,10 +42,7 @@ sealed class LostParts(Session session)
             {
                 w.WriteStartObject();
                 w.WriteString("snapshot", record.Snapshot.ToString());
-                w.WriteName("path", rows.First);
-                if (rows.Next is not null)
-                    w.WriteName("before", rows.Next);
-                w.WriteNumber("entries", rows.Entries);
+                Write(w, rows);
                 w.WriteEndObject();
             }
             w.WriteEndArray();
@@ -58,6 +56,15 @@ sealed class LostParts(Session session)
         session.Warn("  what to do: what is listed is right; of these entries nothing is known. `holdfast status` names what is missing or damaged: bring that from another copy of the vault. An earlier or later snapshot may have them.");
         session.Warn($"  code: {ErrorCode.Incomplete} ({(int)ErrorCode.Incomplete})");
         return (int)ErrorCode.Incomplete;
+    }
+
+    /// <summary>The members that say where such rows lie.</summary>
+    public static void Write(Utf8JsonWriter w, LostRows rows)
+    {
+        w.WriteName("path", rows.First);
+        if (rows.Next is not null)
+            w.WriteName("before", rows.Next);
+        w.WriteNumber("entries", rows.Entries);
     }
 
     /// <summary>Where rows lie that nobody can read: "3 entries from a/b on, before c".</summary>

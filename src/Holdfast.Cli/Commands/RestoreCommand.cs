@@ -331,10 +331,7 @@ static class RestoreCommand
             foreach (var rows in result.LostRows)
             {
                 w.WriteStartObject();
-                w.WriteName("path", rows.First);
-                if (rows.Next is not null)
-                    w.WriteName("before", rows.Next);
-                w.WriteNumber("entries", rows.Entries);
+                LostParts.Write(w, rows);
                 w.WriteEndObject();
             }
             w.WriteEndArray();
