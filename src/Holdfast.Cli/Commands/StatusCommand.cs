@@ -48,7 +48,7 @@ static class StatusCommand
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
         session.Line($"Proof        {Proof(status, health, keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
-            session.Line($"             {RestoreCommand.WhatCounts}");
+            session.Line($"             {RestoreReport.WhatCounts}");
         if (health.Healed.Count > 0)
             session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.Replaced.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.Replaced.Count, "pack") + " lost or damaged")}");
         session.Line($"Last read    {LastRead(status, keys.Line("verify", vault))}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");

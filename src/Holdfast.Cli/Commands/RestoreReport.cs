@@ -1,0 +1,192 @@
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Restore;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>What came back, what did not, and what to do about it.</summary>
+static class RestoreReport
+{
+    /// <summary>Why `status` may say of a snapshot that was restored that it never was.</summary>
+    public const string WhatCounts = "a restore counts where every entry came back as the snapshot has it, owners and attributes too: run as root, or as the user whose files they all are";
+
+    const int Shown = 20;
+
+    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
+    {
+        var problems = target.Problems;
+        var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
+        var code = result.Failed > 0 || result.Lost > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
+        WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
+        var written = result.Written;
+        session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+        session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
+        if (tree is { Problems: > 0 })
+            session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
+        foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
+            session.Finding(line);
+        if (written.Others > 0)
+            session.Step($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
+        if (written.Names > 0)
+            session.Step($"  hard links         {Text.Count(written.Names, "further name", "further names")} of these files");
+        if (result.WithHoles > 0)
+            session.Step($"  holes              {Text.Count(result.WithHoles, "file")} with holes, made anew with them");
+        if (written.Kept > 0)
+            session.Step($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
+        if (written.Strangers > 0)
+            session.Finding($"  NOT OF IT          {Text.Count(written.Strangers, "entry", "entries")} in the target {(written.Strangers == 1 ? "is" : "are")} not in the snapshot, and {(written.Strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
+        if (isLogged)
+            session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+        if (result.UnreadPacks > 0 && result.Failed + result.Lost > 0)
+        {
+            session.Warn($"holdfast: the disk did not give the {(result.UnreadPacks == 1 ? "footer" : "footers")} of {Text.Count(result.UnreadPacks, "pack")}: what {(result.UnreadPacks == 1 ? "it holds" : "they hold")} could not be found");
+            session.Warn("  what to do: look at the disk, its cable or its mount (dmesg shows what the system saw), then run this again with --resume and the snapshot's id, before anything else that is said here.");
+        }
+        TellLost(session, result);
+        Group(session, result.Failed, result.UnreadPacks > 0 ? "did not come back: no copy that could be read gives them whole" : "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
+            "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
+        foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
+        {
+            var (what, mend) = Describe(group.Key);
+            Group(session, group.Sum(p => p.Entries), what, [.. group.Where(p => p.Path is not null).Select(p => (p.Path!, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}"))], NotListed(group), mend);
+        }
+        foreach (var refusal in target.Refusals)
+            session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
+        if (target.Refusals.Count > 0)
+            session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them");
+        if (code == ErrorCode.None)
+        {
+            session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
+            return 0;
+        }
+        var isRefused = target.Refusals.Count > 0 || problems.Any(p => p.Fault == TargetFault.NotPermitted);
+        session.Warn($"holdfast: {(missed > 0 ? $"{Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be{(target.Refusals.Count > 0 ? ", besides the attributes that were not set" : "")}. The log"
+            : isDoubted ? "all of it came back, UNVERIFIED; the log" : "all contents came back; some attributes did not. The log")} has no record of this restore{(missed == 0 && isDoubted ? "." : $", so `holdfast status` does not count it{(isRefused ? $": {WhatCounts}" : "")}.")}");
+        session.Warn($"  code: {code} ({(int)code})");
+        return (int)code;
+    }
+
+    static string LeftOut(SnapshotRecord record, ulong problems) =>
+        $"{Text.Count((long)problems, "entry", "entries")} of the source {(problems == 1 ? "was" : "were")} left out when this was taken, or {(problems == 1 ? "is" : "are")} here as read while changing: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} whole (`holdfast diff OTHER {Text.Id(record.Snapshot)}`, with another one's id for OTHER, shows what differs)";
+
+    static long NotListed(IEnumerable<TargetProblem> problems) => problems.Where(p => p.Path is null).Sum(p => p.Entries);
+
+    static void TellLost(Session session, RestoreResult result)
+    {
+        if (result.Lost == 0)
+            return;
+        session.Warn($"holdfast: {Text.Count(result.Lost, "entry", "entries")} did not come back, and their names are not known: parts of the snapshot's tree cannot be read");
+        foreach (var rows in result.LostRows.Take(Shown))
+            session.Warn($"    {LostParts.Describe(rows)}");
+        if (result.LostRows.Count > Shown)
+            session.Warn($"    and in {Text.Count(result.LostRows.Count - Shown, "more place")}; --json lists {Text.Count(result.LostRows.Count, "place")}");
+        session.Warn("  what to do: all else that was asked for was tried. Folders among them in which something else lies were made where they were not there, open to their owner alone: see to their owners and permissions. `holdfast status` names what is missing or damaged: bring that from another copy of the vault, then run this again with --resume and the snapshot's id; an earlier or later snapshot may have these entries too.");
+    }
+
+    /// <param name="session">Gets the words.</param>
+    /// <param name="count">All entries.</param>
+    /// <param name="what">Happened to them.</param>
+    /// <param name="list">Those that are known by their paths.</param>
+    /// <param name="notListed">How many more there are.</param>
+    /// <param name="mend">What to do.</param>
+    static void Group(Session session, long count, string what, List<(byte[] Path, string Detail)> list, long notListed, string mend)
+    {
+        if (count == 0)
+            return;
+        session.Warn($"holdfast: {Text.Count(count, "entry", "entries")} {what}");
+        foreach (var (path, detail) in list.OrderBy(e => e.Path, Comparer<byte[]>.Create((l, r) => TreePath.Compare(l, r))).Take(Shown))
+            session.Warn($"    {Text.Name(path)}{(detail.Length > 0 ? $"  ({detail})" : "")}");
+        if (Math.Max(0, list.Count - Shown) + notListed is var more and > 0)
+            session.Warn($"    and {Text.Count(more, "more", "more")}; --json lists {(notListed > 0 ? Text.Count(list.Count, "path") : "them all")}");
+        session.Warn($"  what to do: {mend}");
+    }
+
+    static (string What, string Mend) Describe(TargetFault fault) => fault switch
+    {
+        TargetFault.NotPermitted => ("may not be written by this user", "run this again with --resume as a user who may (root), or after access was granted: setfacl -m u:USER:rwx FOLDER."),
+        TargetFault.InTheWay => ("could not be written: something else stands in their place, or took their folder away", "move it out of the way, then run this again with --resume."),
+        TargetFault.NotHeld => ("cannot be held by the target's file system as they are", "restore them into a folder on a file system like that of the source (--include PATH)."),
+        TargetFault.FirstNameMissing => ("are further names of files that did not come back", "they come back with those files."),
+        _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
+    };
+
+    static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+    {
+        w.WriteString("snapshot", record.Snapshot.ToString());
+        w.WriteString("committed", Text.Iso(record.Committed));
+        if (record.Object is { } told)
+            w.WriteString("clientTime", Text.Iso(told.ClientTime));
+        w.WriteString("source", record.Source.ToString());
+        if (tree is not null)
+        {
+            w.WriteName("name", tree.SourceName);
+            w.WriteName("host", tree.HostName);
+            w.WriteName("path", tree.RootPath);
+        }
+        SourceProblems.Write(w, ofSource);
+        w.WriteNumber("entries", result.Entries);
+        w.WriteNumber("files", result.Files);
+        w.WriteNumber("bytes", result.Bytes);
+        w.WriteNumber("folders", result.Written.Folders);
+        w.WriteNumber("furtherNames", result.Written.Names);
+        w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
+        w.WriteNumber("filesWithHoles", result.WithHoles);
+        w.WriteNumber("notOfTheSnapshot", result.Written.Strangers);
+        w.WriteNumber("keptFiles", result.Written.Kept);
+        w.WriteNumber("keptBytes", result.Written.KeptBytes);
+        w.WriteNumber("seconds", elapsed.TotalSeconds);
+        w.WriteBoolean("logged", isLogged);
+        w.WriteNumber("missed", missed);
+        w.WriteStartArray("failed");
+        foreach (var path in result.FailedPaths)
+        {
+            w.WriteStartObject();
+            w.WriteName("path", path);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteNumber("failedNotListed", result.Failed - result.FailedPaths.Count);
+        w.WriteNumber("unreadPacks", result.UnreadPacks);
+        w.WriteNumber("lost", result.Lost);
+        w.WriteStartArray("lostFrom");
+        foreach (var rows in result.LostRows)
+        {
+            w.WriteStartObject();
+            LostParts.Write(w, rows);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteStartArray("problems");
+        foreach (var problem in problems.Where(p => p.Path is not null))
+        {
+            w.WriteStartObject();
+            w.WriteString("kind", problem.Fault.ToString());
+            w.WriteName("path", problem.Path);
+            w.WriteString("detail", problem.Detail);
+            w.WriteNumber("entries", problem.Entries);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        w.WriteNumber("problemsNotListed", NotListed(problems));
+        w.WriteStartArray("notSet");
+        foreach (var refusal in target.Refusals)
+        {
+            w.WriteStartObject();
+            w.WriteString("what", refusal.What);
+            w.WriteString("detail", refusal.Detail);
+            w.WriteNumber("entries", refusal.Entries);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+        if (code == ErrorCode.None)
+            return;
+        w.WriteStartObject("error");
+        w.WriteString("code", code.ToString());
+        w.WriteNumber("status", (int)code);
+        w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : result.IsWhole ? "The snapshot is not what its agent signed: nobody vouches for it." : "Some attributes were not set.");
+        w.WriteString("guidance", "`failed`, `lostFrom`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
+        w.WriteEndObject();
+    });
+}
