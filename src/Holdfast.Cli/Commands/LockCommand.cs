@@ -32,20 +32,26 @@ static class LockCommand
         var source = SnapshotArgument.SourceWords(session, vault, record);
         if (wanted > record.Expiry) // else the keeper refuses it
             InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source},");
-        var healed = Healed(vault);
+        var healed = Healed(session, vault);
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
-        healed.ExceptWith(Healed(vault));
+        if (healed is { Count: > 0 })
+            healed = Healed(session, vault) is { } still ? [.. healed.Except(still)] : null;
         session.Json(w =>
         {
             w.WriteString("snapshot", record.Snapshot.ToString());
             w.WriteString("lockedUntil", Text.Iso(wanted));
+            if (healed is null)
+            {
+                w.WriteNull("healedNoLonger"); // not known
+                return;
+            }
             w.WriteStartArray("healedNoLonger");
             foreach (var id in healed)
                 w.WriteStringValue(id.ToString());
             w.WriteEndArray();
         });
         session.Step($"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source}, is locked until {Text.Time(wanted)}.");
-        foreach (var id in healed)
+        foreach (var id in healed ?? [])
         {
             session.Warn($"holdfast: snapshot {Text.Id(id)} counted as healed of packs that were lost, and by this lock does so no longer: what it was read from is not locked for as long as it now is");
             session.Warn($"  what to do: `holdfast attest --full {Text.Id(id)}` reads all of it again, and says which snapshots to lock for as long");
@@ -53,7 +59,20 @@ static class LockCommand
         return 0;
     }
 
-    /// <summary>Snapshots that miss packs and are whole by those of others: while these are locked as long.</summary>
-    static HashSet<Id16> Healed(Vault vault) =>
-        vault.State.Snapshots.Exists(s => s.Defects > 0) ? [.. vault.Health().Healed.Select(s => s.Snapshot)] : [];
+    /// <summary>Snapshots that miss packs and are whole by those of others: while these are locked as long. Null where the disk does not say, which keeps nobody from locking.</summary>
+    static HashSet<Id16>? Healed(Session session, Vault vault)
+    {
+        if (!vault.State.Snapshots.Exists(s => s.Defects > 0))
+            return [];
+        try
+        {
+            return [.. vault.Health().Healed.Select(s => s.Snapshot)];
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: whether this lock takes packs from under a snapshot that counts as healed could not be looked up: {e.Message}");
+            session.Warn("  what to do: once that is mended, `holdfast status` says which snapshots are damaged");
+            return null;
+        }
+    }
 }
