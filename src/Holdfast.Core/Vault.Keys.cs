@@ -106,8 +106,9 @@ public sealed partial class Vault
     /// <param name="source">Of this source only, as it is today; null for the whole domain.</param>
     /// <param name="expiry">When it should be replaced, seconds since 1970.</param>
     /// <param name="leftOut">Told of each pack that is missing or damaged, and that the key will not open.</param>
+    /// <param name="lost">Told of each snapshot whose object is missing or damaged, so that nobody knows its source, and of each of the source whose packs are not known for that: the key opens nothing that only they need.</param>
     /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>
-    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry, Action<Hash32>? leftOut = null)
+    public ScopedKeys CutKey(OpeningKeys keys, KeyClass keyClass, Id16? source, ulong expiry, Action<Hash32>? leftOut = null, Action<Id16>? lost = null)
     {
         RequireNewest(keys);
         var seeds = new Dictionary<Id16, SecretBytes>();
@@ -119,7 +120,7 @@ public sealed partial class Vault
         }
         else
         {
-            CutObjects(keys, keyClass, source.Value, objects, leftOut);
+            CutObjects(keys, keyClass, source.Value, objects, leftOut, lost);
         }
         var packs = source is null ? ScopedKeyRecord.AllPacks : (ulong)objects.Keys.Except(State.Snapshots.Select(s => s.Snapshot)).Count();
         var scoped = new ScopedKeys(Id, Id16.New(), keyClass, expiry, keys.Domains.Select(Copy), seeds, objects);
@@ -128,13 +129,13 @@ public sealed partial class Vault
     }
 
     /// <summary>The keys of the packs and sections that a source's snapshots need today, and of nothing else.</summary>
-    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects, Action<Hash32>? leftOut)
+    void CutObjects(OpeningKeys keys, KeyClass keyClass, Id16 source, Dictionary<Id16, SecretBytes> objects, Action<Hash32>? leftOut, Action<Id16>? lost)
     {
-        var records = State.Snapshots.Where(s => !s.IsRemoved && s.Source == source).ToList();
+        foreach (var record in State.Snapshots.Where(s => !s.IsRemoved && (s.Object is null || (s.Source == source && State.PacksOf(s) is null))))
+            lost?.Invoke(record.Snapshot);
+        var records = State.Snapshots.Where(s => !s.IsRemoved && s.Object is not null && s.Source == source).ToList();
         foreach (var record in records)
         {
-            if (record.Object is null)
-                continue;
             var snapshot = Whole(record);
             foreach (var section in snapshot.Sections.Where(s => s.Number is SnapshotSection.Tree or SnapshotSection.Features && SnapshotSection.ClassOf(s.Number) == keyClass))
             {

@@ -73,8 +73,8 @@ static class KeyCommand
             Id16? source = session.Parsed.GetValue(SourceOption) is { } name ? keys.Domains.First().SourceId(Encoding.UTF8.GetBytes(name)) : null;
             if (source is not null && !vault.State.Snapshots.Exists(s => s.Source == source))
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists names.");
-            var leftOut = 0;
-            using var scoped = vault.CutKey(keys, keyClass, source, vault.Keeper.Clock.Now + length, _ => leftOut++);
+            var (leftOut, lost) = (0, 0);
+            using var scoped = vault.CutKey(keys, keyClass, source, vault.Keeper.Clock.Now + length, _ => leftOut++, _ => lost++);
             try
             {
                 KeyFolder.WriteNew(file, scoped.ToText());
@@ -88,6 +88,7 @@ static class KeyCommand
                 w.WriteString("key", scoped.Key.ToString());
                 w.WriteString("file", file);
                 w.WriteNumber("packsLeftOut", leftOut);
+                w.WriteNumber("snapshotsLeftOut", lost);
             });
             session.Step($"Scoped key {Text.Id(scoped.Key)} is in {file}: the {keyClass.ToString().ToLowerInvariant()} class of {(source is null ? "all sources" : "one source, as it is today")}.");
             session.Step($"Whoever steals it reads {Opens(keyClass)}, of {(source is null
@@ -97,11 +98,12 @@ static class KeyCommand
                 session.Step("It opens whole packs: where this source shares a pack with another, it reads the other's part of that pack too.");
             session.Step("It can also tell whether a file its holder knows is in the vault. It alters and removes nothing. Nothing takes it back: guard it like the data.");
             session.Step("`holdfast status` lists it until the vault's end.");
+            if (lost > 0)
+                session.Warn($"holdfast: of {Text.Count(lost, "snapshot")} the source or the packs are not known, as objects are missing or damaged: where {(lost == 1 ? "it is" : "they are")} of this source, the key opens nothing that is {(lost == 1 ? "its" : "theirs")} alone");
             if (leftOut > 0)
-            {
                 session.Warn($"holdfast: {Text.Count(leftOut, "pack")} of this source {(leftOut == 1 ? "is" : "are")} missing or damaged, of whatever class: the key does not open {(leftOut == 1 ? "it" : "them")}");
+            if (lost + leftOut > 0)
                 session.Warn("  what to do: where they come back, from another copy of the vault, and this key should open them too, cut another then. `holdfast status` and `holdfast verify` name them.");
-            }
         }
         return 0;
     }

@@ -68,4 +68,32 @@ public sealed class ScopedKeyTests
         }
         Assert.NotEqual(0, read);
     }
+
+    [Fact]
+    public void What_a_damaged_vault_keeps_from_a_key_is_told()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp(name: "ward");
+        test.Write("more", TestVault.Noise(3, 9_000));
+        var second = test.BackUp(name: "ward");
+        Hash32 lostObject, lostPack;
+        using (var vault = test.Open())
+        {
+            lostObject = vault.State.Snapshots[1].Name;
+            lostPack = vault.State.PacksOf(vault.State.Snapshots[0])!.ToList()[0].Name;
+        }
+        foreach (var (part, name) in new[] { ("objects", lostObject), ("packs", lostPack) })
+        {
+            var copies = Directory.GetFiles(Path.Combine(test.Folder, part), $"{name}*", SearchOption.AllDirectories);
+            Assert.NotEmpty(copies);
+            Array.ForEach(copies, File.Delete);
+        }
+        using var damaged = test.Open();
+        using var keys = damaged.Unlock(test.Seed);
+        var (packs, snapshots) = (new List<Hash32>(), new List<Id16>());
+        using var scoped = damaged.CutKey(keys, KeyClass.Content, test.Keys.Put.Domain.SourceId("ward"u8), 0, packs.Add, snapshots.Add);
+        Assert.Equal([lostPack], packs);
+        Assert.Equal([second.Snapshot], snapshots);
+    }
 }
