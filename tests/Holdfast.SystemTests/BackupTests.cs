@@ -130,6 +130,9 @@ public sealed class BackupTests
         var json = JsonDocument.Parse(cli.Run("backup", cli["source"], "--name", "ward", "--json").Expect(22).Out).RootElement;
         Assert.Equal("ObjectMissing", json.GetProperty("error").GetProperty("code").GetString());
         Assert.Equal(32, json.GetProperty("snapshot").GetString()!.Length);
+        var attested = cli.Run("backup", cli["source"], "--name", "ward", "--attest").Expect(22); // stored all the same: the nightly run goes on
+        Assert.Contains("is stored and locked until", attested.Out, StringComparison.Ordinal);
+        Assert.Contains("was not attested", attested.Error, StringComparison.Ordinal);
         File.WriteAllBytes(files[0], kept);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
         cli.Run("restore", "latest", cli["r"]).Expect(0);

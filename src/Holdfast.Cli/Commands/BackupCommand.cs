@@ -139,15 +139,19 @@ static class BackupCommand
         keys.Remember(vault, toChange: true);
         if (put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < vault.State.KeyEpoch)
             session.Warn($"holdfast: this put.key seals to key epoch {epoch}, and the vault is in epoch {vault.State.KeyEpoch}: whoever has the opening key of that epoch reads what is backed up now. `holdfast key issue --out FOLDER`, with the opening key, makes new ones for this machine");
-        if (Shut(vault) is not null)
+        HoldfastException? fault = null; // why the snapshot is stored and not attested
+        if (Shut(vault) is { } lost)
+        {
             session.Warn($"holdfast: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read: until it is back from another copy of the vault, nothing can be restored, of this backup neither");
+            if (session.Parsed.GetValue(AttestOption))
+                fault = new HoldfastException(lost, "no key opened the vault when the run began.", "");
+        }
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
             session.Warn($"holdfast: {doubt}");
-        using var opening = session.Parsed.GetValue(AttestOption) ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
+        using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         keys.Remember(vault, toChange: true);
         Core.Keeper.SnapshotRecord? attested = null;
-        HoldfastException? fault = null;
         try
         {
             if (opening is not null)
@@ -159,7 +163,7 @@ static class BackupCommand
         }
         catch (HoldfastException e)
         {
-            fault = e; // the snapshot is stored, and that is told first
+            fault = e;
         }
         catch (OperationCanceledException e)
         {
