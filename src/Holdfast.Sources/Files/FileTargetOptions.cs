@@ -21,6 +21,6 @@ public sealed record FileTargetOptions
     /// <summary>Folders in which nothing may be restored: the vault's own, and that of the keys.</summary>
     public IReadOnlyList<string> Forbidden { get; init; } = [];
 
-    /// <summary>Owners by their names on this machine, where it has them, instead of by number.</summary>
+    /// <summary>Owners, and who access control lists name, by their names on this machine, where it has them, instead of by number.</summary>
     public bool MapOwnersByName { get; init; }
 }

@@ -76,6 +76,69 @@ public sealed partial class FilesTests
         AssertSameForRsync(test.Source, test.Restore());
     }
 
+    [Fact]
+    public void Who_an_access_list_names_is_known_by_name_and_mapped_like_an_owner()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Has("setfacl") && Has("getfacl"), "needs Linux with setfacl and getfacl");
+        using var test = new TestVault();
+        test.Write("chart", "chart");
+        Shell(test.Source, "setfacl -m u:1:r,g:2:r,u:54321:r chart");
+        test.BackUp();
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            var tree = vault.Describe(vault.Find("latest"), keys);
+            Assert.Equal("daemon", Encoding.UTF8.GetString(tree.Users[1]));
+            Assert.Equal("bin", Encoding.UTF8.GetString(tree.Groups[2]));
+            Assert.DoesNotContain(54321u, tree.Users.Keys);
+        }
+
+        // Elsewhere other numbers have these names.
+        byte[] list = [2, 0, 0, 0, .. Entry(1, 6, uint.MaxValue), .. Entry(2, 4, 4001), .. Entry(2, 4, 4002), .. Entry(4, 4, uint.MaxValue), .. Entry(8, 4, 4001), .. Entry(16, 4, uint.MaxValue), .. Entry(32, 0, uint.MaxValue)];
+        using var folder = new TempFolder();
+        using (var target = FileTarget.Create(folder["t"], new FileTargetOptions { MapOwnersByName = true }))
+        {
+            target.SetOwnerNames(new Dictionary<uint, byte[]> { [4001] = "daemon"u8.ToArray() }, new Dictionary<uint, byte[]> { [4001] = "bin"u8.ToArray() });
+            var rows = new EntryBatch();
+            var root = rows.Add(""u8);
+            (rows.Kind[root], rows.Mode[root], rows.LinkCount[root]) = (EntryKind.Directory, 0x1ED, 1);
+            target.Add(rows, root);
+            var file = rows.Add("f"u8);
+            (rows.Kind[file], rows.Mode[file], rows.LinkCount[file], rows.Size[file]) = (EntryKind.File, 0x1A0, 1, 1);
+            rows.Xattrs[file] = XattrList.Encode([("system.posix_acl_access"u8.ToArray(), list)]);
+            Assert.True(target.WriteWhole(target.Add(rows, file), "x"u8));
+            target.Finish();
+            Assert.Empty(target.Problems);
+        }
+        var rights = Run("getfacl", "-cn", "--absolute-names", folder["t/f"]).Split('\n');
+        Assert.Equal(["group:2:r--", "user:1:r--", "user:4002:r--"], rights.Where(l => l.Count(c => c == ':') == 2 && !l.Contains("::", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+
+        static byte[] Entry(byte tag, byte rights, uint id) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
+    }
+
+    [LibraryImport("libc", EntryPoint = "fcntl")]
+    private static partial int Fcntl(Microsoft.Win32.SafeHandles.SafeFileHandle file, int command, int argument);
+
+    /// <summary>A file server takes leases for its clients, and gives them back when somebody else opens the file: until then it is not to be had.</summary>
+    [Fact]
+    public async Task A_file_that_somebody_has_a_lease_on_is_kept()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "leases are Linux's");
+        using var test = new TestVault();
+        test.Write("leased", "chart");
+        using var lease = File.OpenHandle(Path.Combine(test.Source, "leased"), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        Assert.Equal(0, Fcntl(lease, 10, 23)); // F_SETSIG, SIGURG: nobody ends of it
+        Assert.Equal(0, Fcntl(lease, 1024, 1)); // F_SETLEASE, F_WRLCK
+        var backup = Task.Run(() => test.BackUp(), TestContext.Current.CancellationToken);
+        while (Fcntl(lease, 1025, 0) == 1) // F_GETLEASE: until the system asks for it back
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        Assert.False(backup.IsCompleted);
+        Assert.Equal(0, Fcntl(lease, 1024, 2)); // F_UNLCK
+        await backup;
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
     [LibraryImport("libc", EntryPoint = "setxattr", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetXattr(string path, string name, ReadOnlySpan<byte> value, nuint size, int flags);
 

@@ -7,6 +7,9 @@ namespace Holdfast.Sources.Files.Linux;
 /// <summary>Walks a folder with openat, getdents64 and statx: names are bytes, symlinks are never followed, no path is ever longer than the system takes.</summary>
 sealed unsafe class LinuxFileSource : ISource
 {
+    const int LeaseWait = 50_000; // ms for a file: after 45 s the system takes a lease from who does not answer (fcntl(2))
+    const long LeaseWaits = 600_000; // ms for all of them: else whoever may take leases keeps a backup from ending
+
     readonly int _root;
     readonly FileSourceOptions _options;
     readonly OwnerNames _owners = new();
@@ -15,6 +18,7 @@ sealed unsafe class LinuxFileSource : ISource
     readonly HashSet<(ulong, ulong)> _skip = [];
     readonly ulong _rootDevice;
     readonly Dictionary<ulong, bool> _madeUp = []; // by device
+    long _leaseWaited; // ms
     uint _lastUid = uint.MaxValue, _lastGid = uint.MaxValue;
 
     LinuxFileSource(int root, StatX stat, FileSourceOptions options)
@@ -371,6 +375,7 @@ sealed unsafe class LinuxFileSource : ISource
     void Take(EntryBatch batch, int row, byte[]? xattrs, int error)
     {
         batch.Xattrs[row] = xattrs;
+        AccessLists.Meet(xattrs, _owners);
         if (error == 0)
             return;
         if (error == Native.E2Big)
@@ -392,13 +397,10 @@ sealed unsafe class LinuxFileSource : ISource
         }
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
-        var flags = Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.NoTerminal | Native.CloseOnExec;
-        var file = Native.OpenAt(folder, name, flags | Native.NoAtime, 0);
-        if (file < 0 && Native.Error == Native.EPerm)
-            file = Native.OpenAt(folder, name, flags, 0); // not the owner: access times move
+        var file = OpenFile(folder, name);
         if (file < 0)
         {
-            Problem(path);
+            Problem(path, Native.Error, Native.Error == Native.EAgain ? "another process holds a lease on it: " : "");
             return null;
         }
         // What the walk saw of a small file is compared with what it is after the reading: asking at its opening too would say nothing more.
@@ -417,6 +419,22 @@ sealed unsafe class LinuxFileSource : ISource
             return null;
         }
         return content;
+    }
+
+    /// <summary>Opens a file for reading. Where somebody has a lease on it, such as a file server for a client that writes to it, the first call asks for it back; so it is tried until that is so.</summary>
+    int OpenFile(int folder, byte* name)
+    {
+        var flags = Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.NoTerminal | Native.CloseOnExec;
+        for (int waited = 0, pause = 10; ; waited += pause, pause = Math.Min(2 * pause, 500))
+        {
+            var file = Native.OpenAt(folder, name, flags | Native.NoAtime, 0);
+            if (file < 0 && Native.Error == Native.EPerm)
+                file = Native.OpenAt(folder, name, flags, 0); // not the owner: access times move
+            if (file >= 0 || Native.Error != Native.EAgain || waited >= LeaseWait || Interlocked.Read(ref _leaseWaited) >= LeaseWaits)
+                return file;
+            Thread.Sleep(pause);
+            Interlocked.Add(ref _leaseWaited, pause);
+        }
     }
 
     public void Dispose()

@@ -7,9 +7,11 @@ namespace Holdfast.Sources.Files.Linux;
 sealed unsafe class OwnerNames
 {
     const int BufferSize = 1 << 16;
+    const int MaxListed = 4_096; // anybody may write any number into the list of a file of their own, and a directory service is asked for each
 
     readonly ConcurrentDictionary<uint, byte[]?> _users = new();
     readonly ConcurrentDictionary<uint, byte[]?> _groups = new();
+    int _listed;
 
     public IReadOnlyDictionary<uint, byte[]> Users => Known(_users);
     public IReadOnlyDictionary<uint, byte[]> Groups => Known(_groups);
@@ -20,6 +22,14 @@ sealed unsafe class OwnerNames
             _users[uid] = Ask(uid, user: true);
         if (!_groups.ContainsKey(gid))
             _groups[gid] = Ask(gid, user: false);
+    }
+
+    /// <summary>One that an access control list names.</summary>
+    public void MeetListed(uint id, bool isUser)
+    {
+        var names = isUser ? _users : _groups;
+        if (!names.ContainsKey(id) && Interlocked.Increment(ref _listed) <= MaxListed)
+            names[id] = Ask(id, isUser);
     }
 
     static Dictionary<uint, byte[]> Known(ConcurrentDictionary<uint, byte[]?> names) =>

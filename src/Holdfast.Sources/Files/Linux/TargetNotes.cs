@@ -49,7 +49,7 @@ sealed class TargetNotes
     public Noted this[int number] => _noted[number];
     public ReadOnlySpan<byte> PathOf(Noted entry) => _paths[entry.Path];
 
-    /// <summary>Owners by the names they have in the snapshot, where this machine knows them.</summary>
+    /// <summary>Owners, and who access control lists name, by the names they have in the snapshot, where this machine knows them.</summary>
     public void MapOwners(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups)
     {
         _users = Map(users, user: true);
@@ -77,7 +77,7 @@ sealed class TargetNotes
     public int Add(EntryBatch batch, int row, int parent)
     {
         var isBrief = batch.Kind[row] == EntryKind.File && batch.LinkCount[row] <= 1;
-        var xattrs = batch.Xattrs[row];
+        var xattrs = _users.Count + _groups.Count > 0 ? AccessLists.Map(batch.Xattrs[row], _users, _groups) : batch.Xattrs[row];
         if (isBrief && xattrs is not null)
             Interlocked.Add(ref _kept, xattrs.Length + Cost);
         else
