@@ -29,10 +29,8 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         _names.Clear();
         var bytes = 0L;
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
-        // Ends of pack locks are rounded up by less than the quantum.
-        var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
-        if (projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s)))
-            return new ExpiryResult([], 0, inDoubt, IsBlocked: true); // a snapshot that cannot say what it needs may need anything
+        if (IsBlocked())
+            return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
         var named = projection.NamedPacks().Packs;
@@ -71,22 +69,30 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         }
     }
 
-    /// <summary>Removes what the log has given up: of this run, and what an interrupted one left. What a leaf names that was locked then stays, whoever signed it, and so does what it gives up by a
-    /// time that has not come.</summary>
-    /// <returns>Names of which a file is still there.</returns>
-    public int Remove()
+    /// <summary>Files that are there of what the log has given up: of this run, and what an interrupted one left.</summary>
+    public List<StoredName> GivenUp() => [.. new[] { StoreKind.Pack, StoreKind.Object }.SelectMany(store.List).Where(IsGivenUp)];
+
+    /// <summary>Removes those that are still given up. What a leaf names that was locked then stays, whoever signed it, and so does what it gives up by a time that has not come.</summary>
+    /// <param name="items">Of <see cref="GivenUp"/>, which may have been a while ago: between some and the next others take the vault's lock.</param>
+    /// <returns>How many of these files are still there.</returns>
+    public int Remove(IEnumerable<StoredName> items)
     {
         var stuck = 0;
-        foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
+        foreach (var item in IsBlocked() ? [] : items.Where(IsGivenUp))
         {
-            foreach (var item in store.List(kind).Where(i => projection.WasRemoved(kind, i.Name) && HasCome(projection.RemovedAt(kind, i.Name))).ToList())
-            {
-                Remover.Remove(store, disk, kind, item.Name);
-                stuck += store.Find(kind, item.Name, item.Copy) is null ? 0 : 1;
-            }
+            Remover.Remove(store, disk, item.Kind, item.Name);
+            stuck += store.Find(item.Kind, item.Name, item.Copy) is null ? 0 : 1;
         }
-        store.SweepStaging();
         return stuck;
+    }
+
+    bool IsGivenUp(StoredName item) => projection.WasRemoved(item.Kind, item.Name) && HasCome(projection.RemovedAt(item.Kind, item.Name));
+
+    /// <summary>A snapshot that cannot say what it needs may need anything. Ends of pack locks are rounded up by less than the quantum.</summary>
+    bool IsBlocked()
+    {
+        var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
+        return projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));
     }
 
     /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed for certain, to a day.</summary>

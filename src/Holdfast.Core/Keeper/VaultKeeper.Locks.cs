@@ -7,6 +7,8 @@ namespace Holdfast.Core.Keeper;
 /// <summary>What is locked and until when: commits, longer locks, policies, and the end of what no lock holds.</summary>
 public sealed partial class VaultKeeper
 {
+    const int GapMilliseconds = 50; // whoever waits for the vault's lock looks every 20
+
     /// <summary>Commits a snapshot whose packs are durable.</summary>
     /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>PackMissing</c>, <c>DiskFull</c>.</exception>
     public CommitReceipt Commit(SnapshotObject snapshot) => Changing(() =>
@@ -102,10 +104,10 @@ public sealed partial class VaultKeeper
     public ExpiryResult Expire(bool dryRun)
     {
         if (dryRun)
-            return new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Plan(note: false);
-        return Changing(() =>
+            return ExpiryNow().Plan(note: false);
+        var plan = Changing(() =>
         {
-            var expiry = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
+            var expiry = ExpiryNow();
             var plan = expiry.Plan(note: true);
             if (plan.Names.Count > 0)
             {
@@ -113,11 +115,25 @@ public sealed partial class VaultKeeper
                 var list = new ExpiryList(Vault, Salt(), plan.Names).ToArray();
                 Append(new Leaf(LeafType.Expiry, Clock.Now, Id16.New(), Id16.None, expiry.Judged, (ulong)plan.Bytes, (ulong)plan.Names.Count(n => n.Kind == StoreKind.Pack), Store.PutObject(list)));
             }
-            if (plan.IsBlocked)
-                return plan; // nor what a leaf gave up before: whether it was locked cannot be told
-            return plan with { Stuck = new Expiry(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk).Remove() }; // by what the log says now: the new leaf may tell that an earlier one was dated ahead
+            return plan;
         });
+        if (plan.IsBlocked)
+            return plan; // nor what a leaf gave up before: whether it was locked cannot be told
+        var stuck = 0;
+        foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
+        {
+            if (number > 0)
+                Thread.Sleep(GapMilliseconds);
+            stuck += Changing(() => ExpiryNow().Remove(some)); // by what the log says now: a new leaf may tell that an earlier one was dated ahead
+        }
+        Store.SweepStaging();
+        return plan with { Stuck = stuck };
     }
+
+    /// <summary>Files that expiry removes before it lets others change the vault.</summary>
+    internal int RemovedAtOnce { get; set; } = 128;
+
+    Expiry ExpiryNow() => new(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
 
     /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);

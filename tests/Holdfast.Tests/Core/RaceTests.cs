@@ -528,4 +528,53 @@ public sealed partial class RaceTests
         Assert.NotEmpty(vault.Keeper.Expire(false).Names);
         Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(first.Snapshot, vault.Keeper.Clock.Now + 100 * Day, Id16.None)).Code);
     }
+
+    /// <summary>What runs a thread when the first file is removed, and counts the files.</summary>
+    sealed class RemovalDisk(Action<int> removed) : Disk
+    {
+        int _count;
+
+        public override void Discard(string path)
+        {
+            base.Discard(path);
+            if (path.Contains("/packs/", StringComparison.Ordinal) || path.Contains("/objects/", StringComparison.Ordinal))
+                removed(++_count);
+        }
+    }
+
+    /// <summary>To remove what years have left takes longer than anybody waits for the vault's lock.</summary>
+    [Fact]
+    public async Task A_change_of_the_log_goes_through_while_expiry_removes_files()
+    {
+        using var test = new TestVault();
+        for (var i = 0; i < 5; i++)
+        {
+            test.Write("file", TestVault.Noise(i, 10_000));
+            test.BackUp(useState: false);
+        }
+        test.Machine.Pass(60 * TestVault.Day);
+        test.Write("file", "new");
+        var kept = test.BackUp(useState: false);
+        var (last, changedAfter) = (0, 0);
+        Task? change = null;
+        var disk = new RemovalDisk(count =>
+        {
+            Volatile.Write(ref last, count);
+            change ??= Task.Run(() =>
+            {
+                using var other = test.Open();
+                other.Keeper.Extend(kept.Snapshot, other.State.Find(kept.Snapshot)!.Expiry + TestVault.Day, Id16.None);
+                changedAfter = Volatile.Read(ref last);
+            });
+        });
+        using var vault = test.Open(disk);
+        vault.Keeper.RemovedAtOnce = 1;
+        var result = vault.Keeper.Expire(dryRun: false);
+        Assert.Equal(0, result.Stuck);
+        await change!;
+        Assert.InRange(changedAfter, 1, last - 1);
+        Assert.True(last >= 10, $"{last} files");
+        Assert.Empty(vault.Keeper.Expire(dryRun: false).Names);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
 }
