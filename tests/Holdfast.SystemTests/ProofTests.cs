@@ -48,6 +48,26 @@ public sealed class ProofTests
         File.WriteAllBytes(pack, bytes);
     }
 
+    /// <summary>The daily run asks whether all is well: what it has to look at is, and what it looked at long ago is not any more.</summary>
+    [Fact]
+    public void An_attestation_of_what_is_new_does_not_hide_what_was_lost_since()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("a", Cli.Noise(1, 100_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("attest", "--full").Expect(0);
+        var content = Directory.GetFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!;
+        File.Move(content, cli["away"]);
+        cli.Shell("rm source/a; echo other > source/b");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        var attest = cli.Run("attest").Expect(20);
+        Assert.Contains("intact", attest.Out, StringComparison.Ordinal);
+        Assert.Contains("1 snapshot is what was signed, but 1 pack is MISSING; 1 snapshot needs it", attest.Error, StringComparison.Ordinal);
+        cli.Run("attest", "latest").Expect(0); // that one alone was asked for
+        File.Move(cli["away"], content);
+        cli.Run("attest").Expect(0);
+    }
+
     /// <summary>What a script sees of a backup that was attested at once is its exit status.</summary>
     [Fact]
     public void A_backup_whose_attestation_finds_defects_does_not_end_well()

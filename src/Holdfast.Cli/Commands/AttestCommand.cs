@@ -67,14 +67,16 @@ static class AttestCommand
                     w.WriteStringValue(record.Snapshot.ToString());
                 w.WriteEndArray();
             });
-            if (records.Count == 0 && vault.Health().Problems is { Count: > 0 } problems)
-                return session.Fail(problems[0].Code, $"There is nothing to attest, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
-            if (records.Count == 0)
+            // Without a snapshot's name the question is whether all is well, and what was attested before may be lost since.
+            var problems = session.Parsed.GetValue(Snapshot) is null ? vault.Health().Problems : [];
+            if (records.Count == 0 && problems.Count == 0)
                 session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
             if (bad.Count == 0 && closed.Count == 0 && unread.Count > 0)
                 return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "snapshot")} could not be attested: a disk did not answer. Whether all of that is whole is not known.",
                     "Look at the disks of the vault (dmesg shows what the system saw), then run this again.");
+            if (bad.Count == 0 && closed.Count == 0 && problems.Count > 0)
+                return session.Fail(problems[0].Code, $"{(found.Count == 0 ? "There is nothing to attest" : $"{Text.Count(found.Count, "snapshot is", "snapshots are")} what was signed")}, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
             var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
