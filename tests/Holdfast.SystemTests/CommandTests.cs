@@ -195,9 +195,9 @@ public sealed class CommandTests
         cli.Run("policy", "set", "--lock", "soon").Expect(2);
         cli.Run("policy", "set", "--weeks", "9999").Expect(2);
         cli.Run("policy", "set", "--lock", "99y").Expect(35);
-        cli.Run("policy", "set", "--name", "ward", "--lock", "50d").Expect(36);
+        cli.Run("policy", "set", "--name", "ward", "--lock", "50d", "--new-source").Expect(36);
         var date = DateTimeOffset.UtcNow.AddDays(50).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
-        cli.Run("policy", "set", "--name", "ward", "--lock", "50d", "--confirm-locked-until", date).Expect(0);
+        cli.Run("policy", "set", "--name", "ward", "--new-source", "--lock", "50d", "--confirm-locked-until", date).Expect(0);
 
         var all = JsonDocument.Parse(cli.Run("policy", "show", "--json").Expect(0).Out).RootElement;
         Assert.Equal((9 * 86_400, 3), (all.GetProperty("policy").GetProperty("lockSeconds").GetInt32(), all.GetProperty("policy").GetProperty("weeks").GetInt32()));
@@ -376,7 +376,8 @@ public sealed class CommandTests
         Assert.Contains("these are two sources", cli.Run("diff", ids[0], ids[1]).Expect(0).Error, StringComparison.Ordinal);
         cli.Run("backup", cli["source/a"], "--name", "a").Expect(0);
         Assert.Equal("", cli.Run("diff", "latest~1", "latest", "--name", "a").Expect(0).Error);
-        Assert.Contains("no snapshot of a source of this name", cli.Run("policy", "set", "--name", "A", "--lock", "9d").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("no snapshot of a source of this name", cli.Run("policy", "set", "--name", "A", "--lock", "9d").Expect(27).Error, StringComparison.Ordinal);
+        Assert.Equal("", cli.Run("policy", "set", "--name", "A", "--lock", "9d", "--new-source").Expect(0).Error);
         Assert.Equal("", cli.Run("policy", "set", "--name", "a", "--lock", "9d").Expect(0).Error);
         Assert.Contains("2 sources have one of their own", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
         cli.Run("find", "[a").Expect(2);

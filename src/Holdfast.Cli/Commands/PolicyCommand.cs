@@ -13,6 +13,7 @@ namespace Holdfast.Cli.Commands;
 static class PolicyCommand
 {
     static readonly Option<string?> NameOption = new("--name") { Description = "Of the source of this name only; needs put.key. Default: of all sources that have none of their own.", HelpName = "NAME" };
+    static readonly Option<bool> NewSourceOption = new("--new-source") { Description = "There is no snapshot of that name yet: the policy is for later ones." };
     static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Not shorter than now.", HelpName = "TIME" };
 
     public static Command Create()
@@ -29,7 +30,7 @@ static class PolicyCommand
         }, Show));
         policy.Subcommands.Add(Session.Command("set", "Raise the policy of all sources, or of one. What is not named stays as it is.", command =>
         {
-            foreach (var option in new Option[] { NameOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption, InitCommand.ConfirmOption })
+            foreach (var option in new Option[] { NameOption, NewSourceOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption, InitCommand.ConfirmOption })
                 command.Options.Add(option);
             KeyFolder.AddTo(command, reading: false);
         }, Set));
@@ -89,8 +90,11 @@ static class PolicyCommand
             DailyQuota = InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : now.DailyQuota,
             LockedQuota = InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : now.LockedQuota,
         };
-        if (!source.IsNone && !vault.State.Snapshots.Exists(s => s.Source == source))
-            session.Warn("holdfast: there is no snapshot of a source of this name. Where another was meant, stop (Ctrl+C): a policy is never lowered again. `holdfast snapshots` lists the names; where none was given, it is the folder's path");
+        if (!source.IsNone && !session.Parsed.GetValue(NewSourceOption) && !vault.State.Snapshots.Exists(s => s.Source == source))
+        {
+            throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source of this name. Nothing was changed, as a policy is never lowered again.",
+                "`holdfast snapshots` lists the names; where none was given, it is the folder's path. For a source that is to be backed up under this name later, add --new-source.");
+        }
         var before = vault.State.PolicyFor(source);
         var wanted = Raised(before);
         InitCommand.RequirePlaces(wanted);
