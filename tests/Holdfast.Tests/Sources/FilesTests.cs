@@ -508,7 +508,11 @@ public sealed partial class FilesTests
         using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
         var rows = Rows(("", EntryKind.Directory), ("d", EntryKind.Directory), ("d/f", EntryKind.File));
         target.Add(rows, 0);
-        Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => target.Add(rows, 1)).Code);
+        Assert.True(target.Add(rows, 1) < 0);
+        Assert.True(target.Add(rows, 2) < 0);
+        target.Finish();
+        var problem = Assert.Single(target.Problems);
+        Assert.Equal((TargetFault.InTheWay, 2L, "d"), (problem.Fault, problem.Entries, Encoding.UTF8.GetString(problem.Path!)));
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder["outside"]));
     }
 

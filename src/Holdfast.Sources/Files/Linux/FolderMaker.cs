@@ -1,4 +1,3 @@
-using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files.Linux;
@@ -57,10 +56,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         if (there < 0)
         {
             if (Native.Error is Native.ENotDir or Native.ELoop)
-            {
-                throw new HoldfastException(ErrorCode.TargetUnsafe, "Something that is no folder stands where the snapshot has a folder.",
-                    "Move it away, or restore into an empty folder.");
-            }
+                return new MadeFolder(report.Shut(path, Native.ENotDir, isThere: false), way, null); // never followed
             var shut = isMade ? report.Shut(path, Native.Error, isThere: false) : report.Shut(TargetFaults.IsOfTheFolder(error) ? parent : path, error, isThere: false);
             return new MadeFolder(shut, way, null);
         }
