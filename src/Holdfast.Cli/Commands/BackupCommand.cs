@@ -46,7 +46,8 @@ static class BackupCommand
         var words = session.Parsed.GetValue(CommandArgument)!;
         var unknown = session.Parsed.Tokens.TakeWhile(t => t.Value != "--").Select(t => t.Value).FirstOrDefault(t => (t == session.Parsed.GetValue(SourceArgument) || words.Contains(t)) && t.StartsWith('-'));
         if (unknown is not null || (!stdin && words.Length > 0) || (stdin && words.Length > 0 && !session.Parsed.Tokens.Any(t => t.Value == "--")))
-            throw new HoldfastException(ErrorCode.Usage, unknown is not null ? "There is no such option." : "There is one word too many.", "`holdfast backup --help` shows how it is called; with --stdin a command follows after --.");
+            throw new HoldfastException(ErrorCode.Usage, unknown is not null ? "There is no such option." : words.Length > 0 && session.Parsed.Tokens.Any(t => t.Value == "--") ? "A command after -- is there to be read from, and --stdin is missing." : "There is one word too many: a backup takes one folder.",
+                "`holdfast backup --help` shows how it is called; with --stdin a command follows after --.");
         using var vault = KeyFolder.OpenVault(session);
         var keys = new KeyFolder(session);
         var level = session.Parsed.GetValue(LevelOption);
@@ -121,6 +122,8 @@ static class BackupCommand
         string[] command = [.. session.Parsed.GetValue(SourceArgument) is { } first ? [first] : Array.Empty<string>(), .. session.Parsed.GetValue(CommandArgument)!];
         if (command.Length == 0)
         {
+            if (!Console.IsInputRedirected)
+                session.Note("Reading what is typed at this terminal, until Ctrl+D at the beginning of a line.");
             using var input = new StandardInput(Console.OpenStandardInput(), session.Stop);
             using var plain = new StreamSource(input, fileName, TimeProvider.System, whenEmpty: whenEmpty);
             return Run(session, vault, keys, plain, name, "", options);

@@ -16,6 +16,8 @@ static class FindCommand
     public static Command Create() => Session.Command("find", """
         Find files by name in one snapshot or in all.
 
+        A line for each: the snapshot (`holdfast snapshots` says of when), when the entry itself was changed last, its size, its path.
+
         Exit status 0 whether anything matches or not; 3 where a snapshot had to be left out.
         """, command =>
     {

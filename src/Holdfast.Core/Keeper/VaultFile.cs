@@ -23,6 +23,7 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw Directory.Exists(folder) ? Missing()
+                : File.Exists(folder) ? new HoldfastException(ErrorCode.VaultMissing, "What was named as the vault is a file.", "Name the vault's folder: the file `vault` lies in it.")
                 : new HoldfastException(ErrorCode.VaultMissing, "The folder that was named as the vault does not exist.", "Check the path of --vault or HOLDFAST_VAULT, and that its disk is mounted.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
