@@ -26,6 +26,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
 
     readonly HashSet<(AttestationDefect, Hash32)> _defects = [];
     readonly Dictionary<Hash32, AttestationDefect?> _judged = []; // null: its bytes give its name
+    readonly HashSet<Hash32> _opened = []; // noted to be wrong inside, and found right: every frame of them
     readonly HashSet<ChunkRef> _placed = []; // looked up: of files that list their chunks
     readonly ByteWriter _late = new();
     ulong _lateCount;
@@ -47,7 +48,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         var sound = _judged.Where(j => j.Value is null).Select(j => j.Key).ToHashSet();
         if (full)
             sound.UnionWith(chunks.PacksReadWhole.Where(p => !known.Damaged.ContainsKey(p)));
-        return new ReadFindings { Sound = [.. sound.Except(Named(AttestationDefect.ContentWrong))], Damaged = Named(AttestationDefect.PackDamaged), ContentWrong = Named(AttestationDefect.ContentWrong), Missing = Named(AttestationDefect.PackMissing) };
+        return new ReadFindings { Sound = [.. sound.Except(Named(AttestationDefect.ContentWrong))], Opened = [.. _opened.Except(Named(AttestationDefect.ContentWrong))], Damaged = Named(AttestationDefect.PackDamaged), ContentWrong = Named(AttestationDefect.ContentWrong), Missing = Named(AttestationDefect.PackMissing) };
 
         HashSet<Hash32> Named(AttestationDefect kind) => [.. _defects.Where(d => d.Item1 == kind && !d.Item2.IsNone).Select(d => d.Item2)];
     }
@@ -190,10 +191,30 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             else if (!there.Contains((pack.Name, pack.Size)))
                 Add(AttestationDefect.PackDamaged, pack.Name);
             else if (isMarked || !chunks.Index.Knows(pack.Name))
-                Judge(pack.Name, contentWrong: isMarked && damage.IsContent);
+                Judge(pack.Name, contentWrong: isMarked && damage.IsContent && VerdictOf(pack.Name) is null && !IsAsItSays(pack.Name));
             if (!chunks.Index.Knows(pack.Name) && _judged.TryGetValue(pack.Name, out var defect) && defect is null && !keeper.State.WasRemoved(StoreKind.Pack, pack.Name) && !IsClosed(pack.Name))
                 throw Unanswered(pack.Name);
         }
+    }
+
+    /// <summary>True where each frame of a pack opens and each chunk is what its id says. The note that says otherwise is anybody's to write, and no accusation is signed on its word.</summary>
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: these keys do not open it; <c>StoreUnavailable</c>: it could not be read to its end.</exception>
+    bool IsAsItSays(Hash32 pack)
+    {
+        var found = new Verifier(keeper.Store, keys, new Dictionary<Hash32, Id16>(), new VerifyProgress(), 1, ct).CheckOne(pack);
+        if (found.IsOpened)
+        {
+            _opened.Add(pack);
+            return true;
+        }
+        if (found.Fault is DefectKind.ContentWrong or DefectKind.Foreign)
+            return false;
+        if (found.Fault is null)
+        {
+            throw new HoldfastException(ErrorCode.KeyTooNarrow, $"Pack {pack} was noted to hold something else than it says, and this key does not open it: whether that is so cannot be told.",
+                "Attest with the newest opening key. Nothing was recorded, and nothing says that anybody did wrong.");
+        }
+        return IsClosed(pack) ? true : throw Unanswered(pack);
     }
 
     /// <summary>True where the footer of a sound pack was written so that it gives this domain nothing; else it could not be read when the index took in the others.</summary>

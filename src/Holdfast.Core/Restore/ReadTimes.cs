@@ -33,6 +33,8 @@ public readonly record struct KnownDamage(bool IsContent, ulong Since);
 public sealed class ReadTimes
 {
     const int NameLength = 2 * Hash32.Size;
+    const string Bytes = "!bytes";
+    const string Content = "!content";
 
     readonly Dictionary<Hash32, ulong> _times = [];
     readonly Dictionary<Hash32, KnownDamage> _damaged = [];
@@ -53,8 +55,8 @@ public sealed class ReadTimes
                 if (line.Length < NameLength + 2 || !Hash32.TryParse(line.AsSpan(0, NameLength), out var name))
                     continue;
                 var rest = line.AsSpan(NameLength + 1);
-                if (rest[0] == '!')
-                    times._damaged[name] = Damage(rest);
+                if (Damage(rest) is { } damage)
+                    times._damaged[name] = damage;
                 else if (TryParse(rest, out var time))
                     times._times[name] = time;
             }
@@ -66,11 +68,17 @@ public sealed class ReadTimes
         return times;
     }
 
-    static KnownDamage Damage(ReadOnlySpan<char> text)
+    /// <summary>Null where that is no such line: nothing vouches for this note, and a bit that flipped accuses nobody.</summary>
+    static KnownDamage? Damage(ReadOnlySpan<char> text)
     {
         var space = text.IndexOf(' ');
-        return new KnownDamage(!text.StartsWith("!bytes", StringComparison.Ordinal), // what is not told apart counts as the worse
-            space >= 0 && TryParse(text[(space + 1)..], out var since) ? since : 0);
+        var since = space >= 0 && TryParse(text[(space + 1)..], out var time) ? time : 0;
+        return (space < 0 ? text : text[..space]) switch
+        {
+            Bytes => new KnownDamage(IsContent: false, since),
+            Content => new KnownDamage(IsContent: true, since),
+            _ => null,
+        };
     }
 
     static bool TryParse(ReadOnlySpan<char> text, out ulong time) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out time);
@@ -122,7 +130,7 @@ public sealed class ReadTimes
         foreach (var (name, time) in _times)
             text.Append(CultureInfo.InvariantCulture, $"{name} {time}\n");
         foreach (var (name, damage) in _damaged)
-            text.Append(CultureInfo.InvariantCulture, $"{name} {(damage.IsContent ? "!content" : "!bytes")} {damage.Since}\n");
+            text.Append(CultureInfo.InvariantCulture, $"{name} {(damage.IsContent ? Content : Bytes)} {damage.Since}\n");
         return text.ToString();
     }
 }

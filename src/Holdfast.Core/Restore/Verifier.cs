@@ -112,6 +112,29 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         return result;
     }
 
+    /// <summary>Reads one pack, its bytes and its frames. Of several copies the best counts.</summary>
+    /// <returns>What is wrong with it; null where nothing is, or where the keys do not open it.</returns>
+    public (DefectKind? Fault, bool IsOpened) CheckOne(Hash32 pack)
+    {
+        var buffer = new byte[BufferSize];
+        using var frames = new FrameBuffer();
+        DefectKind? worst = DefectKind.Missing;
+        for (var number = 0; number < StoreExtensions.MaxCopies; number++)
+        {
+            using (var copy = store.Open(StoreKind.Pack, pack, number))
+            {
+                if (copy is null)
+                    break;
+            }
+            var fault = Check(new StoredName(StoreKind.Pack, pack, number, 0), buffer, frames);
+            if (!_opened.IsEmpty)
+                return (null, true);
+            if (number == 0 || fault is null || (worst is not null && fault != DefectKind.Damaged)) // bytes that give the name say more than those that do not
+                worst = fault;
+        }
+        return (worst, false);
+    }
+
     VerifyResult Result()
     {
         var good = _good.ToHashSet();

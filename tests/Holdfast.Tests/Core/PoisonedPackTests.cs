@@ -65,6 +65,50 @@ public sealed class PoisonedPackTests
         TestVault.AssertSame(test.Source, test.Restore());
     }
 
+    /// <summary>Anybody who writes to the vault's folder writes it, and a bit of it flips unseen.</summary>
+    /// <param name="isWhole">All of the snapshot is attested, not a sample.</param>
+    /// <param name="mark">After a pack's name, instead of when it was read.</param>
+    [Theory]
+    [InlineData(true, "!764547200")]
+    [InlineData(false, "!content 1764547200")]
+    [InlineData(true, "!content 1764547200")]
+    [InlineData(true, "!bytes 1764547200")]
+    public void A_note_that_a_sound_pack_is_wrong_accuses_nobody_and_goes(bool isWhole, string mark)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        Assert.True(test.Verify(full: true).IsSound);
+        var reads = Path.Combine(test.Folder, "keeper", "reads");
+        File.WriteAllLines(reads, File.ReadAllLines(reads).Select(l => $"{l[..64]} {mark}"));
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var found = vault.Attest(vault.Find("latest"), keys, isWhole, Id16.None, TestContext.Current.CancellationToken);
+        Assert.Empty(found.Defects);
+        Assert.True(found.IsGood);
+        var packs = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).Select(Path.GetFileName).ToHashSet();
+        Assert.DoesNotContain(vault.LastReads().Damaged.Keys, d => packs.Contains($"{d}"));
+    }
+
+    [Fact]
+    public void A_note_that_a_pack_is_wrong_stays_where_it_is_so()
+    {
+        using var test = new TestVault();
+        var content = TestVault.Noise(77, 5_000);
+        var planted = Plant(test, TestVault.Noise(5, 5_000), IdOf(test, content));
+        test.Write("f", content);
+        test.BackUp();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        File.WriteAllText(Path.Combine(test.Folder, "keeper", "reads"), $"{planted} !content 1764547200\n");
+        for (var i = 0; i < 2; i++)
+        {
+            var found = vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken);
+            Assert.Contains((AttestationDefect.ContentWrong, planted), found.Defects);
+            Assert.Equal(new KnownDamage(IsContent: true, 1764547200), vault.LastReads().Damaged[planted]);
+        }
+    }
+
     /// <summary>The same of a chunk that a row lists, whose digest and id are over its blocks.</summary>
     [Fact]
     public void A_planted_chunk_of_blocks_is_told_by_an_attestation_and_stored_anew()
