@@ -82,6 +82,22 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         }
     }
 
+    /// <summary>The key of the log that they were made for; null where no put key says.</summary>
+    public string? LogKey()
+    {
+        try
+        {
+            if (!Has(KeyFolder.PutFile))
+                return null;
+            using var put = PutKey.Parse(Kept(KeyFolder.PutFile));
+            return put.LogKey;
+        }
+        catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+        {
+            return null; // told where the file is used
+        }
+    }
+
     /// <summary>Says at every use that a secret lies open to others of this machine. Only of files: a pipe is between two processes.</summary>
     public static void WarnIfOpen(string path, string what, Action<string>? warn)
     {

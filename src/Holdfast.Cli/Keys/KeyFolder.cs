@@ -439,7 +439,7 @@ sealed class KeyFolder
         if (Files.Vault() is { } of && of != vault.Id)
             throw WrongVault("The key folder is", vault); // before its checkpoint is remembered here, which would shut out the right one
         var memory = new LogMemory(Folder);
-        if (!toChange && Files.Vault() is null && memory.Closed is null && memory.Seen is null && !memory.IsUnreadable)
+        if (!toChange && Files.Vault() is null && memory.Closed is null && memory.Seen is null && !IsUnreadable(memory, vault))
             return; // no key folder yet: a command that only reads makes none of it
         if (memory.Closed is { } closed)
         {
@@ -447,8 +447,8 @@ sealed class KeyFolder
             vault.Keeper.Closed ??= refusal;
             return;
         }
-        if (memory.IsUnreadable)
-            throw new HoldfastException(ErrorCode.KeyFileBad, "The file `checkpoint` in the key folder cannot be read: whether the vault's log was put back since it was last seen cannot be told.",
+        if (IsUnreadable(memory, vault))
+            throw new HoldfastException(ErrorCode.KeyFileBad, "The file `checkpoint` in the key folder cannot be read, or is not as the log's key signed it: whether the vault's log was put back since it was last seen cannot be told.",
                 "Put the file back from a copy of the key folder. Where there is none, be sure of the log first (`holdfast log verify --since FILE`, with a checkpoint kept elsewhere); then `holdfast log accept` goes on with the log that is here.");
         if (memory.Seen is { } seen && seen.Origin != vault.Keeper.Log.Key.Name)
             throw WrongVault("The key folder is", vault);
@@ -484,6 +484,8 @@ sealed class KeyFolder
             w.WriteEndObject();
         });
     }
+
+    bool IsUnreadable(LogMemory memory, Vault vault) => memory.IsUnreadable(vault.Keeper.Log.Key, () => Files.LogKey() == vault.Keeper.Log.Key.ToString());
 
     /// <summary>As <see cref="Remember"/>, for what anybody may ask without keys: a key folder that the environment names may be of another vault, or not there, and is no hindrance. Nothing is
     /// to be written to a log that is <see cref="NotCompared"/>.</summary>

@@ -22,8 +22,10 @@ sealed class LogMemory(string folder)
     /// <summary>The checkpoint seen last; null where there is none that can be read.</summary>
     public Checkpoint? Seen => File.Exists(CheckpointPath) && Checkpoint.TryParse(UserFile.KeptText(CheckpointPath, "The checkpoint in the key folder"), out var seen) ? seen : null;
 
-    /// <summary>True where there is a checkpoint and it makes no sense: it was not written so.</summary>
-    public bool IsUnreadable => File.Exists(CheckpointPath) && Seen is null;
+    /// <summary>True where there is a checkpoint and it makes no sense, or is not as its log's key signed it: it was not written so.</summary>
+    /// <param name="key">Of the log that the vault here has.</param>
+    /// <param name="isOurs">These keys were made for a log of that key. Where they do not say, and the checkpoint names another, somebody may have put another vault here: that is no damage.</param>
+    public bool IsUnreadable(VerifierKey key, Func<bool> isOurs) => File.Exists(CheckpointPath) && (Seen is not { } seen || (!seen.IsSignedBy(key) && (seen.Names(key) || isOurs())));
 
     /// <summary>The file of the two that this user may not read, or the folder on the way to them that this user may not enter; null where there is none: only then can anything be compared.</summary>
     public string? Closed => FolderPath.ClosedOnTheWay(CheckpointPath) ?? new[] { CheckpointPath, PlacePath }.FirstOrDefault(p => File.Exists(p) && !MayRead(p));

@@ -40,6 +40,10 @@ public sealed record Checkpoint(string Origin, long Size, Hash32 Root, string No
         return false;
     }
 
+    /// <summary>True where a signature bears this key's name and id, whether it holds or not.</summary>
+    public bool Names(VerifierKey key) => Note[(Body.Length + 1)..].Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        .Any(line => TrySignature(line, out var name, out var bytes) && name == key.Name && bytes.AsSpan(0, 4).SequenceEqual(key.KeyId));
+
     static bool TrySignature(string line, out string name, out byte[] bytes)
     {
         name = "";

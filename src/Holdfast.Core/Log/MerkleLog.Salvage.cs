@@ -15,7 +15,7 @@ public sealed partial class MerkleLog
 
     public bool IsLost(long index) => _lost.BinarySearch(index) >= 0;
 
-    /// <summary>True where the log's own checkpoint is gone, and this is what one that was kept elsewhere covers.</summary>
+    /// <summary>True where the log's own checkpoint is gone or damaged, and this is what one that was kept elsewhere covers.</summary>
     public bool IsAsSeen { get; private set; }
 
     /// <summary>True where more lies there than the checkpoint covers, and its own checkpoint, which may cover it, is gone.</summary>
@@ -26,7 +26,7 @@ public sealed partial class MerkleLog
     /// <param name="disk">Where changes would go.</param>
     /// <param name="key">Its key.</param>
     /// <param name="leafLength">Bytes of most leaves: where a leaf's own length is damaged, the next one is looked for behind so many.</param>
-    /// <param name="seen">A checkpoint of this log that was kept elsewhere, for where its own is gone.</param>
+    /// <param name="seen">A checkpoint of this log that was kept elsewhere, for where its own is gone or damaged.</param>
     /// <returns>The log, <see cref="Lost"/> leaves in their places without bytes.</returns>
     /// <exception cref="HoldfastException">As <see cref="Open"/>, where the hashes do not give that root either.</exception>
     public static MerkleLog Salvage(string folder, Disk disk, VerifierKey key, int leafLength, Checkpoint? seen = null)

@@ -49,7 +49,7 @@ public sealed partial class MerkleLog
     }
 
     /// <summary>Opens a log and checks all of it.</summary>
-    /// <exception cref="HoldfastException"><c>LogDamaged</c>, <c>LogForked</c> where the checkpoint is not signed by the key.</exception>
+    /// <exception cref="HoldfastException"><c>LogDamaged</c>: so where the checkpoint is not signed by the key, which a bit that flipped in it looks like.</exception>
     public static MerkleLog Open(string folder, Disk disk, VerifierKey key)
     {
         var log = new MerkleLog(folder, disk, key);
@@ -153,7 +153,7 @@ public sealed partial class MerkleLog
         }
         if (!Checkpoint.TryParse(text, out var checkpoint))
             throw Damaged("its checkpoint cannot be read", CheckpointElsewhere);
-        return checkpoint.IsSignedBy(Key) ? checkpoint : throw Forked("its checkpoint is not signed by the key this vault was made with");
+        return checkpoint.IsSignedBy(Key) ? checkpoint : throw Damaged("its checkpoint is not as the key signed it that this vault was made with: bytes of it are damaged, or someone put another log there", CheckpointElsewhere);
     }
 
     bool TryLoad(long size)

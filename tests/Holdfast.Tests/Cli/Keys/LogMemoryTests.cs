@@ -1,5 +1,7 @@
 using Holdfast.Cli.Keys;
 using Holdfast.Core;
+using Holdfast.Core.Crypto;
+using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Cli.Keys;
@@ -114,6 +116,45 @@ public sealed class LogMemoryTests
         Directory.Move(log, test["later"]);
         Directory.Move(test["log"], log);
         using var vault = test.Open();
+        Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => memory.Compare(vault)).Code);
+    }
+
+    /// <summary>A bit that flipped is no attack, and what is damaged is not taken for none either.</summary>
+    [Fact]
+    public void Every_flip_in_what_is_remembered_is_told_as_damage()
+    {
+        using var test = new TestVault();
+        var memory = Memory(test);
+        BackUp(test, memory);
+        using var vault = test.Open();
+        var key = vault.Keeper.Log.Key;
+        Assert.False(memory.IsUnreadable(key, () => true));
+        var file = Path.Combine(test["keys"], LogMemory.CheckpointFile);
+        var whole = File.ReadAllBytes(file);
+        for (var at = 0; at < whole.Length; at++)
+        {
+            for (var bit = 0; bit < 8; bit++)
+            {
+                var bytes = whole.ToArray();
+                bytes[at] ^= (byte)(1 << bit);
+                File.WriteAllBytes(file, bytes);
+                Assert.True(memory.IsUnreadable(key, () => true) || memory.Seen!.IsSignedBy(key), $"bit {bit} of byte {at}"); // the last letter of a signature has bits that say nothing
+                // Keys that do not say for which log they were made: what names this one's key is damaged, and else it is told as another log's.
+                Assert.True(memory.IsUnreadable(key, () => false) || memory.Seen!.IsSignedBy(key) || Assert.Throws<HoldfastException>(() => memory.Compare(vault)).Code == ErrorCode.LogForked, $"bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_key_is_no_damage_where_the_keys_do_not_say_that_it_was_never_theirs()
+    {
+        using var test = new TestVault();
+        var memory = Memory(test);
+        BackUp(test, memory);
+        using var vault = test.Open();
+        using var signer = new Ed25519Signer(Enumerable.Repeat((byte)9, 32).ToArray());
+        File.WriteAllText(Path.Combine(test["keys"], LogMemory.CheckpointFile), Checkpoint.Sign(vault.Keeper.Log.Key.Name, memory.Seen!.Size, memory.Seen.Root, signer).Note);
+        Assert.False(memory.IsUnreadable(vault.Keeper.Log.Key, () => false));
         Assert.Equal(ErrorCode.LogForked, Assert.Throws<HoldfastException>(() => memory.Compare(vault)).Code);
     }
 

@@ -93,7 +93,7 @@ public sealed class LogTests
         if (leaves > seen)
             MerkleLog.Open(folder["log"], Disk.Real, Key).Append([.. Enumerable.Range(seen, leaves - seen).Select(n => Encoding.ASCII.GetBytes($"leaf {n}"))], Signer);
         using var stranger = new Ed25519Signer(Enumerable.Repeat((byte)9, 32).ToArray());
-        foreach (var damage in new Action<string>[] { f => File.WriteAllText(f, "x"), File.Delete })
+        foreach (var damage in new Action<string>[] { f => File.WriteAllText(f, "x"), File.Delete, f => File.WriteAllText(f, Checkpoint.Sign(Key.Name, seen, earlier.Root, stranger).Note) })
         {
             damage(Path.Combine(folder["log"], "checkpoint"));
             Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(() => MerkleLog.Open(folder["log"], Disk.Real, Key)).Code);
