@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core.Storage;
 
@@ -60,6 +61,7 @@ public sealed class VaultClock
     const int MaxSize = 4_096; // bytes of its file
     const string Head = "holdfast clock v1";
     const ulong PartsPerMillion = 500;
+    const int CheckSize = 8; // bytes
 
     /// <summary>Seconds: a wall clock, or a leaf, further ahead than this is not believed at all.</summary>
     public const ulong DoubtAfter = 35 * 86_400;
@@ -106,12 +108,13 @@ public sealed class VaultClock
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
         var told = 1_000 * latestLeaf(Math.Max(clock._milliseconds, machine.Wall) / 1_000 + DoubtAfter);
-        // With no note of its own, and a wall clock before every leaf, there is nothing to hold against the leaves; and of what they say, what the wall clock says too has passed.
+        // With no note of its own, and a wall clock before every leaf, there is nothing to hold against the leaves.
         if (!isKept && told == 0)
             told = 1_000 * latestLeaf(ulong.MaxValue);
+        // Of what they say, what the wall clock says too has passed: a note that was put back is held against nobody more than one that is gone.
         var ahead = told - Math.Min(told, clock._milliseconds);
         clock._milliseconds += ahead;
-        clock._unseen += isKept ? ahead : told - Math.Min(told, machine.Wall);
+        clock._unseen += Math.Min(ahead, told - Math.Min(told, machine.Wall));
         return clock;
     }
 
@@ -178,14 +181,18 @@ public sealed class VaultClock
     public void Save()
     {
         Advance();
-        _disk.Replace(_path, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture,
-            $"{Head}\n{_milliseconds} {_wall} {_sinceBoot} {_bootId}{(_unseen > 0 ? $" {_unseen}" : "")}\n")));
+        var text = string.Create(CultureInfo.InvariantCulture, $"{Head}\n{_milliseconds} {_wall} {_sinceBoot} {_bootId} {_unseen} ");
+        _disk.Replace(_path, Encoding.ASCII.GetBytes($"{text}{Check(text)}\n"));
     }
 
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
     bool TryTake(string text)
     {
-        if (text.Split('\n') is not [Head, var line, ""] || line.Split(' ') is not { Length: 4 or 5 } parts
+        if (text.Split('\n') is not [Head, var line, ""] || line.Split(' ') is not { Length: >= 4 and <= 6 } parts
+            || (parts.Length == 6 && parts[5] != Check(text[..^(parts[5].Length + 1)])) // earlier versions wrote none, nor 0 where nothing was unseen
+    /// <summary>Shows a bit that flipped; whoever writes the file can write this too.</summary>
+    static string Check(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, CheckSize));
+
             || !TryRead(parts[0], out var milliseconds) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot) || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen)
             || milliseconds / 1_000 > Retention.LockRules.LastEnd || unseen > milliseconds)
             return false;

@@ -98,9 +98,11 @@ public sealed class LockTests
             test.Write("f", TestVault.Noise(game, 1_000));
             test.BackUp();
             ulong ran = 0; // seconds that really passed while the machine ran
+            var clock = Path.Combine(test.Folder, "keeper", "clock");
+            var first = File.ReadAllBytes(clock);
             while (ran < 23 * Day)
             {
-                switch (random.Next(5))
+                switch (random.Next(6))
                 {
                     case 0:
                         test.Machine.Wall = (ulong)Math.Max(1, (long)test.Machine.Wall + random.NextInt64(-500, 500) * (long)Day * 1_000);
@@ -111,7 +113,10 @@ public sealed class LockTests
                         test.Machine.Wall += (ulong)random.Next(100) * Day * 1_000;
                         break;
                     case 2:
-                        File.Delete(Path.Combine(test.Folder, "keeper", "clock")); // its note of time is lost
+                        File.Delete(clock); // its note of time is lost
+                        break;
+                    case 3:
+                        File.WriteAllBytes(clock, first); // or an older one is put back
                         break;
                     default:
                         var step = (ulong)random.Next(1, 3) * Day / 2;
@@ -261,6 +266,75 @@ public sealed class LockTests
         Assert.Equal(0, Expire(test)); // what nobody saw pass is not over
         File.Delete(clock);
         Assert.True(test.BackUp().Receipt.Expiry >= now + 40 * Day);
+    }
+
+    /// <summary>As with the folder `keeper` of another copy: the wall clock says what the log says, so nothing is unseen.</summary>
+    [Fact]
+    public void A_clock_that_is_put_back_is_set_right_by_leaves_and_wall_clock_together()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var clock = Path.Combine(test.Folder, "keeper", "clock");
+        var old = File.ReadAllBytes(clock);
+        for (var day = 0; day < 60; day += 10)
+        {
+            test.Machine.Pass(10 * Day);
+            test.BackUp();
+        }
+        File.WriteAllBytes(clock, old);
+        test.Machine.BootId = "boot-2";
+        test.Machine.SinceBoot = 60_000;
+        using var vault = test.Open();
+        Assert.Equal(0UL, vault.Keeper.Clock.Unseen);
+        Assert.InRange(vault.Keeper.Clock.WallOffset, -3_600, 3_600);
+        test.BackUp(vault);
+        Assert.Equal(0UL, vault.Keeper.Clock.Unseen);
+    }
+
+    /// <summary>The clock begins at the leaves then, as where there is no file.</summary>
+    [Fact]
+    public void A_flip_anywhere_in_the_clocks_file_is_no_other_time()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        machine.Pass(100 * Day);
+        VaultClock.Create(folder["clock"], Disk.Real, machine);
+        machine.Pass(10 * Day);
+        ulong now;
+        {
+            var clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
+            clock.Save();
+            now = clock.Now;
+        }
+        var whole = File.ReadAllBytes(folder["clock"]);
+        for (var at = 0; at < whole.Length; at++)
+        {
+            for (var bit = 0; bit < 8; bit++)
+            {
+                var bytes = whole.ToArray();
+                bytes[at] ^= (byte)(1 << bit);
+                File.WriteAllBytes(folder["clock"], bytes);
+                var clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => now - Day);
+                Assert.Equal((now - Day, 0UL), (clock.Now, clock.Unseen));
+            }
+        }
+        File.WriteAllBytes(folder["clock"], whole);
+        Assert.Equal(now, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => now - Day).Now);
+    }
+
+    [Theory]
+    [InlineData("", 0UL)]
+    [InlineData(" 86400000", Day)]
+    public void A_clock_as_earlier_versions_wrote_it_is_taken(string end, ulong unseen)
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["clock"], $"holdfast clock v1\n{machine.Wall + 7_000} {machine.Wall} {machine.SinceBoot} {machine.BootId}{end}\n");
+        var clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
+        Assert.Equal((machine.Wall / 1_000 + 7, unseen), (clock.Now, clock.Unseen));
+        clock.Save();
+        clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
+        Assert.Equal((machine.Wall / 1_000 + 7, unseen), (clock.Now, clock.Unseen));
     }
 
     [Fact]
