@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
@@ -21,7 +22,7 @@ sealed class KeeperReserve(string path, Disk disk)
     /// <param name="size">Bytes.</param>
     public void Make(ulong size)
     {
-        if (size == 0 || Kept >= size)
+        if (size == 0 || (Kept >= size && !IsOfZeros()))
             return;
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";
@@ -29,15 +30,33 @@ sealed class KeeperReserve(string path, Disk disk)
         {
             using (var file = disk.Create(apart))
             {
-                var zeros = new byte[1 << 20];
-                for (var left = (long)size; left > 0; left -= zeros.Length)
-                    file.Append(zeros.AsSpan(0, (int)Math.Min(left, zeros.Length)));
+                var noise = new byte[1 << 20]; // a file system that compresses keeps no room for what repeats
+                for (var left = (long)size; left > 0; left -= noise.Length)
+                {
+                    RandomNumberGenerator.Fill(noise);
+                    file.Append(noise.AsSpan(0, (int)Math.Min(left, noise.Length)));
+                }
             }
             disk.Rename(apart, path, replace: true);
         }
         catch (HoldfastException)
         {
             disk.Discard(apart); // no room now; the next change tries again
+        }
+    }
+
+    /// <summary>As earlier versions made it: it may take no room on the disk.</summary>
+    bool IsOfZeros()
+    {
+        try
+        {
+            using var file = PlainFile.Open(path);
+            Span<byte> start = stackalloc byte[64];
+            return file is not null && RandomAccess.Read(file, start, 0) == start.Length && !start.ContainsAnyExcept((byte)0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
         }
     }
 }

@@ -171,4 +171,25 @@ public sealed class StoreFolderTests
             Assert.NotNull(item);
         Assert.Empty(running.Health().Problems);
     }
+
+    /// <summary>A file system that compresses keeps no room for zeros.</summary>
+    [Fact]
+    public void The_reserve_takes_the_room_that_it_is_to_keep()
+    {
+        using var test = new TestVault(reserve: 3 << 20);
+        var reserve = Path.Combine(test.Folder, "keeper", "reserve");
+        Assert.InRange(Packed(), 3 << 20, 4 << 20);
+        File.WriteAllBytes(reserve, new byte[3 << 20]); // as earlier versions made it
+        test.Write("f", "bed 3");
+        test.BackUp();
+        Assert.InRange(Packed(), 3 << 20, 4 << 20);
+
+        long Packed()
+        {
+            using var packed = new MemoryStream();
+            using (var into = new System.IO.Compression.GZipStream(packed, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true))
+                into.Write(File.ReadAllBytes(reserve));
+            return packed.Length;
+        }
+    }
 }
