@@ -94,7 +94,19 @@ public sealed partial class VaultKeeper
         var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
         var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
+        keeper.TakeId();
         return keeper;
+    }
+
+    /// <summary>The log is signed and says which vault this is; the file `vault` is not. Where they differ, the vault is read as what it is, and nothing is written.</summary>
+    void TakeId()
+    {
+        if (_projection.Genesis!.Vault is var vault && vault == File.Vault)
+            return;
+        File = File with { Vault = vault };
+        LogFault ??= new HoldfastException(ErrorCode.LogDamaged, "The file `vault` is damaged: its line `id` names another vault than the signed log does. Nothing is written to this vault.",
+            "Put the file back: every copy of the vault, and every folder added with `store add`, has the same one. Without any, write it anew after the format.md next to it, section 3. Until then the vault is read by what its log says.");
+        Closed ??= LogFault;
     }
 
     /// <summary>Null where the object cannot be read.</summary>

@@ -40,7 +40,7 @@ public sealed partial class VaultKeeper : IDisposable
         _projection = new Projection(store, Moment);
     }
 
-    public VaultFile File { get; }
+    public VaultFile File { get; private set; }
     public Id16 Vault => File.Vault;
     public FolderStore Store { get; }
     public MerkleLog Log => _log;
@@ -50,8 +50,8 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>Set where this is a copy of a vault that goes on elsewhere: thrown by whatever would change it.</summary>
     public HoldfastException? Closed { get; set; }
 
-    /// <summary>What of the log is damaged, where it is read all the same.</summary>
-    public HoldfastException? LogFault { get; private init; }
+    /// <summary>What of the log, or of the file that names its vault, is damaged, where it is read all the same.</summary>
+    public HoldfastException? LogFault { get; private set; }
 
     /// <summary>False where all that changes need is gone, and with it the list of further folders; reading goes on without.</summary>
     public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));

@@ -164,6 +164,7 @@ public sealed class BitFlipTests
                 try
                 {
                     using var vault = Vault.Open(test.Folder, null, test.Machine, () => seen);
+                    Assert.Equal(test.Keys.Put.Vault, vault.Id); // whatever the file `vault` says
                     // A damaged leaf or checkpoint is told, and nothing is written; the others are read by the hashes beside them, all of them where the checkpoint is what is damaged.
                     if (vault.Keeper.LogFault is not null)
                     {
