@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -146,19 +147,46 @@ public sealed partial class Vault : IDisposable
         Keeper.MoveFolder(old, isMerged ? null : folder, folders =>
         {
             var after = new FolderStore(folders);
+            var leaving = Keeper.Store.Folders.Where(f => FolderPath.Real(f) == FolderPath.Real(old)).Select(f => f + Path.DirectorySeparatorChar).ToList();
             var needed = VaultHealth.Needed(Keeper);
             var lost = needed.Packs.Keys.Count(p => IsLost(StoreKind.Pack, p)) + needed.Objects.Count(o => IsLost(StoreKind.Object, o));
             if (lost > 0)
             {
                 throw new HoldfastException(ErrorCode.PackMissing, $"{lost} files that the vault needs lie in the old folder and would not be found any more. Nothing was changed.",
-                    "Copy them first (rsync -a --ignore-existing OLD/packs OLD/objects NEW/), then run this again.");
+                    "Copy them first (rsync -a --ignore-existing OLD/packs OLD/objects NEW/), then run this again. Where all are there by then, some are damaged in the new folder, and sound in the old one alone: `rsync -a --checksum OLD/packs OLD/objects NEW/` replaces those.");
             }
 
-            bool IsLost(StoreKind kind, Hash32 name) => SizesOf(Keeper.Store, kind, name).Except(SizesOf(after, kind, name)).Any(); // one cut short is none
+            bool IsLost(StoreKind kind, Hash32 name) => SizesOf(Keeper.Store, kind, name).Except(SizesOf(after, kind, name)).Any() || IsSoundInOldAlone(kind, name); // one cut short is none
+
+            bool IsSoundInOldAlone(StoreKind kind, Hash32 name)
+            {
+                var old = Keeper.Store.FindAll(kind, name).Where(p => leaving.Exists(f => p.StartsWith(f, StringComparison.Ordinal))).ToList();
+                if (old.Count == 0)
+                    return false;
+                var kept = after.FindAll(kind, name).ToList();
+                return !old.TrueForAll(o => kept.Exists(k => FileStat.AreOne(o, k))) // that disk is mounted elsewhere now: nothing was copied
+                    && !kept.Exists(p => GivesName(p, name)) && old.Exists(p => GivesName(p, name));
+            }
 
             static IEnumerable<long> SizesOf(FolderStore store, StoreKind kind, Hash32 name) => store.FindAll(kind, name).Select(p => new FileInfo(p).Length);
         });
         return isMerged;
+    }
+
+    static bool GivesName(string path, Hash32 name)
+    {
+        try
+        {
+            using var file = PlainFile.Open(path);
+            if (file is null || RandomAccess.GetLength(file) > Math.Max(Packs.PackFormat.MaxSize, StoreExtensions.MaxObject))
+                return false;
+            using var stream = new FileStream(file, FileAccess.Read, 1 << 20);
+            return new Hash32(SHA256.HashData(stream)) == name;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Reads packs and objects and checks them: names without keys, contents with them.</summary>

@@ -119,6 +119,10 @@ readonly record struct FileStat(uint Links, uint User, uint Group, bool IsFile, 
         return Of(Libc.StatX(Libc.AtFdcwd, path, NoFollow, Basic, ref MemoryMarshal.GetReference(words)), words, out stat);
     }
 
+    /// <summary>Two names of one file; false where that cannot be told.</summary>
+    public static bool AreOne(string path, string other) =>
+        OperatingSystem.IsLinux() && TryRead(path, out var one) && TryRead(other, out var two) && (one.Device, one.Inode) == (two.Device, two.Inode);
+
     /// <summary>struct statx (statx(2)) in 32-bit words: links, user, group, then the mode, then the inode; the device at byte 136.</summary>
     static bool Of(int result, ReadOnlySpan<uint> words, out FileStat stat)
     {

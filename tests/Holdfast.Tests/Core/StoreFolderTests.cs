@@ -172,6 +172,46 @@ public sealed class StoreFolderTests
         Assert.Empty(running.Health().Problems);
     }
 
+    /// <summary>A copy of the right size says nothing of its bytes, and the sound one would be left behind.</summary>
+    [Fact]
+    public void A_folder_is_not_left_for_copies_that_rotted()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        test.BackUp();
+        foreach (var part in new[] { "packs", "objects" })
+        {
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(test.Folder, part), "*", SearchOption.AllDirectories).ToList())
+                File.Move(file, file.Replace(test.Folder, test["second"], StringComparison.Ordinal), overwrite: true);
+        }
+        using (var copy = System.Diagnostics.Process.Start("cp", ["-a", test["second"], test["third"]])!)
+            copy.WaitForExit();
+        var pack = Directory.EnumerateFiles(test["third/packs"], "*", SearchOption.AllDirectories).First();
+        var whole = File.ReadAllBytes(pack);
+        Flip(pack);
+        using (var vault = test.Open())
+        {
+            Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.MoveFolder(test["second"], test["third"])).Code);
+            Assert.Equal(test["second"], vault.Keeper.Store.Folders[1]);
+        }
+        // Where the old one is no better, nothing is lost by it.
+        var old = pack.Replace(test["third"], test["second"], StringComparison.Ordinal);
+        Flip(old);
+        using (var vault = test.Open())
+            Assert.False(vault.MoveFolder(test["second"], test["third"]));
+        File.WriteAllBytes(pack, whole);
+        TestVault.AssertSame(test.Source, test.Restore());
+
+        static void Flip(string path)
+        {
+            var bytes = File.ReadAllBytes(path);
+            bytes[^1] ^= 1;
+            File.WriteAllBytes(path, bytes);
+        }
+    }
+
     /// <summary>A file system that compresses keeps no room for zeros.</summary>
     [Fact]
     public void The_reserve_takes_the_room_that_it_is_to_keep()
