@@ -33,9 +33,21 @@ public sealed partial class VaultKeeper
 
     /// <summary>Adds a folder, best on another disk, to the vault while it is in use.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c>, <c>WrongVault</c>, <c>TargetNotEmpty</c>: another kind of folder; nothing was changed.</exception>
-    public void AddFolder(string folder) => Changing(() =>
+    public void AddFolder(string folder)
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var isListed = false;
+        Changing(() =>
+        {
+            if (!isListed) // by a first try, which found the disk full afterwards
+                List(folder);
+            isListed = true;
+            return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
+        });
+    }
+
+    void List(string folder)
+    {
         var extra = FolderList.Read(_folder).ToList();
         StorePlace.Require(folder, [_folder, .. extra], Vault);
         if (extra.Count >= FolderList.Most)
@@ -47,14 +59,13 @@ public sealed partial class VaultKeeper
         FolderStore.Create(folder, _disk);
         _disk.Replace(Path.Combine(folder, VaultFile.Name), File.ToArray());
         FolderList.Write(_folder, extra.Append(folder), _disk);
-        return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
-    });
+    }
 
     void MakeShelf(string folder)
     {
         try
         {
-            _disk.MakeFolder(folder);
+            _disk.MakeDurable(folder); // nor may what is stored there go with the folder's own name
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.NoPermission)
         {

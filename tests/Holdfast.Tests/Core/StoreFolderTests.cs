@@ -212,6 +212,45 @@ public sealed class StoreFolderTests
         }
     }
 
+    /// <summary>Notes which folders' names were made durable; the disk is full where the log's checkpoint is replaced, once.</summary>
+    sealed class FullOnce(string path, Action? before = null) : Disk
+    {
+        bool _isDone;
+
+        public List<string> Synced { get; } = [];
+
+        public override void SyncFolder(string path)
+        {
+            Synced.Add(path);
+            base.SyncFolder(path);
+        }
+
+        public override bool Rename(string from, string name, bool replace)
+        {
+            if (name != path || _isDone)
+                return base.Rename(from, name, replace);
+            _isDone = true;
+            before?.Invoke();
+            throw DiskFault.OfErrno(28);
+        }
+    }
+
+    [Fact]
+    public void An_addition_that_finds_the_disk_full_on_its_way_is_ended_with_the_reserve()
+    {
+        using var test = new TestVault(reserve: 1 << 20);
+        var disk = new FullOnce(Path.Combine(test.Folder, "log", "checkpoint"));
+        using (var vault = test.Open(disk))
+        {
+            var size = vault.Keeper.Log.Size;
+            vault.Keeper.AddFolder(test["far/away/second"]);
+            Assert.Equal(size + 1, vault.Keeper.Log.Size);
+        }
+        Assert.Superset(new HashSet<string> { test["far/away"], test["far"], Path.GetDirectoryName(test["far"])! }, disk.Synced.ToHashSet());
+        using var again = test.Open();
+        Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Store.Folders);
+    }
+
     /// <summary>A file system that compresses keeps no room for zeros.</summary>
     [Fact]
     public void The_reserve_takes_the_room_that_it_is_to_keep()
