@@ -27,6 +27,7 @@ public sealed partial class VaultKeeper : IDisposable
     VaultClock? _clock;
     Ed25519Signer? _signer;
     bool _hasKeptTwice;
+    bool _isStale; // what is in memory may be ahead of what is on disk, and that could not be read
 
     VaultKeeper(string folder, VaultFile file, FolderStore store, Disk disk, IMachineTime machine, MerkleLog log)
     {
@@ -76,6 +77,11 @@ public sealed partial class VaultKeeper : IDisposable
     public void Refresh()
     {
         Store.Look();
+        if (_isStale)
+        {
+            OpenAnew();
+            return;
+        }
         _log.Refresh();
         Project();
     }
@@ -165,6 +171,8 @@ public sealed partial class VaultKeeper : IDisposable
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReserveOf(_folder, _disk).Release())
         {
             Reopen();
+            if (_isStale)
+                throw; // a leaf more than the log has would be signed with the next
             try
             {
                 TellRefusals();
@@ -228,14 +236,20 @@ public sealed partial class VaultKeeper : IDisposable
     {
         try
         {
-            _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
-            _projection = new Projection(Store, Moment);
-            Project();
+            OpenAnew();
         }
         catch (HoldfastException)
         {
-            // The fault that led here is the one to tell.
+            _isStale = true; // the fault that led here is the one to tell
         }
+    }
+
+    void OpenAnew()
+    {
+        _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
+        _projection = new Projection(Store, Moment);
+        Project();
+        _isStale = false;
     }
 
     void Project()

@@ -251,6 +251,19 @@ public sealed class StoreFolderTests
         Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Store.Folders);
     }
 
+    [Fact]
+    public void A_log_that_could_not_be_read_after_a_failure_is_opened_anew_and_called_no_fork()
+    {
+        using var test = new TestVault();
+        var checkpoint = Path.Combine(test.Folder, "log", "checkpoint");
+        using var vault = test.Open(new FullOnce(checkpoint, () => File.Move(checkpoint, test["aside"])));
+        var size = vault.Keeper.Log.Size;
+        Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(test["second"])).Code);
+        File.Move(test["aside"], checkpoint);
+        vault.Keeper.AddFolder(test["third"]);
+        Assert.Equal(size + 1, vault.Keeper.Log.Size);
+    }
+
     /// <summary>A file system that compresses keeps no room for zeros.</summary>
     [Fact]
     public void The_reserve_takes_the_room_that_it_is_to_keep()
