@@ -52,8 +52,8 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
     private static partial int GetTime(int clock, out TimeSpec time);
 }
 
-/// <summary>The vault's own time: it never goes back, and advances by the lesser of what the wall clock and the boot clock say, plus 500 ppm. Time spent powered
-/// off does not count until something outside the machine attests it (invariant 3).</summary>
+/// <summary>The vault's own time: it never goes back, and advances by the lesser of what the wall clock and the boot clock say, plus 500 ppm while it is behind the
+/// wall clock. Time spent powered off does not count until something outside the machine attests it (invariant 3).</summary>
 /// <remarks>Doubt lengthens locks and stops expiry. It never stops a backup. Where a leaf is ahead of what the clock saw pass, locks are born by the leaf, and end by the clock: whichever
 /// of the two is wrong, no lock is short (docs/format.md, section 12.3).</remarks>
 public sealed class VaultClock
@@ -172,7 +172,11 @@ public sealed class VaultClock
             : sinceBoot;
         var advance = Math.Min(ran, said);
         if (_bootId.Length > 0)
-            _milliseconds += advance + advance * PartsPerMillion / 1_000_000;
+        {
+            _milliseconds += advance;
+            // The boot clock may be slow by as much: this makes up for it, and leads no further than the wall clock says. Else it would add up to days.
+            _milliseconds += Math.Min(advance * PartsPerMillion / 1_000_000, wall - Math.Min(wall, _milliseconds - _unseen));
+        }
         (_sinceBoot, _bootId) = (sinceBoot, _machine.BootId);
         _wall = wall;
     }
@@ -185,14 +189,14 @@ public sealed class VaultClock
         _disk.Replace(_path, Encoding.ASCII.GetBytes($"{text}{Check(text)}\n"));
     }
 
+    /// <summary>Shows a bit that flipped; whoever writes the file can write this too.</summary>
+    static string Check(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, CheckSize));
+
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
     bool TryTake(string text)
     {
         if (text.Split('\n') is not [Head, var line, ""] || line.Split(' ') is not { Length: >= 4 and <= 6 } parts
             || (parts.Length == 6 && parts[5] != Check(text[..^(parts[5].Length + 1)])) // earlier versions wrote none, nor 0 where nothing was unseen
-    /// <summary>Shows a bit that flipped; whoever writes the file can write this too.</summary>
-    static string Check(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, CheckSize));
-
             || !TryRead(parts[0], out var milliseconds) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot) || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen)
             || milliseconds / 1_000 > Retention.LockRules.LastEnd || unseen > milliseconds)
             return false;

@@ -338,6 +338,26 @@ public sealed class LockTests
     }
 
     [Fact]
+    public void A_machine_that_is_never_switched_off_stays_in_step_with_the_wall_clock()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        var clock = VaultClock.Create(folder["clock"], Disk.Real, machine);
+        for (var hour = 0; hour < 6 * 365 * 24; hour++)
+        {
+            machine.Pass(3_600);
+            Assert.InRange(clock.WallOffset, -1, 1);
+        }
+        // A boot clock that is slow is made up for.
+        for (var hour = 0; hour < 365 * 24; hour++)
+        {
+            machine.Pass(3_600);
+            machine.SinceBoot -= 1_000;
+        }
+        Assert.InRange(clock.WallOffset, -1, 1);
+    }
+
+    [Fact]
     public void Time_that_a_leaf_has_counted_is_not_counted_again()
     {
         var machine = new FakeMachine();
