@@ -437,11 +437,17 @@ public sealed class ProofTests
         cli.Shell("diff -r source r");
     }
 
-    [Fact]
-    public void A_checkpoint_that_cannot_be_read_is_not_taken_for_none()
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(12)] // of the vault's id
+    [InlineData(200)] // of the signature
+    public void A_checkpoint_that_cannot_be_read_is_not_taken_for_none(int flipped)
     {
         using var cli = Sample();
-        File.WriteAllText(cli["keys/checkpoint"], "");
+        var bytes = flipped < 0 ? [] : File.ReadAllBytes(cli["keys/checkpoint"]);
+        if (flipped >= 0)
+            bytes[flipped] ^= 1;
+        File.WriteAllBytes(cli["keys/checkpoint"], bytes);
         Assert.Contains("log accept", cli.Run("snapshots").Expect(17).Error, StringComparison.Ordinal);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(17);
         var id = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
