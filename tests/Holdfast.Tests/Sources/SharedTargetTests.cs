@@ -221,6 +221,94 @@ public sealed partial class SharedTargetTests
         static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
     }
 
+    /// <summary>The capability to act as root, for one, moves neither size, times nor bytes.</summary>
+    [Theory]
+    [InlineData("user.planted", false)]
+    [InlineData("trusted.planted", true)]
+    [InlineData("security.capability", true)]
+    public void What_has_an_attribute_that_the_snapshot_has_not_does_not_stay_as_it_is(string planted, bool takesRoot)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && (IsRoot || !takesRoot), "attributes as Linux has them, some of root alone");
+        using var folder = new TempFolder();
+        var me = uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        byte[] value = [1, 0, 0, 2, .. BitConverter.GetBytes(1 << 10), .. new byte[12]]; // VFS_CAP_REVISION_2, effective; one capability
+        var own = XattrList.Encode([("user.own"u8.ToArray(), "1"u8.ToArray())]);
+        for (var run = 0; run < 3; run++)
+        {
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, me));
+            rows.Xattrs[Add(rows, "file", EntryKind.File, 0x1ED, me)] = own;
+            var file = target.Add(rows, 1);
+            Assert.Equal((run, run == 1), (run, file < 0)); // it is kept the second time
+            if (file >= 0)
+                target.WriteWhole(file, []);
+            rows.Xattrs[Add(rows, "folder", EntryKind.Directory, 0x1ED, me)] = own;
+            target.Add(rows, 2);
+            target.Finish();
+            Assert.Empty(target.Problems);
+            Assert.SkipUnless(target.Refusals.Count == 0, "the file system has no attributes");
+            if (run != 1)
+                continue;
+            Assert.Equal(0, SetXattr(folder["t/file"], planted, value, (nuint)value.Length, 0));
+            if (!planted.StartsWith("security.", StringComparison.Ordinal)) // of a folder it means nothing
+                Assert.Equal(0, SetXattr(folder["t/folder"], planted, value, (nuint)value.Length, 0));
+        }
+        foreach (var name in new[] { "t/file", "t/folder" })
+        {
+            Assert.Equal((name, -1), (name, GetXattr(folder[name], planted, new byte[64], 64)));
+            Assert.Equal((name, 1), (name, GetXattr(folder[name], "user.own", new byte[64], 64)));
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "setfsuid")]
+    private static partial int ActAs(uint user);
+
+    /// <summary>A user sets attributes of a file that is open to writing alone, and lists of rights may close it.</summary>
+    [Fact]
+    public void Attributes_of_a_file_that_its_owner_may_not_write_are_set_once_and_stay()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "attributes as Linux has them");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t"]);
+        if (IsRoot)
+        {
+            Assert.Equal(0, Give(folder["t"], Other, Other));
+            Run("chmod", "755", folder.Path);
+        }
+        var me = IsRoot ? Other : uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        byte[] list = [2, 0, 0, 0, .. Entry(0x01, 4), .. Entry(0x02, 4, 12_345), .. Entry(0x04, 4), .. Entry(0x10, 4), .. Entry(0x20, 0)]; // u::r-- u:12345:r-- g::r-- m::r-- o::---
+        var refusals = new List<string>();
+        var kept = 0L;
+        var user = new Thread(() =>
+        {
+            if (IsRoot)
+                _ = ActAs(Other); // of this thread alone
+            for (var run = 0; run < 2; run++)
+            {
+                using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+                var rows = new EntryBatch();
+                target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, me));
+                var row = Add(rows, "file", EntryKind.File, 0x120, me);
+                rows.Xattrs[row] = XattrList.Encode([("system.posix_acl_access"u8.ToArray(), list), ("user.note"u8.ToArray(), "1"u8.ToArray())]);
+                var file = target.Add(rows, row);
+                if (file >= 0)
+                    target.WriteWhole(file, []);
+                kept = target.Finish().Kept;
+                refusals.AddRange(target.Refusals.Where(r => r.What is "extended attributes" or "access control lists").Select(r => $"{run}: {r}"));
+            }
+        });
+        user.Start();
+        user.Join();
+        Assert.SkipWhen(refusals.Exists(r => r.Contains("not supported", StringComparison.Ordinal)), "the file system has no attributes");
+        Assert.Empty(refusals);
+        Assert.Equal(1, kept);
+        Assert.Equal(1, GetXattr(folder["t/file"], "user.note", new byte[64], 64));
+        Assert.Equal(list.Length, GetXattr(folder["t/file"], "system.posix_acl_access", new byte[64], 64));
+
+        static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
+    }
+
     [Fact]
     public void What_is_made_in_a_folder_that_gives_its_group_has_the_group_of_the_snapshot()
     {

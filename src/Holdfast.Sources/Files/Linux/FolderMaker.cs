@@ -106,7 +106,11 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         try
         {
             if (met is null || met.IsFree && met.Is(file))
+            {
+                if (existing != ExistingFiles.Refuse)
+                    attributes.RemoveOthers(file, entry);
                 return attributes.Set(file, entry);
+            }
             if (met.Is(file) && met.IsUnknown)
             {
                 _ = Native.ChangeMode(file, met.Mode);

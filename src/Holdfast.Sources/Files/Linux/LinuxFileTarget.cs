@@ -130,7 +130,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     /// <summary>The file that stands in an entry's place, open, where it is equal byte for byte and nobody else can go on changing it; null otherwise.</summary>
     /// <remarks>A file that another user made may be open for writing, or have a further name somewhere: given the entry's owner and mode it would be that user's way to act as the
-    /// owner. Such a file is written anew.</remarks>
+    /// owner. Such a file is written anew, and so is one with attributes that the snapshot has not: the right to act as root may be among them (capabilities(7)).</remarks>
     LinuxContent? OpenEqual(EntryBatch batch, int row)
     {
         var path = batch.Path(row);
@@ -147,7 +147,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var content = new LinuxContent(file, batch, row, source: null);
         byte nothing = 0;
         if (Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
-            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row) && content.IsOnDisk()
+            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row) && Xattrs.Others(file, batch.Xattrs[row]) is { Count: 0 } && content.IsOnDisk()
             && ContentCheck.Matches(content.Read, batch, row)) // size and time are easily put back; after a power failure they may be right before the bytes are
             return content;
         content.Dispose();

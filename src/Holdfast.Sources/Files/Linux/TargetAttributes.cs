@@ -17,13 +17,16 @@ sealed unsafe class TargetAttributes
     static ReadOnlySpan<byte> DefaultList => "system.posix_acl_default\0"u8;
 
     /// <summary>False where one of them could not be set though this user may set it and this file system has it.</summary>
-    public bool Set(int file, Noted entry)
+    /// <param name="file">Open.</param>
+    /// <param name="entry">What it is to have.</param>
+    /// <param name="isMet">It was there already: attributes that it has need not be set.</param>
+    public bool Set(int file, Noted entry, bool isMet = false)
     {
         StatX stat;
         byte nul = 0;
         var isSeen = Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
         var owned = SetOwner(entry, isSeen && IsOwners(stat, entry), (uid, gid) => Native.ChangeOwner(file, uid, gid));
-        var whole = SetLists(file, entry);
+        var whole = SetLists(file, entry, isMet);
         var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
         if (mode != entry.Mode)
             _report.Refusal("set-id bits", "the owner is another");
@@ -38,10 +41,34 @@ sealed unsafe class TargetAttributes
         return whole;
     }
 
-    bool SetLists(int file, Noted entry)
+    bool SetLists(int file, Noted entry, bool isMet)
     {
         RemoveLists(entry, (name, value, size) => Native.GetXattr(file, (byte*)name, (byte*)value, size), name => Native.RemoveXattr(file, (byte*)name));
-        return entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0));
+        return entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (name, value, size) => Native.SetXattr(file, (byte*)name, (byte*)value, size, 0), isMet ? (name, value) => Has(file, name, value) : null);
+    }
+
+    /// <summary>Of what a user may not set twice: a file of 0444 takes no <c>user.</c> attribute any more.</summary>
+    static bool Has(int file, nint name, ReadOnlySpan<byte> value)
+    {
+        var there = new byte[value.Length + 1]; // one more, so that a longer one is seen
+        fixed (byte* t = there)
+            return Native.GetXattr(file, (byte*)name, t, (nuint)there.Length) is >= 0 and var size && there.AsSpan(0, (int)size).SequenceEqual(value);
+    }
+
+    /// <summary>Takes away from a folder that was there what somebody set on it and the snapshot does not have. Files of that kind are written anew instead.</summary>
+    public void RemoveOthers(int folder, Noted entry)
+    {
+        var others = Xattrs.Others(folder, entry.Xattrs);
+        if (others is null)
+            _report.Refusal("extended attributes", Native.Error);
+        foreach (var other in others ?? [])
+        {
+            fixed (byte* name = (byte[])[.. other, 0])
+            {
+                if (Native.RemoveXattr(folder, name) != 0 && Native.Error != Native.ENoData)
+                    _report.Refusal("extended attributes", Native.Error);
+            }
+        }
     }
 
     static void NoteGot(int file, Noted entry)
@@ -59,10 +86,10 @@ sealed unsafe class TargetAttributes
         byte nul = 0;
         if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
         {
-            Set(file, entry);
+            Set(file, entry, isMet: true);
             return;
         }
-        SetLists(file, entry); // permissions do not tell whether they differ
+        SetLists(file, entry, isMet: true); // permissions do not tell whether they differ
         NoteGot(file, entry);
     }
 
@@ -103,7 +130,7 @@ sealed unsafe class TargetAttributes
                 RemoveLists(entry, (name, value, size) => Native.GetXattrOf((byte*)start, (byte*)name, (byte*)value, size), name => Native.RemoveXattr((byte*)start, (byte*)name));
             if (entry.Kind != EntryKind.Symlink && Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
                 _report.Refusal("permissions", Native.Error);
-            var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0));
+            var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0), null);
             var times = stackalloc TimeSpec[2];
             FillTimes(times, entry);
             if (Native.SetTimes(Native.AtCurrent, path, times, 0) != 0)
@@ -155,18 +182,25 @@ sealed unsafe class TargetAttributes
         }
     }
 
-    bool SetXattrs(Noted entry, byte[] xattrs, Func<nint, nint, nuint, int> set)
+    delegate bool Finder(nint name, ReadOnlySpan<byte> value);
+
+    /// <param name="entry">Whose they are.</param>
+    /// <param name="xattrs">Encoded.</param>
+    /// <param name="set">Sets one.</param>
+    /// <param name="has">True for one that is there already; null where none can be.</param>
+    bool SetXattrs(Noted entry, byte[] xattrs, Func<nint, nint, nuint, int> set, Finder? has)
     {
         var list = new List<(byte[] Name, byte[] Value)>();
         if (!XattrList.TryDecode(xattrs, list))
             return false;
         var (refused, fault) = (0, 0);
-        foreach (var (name, value) in list)
+        // Lists of rights last: one that takes the owner's right to write takes a user the right to set the others.
+        foreach (var (name, value) in list.OrderBy(a => a.Name.AsSpan().StartsWith("system."u8)))
         {
             fixed (byte* n = (byte[])[.. name, 0])
             fixed (byte* v = (byte[])[.. value, 0])
             {
-                if (set((nint)n, (nint)v, (nuint)value.Length) == 0)
+                if ((has is not null && has((nint)n, value)) || set((nint)n, (nint)v, (nuint)value.Length) == 0)
                     continue;
                 // A full disk is said of attributes too that are larger than this file system has room for in one file.
                 if (Native.Error is Native.EPerm or Native.EAcces or Native.EOpNotSupp)

@@ -32,6 +32,35 @@ static unsafe class Xattrs
         }
     }
 
+    /// <summary>The names of an open file's attributes that a snapshot lacks, and that somebody has set there; null where they cannot be read.</summary>
+    /// <remarks>Left out: what the system sets by itself (labels of the security modules; an ACL that xfs shows a second time; what a folder hands down, as of btrfs), and all of <c>system.</c>, which
+    /// is the file system's own view; its ACLs are seen to elsewhere.</remarks>
+    /// <param name="file">Open for reading.</param>
+    /// <param name="known">The snapshot's, encoded.</param>
+    public static List<byte[]>? Others(int file, byte[]? known)
+    {
+        var length = Native.ListXattrs(file, null, 0);
+        if (length <= 0)
+            return length == 0 || Loss() == 0 ? [] : null;
+        var names = new byte[ListSize];
+        fixed (byte* n = names)
+            length = Native.ListXattrs(file, n, ListSize);
+        if (length < 0)
+            return Loss() == 0 ? [] : null;
+        var others = new List<byte[]>();
+        foreach (var part in names.AsSpan(0, (int)length).Split((byte)0))
+        {
+            var name = names.AsSpan(0, (int)length)[part];
+            if (!name.IsEmpty && IsSetBySomebody(name) && !XattrList.Has(known, name))
+                others.Add(name.ToArray());
+        }
+        return others;
+    }
+
+    static bool IsSetBySomebody(ReadOnlySpan<byte> name) => name.StartsWith("user."u8)
+        || (name.StartsWith("trusted."u8) && !name.StartsWith("trusted.SGI_ACL_"u8))
+        || (name.StartsWith("security."u8) && !(name.SequenceEqual("security.selinux"u8) || name.SequenceEqual("security.ima"u8) || name.SequenceEqual("security.evm"u8) || name.SequenceEqual("security.apparmor"u8) || name.StartsWith("security.SMACK64"u8)));
+
     delegate nint Lister(nint list, nuint size);
 
     delegate nint Getter(nint name, nint value, nuint size);
