@@ -562,13 +562,39 @@ public sealed partial class FilesTests
     {
         using var disk = LoopDisk.TryMake("xfs", room: 96 << 20);
         Assert.SkipUnless(disk is not null, "needs root, mkfs.xfs and a kernel that knows xfs");
-        using var target = FileTarget.Create(Path.Combine(disk.Path, "target"), new FileTargetOptions());
+        AssertFails(Path.Combine(disk.Path, "target"), "", new FileTargetOptions());
+    }
+
+    [Fact]
+    public void A_restore_whose_bytes_do_not_reach_a_disk_that_is_mounted_in_the_target_fails()
+    {
+        using var disk = LoopDisk.TryMake("xfs", room: 96 << 20);
+        Assert.SkipUnless(disk is not null, "needs root, mkfs.xfs and a kernel that knows xfs");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/sub"]);
+        Run("mount", "--bind", disk.Path, folder["t/sub"]);
+        try
+        {
+            AssertFails(folder["t"], "sub", new FileTargetOptions { Existing = ExistingFiles.KeepEqual });
+        }
+        finally
+        {
+            Run("umount", folder["t/sub"]);
+        }
+    }
+
+    /// <param name="path">The target.</param>
+    /// <param name="below">Folder in it to which a hundred mebibytes are written; empty for the target itself.</param>
+    /// <param name="options">How.</param>
+    static void AssertFails(string path, string below, FileTargetOptions options)
+    {
+        using var target = FileTarget.Create(path, options);
         var content = TestVault.Noise(1, 1 << 20);
         var rows = new EntryBatch();
-        for (var row = 0; row <= 100; row++)
+        foreach (var name in Enumerable.Range(1, 100).Select(i => $"{(below.Length > 0 ? below + "/" : "")}{i:d4}").Prepend(below).Prepend("").Distinct())
         {
-            rows.Add(row == 0 ? [] : Encoding.UTF8.GetBytes($"{row:d4}"));
-            (rows.Kind[row], rows.Mode[row], rows.LinkCount[row], rows.Size[row]) = row == 0 ? (EntryKind.Directory, 0x1C0u, 1u, 0) : (EntryKind.File, 0x180u, 1u, content.Length);
+            var row = rows.Add(Encoding.UTF8.GetBytes(name));
+            (rows.Kind[row], rows.Mode[row], rows.LinkCount[row], rows.Size[row]) = name == "" || name == below ? (EntryKind.Directory, 0x1C0u, 1u, 0) : (EntryKind.File, 0x180u, 1u, content.Length);
             if (target.Add(rows, row) is >= 0 and var handle)
                 Assert.True(target.WriteWhole(handle, content));
         }

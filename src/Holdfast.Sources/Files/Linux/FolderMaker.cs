@@ -65,6 +65,8 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         var isSeen = Native.StatX(there, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
         if (!isMade && existing != ExistingFiles.Refuse)
             MakeReady(there);
+        if (isSeen)
+            folders.Meet(there, stat.Device);
         MetFolder? met = null;
         if (!isMade && owner == ITreeWriter.UnknownOwner)
         {

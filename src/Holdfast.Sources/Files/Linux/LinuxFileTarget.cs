@@ -180,9 +180,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var entry = _notes[number];
             folders += _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
         }
-        // Small files lie in the page cache so far, and an error of writing them later would be nobody's.
-        if (Native.SyncFileSystem(_folders.Root) != 0 && Native.Error is not (Native.ENoSys or Native.EInval))
-            throw TargetFaults.Fault("What was restored could not be written to the target's disk");
+        _folders.Sync();
         return new TreeWritten(folders, names, others, _kept, _keptBytes) { Strangers = strangers };
     }
 

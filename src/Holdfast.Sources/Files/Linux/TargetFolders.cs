@@ -6,6 +6,7 @@ namespace Holdfast.Sources.Files.Linux;
 sealed unsafe class TargetFolders : IDisposable
 {
     readonly ThreadLocal<FolderHandle> _handles;
+    readonly Dictionary<ulong, int> _disks = []; // by device: a folder on each file system that is mounted in the target, open since before anything was written there
 
     /// <exception cref="HoldfastException">The folder cannot be opened.</exception>
     public TargetFolders(string target)
@@ -14,6 +15,10 @@ sealed unsafe class TargetFolders : IDisposable
             Root = Native.OpenAt(Native.AtCurrent, p, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
         if (Root < 0)
             throw TargetFaults.Fault("The target folder cannot be opened");
+        StatX stat;
+        byte nul = 0;
+        if (Native.StatX(Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0)
+            _disks[stat.Device] = Root;
         _handles = new ThreadLocal<FolderHandle>(() => new FolderHandle(Root), trackAllValues: true);
     }
 
@@ -42,8 +47,34 @@ sealed unsafe class TargetFolders : IDisposable
             throw TargetFaults.Fault("The target cannot be written any more", Native.ERofs);
     }
 
+    /// <summary>A folder that was there: where another file system is mounted, that one is synced too at the end.</summary>
+    /// <param name="folder">A handle on it.</param>
+    /// <param name="device">Where it lies.</param>
+    public void Meet(int folder, ulong device)
+    {
+        if (_disks.ContainsKey(device))
+            return;
+        var dot = stackalloc byte[2] { (byte)'.', 0 };
+        var handle = Native.OpenAt(folder, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
+        if (handle >= 0)
+            _disks[device] = handle; // where it cannot be opened, it cannot be finished either, and that is told
+    }
+
+    /// <summary>Small files lie in the page cache so far, and an error of writing them later would be nobody's.</summary>
+    /// <exception cref="HoldfastException">It cannot be written to the disk.</exception>
+    public void Sync()
+    {
+        foreach (var folder in _disks.Values.Append(Root).Distinct())
+        {
+            if (Native.SyncFileSystem(folder) != 0 && Native.Error is not (Native.ENoSys or Native.EInval))
+                throw TargetFaults.Fault("What was restored could not be written to the target's disk");
+        }
+    }
+
     public void Dispose()
     {
+        foreach (var folder in _disks.Values.Where(f => f != Root))
+            _ = Native.Close(folder);
         foreach (var handle in _handles.Values)
             handle.Dispose();
         _handles.Dispose();
