@@ -109,6 +109,7 @@ static class RestoreReport
         TargetFault.InTheWay => ("could not be written: something else stands in their place, or took their folder away", "move it out of the way, then run this again with --resume."),
         TargetFault.NotHeld => ("cannot be held by the target's file system as they are", "restore them into a folder on a file system like that of the source (--include PATH)."),
         TargetFault.FirstNameMissing => ("are further names of files that did not come back", "they come back with those files."),
+        TargetFault.InUse => ("would lie in the vault, in one of its store folders, or in the key folder that is in use: what is there was left as it is", "where the snapshot's are wanted, restore them into another folder (--include PATH), or copy the vault or the keys elsewhere, name them there (--vault, --keys), and run this again with --resume."),
         _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
     };
 

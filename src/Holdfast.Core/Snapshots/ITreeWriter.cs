@@ -99,6 +99,9 @@ public enum TargetFault
 
     /// <summary>The system failed in another way.</summary>
     Failed = 5,
+
+    /// <summary>It would replace what the restore itself needs: the vault, one of its store folders, or the key folder. That stays as it is.</summary>
+    InUse = 6,
 }
 
 /// <param name="Fault">What went wrong.</param>

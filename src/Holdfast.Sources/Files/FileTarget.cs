@@ -55,16 +55,20 @@ public static class FileTarget
         var real = Real(target);
         foreach (var folder in forbidden.Select(Real))
         {
-            if (real == folder || real.StartsWith(folder.EndsWith(Path.DirectorySeparatorChar) ? folder : folder + Path.DirectorySeparatorChar, StringComparison.Ordinal))
-            {
-                throw new HoldfastException(ErrorCode.TargetUnsafe, "The target lies in the vault, in one of its store folders, or in the key folder; nothing was written.",
-                    "Name a folder outside them, best on another disk.");
-            }
+            if (IsWithin(real, folder))
+                throw Inside();
         }
     }
 
+    internal static HoldfastException Inside() => new(ErrorCode.TargetUnsafe, "The target lies in the vault, in one of its store folders, or in the key folder; nothing was written.",
+        "Name a folder outside them, best on another disk.");
+
+    /// <summary>At or below it; both without symlinks.</summary>
+    internal static bool IsWithin(string path, string folder) =>
+        path == folder || path.StartsWith(folder.EndsWith(Path.DirectorySeparatorChar) ? folder : folder + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+
     /// <summary>The path without symlinks, as far as it is there.</summary>
-    static string Real(string path)
+    internal static string Real(string path)
     {
         const int maxLinks = 40;
         path = Path.GetFullPath(path);

@@ -18,7 +18,7 @@ public sealed record FileTargetOptions
 {
     public ExistingFiles Existing { get; init; }
 
-    /// <summary>Folders in which nothing may be restored: the vault's own, and that of the keys.</summary>
+    /// <summary>Folders in which nothing may be restored: the vault's own, and that of the keys. Where they lie in the target they stay as they are, and entries that would lie there are told.</summary>
     public IReadOnlyList<string> Forbidden { get; init; } = [];
 
     /// <summary>Owners, and who access control lists name, by their names on this machine, where it has them, instead of by number.</summary>

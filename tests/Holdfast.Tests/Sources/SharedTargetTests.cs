@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
+using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files;
 
@@ -258,6 +259,58 @@ public sealed partial class SharedTargetTests
         {
             Assert.Equal((name, -1), (name, GetXattr(folder[name], planted, new byte[64], 64)));
             Assert.Equal((name, 1), (name, GetXattr(folder[name], "user.own", new byte[64], 64)));
+        }
+    }
+
+    /// <summary>A machine that is restored over itself, with the keys or the vault on its own disk.</summary>
+    [Theory]
+    [InlineData(ExistingFiles.Replace)]
+    [InlineData(ExistingFiles.KeepEqual)]
+    public void What_the_restore_itself_needs_is_not_written_over(ExistingFiles existing)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "folders are told by their inodes");
+        using var folder = new TempFolder();
+        var me = uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        Directory.CreateDirectory(folder["t/a/keys/old"]);
+        File.WriteAllText(folder["t/a/keys/opening.key"], "mine");
+        File.WriteAllText(folder["t/a/file"], "older");
+        Run("chmod", "700", folder["t/a/keys"]);
+        Directory.CreateSymbolicLink(folder["way"], folder["t/a/keys"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = existing, Forbidden = [folder["none"], folder["way"]] });
+        var rows = new EntryBatch();
+        string[] paths = ["", "a/", "a/file", "a/keys/", "a/keys/old/", "a/keys/old/file", "a/keys/opening.key", "a/keys-beside"];
+        foreach (var path in paths.OrderBy(p => Encoding.UTF8.GetBytes(p.TrimEnd('/')), Comparer<byte[]>.Create((l, r) => TreePath.Compare(l, r))))
+        {
+            var isFolder = path.Length == 0 || path.EndsWith('/');
+            var row = Add(rows, path.TrimEnd('/'), isFolder ? EntryKind.Directory : EntryKind.File, 0x1ED, me);
+            rows.Size[row] = isFolder ? 0 : 3;
+            if (target.Add(rows, row) is >= 0 and var file)
+                target.WriteWhole(file, "new"u8);
+        }
+        target.Finish();
+        Assert.Equal(["mine", "new", "new"], new[] { "t/a/keys/opening.key", "t/a/keys-beside", "t/a/file" }.Select(n => File.ReadAllText(folder[n])));
+        Assert.False(File.Exists(folder["t/a/keys/old/file"]));
+        Assert.EndsWith(" 700", Look(folder["t/a/keys"]), StringComparison.Ordinal);
+        var problem = Assert.Single(target.Problems);
+        Assert.Equal((TargetFault.InUse, "a/keys", 4), (problem.Fault, Encoding.UTF8.GetString(problem.Path!), problem.Entries));
+    }
+
+    [Fact]
+    public void The_key_folder_is_no_target_under_another_name_either()
+    {
+        Assert.SkipUnless(IsRoot, "needs root to mount");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["keys"]);
+        Directory.CreateDirectory(folder["t"]);
+        Run("mount", "--bind", folder["keys"], folder["t"]);
+        try
+        {
+            Assert.SkipUnless(Run("stat", "-c", "%i", folder["t"]) == Run("stat", "-c", "%i", folder["keys"]), "the kernel does not mount here");
+            Assert.Equal(ErrorCode.TargetUnsafe, Assert.Throws<HoldfastException>(() => FileTarget.Create(folder["t"], new FileTargetOptions { Forbidden = [folder["keys"]] })).Code);
+        }
+        finally
+        {
+            Run("umount", folder["t"]);
         }
     }
 

@@ -63,6 +63,11 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         StatX stat;
         byte nul = 0;
         var isSeen = Native.StatX(there, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
+        if (isSeen && folders.IsForbidden(stat))
+        {
+            _ = Native.Close(there);
+            return new MadeFolder(report.Shut(path, TargetFaults.Forbidden, isThere: false), way, null);
+        }
         if (!isMade && existing != ExistingFiles.Refuse)
             MakeReady(there);
         if (isSeen)

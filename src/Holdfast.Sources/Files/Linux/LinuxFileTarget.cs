@@ -31,7 +31,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     public LinuxFileTarget(string target, FileTargetOptions options)
     {
         _options = options;
-        _folders = new TargetFolders(target);
+        _folders = new TargetFolders(target, options.Forbidden);
         try
         {
             _report = new TargetReport(_folders, _notes);

@@ -6,8 +6,14 @@ namespace Holdfast.Sources.Files.Linux;
 /// <summary>What an error of the system means while a tree is written back.</summary>
 static class TargetFaults
 {
+    /// <summary>No error of the system: the folder is the vault's, or that of the keys.</summary>
+    public const int Forbidden = -1;
+
+    public static string Describe(int error) => error == Forbidden ? "the vault, one of its store folders, or the key folder" : Native.Describe(error);
+
     public static TargetFault FaultOf(int error) => error switch
     {
+        Forbidden => TargetFault.InUse,
         Native.EAcces or Native.EPerm or Native.ERofs => TargetFault.NotPermitted,
         Native.EExist or Native.EIsDir or Native.ENotDir or Native.ENotEmpty or Native.ENoEnt => TargetFault.InTheWay,
         Native.EFBig or Native.ENameTooLong or Native.EInval or Native.EOpNotSupp or Native.EMLink or Native.EOverflow or Native.EIlSeq or Native.EXDev => TargetFault.NotHeld,

@@ -8,9 +8,22 @@ sealed unsafe class TargetFolders : IDisposable
     readonly ThreadLocal<FolderHandle> _handles;
     readonly Dictionary<ulong, int> _disks = []; // by device: a folder on each file system that is mounted in the target, open since before anything was written there
 
-    /// <exception cref="HoldfastException">The folder cannot be opened.</exception>
-    public TargetFolders(string target)
+    readonly HashSet<(ulong Device, ulong Inode)> _forbidden = [];
+
+    /// <param name="target">The root.</param>
+    /// <param name="forbidden">Folders in which nothing is made, wherever a mount or a symlink shows them.</param>
+    /// <exception cref="HoldfastException">The folder cannot be opened, or is one of those.</exception>
+    public TargetFolders(string target, IReadOnlyList<string> forbidden)
     {
+        foreach (var folder in forbidden)
+        {
+            StatX there;
+            fixed (byte* p = System.Text.Encoding.UTF8.GetBytes(Path.GetFullPath(folder) + '\0'))
+            {
+                if (Native.StatX(Native.AtCurrent, p, 0, Native.BasicStats, &there) == 0)
+                    _forbidden.Add((there.Device, there.Inode));
+            }
+        }
         fixed (byte* p = System.Text.Encoding.UTF8.GetBytes(Path.GetFullPath(target) + '\0'))
             Root = Native.OpenAt(Native.AtCurrent, p, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
         if (Root < 0)
@@ -19,6 +32,11 @@ sealed unsafe class TargetFolders : IDisposable
         byte nul = 0;
         if (Native.StatX(Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0)
             _disks[stat.Device] = Root;
+        if (_disks.Count > 0 && IsForbidden(stat))
+        {
+            _ = Native.Close(Root);
+            throw FileTarget.Inside();
+        }
         _handles = new ThreadLocal<FolderHandle>(() => new FolderHandle(Root), trackAllValues: true);
     }
 
@@ -46,6 +64,8 @@ sealed unsafe class TargetFolders : IDisposable
         if (Native.Access(Root, dot, Native.WriteAccess, Native.AtEffective) != 0 && Native.Error == Native.ERofs)
             throw TargetFaults.Fault("The target cannot be written any more", Native.ERofs);
     }
+
+    public bool IsForbidden(in StatX stat) => _forbidden.Contains((stat.Device, stat.Inode));
 
     /// <summary>A folder that was there: where another file system is mounted, that one is synced too at the end.</summary>
     /// <param name="folder">A handle on it.</param>

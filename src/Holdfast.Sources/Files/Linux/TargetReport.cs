@@ -29,7 +29,7 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
         get
         {
             lock (_shut)
-                return _problems.With([.. _shut.Values.Where(s => s.Entries > 0).Select(s => new TargetProblem(TargetFaults.FaultOf(s.Error), s.Path, Native.Describe(s.Error), s.Entries))]);
+                return _problems.With([.. _shut.Values.Where(s => s.Entries > 0).Select(s => new TargetProblem(TargetFaults.FaultOf(s.Error), s.Path, TargetFaults.Describe(s.Error), s.Entries))]);
         }
     }
 

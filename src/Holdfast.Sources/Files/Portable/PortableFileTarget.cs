@@ -15,6 +15,8 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
     byte[]? _last;
     long _kept;
     long _keptBytes;
+    readonly List<string> _forbidden = [.. options.Forbidden.Select(FileTarget.Real)];
+    readonly string _realRoot = FileTarget.Real(target);
     readonly bool _replace = options.Existing != ExistingFiles.Refuse;
 
     public IReadOnlyCollection<TargetProblem> Problems => _problems.With([]);
@@ -38,6 +40,11 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         if (path != _root && !path.StartsWith(_root + Path.DirectorySeparatorChar, StringComparison.Ordinal) || text.Split('/').Any(n => n.IndexOfAny(Path.GetInvalidFileNameChars()) >= 0 && n.Length > 0))
         {
             _problems.Add(TargetFault.NotHeld, _last, "not a name on this system");
+            return -1;
+        }
+        if (_forbidden.Exists(folder => FileTarget.IsWithin(Path.GetFullPath(Path.Combine(_realRoot, Path.GetRelativePath(_root, path))), folder)))
+        {
+            _problems.Add(TargetFault.InUse, _last, "the vault, one of its store folders, or the key folder");
             return -1;
         }
         var time = DateTime.UnixEpoch.AddTicks(batch.MtimeSeconds[row] * TimeSpan.TicksPerSecond + batch.MtimeNanoseconds[row] / 100);
