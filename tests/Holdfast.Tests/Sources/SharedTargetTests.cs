@@ -155,6 +155,30 @@ public sealed partial class SharedTargetTests
         }
     }
 
+    [Fact]
+    public void A_further_name_is_no_link_to_what_took_the_first_ones_place()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "hard links are restored on Linux alone");
+        using var folder = new TempFolder();
+        var me = uint.Parse(Run("id", "-u"), System.Globalization.CultureInfo.InvariantCulture);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, me));
+        foreach (var name in new[] { "first", "second" })
+        {
+            var row = Add(rows, name, EntryKind.File, 0x1A4, me);
+            (rows.LinkCount[row], rows.Inode[row], rows.Size[row]) = (2, 5, 3);
+        }
+        target.WriteWhole(target.Add(rows, 1), "new"u8);
+        target.Add(rows, 2);
+        File.Move(folder["t/first"], folder["t/away"]);
+        File.WriteAllText(folder["t/first"], "old"); // as long, and with the same owner and permissions
+        Run("chmod", "644", folder["t/first"]);
+        Assert.Equal(0, target.Finish().Names);
+        Assert.False(File.Exists(folder["t/second"]));
+        Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
+    }
+
     /// <summary>Whoever is given rights by what a folder hands down to what is made in it has them on no file that the snapshot gives to others alone.</summary>
     [Fact]
     public void What_a_folder_hands_down_is_no_part_of_what_comes_back()

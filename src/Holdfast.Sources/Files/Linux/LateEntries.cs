@@ -6,6 +6,7 @@ namespace Holdfast.Sources.Files.Linux;
 sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, ExistingFiles existing, uint ownUser)
 {
     const int CopySize = 64 << 10; // bytes
+    const string Replaced = "something else took the place of its first name";
 
     /// <summary>A symlink or a special file; false where it does not stand there as the snapshot has it.</summary>
     public bool Make(Noted entry)
@@ -54,8 +55,13 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
     {
         StatX stat;
         byte nul = 0;
-        return Native.StatX(handle, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == TypeOf(entry.Kind) && stat.Uid == ownUser && stat.LinkCount <= 1
-            && (entry.Kind is EntryKind.Symlink or EntryKind.Fifo || stat.RawDevice == entry.RawDevice);
+        if (Native.StatX(handle, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Type != TypeOf(entry.Kind) || stat.Uid != ownUser || stat.LinkCount > 1
+            || (entry.Kind is not (EntryKind.Symlink or EntryKind.Fifo) && stat.RawDevice != entry.RawDevice))
+        {
+            return false;
+        }
+        entry.Which = (stat.Device, stat.Inode);
+        return true;
     }
 
     static int TypeOf(EntryKind kind) => kind switch
@@ -107,17 +113,36 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         var made = Native.MakeLink(fromFolder, fromName, folder, name, 0);
         if (made != 0 && Native.Error == Native.EExist && existing != ExistingFiles.Refuse)
             made = Native.Unlink(folder, name, 0) == 0 ? Native.MakeLink(fromFolder, fromName, folder, name, 0) : -1;
-        if (made == 0)
+        if (made == 0 && IsSame(folder, name, first))
             return true;
+        if (made == 0)
+        {
+            // Something else took the first one's place; or this file system numbers each name anew, and then its content is copied.
+            _ = Native.Unlink(folder, name, 0);
+            return CopyFirst(entry, first, fromFolder, fromName, Native.EOpNotSupp, isKnown: true);
+        }
         if (Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys or Native.EMLink or Native.EXDev)
-            return CopyFirst(entry, first, fromFolder, fromName, Native.Error);
+            return CopyFirst(entry, first, fromFolder, fromName, Native.Error, isKnown: false);
         report.Missed(entry, TreePath.Parent(path), Native.Error);
         return false;
     }
 
+    /// <summary>The name leads to the file that was restored, and not to what somebody has put in the place of its first name.</summary>
+    static bool IsSame(int folder, byte* name, Noted first)
+    {
+        StatX stat;
+        return Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0 && (stat.Device, stat.Inode) == first.Which;
+    }
+
     /// <summary>Where no link can be made the content comes all the same, as a file of its own.</summary>
     /// <remarks>Not of what somebody has put in the first name's place since: a copy of it might be for others to read.</remarks>
-    bool CopyFirst(Noted entry, Noted firstName, int fromFolder, byte* fromName, int why)
+    /// <param name="entry">The further name.</param>
+    /// <param name="firstName">The first one.</param>
+    /// <param name="fromFolder">Holds that.</param>
+    /// <param name="fromName">What it is called there.</param>
+    /// <param name="why">No link can be made.</param>
+    /// <param name="isKnown">Only of the very file that was restored. File systems without links may number a file anew each time it is opened.</param>
+    bool CopyFirst(Noted entry, Noted firstName, int fromFolder, byte* fromName, int why, bool isKnown)
     {
         var first = Native.OpenAt(fromFolder, fromName, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         StatX stat;
@@ -126,14 +151,17 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         {
             if (first >= 0)
                 _ = Native.Close(first);
-            report.Problem(entry, why);
+            if (isKnown)
+                report.Problem(entry, TargetFault.InTheWay, Replaced);
+            else
+                report.Problem(entry, why);
             return false;
         }
         var isAlike = (entry.Uid, entry.Gid, entry.Mode) == (firstName.Uid, firstName.Gid, firstName.Mode);
-        if (!isAlike || (stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got)
+        if (!isAlike || (stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got || (isKnown && (stat.Device, stat.Inode) != firstName.Which))
         {
             _ = Native.Close(first);
-            report.Problem(entry, isAlike ? TargetFault.InTheWay : TargetFault.NotHeld, isAlike ? "something else took the place of its first name" : "no hard link can be made here, and its first name has another owner or other permissions in the snapshot; restore it by itself with --include");
+            report.Problem(entry, isAlike ? TargetFault.InTheWay : TargetFault.NotHeld, isAlike ? Replaced : "no hard link can be made here, and its first name has another owner or other permissions in the snapshot; restore it by itself with --include");
             return false;
         }
         using var content = new LinuxContent(first, stat);

@@ -76,7 +76,10 @@ sealed unsafe class TargetAttributes
         StatX stat;
         byte nul = 0;
         if (entry.Kind == EntryKind.File && !entry.IsBrief && Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0)
+        {
             entry.Got = (stat.Uid, stat.Gid, stat.Mode & 0xFFFu);
+            entry.Which = (stat.Device, stat.Inode);
+        }
     }
 
     /// <summary>Gives a file that was there already what it lacks: the run that wrote it may not have been allowed all that this one is.</summary>

@@ -25,6 +25,9 @@ sealed class Noted
     /// <summary>Owner, group and permissions that a file with further names got, which need not be the snapshot's.</summary>
     public (uint Uid, uint Gid, uint Mode) Got { get; set; }
 
+    /// <summary>Device and inode of a file with further names, when it had all it was to have.</summary>
+    public (ulong Device, ulong Inode) Which { get; set; }
+
     /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
     public bool IsThere { get; set; }
 }
