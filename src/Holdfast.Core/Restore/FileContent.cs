@@ -17,21 +17,24 @@ static class FileContent
             while (!bytes.IsEmpty)
             {
                 var (offset, length) = data.Next(bytes.Length);
-                WriteZeros(output, offset - position);
+                WriteZeros(output, offset - position, ct);
                 output.Write(bytes[..length]);
                 position = offset + length;
                 bytes = bytes[length..];
             }
         }
-        WriteZeros(output, rows.Size[row] - position);
+        WriteZeros(output, rows.Size[row] - position, ct);
     }
 
-    static void WriteZeros(Stream output, long count)
+    static void WriteZeros(Stream output, long count, CancellationToken ct)
     {
         if (count <= 0)
             return;
         var zeros = new byte[64 << 10];
         for (; count > 0; count -= zeros.Length)
+        {
+            ct.ThrowIfCancellationRequested();
             output.Write(zeros, 0, (int)Math.Min(count, zeros.Length));
+        }
     }
 }

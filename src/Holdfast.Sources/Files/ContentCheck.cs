@@ -9,7 +9,7 @@ static class ContentCheck
     public delegate int Reader(Span<byte> destination, long offset);
 
     /// <summary>True where every byte is as in the row. A file with holes is not compared: it counts as different.</summary>
-    public static bool Matches(Reader read, EntryBatch batch, int row)
+    public static bool Matches(Reader read, EntryBatch batch, int row, CancellationToken ct)
     {
         if (batch.Size[row] == 0)
             return true;
@@ -21,6 +21,7 @@ static class ContentCheck
             long at = 0;
             foreach (var chunk in batch.ChunksOf(row))
             {
+                ct.ThrowIfCancellationRequested();
                 if (buffer.Length < chunk.Length)
                     buffer = new byte[chunk.Length];
                 var bytes = buffer.AsSpan(0, chunk.Length);

@@ -23,4 +23,7 @@ public sealed record FileTargetOptions
 
     /// <summary>Owners, and who access control lists name, by their names on this machine, where it has them, instead of by number.</summary>
     public bool MapOwnersByName { get; init; }
+
+    /// <summary>Ends what takes long within one file: comparing it with the snapshot's, copying it for a further name.</summary>
+    public CancellationToken Stop { get; init; }
 }

@@ -715,4 +715,38 @@ public sealed class HostileTreeTests
         Assert.Equal(101, vault.Restore(vault.Find(snapshot.ToString()), keys, target, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken).Entries);
         Assert.InRange(target.Most, 1, 70 << 20);
     }
+
+    /// <summary>A hole costs its writer nothing, and may be larger than anybody waits for.</summary>
+    [Fact]
+    public void What_goes_on_within_one_file_can_be_stopped()
+    {
+        var rows = new EntryBatch();
+        var hole = File(rows, "hole"u8, 1L << 50);
+        rows.Extents[hole] = [];
+        using var stop = new CancellationTokenSource();
+        using var output = new Stopping(stop);
+        Assert.Throws<OperationCanceledException>(() => FileContent.CopyTo(rows, hole, null!, output, stop.Token));
+        using var another = new CancellationTokenSource();
+        var large = File(rows, "large"u8, 10);
+        rows.Chunks[large] = [.. Enumerable.Repeat(new ChunkRef(OneDigest, 1), 10)];
+        Assert.Throws<OperationCanceledException>(() => ContentCheck.Matches((buffer, _) =>
+        {
+            another.Cancel();
+            buffer[0] = One[0];
+            return 1;
+        }, rows, large, another.Token));
+    }
+
+    /// <summary>Somebody presses Ctrl-C after some mebibytes.</summary>
+    sealed class Stopping(CancellationTokenSource stop) : MemoryStream
+    {
+        long _written;
+
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            if ((_written += count) > 1 << 20)
+                stop.Cancel();
+            Assert.InRange(_written, 0, 10 << 20);
+        }
+    }
 }

@@ -179,6 +179,44 @@ public sealed partial class SharedTargetTests
         Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
     }
 
+    /// <summary>Reading four tebibytes of zeros takes longer than anybody waits.</summary>
+    [Fact]
+    public void Holes_of_a_file_that_is_copied_for_a_further_name_are_not_read()
+    {
+        Assert.SkipUnless(IsRoot, "needs root to mount");
+        using var folder = new TempFolder();
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+        foreach (var name in new[] { "first", "second" })
+        {
+            var row = Add(rows, name, EntryKind.File, 0x1A4, 0);
+            (rows.LinkCount[row], rows.Inode[row], rows.Size[row], rows.Extents[row]) = (2, 5, 4L << 40, [new Extent(1L << 40, 3)]);
+        }
+        using (var writer = target.Open(target.Add(rows, 1)))
+        {
+            Assert.SkipUnless(writer is not null, "the file system takes no file this large");
+            writer.Write("new"u8, 1L << 40);
+            Assert.True(writer.Complete());
+        }
+        target.Add(rows, 2);
+        Run("mount", "--bind", folder["t/first"], folder["t/first"]); // it cannot be linked, so it is copied
+        try
+        {
+            target.Finish();
+            Assert.Empty(target.Problems);
+            using var copy = File.OpenHandle(folder["t/second"]);
+            var bytes = new byte[5];
+            RandomAccess.Read(copy, bytes, (1L << 40) - 1);
+            Assert.Equal("\0new\0"u8.ToArray(), bytes);
+            Assert.Equal(4L << 40, RandomAccess.GetLength(copy));
+        }
+        finally
+        {
+            Run("umount", folder["t/first"]);
+        }
+    }
+
     /// <summary>Whoever is given rights by what a folder hands down to what is made in it has them on no file that the snapshot gives to others alone.</summary>
     [Fact]
     public void What_a_folder_hands_down_is_no_part_of_what_comes_back()

@@ -3,7 +3,7 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>What is made when all files are there: symlinks (so that nothing is ever written through one), special files, further names.</summary>
-sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, ExistingFiles existing, uint ownUser)
+sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, FileTargetOptions options, uint ownUser)
 {
     const int CopySize = 64 << 10; // bytes
     const string Replaced = "something else took the place of its first name";
@@ -21,7 +21,7 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
         var made = MakeOne(entry, folder, name);
-        if (made != 0 && Native.Error == Native.EExist && existing != ExistingFiles.Refuse)
+        if (made != 0 && Native.Error == Native.EExist && options.Existing != ExistingFiles.Refuse)
             made = Native.Unlink(folder, name, 0) == 0 ? MakeOne(entry, folder, name) : -1;
         if (made != 0)
         {
@@ -111,7 +111,7 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         FolderHandle.Terminate(TreePath.Name(from), fromName);
         FolderHandle.Terminate(TreePath.Name(path), name);
         var made = Native.MakeLink(fromFolder, fromName, folder, name, 0);
-        if (made != 0 && Native.Error == Native.EExist && existing != ExistingFiles.Refuse)
+        if (made != 0 && Native.Error == Native.EExist && options.Existing != ExistingFiles.Refuse)
             made = Native.Unlink(folder, name, 0) == 0 ? Native.MakeLink(fromFolder, fromName, folder, name, 0) : -1;
         if (made == 0 && IsSame(folder, name, first))
             return true;
@@ -170,15 +170,21 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
             return false;
         try
         {
+            if ((long)stat.Size != entry.Size)
+                throw new IOException();
             var buffer = new byte[CopySize];
-            for (long at = 0; at < entry.Size;)
+            foreach (var data in content.DataExtents() ?? [new Extent(0, entry.Size)]) // holes are not read, which may be larger than any disk
             {
-                var count = content.Read(buffer, at);
-                if (count == 0)
-                    throw new IOException();
-                if (buffer.AsSpan(0, count).ContainsAnyExcept((byte)0))
-                    writer.Write(buffer.AsSpan(0, count), at);
-                at += count;
+                for (var at = data.Offset; at < data.Offset + data.Length;)
+                {
+                    options.Stop.ThrowIfCancellationRequested();
+                    var count = content.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, data.Offset + data.Length - at)), at);
+                    if (count == 0)
+                        throw new IOException();
+                    if (buffer.AsSpan(0, count).ContainsAnyExcept((byte)0))
+                        writer.Write(buffer.AsSpan(0, count), at);
+                    at += count;
+                }
             }
         }
         catch (IOException)

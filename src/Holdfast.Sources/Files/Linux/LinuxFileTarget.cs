@@ -43,7 +43,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _attributes = new TargetAttributes(_report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _notes, _report, _attributes);
-            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options.Existing, _ownUser);
+            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options, _ownUser);
         }
         catch
         {
@@ -145,13 +145,21 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         if (file < 0)
             return null;
         var content = new LinuxContent(file, batch, row, source: null);
-        byte nothing = 0;
-        if (Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
-            && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row) && Xattrs.Others(file, batch.Xattrs[row]) is { Count: 0 } && content.IsOnDisk()
-            && ContentCheck.Matches(content.Read, batch, row)) // size and time are easily put back; after a power failure they may be right before the bytes are
-            return content;
-        content.Dispose();
-        return null;
+        var isEqual = false;
+        try
+        {
+            byte nothing = 0;
+            isEqual = Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
+                && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row)
+                && Xattrs.Others(file, batch.Xattrs[row]) is { Count: 0 } && content.IsOnDisk()
+                && ContentCheck.Matches(content.Read, batch, row, _options.Stop); // size and time are easily put back; after a power failure they may be right before the bytes are
+            return isEqual ? content : null;
+        }
+        finally
+        {
+            if (!isEqual)
+                content.Dispose();
+        }
     }
 
     /// <summary>It is this user's or the entry's owner's, and has no more names than the snapshot gives it.</summary>

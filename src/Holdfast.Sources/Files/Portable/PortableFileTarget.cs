@@ -60,17 +60,17 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
             return -1;
-        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || there.LastWriteTimeUtc != time || !Matches(path, batch, row))
+        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || there.LastWriteTimeUtc != time || !Matches(path, batch, row, options.Stop))
             return _noted.Count - 1;
         _kept++;
         _keptBytes += batch.Size[row];
         return -1;
     }
 
-    static bool Matches(string path, EntryBatch batch, int row)
+    static bool Matches(string path, EntryBatch batch, int row, CancellationToken ct)
     {
         using var file = File.OpenHandle(path);
-        return ContentCheck.Matches((buffer, offset) => RandomAccess.Read(file, buffer, offset), batch, row);
+        return ContentCheck.Matches((buffer, offset) => RandomAccess.Read(file, buffer, offset), batch, row, ct);
     }
 
     public ReadOnlySpan<byte> PathOf(int handle) => _noted[handle].Name;
