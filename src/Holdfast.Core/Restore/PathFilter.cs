@@ -10,6 +10,9 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
     public delegate bool Matcher(ReadOnlySpan<byte> path);
 
     readonly EntryBatch _above = new(matches is null ? 1 : TreePath.MaxDepth + 1); // folders above the row at hand
+    const long AboveBytes = 64 << 20; // of their attributes: a writer may claim 2 MiB for each of thousands of nested folders
+
+    long _aboveBytes;
     int _given; // how many of the folders above have been given out
     byte[]? _inside;
 
@@ -17,6 +20,7 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
     public long Matched { get; private set; }
 
     /// <summary>The rows to take, in tree order; each holds until the next is asked for.</summary>
+    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: folders above have more attributes than memory should be filled with.</exception>
     public IEnumerable<(EntryBatch Rows, int Row)> Choose(EntryBatch rows)
     {
         for (var row = 0; row < rows.Count; row++)
@@ -32,7 +36,10 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
                 yield return (rows, row);
                 continue;
             }
-            _above.KeepPrefix(AboveCount(rows.Path(row)));
+            var above = AboveCount(rows.Path(row));
+            for (var i = above; i < _above.Count; i++)
+                _aboveBytes -= _above.Xattrs[i]?.Length ?? 0;
+            _above.KeepPrefix(above);
             if (matches(rows.Path(row)))
             {
                 Matched++;
@@ -45,6 +52,12 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
             else if (rows.Kind[row] == EntryKind.Directory)
             {
                 _above.AddCopy(rows, row);
+                _aboveBytes += rows.Xattrs[row]?.Length ?? 0;
+                if (_aboveBytes > AboveBytes)
+                {
+                    throw new HoldfastException(ErrorCode.TargetUnsafe, "The snapshot was refused: the extended attributes of folders in each other would fill this machine's memory.",
+                        "This tree was hardly written by a sound Holdfast. Treat its writer as suspect and restore from an earlier snapshot.");
+                }
             }
         }
     }

@@ -173,8 +173,19 @@ public sealed class EntryBatch(int capacity)
 
     public void Clear() => Count = 0;
 
-    /// <summary>Forgets all rows but the first so many.</summary>
-    public void KeepPrefix(int count) => Count = Math.Min(Count, count);
+    /// <summary>Forgets all rows but the first so many, with what they hold.</summary>
+    public void KeepPrefix(int count)
+    {
+        for (; Count > count; Count--)
+        {
+            LinkTarget[Count - 1] = null;
+            Xattrs[Count - 1] = null;
+            Chunks[Count - 1] = null;
+            ChunkLists[Count - 1] = null;
+            Extents[Count - 1] = null;
+            ChunkIds[Count - 1] = null;
+        }
+    }
 }
 
 /// <summary>What is known of one file's content.</summary>

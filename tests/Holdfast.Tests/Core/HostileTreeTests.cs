@@ -716,6 +716,36 @@ public sealed class HostileTreeTests
         Assert.InRange(target.Most, 1, 70 << 20);
     }
 
+    [Fact]
+    public void Folders_above_what_is_asked_for_do_not_wait_with_attributes_that_fill_memory()
+    {
+        var filter = new PathFilter(_ => false);
+        var rows = new EntryBatch();
+        WeakReference Add(string path, int number)
+        {
+            rows.Clear();
+            var xattrs = LargeXattrs(number);
+            Row(rows, path, EntryKind.Directory, xattrs);
+            Assert.Empty(filter.Choose(rows));
+            return new WeakReference(xattrs);
+        }
+        var path = "a";
+        var waiting = new List<WeakReference> { Add(path, 0) };
+        for (var i = 1; i < 30; i++)
+            waiting.Add(Add(path += "/a", i));
+        Add("b", 30); // those above are above no more
+        rows.Clear();
+        GC.Collect();
+        Assert.InRange(waiting.Count(w => w.IsAlive), 0, 2);
+        path = "c";
+        var refused = Assert.Throws<HoldfastException>(() =>
+        {
+            for (var i = 0; i < 300; i++)
+                Add(path += "/c", i);
+        });
+        Assert.Equal(ErrorCode.TargetUnsafe, refused.Code);
+    }
+
     /// <summary>A hole costs its writer nothing, and may be larger than anybody waits for.</summary>
     [Fact]
     public void What_goes_on_within_one_file_can_be_stopped()
