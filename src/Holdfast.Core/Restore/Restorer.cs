@@ -60,7 +60,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     const int PacksInPieces = 2; // for each thread
     const long Piece = 8 << 20; // bytes
     const int Window = 1 << 18; // chunks, and empty files, planned before reading begins; a larger restore goes in several rounds
-    const long WindowXattrs = 64 << 20; // bytes of attributes that wait in a round
+    const long ExtentBytes = 16; // in memory
+    const long WindowBytes = 64 << 20; // of attributes and extents that wait in a round
 
     readonly List<Item> _items = [];
     readonly List<int> _empty = [];
@@ -70,7 +71,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     readonly List<Item> _unplaced = [];
     readonly List<LostRows> _lostRows = [];
     long _lost;
-    long _xattrs;
+    long _waiting;
     long _entries;
     long _withHoles;
     long _written;
@@ -111,7 +112,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                     Plan(rows, row);
                     if (_unread is not null)
                         break;
-                    if (_items.Count + _empty.Count >= Window || _xattrs >= WindowXattrs)
+                    if (_items.Count + _empty.Count >= Window || _waiting >= WindowBytes)
                         Execute();
                 }
             }
@@ -179,7 +180,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         if (handle < 0)
             return;
         _withHoles += rows.Extents[row] is not null ? 1 : 0;
-        _xattrs += rows.Xattrs[row]?.Length ?? 0;
+        _waiting += (rows.Xattrs[row]?.Length ?? 0) + ExtentBytes * (rows.Extents[row]?.Length ?? 0);
         if (rows.Chunks[row] is not null || rows.ChunkLists[row] is not null)
         {
             var file = _files[handle] = new OpenFile(handle, rows.Extents[row], rows.ChunkCount(row), rows.Extents[row]?.Sum(e => e.Length) ?? rows.Size[row]);
@@ -233,7 +234,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         _items.Clear();
         _empty.Clear();
         _files.Clear();
-        _xattrs = 0;
+        _waiting = 0;
     }
 
     /// <summary>What lies in one pack goes together; the last packs in pieces, so that the threads end together.</summary>

@@ -659,7 +659,7 @@ public sealed class HostileTreeTests
         Assert.True(target.WriteWhole(last, []));
     }
 
-    /// <summary>Counts the bytes of attributes that wait for content.</summary>
+    /// <summary>Counts the bytes of attributes and extents that wait for content.</summary>
     sealed class Counting : ITreeWriter
     {
         readonly System.Collections.Concurrent.ConcurrentDictionary<int, long> _waiting = new();
@@ -673,7 +673,7 @@ public sealed class HostileTreeTests
             if (batch.Kind[row] != EntryKind.File)
                 return -1;
             var handle = int.Parse(System.Text.Encoding.ASCII.GetString(batch.Path(row)[1..]), System.Globalization.CultureInfo.InvariantCulture);
-            _waiting[handle] = batch.Xattrs[row]?.Length ?? 0;
+            _waiting[handle] = (batch.Xattrs[row]?.Length ?? 0) + 16L * (batch.Extents[row]?.Length ?? 0);
             Most = Math.Max(Most, _waiting.Values.Sum());
             return handle;
         }
@@ -681,6 +681,7 @@ public sealed class HostileTreeTests
         public ReadOnlySpan<byte> PathOf(int handle) => [];
         public bool WriteWhole(int handle, ReadOnlySpan<byte> content) => _waiting.TryRemove(handle, out _);
         public IContentWriter? Open(int handle) => null;
+        public void Forget(int handle) => _waiting.TryRemove(handle, out _);
         public TreeWritten Finish() => new(0, 0, 0, 0, 0);
         public void SetOwnerNames(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups)
         {
@@ -713,6 +714,35 @@ public sealed class HostileTreeTests
         using var keys = vault.Unlock(test.Seed);
         using var target = new Counting();
         Assert.Equal(101, vault.Restore(vault.Find(snapshot.ToString()), keys, target, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken).Entries);
+        Assert.InRange(target.Most, 1, 70 << 20);
+    }
+
+    /// <summary>A row of some kilobytes may have extents that take a mebibyte of memory.</summary>
+    [Fact]
+    public void Files_do_not_wait_with_extents_that_fill_memory()
+    {
+        using var test = new TestVault();
+        var extents = Enumerable.Range(0, 65_536).Select(i => new Extent(2L * i, 1)).ToArray();
+        var absent = new Hash32(SHA256.HashData("not there"u8)); // in no pack
+        var nodes = Enumerable.Range(1, 100).Select(i =>
+        {
+            var rows = new EntryBatch();
+            var row = File(rows, System.Text.Encoding.ASCII.GetBytes($"f{i:d3}"), 2 * 65_536);
+            (rows.Extents[row], rows.Chunks[row]) = (extents, [new ChunkRef(absent, 65_536)]);
+            var node = new ByteWriter();
+            TreeNode.Write(rows, node);
+            return (Bytes: node.ToArray(), First: rows.Path(0).ToArray());
+        }).ToList();
+        var snapshot = Plant(test, _ => { }, root =>
+        {
+            var top = new ByteWriter();
+            HigherNode.Write(1, [new NodeChild(root, 1, []), .. nodes.Select(n => new NodeChild(new ChunkRef(new Hash32(SHA256.HashData(n.Bytes)), n.Bytes.Length), 1, n.First))], top);
+            return top.ToArray();
+        }, One, [.. nodes.Select(n => n.Bytes)], more: (uint)nodes.Count);
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        using var target = new Counting();
+        Assert.Equal(100, vault.Restore(vault.Find(snapshot.ToString()), keys, target, new PathFilter(null), new RestoreProgress(), 2, TestContext.Current.CancellationToken).Failed);
         Assert.InRange(target.Most, 1, 70 << 20);
     }
 
