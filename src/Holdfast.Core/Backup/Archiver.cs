@@ -34,6 +34,8 @@ public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong
 sealed class Archiver : IDisposable
 {
     const int BatchesInFlight = 12;
+    const long ExtentsInFlight = (64 << 20) / ExtentBytes; // then batches are finished before the walk goes on: each file may have a mebibyte of them
+    const int ExtentBytes = 16; // in memory
     const int RowsAnItem = 32;
     const long BytesAnItem = 4 << 20;
     const long SharedFrom = 16 << 20; // bytes: from here on a file is an item of its own, with which idle workers help
@@ -75,6 +77,7 @@ sealed class Archiver : IDisposable
     ContentWorker? _own; // the walking thread's; made when it must read a file itself
     int _lastRow;
     bool _lastDone;
+    long _extents; // of rows in flight
     bool _seen; // the walk has met the last run's row at hand
     ulong _files;
     ulong _logical;
@@ -230,9 +233,12 @@ sealed class Archiver : IDisposable
         Progress.AddEntries(batch.Count);
         ticket.Finished();
         _tickets.Enqueue(ticket);
-        while (_tickets.Count > 0 && (_tickets.Count > BatchesInFlight || _tickets.Peek().IsComplete))
+        while (_tickets.Count > 0 && (_tickets.Count > BatchesInFlight || Volatile.Read(ref _extents) > ExtentsInFlight || _tickets.Peek().IsComplete))
             DrainOne();
     }
+
+    /// <summary>Extents were found in a row, or its batch is done with.</summary>
+    internal void Hold(long extents) => Interlocked.Add(ref _extents, extents);
 
     void Enqueue(WorkItem item)
     {
@@ -294,6 +300,7 @@ sealed class Archiver : IDisposable
         if (!_options.UseState || IsFresh() || !IsStored(_last, _lastRow))
             return ReadAgain(ticket, row);
         batch.CopyContent(_last, _lastRow, row);
+        Hold(batch.Extents[row]?.Length ?? 0);
         batch.State[row] = ContentState.Unchanged;
         return batch.Size[row] <= LargeFile.DigestLimit && Turn(path) % RereadShare == 0 && ReadAgain(ticket, row);
     }
@@ -431,6 +438,7 @@ sealed class Archiver : IDisposable
         var kept = _pool.Rent();
         for (var row = 0; row < batch.Count; row++)
         {
+            Hold(-(batch.Extents[row]?.Length ?? 0));
             if (ticket.Linked.TryGetValue(row, out var inode))
                 ShareInode(ticket, row, inode);
             if (batch.State[row] == ContentState.Failed)
@@ -484,6 +492,7 @@ sealed class Archiver : IDisposable
                 _own ??= new ContentWorker(this, _options.Level);
                 ticket.Begun();
                 _own.Work(new WorkItem(ticket, [row], null));
+                Hold(-(batch.Extents[row]?.Length ?? 0)); // its batch is being done with
             }
         }
         if (batch.State[row] == ContentState.Failed)

@@ -158,6 +158,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         batch.ChunkLists[row] = null;
         batch.ListedKind[row] = DigestKind.Whole;
         batch.ChunkIds[row] = null;
+        archiver.Hold(-(batch.Extents[row]?.Length ?? 0));
         batch.Extents[row] = null;
         batch.Digest[row] = Hash32.None;
         if (length == 0)

@@ -293,6 +293,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
         else if (changed)
             batch.Size[row] = Math.Max(Math.Min(size, batch.Size[row]), _position); // as far as its data, or its holes that are hashed, reach; what it has grown by was not read
         batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
+        archiver.Hold((_extents?.Length ?? 0) - (batch.Extents[row]?.Length ?? 0));
         batch.Extents[row] = _extents;
         if (batch.Size[row] > DigestLimit)
             NoDigest(); // it was smaller when it was begun, and may claim any hole by now

@@ -171,7 +171,8 @@ public sealed class EntryBatch(int capacity)
     /// <summary>How many <see cref="ChunksOf"/> gives.</summary>
     public int ChunkCount(int row) => Chunks[row]?.Length ?? (ChunkLists[row] is not null ? ListedChunks[row] : Size[row] == 0 || Extents[row] is not null ? 0 : 1);
 
-    public void Clear() => Count = 0;
+    /// <summary>Forgets all rows, with what they hold: a batch that waits in a pool takes no more than an empty one.</summary>
+    public void Clear() => KeepPrefix(0);
 
     /// <summary>Forgets all rows but the first so many, with what they hold.</summary>
     public void KeepPrefix(int count)
