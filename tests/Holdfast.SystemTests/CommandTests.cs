@@ -57,6 +57,17 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void Data_that_moved_between_holes_and_a_device_of_another_number_are_other_content()
+    {
+        using var cli = Sample();
+        cli.Shell("truncate -s 100M source/image; printf data | dd of=source/image bs=1 seek=10000000 conv=notrunc 2>/dev/null; touch -d 2001-02-03 source/image; test $(id -u) != 0 || mknod source/null c 1 3");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("rm source/image; truncate -s 100M source/image; printf data | dd of=source/image bs=1 seek=20000000 conv=notrunc 2>/dev/null; touch -d 2001-02-03 source/image; test $(id -u) != 0 || { rm source/null; mknod source/null c 1 5; }");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Equal(Environment.UserName == "root" ? "M image\nM null\n" : "M image\n", cli.Run("diff", "latest~1", "latest").Expect(0).Out);
+    }
+
+    [Fact]
     public void Times_of_files_in_json_are_written_as_all_others_with_their_nanoseconds()
     {
         using var cli = new Cli().Init();

@@ -67,14 +67,17 @@ static class DiffCommand
     static char? Differs(Cursor l, Cursor r)
     {
         var (a, i, b, j) = (l.Rows, l.Row, r.Rows, r.Row);
-        if (a.Kind[i] != b.Kind[j] || a.Size[i] != b.Size[j] || a.Digest[i] != b.Digest[j] || !SameContent(a, i, b, j) || !(a.LinkTarget[i] ?? []).AsSpan().SequenceEqual(b.LinkTarget[j]))
+        if (a.Kind[i] != b.Kind[j] || a.Size[i] != b.Size[j] || a.RawDevice[i] != b.RawDevice[j] || a.Digest[i] != b.Digest[j] || !SameContent(a, i, b, j) || !(a.LinkTarget[i] ?? []).AsSpan().SequenceEqual(b.LinkTarget[j]))
             return 'M';
         return a.Mode[i] != b.Mode[j] || a.Uid[i] != b.Uid[j] || a.Gid[i] != b.Gid[j] || !(a.Xattrs[i] ?? []).AsSpan().SequenceEqual(b.Xattrs[j])
             || (a.Kind[i] != EntryKind.Directory && (a.MtimeSeconds[i] != b.MtimeSeconds[j] || a.MtimeNanoseconds[i] != b.MtimeNanoseconds[j])) ? 'A' : null;
     }
 
+    /// <summary>Of two rows with the same digest, or with none: then what lies in it, and where between its holes.</summary>
     static bool SameContent(EntryBatch a, int i, EntryBatch b, int j)
     {
+        if (a.Digest[i].IsNone && (a.Extents[i] is null != b.Extents[j] is null || !a.Extents[i].AsSpan().SequenceEqual(b.Extents[j])))
+            return false;
         if (!a.Digest[i].IsNone || (a.ChunkLists[i] is { } l && b.ChunkLists[j] is { } r && l.AsSpan().SequenceEqual(r)))
             return true;
         try
