@@ -68,6 +68,15 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void A_file_from_before_1970_has_its_own_date()
+    {
+        using var cli = Sample();
+        cli.Shell("touch -d '1965-04-03 02:01:00 UTC' source/notes/ward.txt");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.Contains("  1965-04-03 02:01 UTC  ", cli.Run("find", "ward.txt", "--snapshot", "latest").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Times_of_files_in_json_are_written_as_all_others_with_their_nanoseconds()
     {
         using var cli = new Cli().Init();

@@ -62,7 +62,7 @@ static class FindCommand
                             if (rows.Path(row).IsEmpty || !pattern.Match(rows.Path(row), rows.Kind[row] == EntryKind.Directory))
                                 continue;
                             hits++;
-                            session.Row(session.IsJson ? "" : $"{Text.Id(record.Snapshot)}  {Text.Time((ulong)Math.Max(0, rows.MtimeSeconds[row]))}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
+                            session.Row(session.IsJson ? "" : $"{Text.Id(record.Snapshot)}  {Text.Time(rows.MtimeSeconds[row])}  {Text.Bytes(rows.Size[row]),10}  {Text.Name(rows.Path(row))}");
                             var at = row;
                             found.Add(w =>
                             {
