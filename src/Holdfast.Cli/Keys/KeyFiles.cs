@@ -143,6 +143,9 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>Usage</c>.</exception>
     public void RequireFree(Id16 unfinished = default)
     {
+        if (Has(KeyFolder.SecretFile) && Names.Count(Has) == 1)
+            throw new HoldfastException(ErrorCode.VaultExists, "The folder holds an opening.secret, and no opening.key that it opens.",
+                "It may be of an opening.key that is kept elsewhere, so it is never overwritten: name another folder (--keys or --out). If it is left from a `recover-key` or `init` that was cut short, it opens nothing: move it away, then run this again.");
         if (Array.Exists(Names, n => File.Exists(PathOf(n))) && !AreOf(unfinished))
             throw new HoldfastException(ErrorCode.VaultExists, "The key folder holds the keys of a vault already.",
                 "Name another folder with --keys (or --out); keys are never overwritten. If they are left from an `init` that was cut short and made no vault, they open nothing: move them away.");
