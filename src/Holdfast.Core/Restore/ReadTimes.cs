@@ -77,6 +77,7 @@ public sealed class ReadTimes
         {
             Bytes => new KnownDamage(IsContent: false, since),
             Content => new KnownDamage(IsContent: true, since),
+            "!" when space < 0 => new KnownDamage(IsContent: true, 0), // of an earlier version, which did not tell them apart: the worse
             _ => null,
         };
     }
