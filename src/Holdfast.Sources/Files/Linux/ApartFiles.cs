@@ -17,9 +17,13 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
 
     static ReadOnlySpan<byte> PrefixBytes => ".holdfast-restoring-"u8;
 
+    /// <summary>False where each name of a file has a number of its own, which then tells nothing.</summary>
+    public bool IsInodeShared { get; private set; } = true;
+
     byte[] NewName() => System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Prefix}{_run}{Interlocked.Increment(ref _count):x12}"));
 
     /// <summary>Finds out before anything else whether files can be made here at all: one word then, instead of one for each file.</summary>
+    /// <remarks>And whether the names of one file show one inode number, as everywhere but on some FUSE and network file systems: <see cref="IsInodeShared"/>.</remarks>
     /// <returns>Whose a file is that this user makes there: on a file system that knows no owners, it may be another's.</returns>
     public uint Probe()
     {
@@ -31,9 +35,18 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
         try
         {
             TargetFiles.WriteAt(file, new byte[4_096], 0);
-            StatX stat;
+            StatX stat, linked;
             byte nul = 0;
-            return Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? stat.Uid : Native.EffectiveUser();
+            if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
+                return Native.EffectiveUser();
+            var link = stackalloc byte[NameLength + 1];
+            FolderHandle.Terminate(NewName(), link);
+            if (Native.MakeLink(folders.Root, name, folders.Root, link, 0) == 0)
+            {
+                IsInodeShared = Native.StatX(folders.Root, link, Native.AtNoFollow, Native.BasicStats, &linked) != 0 || (linked.Device, linked.Inode) == (stat.Device, stat.Inode);
+                _ = Native.Unlink(folders.Root, link, 0);
+            }
+            return stat.Uid;
         }
         finally
         {

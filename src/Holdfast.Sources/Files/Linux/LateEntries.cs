@@ -3,7 +3,7 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>What is made when all files are there: symlinks (so that nothing is ever written through one), special files, further names.</summary>
-sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, FileTargetOptions options, uint ownUser)
+sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, FileTargetOptions options, uint ownUser, bool isInodeShared)
 {
     const int CopySize = 64 << 10; // bytes
     const string Replaced = "something else took the place of its first name";
@@ -117,32 +117,27 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
             return true;
         if (made == 0)
         {
-            // Something else took the first one's place; or this file system numbers each name anew, and then its content is copied.
             _ = Native.Unlink(folder, name, 0);
-            return CopyFirst(entry, first, fromFolder, fromName, Native.EOpNotSupp, isKnown: true);
+            report.Problem(entry, TargetFault.InTheWay, Replaced);
+            return false;
         }
         if (Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys or Native.EMLink or Native.EXDev)
-            return CopyFirst(entry, first, fromFolder, fromName, Native.Error, isKnown: false);
+            return CopyFirst(entry, first, fromFolder, fromName, Native.Error);
         report.Missed(entry, TreePath.Parent(path), Native.Error);
         return false;
     }
 
     /// <summary>The name leads to the file that was restored, and not to what somebody has put in the place of its first name.</summary>
-    static bool IsSame(int folder, byte* name, Noted first)
+    bool IsSame(int folder, byte* name, Noted first)
     {
         StatX stat;
-        return Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0 && (stat.Device, stat.Inode) == first.Which;
+        return Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0
+            && (isInodeShared ? (stat.Device, stat.Inode) == first.Which : first.Kind != EntryKind.File || ((stat.Uid, stat.Gid, stat.Mode & 0xFFFu) == first.Got && stat.Type == Native.TypeFile && (long)stat.Size == first.Size));
     }
 
     /// <summary>Where no link can be made the content comes all the same, as a file of its own.</summary>
     /// <remarks>Not of what somebody has put in the first name's place since: a copy of it might be for others to read.</remarks>
-    /// <param name="entry">The further name.</param>
-    /// <param name="firstName">The first one.</param>
-    /// <param name="fromFolder">Holds that.</param>
-    /// <param name="fromName">What it is called there.</param>
-    /// <param name="why">No link can be made.</param>
-    /// <param name="isKnown">Only of the very file that was restored. File systems without links may number a file anew each time it is opened.</param>
-    bool CopyFirst(Noted entry, Noted firstName, int fromFolder, byte* fromName, int why, bool isKnown)
+    bool CopyFirst(Noted entry, Noted firstName, int fromFolder, byte* fromName, int why)
     {
         var first = Native.OpenAt(fromFolder, fromName, Native.ReadOnly | Native.NoFollow | Native.NonBlocking | Native.CloseOnExec, 0);
         StatX stat;
@@ -151,14 +146,11 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         {
             if (first >= 0)
                 _ = Native.Close(first);
-            if (isKnown)
-                report.Problem(entry, TargetFault.InTheWay, Replaced);
-            else
-                report.Problem(entry, why);
+            report.Problem(entry, why);
             return false;
         }
         var isAlike = (entry.Uid, entry.Gid, entry.Mode) == (firstName.Uid, firstName.Gid, firstName.Mode);
-        if (!isAlike || (stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got || (isKnown && (stat.Device, stat.Inode) != firstName.Which))
+        if (!isAlike || (stat.Uid, stat.Gid, stat.Mode & 0xFFFu) != firstName.Got)
         {
             _ = Native.Close(first);
             report.Problem(entry, isAlike ? TargetFault.InTheWay : TargetFault.NotHeld, isAlike ? Replaced : "no hard link can be made here, and its first name has another owner or other permissions in the snapshot; restore it by itself with --include");

@@ -43,7 +43,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _attributes = new TargetAttributes(_report);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _notes, _report, _attributes);
-            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options, _ownUser);
+            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options, _ownUser, apart.IsInodeShared);
         }
         catch
         {

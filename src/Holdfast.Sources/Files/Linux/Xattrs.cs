@@ -58,8 +58,13 @@ static unsafe class Xattrs
     }
 
     static bool IsSetBySomebody(ReadOnlySpan<byte> name) => name.StartsWith("user."u8)
-        || (name.StartsWith("trusted."u8) && !name.StartsWith("trusted.SGI_ACL_"u8))
+        || (name.StartsWith("trusted."u8) && !IsOfTheFileSystem(name["trusted.".Length..]))
         || (name.StartsWith("security."u8) && !(name.SequenceEqual("security.selinux"u8) || name.SequenceEqual("security.ima"u8) || name.SequenceEqual("security.evm"u8) || name.SequenceEqual("security.apparmor"u8) || name.StartsWith("security.SMACK64"u8)));
+
+    /// <summary>What xfs, overlayfs, Gluster and Lustre keep there for themselves.</summary>
+    static bool IsOfTheFileSystem(ReadOnlySpan<byte> name) => name.StartsWith("SGI_ACL_"u8) || name.StartsWith("overlay."u8) || name.StartsWith("glusterfs."u8) || name.StartsWith("gfid"u8) || name.StartsWith("afr."u8)
+        || name.SequenceEqual("lov"u8) || name.SequenceEqual("lma"u8) || name.SequenceEqual("lmv"u8) || name.SequenceEqual("dmv"u8) || name.SequenceEqual("link"u8) || name.SequenceEqual("fid"u8) || name.SequenceEqual("som"u8) || name.SequenceEqual("hsm"u8)
+        || name.SequenceEqual("version"u8);
 
     delegate nint Lister(nint list, nuint size);
 
