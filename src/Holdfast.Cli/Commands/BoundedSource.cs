@@ -11,6 +11,7 @@ sealed class BoundedSource(ISource source, long bytes) : ISource
     public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
     public void Report(SourceProblem problem) => source.Report(problem);
     public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
+    public void MeetXattrs(byte[]? xattrs) => source.MeetXattrs(xattrs);
     public IContent? Open(EntryBatch batch, int row) => source.Open(batch, row);
 
     public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)

@@ -257,19 +257,26 @@ sealed class Archiver : IDisposable
             if (known && _last.Kind[_lastRow] == EntryKind.File)
                 CountRemoved(); // what has its name now is something else
             if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row) && !IsFresh())
-                batch.Xattrs[row] = _last.Xattrs[_lastRow];
+                TakeXattrs(batch, row);
             else
                 Source.ReadXattrs(batch, row);
             return false;
         }
         var read = DecideFile(ticket, row, known);
         if (ticket.Fates[row] == RowFate.Unchanged && _options.UseState && IsSameInode(batch, row) && !IsFresh())
-            batch.Xattrs[row] = _last.Xattrs[_lastRow];
+            TakeXattrs(batch, row);
         else if (!read)
             Source.ReadXattrs(batch, row); // what is read gets them when it is opened
         if (batch.State[row] == ContentState.Unchanged && batch.Size[row] > LargeFile.DigestLimit)
             RereadLarge(ticket, row); // last: from here on the row is a worker's
         return read;
+    }
+
+    /// <summary>Those of the last run.</summary>
+    void TakeXattrs(EntryBatch batch, int row)
+    {
+        batch.Xattrs[row] = _last.Xattrs[_lastRow];
+        Source.MeetXattrs(batch.Xattrs[row]);
     }
 
     bool DecideFile(BatchTicket ticket, int row, bool known)

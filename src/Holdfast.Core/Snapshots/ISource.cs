@@ -11,6 +11,9 @@ public interface ISource : IDisposable
     /// run. Safe from many threads.</summary>
     void ReadXattrs(EntryBatch batch, int row);
 
+    /// <summary>A row has the attributes that the last run read: who they name is met all the same.</summary>
+    void MeetXattrs(byte[]? xattrs);
+
     /// <summary>Opens a file's content and reads its extended attributes from the open handle; where it is seen at once that the row is not this file's, as by <see cref="IContent.Refresh"/>. Safe from many threads.</summary>
     /// <returns>Null where it cannot be opened; then a problem has been reported.</returns>
     IContent? Open(EntryBatch batch, int row);

@@ -42,6 +42,10 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
         yield return batch;
     }
 
+    public void MeetXattrs(byte[]? xattrs)
+    {
+    }
+
     public void ReadXattrs(EntryBatch batch, int row)
     {
         // A stream has none.

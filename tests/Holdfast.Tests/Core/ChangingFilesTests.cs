@@ -16,6 +16,7 @@ public sealed partial class ChangingFilesTests
         public bool HasReliableInodes => source.HasReliableInodes;
         public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
         public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
+        public void MeetXattrs(byte[]? xattrs) => source.MeetXattrs(xattrs);
         public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
         public void Report(SourceProblem problem) => source.Report(problem);
 
@@ -327,6 +328,7 @@ public sealed partial class ChangingFilesTests
         public bool HasReliableInodes => false;
         public IReadOnlyCollection<SourceProblem> Problems => source.Problems;
         public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
+        public void MeetXattrs(byte[]? xattrs) => source.MeetXattrs(xattrs);
         public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
         public void Report(SourceProblem problem) => source.Report(problem);
         public IContent? Open(EntryBatch batch, int row) => source.Open(batch, row);
@@ -364,6 +366,7 @@ public sealed partial class ChangingFilesTests
         public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct) => source.Walk(pool, ct);
         public void Report(SourceProblem problem) => source.Report(problem);
 
+        public void MeetXattrs(byte[]? xattrs) => source.MeetXattrs(xattrs);
         public void ReadXattrs(EntryBatch batch, int row)
         {
             HasMet |= batch.Size[row] > 0 && _opened.Wait(500);

@@ -34,6 +34,7 @@ public sealed partial class RaceTests
             }
         }
 
+        public void MeetXattrs(byte[]? xattrs) => source.MeetXattrs(xattrs);
         public void ReadXattrs(EntryBatch batch, int row) => source.ReadXattrs(batch, row);
         public void Report(SourceProblem problem) => source.Report(problem);
 

@@ -42,6 +42,10 @@ public sealed class SameStampTests
             batch.CtimeNanoseconds[row] = batch.MtimeNanoseconds[row] = (uint)(Changed.UtcTicks % TimeSpan.TicksPerSecond * 100);
         }
 
+        public void MeetXattrs(byte[]? xattrs)
+        {
+        }
+
         public void ReadXattrs(EntryBatch batch, int row)
         {
             // It has none.

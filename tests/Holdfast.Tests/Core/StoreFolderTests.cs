@@ -193,14 +193,14 @@ public sealed class StoreFolderTests
         Flip(pack);
         using (var vault = test.Open())
         {
-            Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.MoveFolder(test["second"], test["third"])).Code);
+            Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.MoveFolder(test["second"], test["third"], TestContext.Current.CancellationToken)).Code);
             Assert.Equal(test["second"], vault.Keeper.Store.Folders[1]);
         }
         // Where the old one is no better, nothing is lost by it.
         var old = pack.Replace(test["third"], test["second"], StringComparison.Ordinal);
         Flip(old);
         using (var vault = test.Open())
-            Assert.False(vault.MoveFolder(test["second"], test["third"]));
+            Assert.False(vault.MoveFolder(test["second"], test["third"], TestContext.Current.CancellationToken));
         File.WriteAllBytes(pack, whole);
         TestVault.AssertSame(test.Source, test.Restore());
 

@@ -39,6 +39,10 @@ public sealed class TreeLimitTests
             return batches;
         }
 
+        public void MeetXattrs(byte[]? xattrs)
+        {
+        }
+
         public void ReadXattrs(EntryBatch batch, int row)
         {
             // They came with the rows.

@@ -77,16 +77,18 @@ public sealed partial class FilesTests
     }
 
     [Fact]
-    public void Who_an_access_list_names_is_known_by_name_and_mapped_like_an_owner()
+    public async Task Who_an_access_list_names_is_known_by_name_and_mapped_like_an_owner()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Has("setfacl") && Has("getfacl"), "needs Linux with setfacl and getfacl");
         using var test = new TestVault();
         test.Write("chart", "chart");
         Shell(test.Source, "setfacl -m u:1:r,g:2:r,u:54321:r chart");
-        test.BackUp();
-        using (var vault = test.Open())
-        using (var keys = vault.Unlock(test.Seed))
+        await Task.Delay(2_500, TestContext.Current.CancellationToken); // what changed later than that before a run is read again by the next
+        for (var run = 0; run < 2; run++) // the second takes the attributes from the first
         {
+            test.BackUp();
+            using var vault = test.Open();
+            using var keys = vault.Unlock(test.Seed);
             var tree = vault.Describe(vault.Find("latest"), keys);
             Assert.Equal("daemon", Encoding.UTF8.GetString(tree.Users[1]));
             Assert.Equal("bin", Encoding.UTF8.GetString(tree.Groups[2]));

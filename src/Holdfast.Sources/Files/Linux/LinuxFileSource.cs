@@ -8,7 +8,8 @@ namespace Holdfast.Sources.Files.Linux;
 sealed unsafe class LinuxFileSource : ISource
 {
     const int LeaseWait = 50_000; // ms for a file: after 45 s the system takes a lease from who does not answer (fcntl(2))
-    const long LeaseWaits = 600_000; // ms for all of them: else whoever may take leases keeps a backup from ending
+    const int LeaseWaitAtLeast = 500; // ms: who answers does so at once
+    const long LeaseWaits = 600_000; // ms for all of them: else whoever may take leases keeps a backup from ending; then only those of who answers are waited for
 
     readonly int _root;
     readonly FileSourceOptions _options;
@@ -369,6 +370,8 @@ sealed unsafe class LinuxFileSource : ISource
         Take(batch, row, folder < 0 ? null : Xattrs.Of(folder, TreePath.Name(path), out error), error);
     }
 
+    public void MeetXattrs(byte[]? xattrs) => AccessLists.Meet(xattrs, _owners);
+
     void ReadXattrs(EntryBatch batch, int row, int file) => Take(batch, row, Xattrs.Of(file, out var error), error);
 
     /// <summary>Where some are missing, that is a problem of an entry that is there all the same; and the next run, to which it looks changed, reads them again.</summary>
@@ -430,7 +433,7 @@ sealed unsafe class LinuxFileSource : ISource
             var file = Native.OpenAt(folder, name, flags | Native.NoAtime, 0);
             if (file < 0 && Native.Error == Native.EPerm)
                 file = Native.OpenAt(folder, name, flags, 0); // not the owner: access times move
-            if (file >= 0 || Native.Error != Native.EAgain || waited >= LeaseWait || Interlocked.Read(ref _leaseWaited) >= LeaseWaits)
+            if (file >= 0 || Native.Error != Native.EAgain || waited >= (Interlocked.Read(ref _leaseWaited) < LeaseWaits ? LeaseWait : LeaseWaitAtLeast))
                 return file;
             Thread.Sleep(pause);
             Interlocked.Add(ref _leaseWaited, pause);

@@ -96,6 +96,10 @@ sealed class PortableFileSource(string root, FileSourceOptions options) : ISourc
         batch.MtimeNanoseconds[row] = (uint)((ticks - batch.MtimeSeconds[row] * TimeSpan.TicksPerSecond) * 100);
     }
 
+    public void MeetXattrs(byte[]? xattrs)
+    {
+    }
+
     public void ReadXattrs(EntryBatch batch, int row)
     {
         // None that a restore could set.
