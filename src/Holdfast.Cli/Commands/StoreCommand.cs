@@ -69,7 +69,9 @@ static class StoreCommand
         if (old.Length == 0 || named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "`holdfast store list` shows the vault's folders.");
         using var vault = Vault.Open(KeyFolder.VaultFolder(session));
-        var isMerged = vault.MoveFolder(old, named);
+        if (Directory.Exists(old) && Path.GetFullPath(old) != Path.GetFullPath(named))
+            session.Note("Reading what lies in both folders, so that no sound file is left behind for one that was damaged on the way ...");
+        var isMerged = vault.MoveFolder(old, named, session.Stop);
         var folder = Path.GetFullPath(named);
         session.Json(w =>
         {
