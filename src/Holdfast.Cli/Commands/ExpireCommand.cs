@@ -60,7 +60,7 @@ static class ExpireCommand
         if (result.IsBlocked)
             session.Warn("holdfast: a locked snapshot cannot say what it needs, as an object is missing or damaged; so nothing is given up, since it may need anything. `holdfast verify` names the object: bring it back from another copy of the vault");
         if (result.Stuck > 0)
-            session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} could not be removed: immutable, or on a disk that refuses. Run `holdfast guard` as root (it lets go of what it finds to be over itself), then this again");
+            session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} {(result.Stuck == 1 ? "was" : "were")} given up and {(result.Stuck == 1 ? "is" : "are")} still there: immutable, on a disk that refuses, or the vault was busy. Run `holdfast guard` as root where there is one (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
             session.Warn(ClockWords.Of(vault.Keeper.Clock));
         return 0;

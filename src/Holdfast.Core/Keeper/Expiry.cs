@@ -11,7 +11,7 @@ namespace Holdfast.Core.Keeper;
 /// <param name="IsBlocked">True where a locked snapshot cannot say what it needs: then nothing at all is given up.</param>
 public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked)
 {
-    /// <summary>Files that were given up and could not be removed: immutable, with no guard to clear the flag, or on a disk that refuses.</summary>
+    /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
 }
 
@@ -78,7 +78,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     public int Remove(IEnumerable<StoredName> items)
     {
         var stuck = 0;
-        foreach (var item in IsBlocked() ? [] : items.Where(IsGivenUp))
+        foreach (var item in items.Where(IsGivenUp))
         {
             Remover.Remove(store, disk, item.Kind, item.Name);
             stuck += store.Find(item.Kind, item.Name, item.Copy) is null ? 0 : 1;
@@ -89,7 +89,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     bool IsGivenUp(StoredName item) => projection.WasRemoved(item.Kind, item.Name) && HasCome(projection.RemovedAt(item.Kind, item.Name));
 
     /// <summary>A snapshot that cannot say what it needs may need anything. Ends of pack locks are rounded up by less than the quantum.</summary>
-    bool IsBlocked()
+    public bool IsBlocked()
     {
         var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
         return projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));

@@ -119,15 +119,27 @@ public sealed partial class VaultKeeper
         });
         if (plan.IsBlocked)
             return plan; // nor what a leaf gave up before: whether it was locked cannot be told
-        var stuck = 0;
+        var (stuck, isBlocked) = (0, false);
         foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
         {
             if (number > 0)
                 Thread.Sleep(GapMilliseconds);
-            stuck += Changing(() => ExpiryNow().Remove(some)); // by what the log says now: a new leaf may tell that an earlier one was dated ahead
+            try
+            {
+                stuck += Changing(() =>
+                {
+                    var now = ExpiryNow();
+                    isBlocked |= now.IsBlocked();
+                    return isBlocked ? some.Length : now.Remove(some); // by what the log says now: a new leaf may tell that an earlier one was dated ahead
+                });
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.VaultBusy or ErrorCode.StoreUnavailable)
+            {
+                stuck += some.Length; // given up, and told: the next run removes them
+            }
         }
         Store.SweepStaging();
-        return plan with { Stuck = stuck };
+        return plan with { Stuck = stuck, IsBlocked = isBlocked };
     }
 
     /// <summary>Files that expiry removes before it lets others change the vault.</summary>

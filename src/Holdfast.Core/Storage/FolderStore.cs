@@ -172,7 +172,20 @@ public sealed class FolderStore : IStore
                 var copy = 0;
                 var belongs = Hash32.TryParse(dot < 0 ? name : name.AsSpan(0, dot), out var hash) && name.AsSpan(0, 2).SequenceEqual(file.Directory!.Name)
                     && (dot < 0 || (int.TryParse(name.AsSpan(dot + 1), System.Globalization.NumberStyles.None, null, out copy) && copy is >= 1 and < MaxCopies && name.Length == dot + 2));
-                yield return new StoredName(kind, belongs ? hash : Hash32.None, belongs ? copy : 0, file.Length, belongs ? null : file.FullName);
+                if (LengthOf(file) is { } length)
+                    yield return new StoredName(kind, belongs ? hash : Hash32.None, belongs ? copy : 0, length, belongs ? null : file.FullName);
+            }
+        }
+
+        static long? LengthOf(FileInfo file)
+        {
+            try
+            {
+                return file.Length;
+            }
+            catch (FileNotFoundException)
+            {
+                return null; // removed by another expiry since it was listed
             }
         }
     }
