@@ -38,6 +38,7 @@ static class AttestCommand
             var closed = records.Where(r => r.Object is null).ToList();
             var found = new List<Finding>();
             var unread = new List<SnapshotRecord>();
+            HoldfastException? fault = null; // why the first of these was not
             foreach (var record in records.Where(r => r.Object is not null))
             {
                 // Only a look at everything clears defects: the next sample may miss what the last one hit.
@@ -48,8 +49,9 @@ static class AttestCommand
                     found.Add(finding);
                     Tell(session, vault, finding);
                 }
-                catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
+                catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.KeyTooNarrow)
                 {
+                    fault ??= e;
                     session.Finding($"{Text.Id(record.Snapshot)}  NOT ATTESTED: {e.Message}"); // the others are not held up
                     unread.Add(record);
                 }
@@ -68,10 +70,13 @@ static class AttestCommand
                 w.WriteEndArray();
             });
             // Without a snapshot's name the question is whether all is well, and what was attested before may be lost since.
-            var problems = session.Parsed.GetValue(Snapshot) is null ? vault.Health().Problems : [];
+            var isWhole = closed.Count == 0 && unread.Count == 0 && found.TrueForAll(f => f.Attestation.IsGood || f.Attestation.IsHealed);
+            var problems = isWhole && session.Parsed.GetValue(Snapshot) is null ? vault.Health().Problems : [];
             if (records.Count == 0 && problems.Count == 0)
                 session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
+            if (bad.Count == 0 && closed.Count == 0 && fault is { Code: not ErrorCode.StoreUnavailable })
+                return session.Fail(fault.Code, $"{Text.Count(unread.Count, "snapshot")} could not be attested: {fault.Message}", fault.Guidance);
             if (bad.Count == 0 && closed.Count == 0 && unread.Count > 0)
                 return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "snapshot")} could not be attested: a disk did not answer. Whether all of that is whole is not known.",
                     "Look at the disks of the vault (dmesg shows what the system saw), then run this again.");

@@ -22,7 +22,7 @@ sealed class KeeperReserve(string path, Disk disk)
     /// <param name="size">Bytes.</param>
     public void Make(ulong size)
     {
-        if (size == 0 || (Kept >= size && !IsOfZeros()))
+        if (size == 0 || (Kept >= size && !(IsOfZeros() && HasRoom(2 * size))))
             return;
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";
@@ -42,6 +42,19 @@ sealed class KeeperReserve(string path, Disk disk)
         catch (HoldfastException)
         {
             disk.Discard(apart); // no room now; the next change tries again
+        }
+    }
+
+    /// <summary>Else the attempt would take the room from who is writing just now.</summary>
+    bool HasRoom(ulong size)
+    {
+        try
+        {
+            return (ulong)new DriveInfo(path).AvailableFreeSpace > size;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return false;
         }
     }
 
