@@ -28,7 +28,7 @@ public sealed record ArchiveOptions
 public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong Files, ulong LogicalBytes, ulong NewBytes, PackSet Packs,
     List<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead);
 
-/// <summary>Turns a source into chunks, packs and a tree: one walking thread, and workers that read straight into the frames they seal.</summary>
+/// <summary>Turns a source into chunks, packs and a tree: one walking thread, and workers that read, hash, compress and seal.</summary>
 /// <remarks>The walk goes in tree order beside the state of the last run; rows that look unchanged are taken over, the others go to the workers; complete
 /// batches leave in order into the tree and the new state. Memory is bounded by the batches in flight.</remarks>
 sealed class Archiver : IDisposable
@@ -36,7 +36,7 @@ sealed class Archiver : IDisposable
     const int BatchesInFlight = 12;
     const long ExtentsInFlight = (64 << 20) / ExtentBytes; // then batches are finished before the walk goes on: each file may have a mebibyte of them
     const int ExtentBytes = 16; // in memory
-    const int RowsAnItem = 32;
+    const int RowsAnItem = 256;
     const long BytesAnItem = 4 << 20;
     const long SharedFrom = 16 << 20; // bytes: from here on a file is an item of its own, with which idle workers help
     const int RereadShare = SourceState.MaxRuns; // one part in thirty each run

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keys;
@@ -119,6 +120,8 @@ sealed class PackUse
 sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDisposable
 {
     readonly ChunkNamer _namer = new(sink.Domain, keyClass);
+    readonly List<int> _newLengths = [];
+    readonly List<Hash32> _newIds = [];
 
     public ChunkSink Sink => sink;
     public PackWriter Packs { get; } = new(sink.Session, keyClass, level);
@@ -143,19 +146,34 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
         return digest;
     }
 
-    /// <summary>The same for bytes that already lie where <see cref="PackWriter.Free"/> put them.</summary>
-    public Hash32 StoreFree(int length, Snapshots.ContentKind kind, out UInt128 id)
+    /// <summary>Names chunks of kind whole that lie one after the other, many at once, and stores those that are not known yet.</summary>
+    /// <param name="joined">Their bytes, each under <see cref="PackWriter.SharedLimit"/>; moved together where some are known, so that what is there afterwards means nothing.</param>
+    /// <param name="lengths">Of each, bytes, 1 or more.</param>
+    /// <param name="kinds">What kind of file each is from.</param>
+    /// <param name="digests">Filled.</param>
+    /// <param name="ids">Filled.</param>
+    public void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<Snapshots.ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
     {
-        var chunk = Packs.Free()[..length];
-        var (digest, whole) = _namer.Name(chunk, DigestKind.Whole);
-        id = whole.Prefix;
-        if (sink.MustStore(whole, Use))
+        _namer.Digests(joined, lengths, digests);
+        _newLengths.Clear();
+        _newIds.Clear();
+        var (at, kept) = (0, 0);
+        for (var i = 0; i < lengths.Length; i++)
         {
-            Statistics.Sample(kind, chunk);
-            Packs.Keep(length, whole);
-            BytesStored += length;
+            var chunk = joined.Slice(at, lengths[i]);
+            at += chunk.Length;
+            var id = _namer.Id(digests[i], DigestKind.Whole);
+            ids[i] = id.Prefix;
+            if (!sink.MustStore(id, Use))
+                continue;
+            Statistics.Sample(kinds[i], chunk);
+            chunk.CopyTo(joined[kept..]);
+            kept += chunk.Length;
+            _newLengths.Add(chunk.Length);
+            _newIds.Add(id);
         }
-        return digest;
+        Packs.AddAll(joined[..kept], CollectionsMarshal.AsSpan(_newLengths), CollectionsMarshal.AsSpan(_newIds));
+        BytesStored += kept;
     }
 
     public void Dispose()

@@ -1,4 +1,5 @@
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Backup;
@@ -64,14 +65,26 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
 {
     const int Tries = 3;
 
-    /// <summary>A file up to this many bytes is read straight into the frame that it shares.</summary>
-    const int SmallLimit = 512 << 10;
+    /// <summary>Files shorter than this, bytes, share frames, and are stored many at once.</summary>
+    const int SmallLimit = PackWriter.SharedLimit;
 
+    /// <summary>So many bytes of them are read before they are stored: enough to hash sixteen at a time, and little enough that a processor's cache still has most of them.</summary>
+    const int ReadAhead = 4 << 20;
+
+    readonly List<SmallFile> _small = []; // read, and not stored yet: their bytes lie one after the other in the segment
+    readonly List<int> _others = [];
+    int _filled;
     byte[]? _segment;
+    int[] _lengths = [];
+    ContentKind[] _kinds = [];
+    Hash32[] _digests = [];
+    UInt128[] _ids = [];
+
+    readonly record struct SmallFile(int Row, int Length, ContentKind Kind, ContentState State);
 
     public ChunkWorker Chunks { get; } = new(archiver.Sink, KeyClass.Content, level);
 
-    /// <summary>Room for a segment of a large file; made when the first one comes.</summary>
+    /// <summary>Room for a segment of a large file, or for many small ones; made when the first one comes.</summary>
     public byte[] Segment => _segment ??= GC.AllocateUninitializedArray<byte>(LargeFile.SegmentSize);
 
     public void Work(WorkItem item)
@@ -87,16 +100,22 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
             archiver.Reread(this, ticket, reread, turn);
             return;
         }
+        _others.Clear();
         foreach (var row in item.Rows!)
         {
             if (archiver.Stopped)
-                return;
-            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] > SmallLimit || !ReadSmall(ticket, row))
-                new LargeFile(archiver, ticket, row).Work(this);
+                break;
+            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] >= SmallLimit || !ReadSmall(ticket, row))
+                _others.Add(row); // the segment is taken
+            if (_filled >= ReadAhead)
+                StoreSmall(ticket);
         }
+        StoreSmall(ticket);
+        foreach (var row in _others.TakeWhile(_ => !archiver.Stopped))
+            new LargeFile(archiver, ticket, row).Work(this);
     }
 
-    /// <summary>Reads a small file straight into the pack writer's frame. False where it has grown out of being small.</summary>
+    /// <summary>Reads a small file behind those that were read before. False where it has grown out of being small.</summary>
     bool ReadSmall(BatchTicket ticket, int row)
     {
         var batch = ticket.Batch;
@@ -110,9 +129,9 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         for (var attempt = 1; ; attempt++)
         {
             var size = batch.Size[row];
-            if (size > SmallLimit)
+            if (size >= SmallLimit)
                 return false;
-            var free = Chunks.Packs.Free()[..(SmallLimit + 1)];
+            var free = Segment.AsSpan(_filled, SmallLimit);
             var length = 0;
             bool changed;
             try
@@ -139,19 +158,18 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
             {
                 if (attempt < Tries)
                     continue;
-                if (length > SmallLimit)
+                if (length >= SmallLimit)
                     return false;
                 archiver.Source.Report(new SourceProblem(ProblemKind.Changed, batch.Path(row).ToArray(), ""));
                 batch.Size[row] = length;
             }
-            Keep(ticket, row, length);
-            batch.State[row] = changed ? ContentState.Unsettled : ContentState.Read;
-            Done(ticket);
+            Keep(ticket, row, length, changed ? ContentState.Unsettled : ContentState.Read);
             return true;
         }
     }
 
-    void Keep(BatchTicket ticket, int row, int length)
+    /// <summary>Takes the bytes that were read as the file's.</summary>
+    void Keep(BatchTicket ticket, int row, int length, ContentState state)
     {
         var batch = ticket.Batch;
         batch.Chunks[row] = null;
@@ -162,15 +180,41 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         batch.Extents[row] = null;
         batch.Digest[row] = Hash32.None;
         if (length == 0)
+        {
+            batch.State[row] = state;
+            Done(ticket);
             return;
-        var kind = ContentKinds.Tell(Chunks.Packs.Free()[..Math.Min(length, 512)], TreePath.Name(batch.Path(row)), out var fits);
+        }
+        var kind = ContentKinds.Tell(Segment.AsSpan(_filled, Math.Min(length, 512)), TreePath.Name(batch.Path(row)), out var fits);
         batch.ContentKind[row] = kind;
         if (!fits)
             Chunks.Statistics[kind].Misfits++;
-        batch.Digest[row] = Chunks.StoreFree(length, kind, out var id);
-        batch.ChunkId[row] = id;
-        Chunks.BytesRead += length;
-        archiver.Progress.AddBytes(length);
+        _small.Add(new SmallFile(row, length, kind, state));
+        _filled += length;
+    }
+
+    /// <summary>Stores the small files that were read.</summary>
+    void StoreSmall(BatchTicket ticket)
+    {
+        var count = _small.Count;
+        if (_lengths.Length < count)
+            (_lengths, _kinds, _digests, _ids) = (new int[count], new ContentKind[count], new Hash32[count], new UInt128[count]);
+        for (var i = 0; i < count; i++)
+            (_, _lengths[i], _kinds[i], _) = _small[i];
+        Chunks.StoreAll(Segment.AsSpan(0, _filled), _lengths.AsSpan(0, count), _kinds, _digests, _ids);
+        var batch = ticket.Batch;
+        for (var i = 0; i < count; i++)
+        {
+            var (row, length, _, state) = _small[i];
+            batch.Digest[row] = _digests[i];
+            batch.ChunkId[row] = _ids[i];
+            batch.State[row] = state;
+            archiver.Progress.AddBytes(length);
+            Done(ticket);
+        }
+        Chunks.BytesRead += _filled;
+        _small.Clear();
+        _filled = 0;
     }
 
     void Done(BatchTicket ticket)

@@ -11,8 +11,8 @@ static class BlockDigest
 {
     public const int BlockSize = 16_384; // bytes
 
-    /// <summary>This many blocks too few for all lanes are hashed faster one by one.</summary>
-    const int Few = Lanes.Count / 2;
+    static readonly int[] Offsets = [.. Enumerable.Range(0, PackFormat.MaxChunk / BlockSize).Select(i => i * BlockSize)];
+    static readonly int[] Lengths = [.. Offsets.Select(_ => BlockSize)];
 
     public static Hash32 Of(ReadOnlySpan<byte> chunk) => Of(chunk, Lanes.AreUsable);
 
@@ -29,13 +29,8 @@ static class BlockDigest
         var block = 0;
         if (inLanes)
         {
-            for (; whole - block >= Lanes.Count; block += Lanes.Count)
-                HashLanes(chunk, block, digests);
-            if (block > 0 && whole - block > Few)
-            {
-                HashLanes(chunk, whole - Lanes.Count, digests); // the last sixteen: some once more, to fill the lanes
-                block = whole;
-            }
+            block = whole % Lanes.Count > Lanes.StepCost ? whole : whole - whole % Lanes.Count;
+            Lanes.Hash(chunk, Offsets.AsSpan(0, block), Lengths.AsSpan(0, block), digests);
         }
         for (; block * BlockSize < chunk.Length; block++)
         {
@@ -46,7 +41,4 @@ static class BlockDigest
         SHA256.HashData(message, hash);
         return new Hash32(hash);
     }
-
-    static void HashLanes(ReadOnlySpan<byte> chunk, int first, Span<byte> digests) =>
-        Lanes.Hash(chunk.Slice(first * BlockSize, Lanes.Count * BlockSize), digests.Slice(first * Hash32.Size, Lanes.Count * Hash32.Size));
 }

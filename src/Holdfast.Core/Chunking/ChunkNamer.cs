@@ -7,7 +7,7 @@ namespace Holdfast.Core.Chunking;
 /// costs more than hashing a small chunk.</summary>
 sealed class ChunkNamer : IDisposable
 {
-    readonly IncrementalHash _digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    readonly MessageHasher _digest = new();
     readonly IncrementalHash _id;
     readonly byte[][] _messages; // for each kind of digest: label, class, digest
 
@@ -22,19 +22,24 @@ sealed class ChunkNamer : IDisposable
     /// <returns>The chunk's digest, and its id.</returns>
     public (Hash32 Digest, Hash32 Id) Name(ReadOnlySpan<byte> chunk, DigestKind kind)
     {
+        var digest = kind == DigestKind.Blocks ? BlockDigest.Of(chunk) : _digest.Hash(chunk);
+        return (digest, Id(digest, kind));
+    }
+
+    /// <summary>Gives chunks that lie one after the other their digests of kind whole: many at once where the processor can.</summary>
+    /// <param name="joined">Their bytes.</param>
+    /// <param name="lengths">Of each, bytes.</param>
+    /// <param name="digests">Filled.</param>
+    public void Digests(ReadOnlySpan<byte> joined, ReadOnlySpan<int> lengths, Span<Hash32> digests) => _digest.HashAll(joined, lengths, digests);
+
+    /// <summary>The id of the chunk with a digest.</summary>
+    public Hash32 Id(Hash32 digest, DigestKind kind)
+    {
         Span<byte> hash = stackalloc byte[Hash32.Size];
-        var digest = kind == DigestKind.Blocks ? BlockDigest.Of(chunk) : Whole(chunk, hash);
         var message = _messages[(int)kind];
         digest.CopyTo(message.AsSpan(message.Length - Hash32.Size));
         _id.AppendData(message);
         _id.GetHashAndReset(hash);
-        return (digest, new Hash32(hash));
-    }
-
-    Hash32 Whole(ReadOnlySpan<byte> chunk, Span<byte> hash)
-    {
-        _digest.AppendData(chunk);
-        _digest.GetHashAndReset(hash);
         return new Hash32(hash);
     }
 

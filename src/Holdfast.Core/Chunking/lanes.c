@@ -1,11 +1,11 @@
-/* SHA-256 (FIPS 180-4) of sixteen blocks of 16,384 bytes at once, a block in each 32-bit lane of the AVX-512 registers. Built into libholdfast-lanes.so where clang
-   is at hand; Lanes.cs loads it, checks it, and does without where it is not there. */
+/* SHA-256 (FIPS 180-4) of sixteen messages at once, one in each 32-bit lane of the AVX-512 registers. Built into libholdfast-lanes.so where clang is at hand; Lanes.cs
+   loads it, checks it, and does without where it is not there. */
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define LANES 16
-#define BLOCK 16384 /* bytes; BlockDigest.BlockSize */
+#define SIZE 64 /* bytes of a block */
 #define AVX512 __attribute__((target("avx512f,avx512bw")))
 #define INLINE AVX512 __attribute__((always_inline)) static inline
 
@@ -111,34 +111,108 @@ int holdfast_lanes_usable(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 
-/* blocks: 16 x 16,384 bytes, one after the other; digests: 16 x 32 bytes, in the same order. */
-AVX512 void holdfast_lanes(const uint8_t *blocks, uint8_t *digests)
+/* One message on its way through a lane: whole blocks where they lie, then the padded end (FIPS 180-4, section 5.1.1) out of memory of its own. */
+struct lane {
+    const uint8_t *next;
+    size_t blocks;       /* left of what next points at */
+    const uint8_t *rest; /* what follows the whole blocks, under 64 bytes; null once the end is on its way */
+    size_t length;       /* bytes of the message */
+    int message;         /* its number; -1 where there was none for this lane */
+    uint8_t end[2 * SIZE];
+};
+
+static void end_message(struct lane *lane)
+{
+    const size_t rest = lane->length % SIZE;
+    lane->blocks = rest + 9 <= SIZE ? 1 : 2;
+    __builtin_memset(lane->end, 0, sizeof lane->end);
+    __builtin_memcpy(lane->end, lane->rest, rest);
+    lane->end[rest] = 0x80;
+    const uint64_t bits = __builtin_bswap64(8 * (uint64_t)lane->length);
+    __builtin_memcpy(lane->end + lane->blocks * SIZE - 8, &bits, 8);
+    lane->next = lane->end;
+    lane->rest = 0;
+}
+
+static void begin_message(struct lane *lane, const uint8_t *message, size_t length)
+{
+    lane->next = message;
+    lane->blocks = length / SIZE;
+    lane->rest = message + lane->blocks * SIZE;
+    lane->length = length;
+    if (lane->blocks == 0)
+        end_message(lane);
+}
+
+/* SHA-256 of count messages: message i is lengths[i] bytes at base + offsets[i], its digest goes to digests + 32 i. A lane that is done takes the next message, so lanes
+   are best used where the longest come first. */
+AVX512 void holdfast_lanes(const uint8_t *base, const int32_t *offsets, const int32_t *lengths, int32_t count, uint8_t *digests)
 {
     const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3)); /* words are big-endian */
-    __m512i state[8], w[16];
-    for (int i = 0; i < 8; i++)
-        state[i] = _mm512_set1_epi32((int)start[i]);
-    for (size_t at = 0; at < BLOCK; at += 64) {
-        for (int lane = 0; lane < LANES; lane++)
-            w[lane] = _mm512_loadu_si512(blocks + (size_t)lane * BLOCK + at);
-        transpose(w);
-        for (int i = 0; i < 16; i++)
-            w[i] = _mm512_shuffle_epi8(w[i], swap);
-        compress(state, w);
+    struct lane lanes[LANES];
+    uint32_t words[8][LANES]; /* the lanes' states */
+    int32_t begun = 0;
+    int busy = 0;
+    for (int i = 0; i < LANES; i++)
+        lanes[i].message = -1;
+    for (int i = 0; i < LANES && begun < count; i++, begun++, busy++) {
+        lanes[i].message = begun;
+        begin_message(&lanes[i], base + offsets[begun], (size_t)lengths[begun]);
+        for (int k = 0; k < 8; k++)
+            words[k][i] = start[k];
     }
-    w[0] = _mm512_set1_epi32((int)0x80000000); /* the padding is the same for all: section 5.1.1 */
-    for (int i = 1; i < 15; i++)
-        w[i] = _mm512_setzero_si512();
-    w[15] = _mm512_set1_epi32(8 * BLOCK);
-    compress(state, w);
+    while (busy > 0) {
+        const uint8_t *from[LANES], *some = 0;
+        size_t blocks = SIZE_MAX; /* as many as all busy lanes have */
+        for (int i = 0; i < LANES; i++) {
+            if (lanes[i].message < 0)
+                continue;
+            some = lanes[i].next;
+            if (lanes[i].blocks < blocks)
+                blocks = lanes[i].blocks;
+        }
+        for (int i = 0; i < LANES; i++)
+            from[i] = lanes[i].message < 0 ? some : lanes[i].next; /* an idle lane does over what another does: it must read something */
 
-    uint32_t words[8][LANES];
-    for (int i = 0; i < 8; i++)
-        _mm512_storeu_si512(words[i], state[i]);
-    for (int lane = 0; lane < LANES; lane++) {
-        for (int i = 0; i < 8; i++) {
-            const uint32_t word = __builtin_bswap32(words[i][lane]);
-            __builtin_memcpy(digests + 32 * lane + 4 * i, &word, 4);
+        __m512i state[8], w[16];
+        for (int i = 0; i < 8; i++)
+            state[i] = _mm512_loadu_si512(words[i]);
+        for (size_t at = 0; at < blocks * SIZE; at += SIZE) {
+            for (int i = 0; i < LANES; i++)
+                w[i] = _mm512_loadu_si512(from[i] + at);
+            transpose(w);
+            for (int i = 0; i < 16; i++)
+                w[i] = _mm512_shuffle_epi8(w[i], swap);
+            compress(state, w);
+        }
+        for (int i = 0; i < 8; i++)
+            _mm512_storeu_si512(words[i], state[i]);
+
+        for (int i = 0; i < LANES; i++) {
+            struct lane *lane = &lanes[i];
+            if (lane->message < 0)
+                continue;
+            lane->next += blocks * SIZE;
+            lane->blocks -= blocks;
+            if (lane->blocks > 0)
+                continue;
+            if (lane->rest) {
+                end_message(lane);
+                continue;
+            }
+            for (int k = 0; k < 8; k++) {
+                const uint32_t word = __builtin_bswap32(words[k][i]);
+                __builtin_memcpy(digests + 32 * (size_t)lane->message + 4 * k, &word, 4);
+                words[k][i] = start[k];
+            }
+            if (begun < count) {
+                lane->message = begun;
+                begin_message(lane, base + offsets[begun], (size_t)lengths[begun]);
+                begun++;
+            } else {
+                lane->message = -1;
+                busy--;
+            }
         }
     }
 }

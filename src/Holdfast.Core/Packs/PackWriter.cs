@@ -12,7 +12,6 @@ namespace Holdfast.Core.Packs;
 public readonly record struct PackedChunk(int Slot, int Number);
 
 /// <summary>Writes packs of one class, one after the other, for one thread. Small chunks share frames; a pack is hashed once, while it is written.</summary>
-/// <remarks>Chunks staged with <see cref="Free"/> and <see cref="Keep"/> are compressed where they lie: no copy between reading and compressing.</remarks>
 public sealed class PackWriter(PackSession session, KeyClass keyClass, int level) : IDisposable
 {
     const int MaxPending = 65_536; // chunks in a shared frame
@@ -34,38 +33,16 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     long _payload; // bytes of all frames before compression
     uint _generation;
 
-    /// <summary>Bytes that may be staged with <see cref="Free"/>; longer chunks go through <see cref="Add"/>.</summary>
-    public const int MaxShared = PackFormat.SharedPayload;
-
-    /// <summary>Room for at least <see cref="MaxShared"/> bytes of the next small chunk.</summary>
-    public Span<byte> Free() => _shared.AsSpan(_sharedLength);
-
-    /// <summary>Takes the first <paramref name="length"/> bytes of <see cref="Free"/> as a chunk.</summary>
-    public PackedChunk Keep(int length, Hash32 id)
-    {
-        Begin();
-        _pending.Add(length);
-        _ids.Add(id);
-        var at = new PackedChunk(_slot, _ids.Count - 1);
-        _sharedLength += length;
-        if (_sharedLength >= PackFormat.SharedPayload || _pending.Count >= MaxPending)
-        {
-            FlushShared();
-            FinishIfFull();
-        }
-        return at;
-    }
+    /// <summary>Shorter chunks share frames.</summary>
+    public const int SharedLimit = PackFormat.SharedPayload / 2; // bytes
 
     /// <summary>Adds a chunk: in a frame of its own where it is large, in a shared one else.</summary>
     public PackedChunk Add(ReadOnlySpan<byte> chunk, Hash32 id, DigestKind kind = DigestKind.Whole)
     {
         if (chunk.Length > PackFormat.MaxChunk)
             throw new ArgumentException($"A chunk of {chunk.Length} bytes: no reader takes more than {PackFormat.MaxChunk}.", nameof(chunk));
-        if (chunk.Length < MaxShared / 2 && kind == DigestKind.Whole) // of a shared frame all chunks are of that kind
-        {
-            chunk.CopyTo(Free());
-            return Keep(chunk.Length, id);
-        }
+        if (chunk.Length < SharedLimit && kind == DigestKind.Whole) // of a shared frame all chunks are of that kind
+            return Share(chunk, id);
         FlushShared();
         FinishIfFull();
         Begin();
@@ -73,6 +50,55 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         var at = new PackedChunk(_slot, _ids.Count - 1);
         WriteFrame(chunk, [chunk.Length], kind);
         FinishIfFull();
+        return at;
+    }
+
+    /// <summary>Adds chunks of kind whole that lie one after the other: those that fill frames are compressed where they lie.</summary>
+    /// <param name="joined">Their bytes.</param>
+    /// <param name="lengths">Of each, bytes, under <see cref="SharedLimit"/>.</param>
+    /// <param name="ids">Of each.</param>
+    public void AddAll(ReadOnlySpan<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<Hash32> ids)
+    {
+        while (!lengths.IsEmpty)
+        {
+            var (count, length) = (0, 0);
+            if (_sharedLength == 0)
+            {
+                while (count < lengths.Length && count < MaxPending && length < PackFormat.SharedPayload)
+                    length += lengths[count++];
+            }
+            if (length >= PackFormat.SharedPayload)
+            {
+                Begin();
+                _ids.AddRange(ids[..count]);
+                WriteFrame(joined[..length], lengths[..count], DigestKind.Whole);
+                FinishIfFull();
+            }
+            else // what shares its frame with chunks that are elsewhere
+            {
+                (count, length) = (1, lengths[0]);
+                Share(joined[..length], ids[0]);
+            }
+            joined = joined[length..];
+            lengths = lengths[count..];
+            ids = ids[count..];
+        }
+    }
+
+    /// <summary>Adds a chunk to the shared frame at hand.</summary>
+    PackedChunk Share(ReadOnlySpan<byte> chunk, Hash32 id)
+    {
+        Begin();
+        chunk.CopyTo(_shared.AsSpan(_sharedLength));
+        _pending.Add(chunk.Length);
+        _ids.Add(id);
+        var at = new PackedChunk(_slot, _ids.Count - 1);
+        _sharedLength += chunk.Length;
+        if (_sharedLength >= PackFormat.SharedPayload || _pending.Count >= MaxPending)
+        {
+            FlushShared();
+            FinishIfFull();
+        }
         return at;
     }
 

@@ -30,6 +30,74 @@ public sealed class PackLimitTests
                 add(3, DigestKind.Whole);
         }, PackFormat.MaxChunks + 100_000);
 
+    /// <summary>Chunks given together, alone and with others' frames begun: each comes back as it was, in order, and no frame is longer than one that its chunks share may be.</summary>
+    [Fact]
+    public void Chunks_given_together_come_back_as_they_were()
+    {
+        const int limit = PackWriter.SharedLimit;
+        int[][] groups =
+        [
+            [], [1], [.. Enumerable.Repeat(limit - 1, 5)], [.. Enumerable.Range(1, 700)], [7, limit - 1, limit - 1, limit - 1, 3], [.. Enumerable.Repeat(limit / 2, 4)], [limit - 1],
+            [.. Enumerable.Repeat(30_000, 150)], [.. Enumerable.Repeat(1, 70_000)],
+        ];
+        using var test = new TestVault();
+        using var vault = test.Open();
+        var put = test.Keys.Put;
+        var names = new List<Hash32>();
+        var expected = new List<(byte[] Bytes, Hash32 Id)>();
+        using (var session = new PackSession(vault.Id, put, Id16.New(), vault.Keeper.Store, (staged, pack) =>
+        {
+            vault.Keeper.Store.Enter(staged, StoreKind.Pack, pack.Name);
+            names.Add(pack.Name);
+            staged.Dispose();
+        }, TimeProvider.System))
+        {
+            using var writer = new PackWriter(session, KeyClass.Content, 1);
+            byte[] Make(int length)
+            {
+                var bytes = TestVault.Noise(expected.Count, length);
+                Span<byte> id = stackalloc byte[Hash32.Size];
+                BinaryPrimitives.WriteInt32LittleEndian(id, expected.Count);
+                expected.Add((bytes, new Hash32(id)));
+                return bytes;
+            }
+            foreach (var large in (bool[])[false, true])
+            {
+                foreach (var group in groups)
+                {
+                    var first = expected.Count;
+                    var joined = group.SelectMany(Make).ToArray();
+                    writer.AddAll(joined, group, expected.Skip(first).Select(e => e.Id).ToArray());
+                    if (large)
+                        writer.Add(Make(limit + group.Length), expected[^1].Id);
+                }
+            }
+            writer.Finish();
+        }
+        var found = 0;
+        using var keys = vault.Unlock(test.Seed);
+        using var buffer = new FrameBuffer();
+        foreach (var name in names)
+        {
+            using var pack = PackReader.Open(vault.Keeper.Store, name, keys);
+            for (var frame = 0; frame < pack.Footer.Frames; frame++)
+            {
+                var payload = pack.ReadFrame(frame, buffer);
+                Assert.InRange(payload.Length, 1, 2 * PackFormat.SharedPayload - 1);
+                for (var chunk = pack.Footer.FirstChunks[frame]; chunk < pack.Footer.FirstChunks[frame + 1]; chunk++)
+                {
+                    var length = pack.Footer.ChunkLengths[chunk];
+                    Assert.Equal(expected[found].Id, pack.Footer.Ids[chunk]);
+                    Assert.True(payload[..length].SequenceEqual(expected[found].Bytes), $"chunk {found}");
+                    payload = payload[length..];
+                    found++;
+                }
+                Assert.True(payload.IsEmpty);
+            }
+        }
+        Assert.Equal(expected.Count, found);
+    }
+
     /// <summary>Bit 0 is the compression, bit 1 the kind of the digests; the rest is zero (docs/format.md, section 7.3).</summary>
     [Theory]
     [InlineData(0, true)]
