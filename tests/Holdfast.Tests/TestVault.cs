@@ -17,6 +17,7 @@ sealed class FakeMachine : IMachineTime
     public ulong Wall { get; set; } = 1_800_000_000_000;
     public ulong SinceBoot { get; set; } = 1_000_000;
     public string BootId { get; set; } = "boot-1";
+    public string MachineId { get; set; } = "machine-1";
 
     /// <summary>Time passes as it should.</summary>
     public void Pass(ulong seconds)

@@ -1,56 +1,9 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
-
-/// <summary>What a machine says of time: a wall clock that anyone with its password may set, and a counter since it was started, which nobody may.</summary>
-public interface IMachineTime
-{
-    /// <summary>Milliseconds since 1970 UTC.</summary>
-    ulong Wall { get; }
-
-    /// <summary>Milliseconds since the machine was started, time asleep included.</summary>
-    ulong SinceBoot { get; }
-
-    /// <summary>Another one after each start of the machine.</summary>
-    string BootId { get; }
-}
-
-/// <summary>The machine's own clocks.</summary>
-public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
-{
-    const int BootTime = 7; // CLOCK_BOOTTIME
-
-    public static readonly MachineTime System = new(TimeProvider.System);
-
-    public ulong Wall => (ulong)Math.Max(0, wall.GetUtcNow().ToUnixTimeMilliseconds());
-
-    public ulong SinceBoot => OperatingSystem.IsLinux() && GetTime(BootTime, out var time) == 0
-        ? (ulong)time.Seconds * 1_000 + (ulong)time.Nanoseconds / 1_000_000
-        : (ulong)Environment.TickCount64;
-
-    public string BootId { get; } = ReadBootId();
-
-    static string ReadBootId()
-    {
-        const string path = "/proc/sys/kernel/random/boot_id";
-        // Where the system has no such id, what passed between two runs of this program is not known, and does not count.
-        return File.Exists(path) ? File.ReadAllText(path).Trim() : VaultClock.UnknownBoot + Id16.New();
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    struct TimeSpec
-    {
-        public long Seconds;
-        public long Nanoseconds;
-    }
-
-    [LibraryImport("libc", EntryPoint = "clock_gettime")]
-    private static partial int GetTime(int clock, out TimeSpec time);
-}
 
 /// <summary>The vault's own time: it never goes back, and advances by the lesser of what the wall clock and the boot clock say, plus 500 ppm while it is behind the
 /// wall clock. Time spent powered off does not count until something outside the machine attests it (invariant 3).</summary>
@@ -59,40 +12,57 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
 public sealed class VaultClock
 {
     const int MaxSize = 4_096; // bytes of its file
-    const string Head = "holdfast clock v1";
+    const string Head = "holdfast clock v2";
+    const int MaxSights = 16; // of the last machines, or starts of one, that have looked
     const ulong PartsPerMillion = 500;
     const int CheckSize = 8; // bytes
+    const string NoMachine = "-";
+    const ulong LastEnd = 1_000 * Retention.LockRules.LastEnd; // milliseconds
 
     /// <summary>Seconds: a wall clock, or a leaf, further ahead than this is not believed at all.</summary>
     public const ulong DoubtAfter = 35 * 86_400;
 
-    /// <summary>Begins a boot id that is none: the system does not tell one start from the next.</summary>
-    public const string UnknownBoot = "unknown-";
-
     readonly string _path;
     readonly Disk _disk;
     readonly IMachineTime _machine;
-    ulong _milliseconds; // vault time
-    ulong _unseen; // milliseconds of it that leaves alone tell of
-    ulong _wall; // milliseconds, when the state was taken
-    ulong _sinceBoot;
-    string _bootId;
+    readonly List<Sight> _sights = []; // the latest last
+    ulong _passed; // milliseconds since 1970 UTC that have passed for certain
+    ulong _unseen; // milliseconds of vault time beyond them, which leaves alone tell of
 
-    VaultClock(string path, Disk disk, IMachineTime machine, ulong milliseconds, ulong wall, ulong sinceBoot, string bootId)
+    /// <summary>What a machine's clocks said when it last looked.</summary>
+    /// <param name="Machine">Its id; empty where it has none.</param>
+    /// <param name="Passed">What had passed for certain, milliseconds since 1970 UTC.</param>
+    /// <param name="Wall">Its wall clock, milliseconds since 1970 UTC.</param>
+    /// <param name="SinceBoot">Milliseconds.</param>
+    /// <param name="BootId">Of its start.</param>
+    readonly record struct Sight(string Machine, ulong Passed, ulong Wall, ulong SinceBoot, string BootId)
+    {
+        /// <summary>What this machine's clocks both say has passed, milliseconds since 1970 UTC; null where they say nothing.</summary>
+        /// <param name="now">What they say now.</param>
+        public ulong? Until(Sight now)
+        {
+            var said = now.Wall - Math.Min(now.Wall, Wall);
+            if (now.BootId == BootId)
+                return Passed + Math.Min(now.SinceBoot - Math.Min(now.SinceBoot, SinceBoot), said);
+            // After a restart only the time since it counts: how long the machine was off, nobody here knows. One that has run for longer than its wall clock says has
+            // passed is a copy of the machine, or lies; and how long another machine has run says nothing of what has passed since this one looked.
+            return now.Machine.Length > 0 && now.Machine == Machine && !now.BootId.StartsWith(MachineTime.UnknownBoot, StringComparison.Ordinal) && now.SinceBoot <= said
+                ? Passed + now.SinceBoot
+                : null;
+        }
+    }
+
+    VaultClock(string path, Disk disk, IMachineTime machine)
     {
         _path = path;
         _disk = disk;
         _machine = machine;
-        _milliseconds = milliseconds;
-        _wall = wall;
-        _sinceBoot = sinceBoot;
-        _bootId = bootId;
     }
 
     /// <summary>Starts a clock at the wall time: the one moment it is believed.</summary>
     public static VaultClock Create(string path, Disk disk, IMachineTime machine)
     {
-        var clock = new VaultClock(path, disk, machine, machine.Wall, machine.Wall, machine.SinceBoot, machine.BootId);
+        var clock = new VaultClock(path, disk, machine) { _passed = machine.Wall };
         clock.Save();
         return clock;
     }
@@ -104,17 +74,19 @@ public sealed class VaultClock
     /// where its file was lost or put back.</param>
     public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf)
     {
-        var clock = new VaultClock(path, disk, machine, 0, machine.Wall, machine.SinceBoot, "");
+        var clock = new VaultClock(path, disk, machine);
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
-        var told = 1_000 * latestLeaf(Math.Max(clock._milliseconds, machine.Wall) / 1_000 + DoubtAfter);
+        var told = 1_000 * latestLeaf(Math.Max(clock.Milliseconds, machine.Wall) / 1_000 + DoubtAfter);
         // With no note of its own, and a wall clock before every leaf, there is nothing to hold against the leaves.
         if (!isKept && told == 0)
             told = 1_000 * latestLeaf(ulong.MaxValue);
         // Of what they say, what the wall clock says too has passed: a note that was put back is held against nobody more than one that is gone.
-        var ahead = told - Math.Min(told, clock._milliseconds);
-        clock._milliseconds += ahead;
-        clock._unseen += Math.Min(ahead, told - Math.Min(told, machine.Wall));
+        var ahead = told - Math.Min(told, clock.Milliseconds);
+        var unseen = Math.Min(ahead, told - Math.Min(told, machine.Wall));
+        clock._unseen += unseen;
+        clock._passed += ahead - unseen;
+        clock.Look();
         return clock;
     }
 
@@ -124,7 +96,7 @@ public sealed class VaultClock
         get
         {
             Advance();
-            return _milliseconds / 1_000;
+            return Milliseconds / 1_000;
         }
     }
 
@@ -134,7 +106,7 @@ public sealed class VaultClock
         get
         {
             Advance();
-            return (_milliseconds - _unseen) / 1_000;
+            return _passed / 1_000;
         }
     }
 
@@ -161,32 +133,46 @@ public sealed class VaultClock
     /// <summary>True where every source of time says that this moment has passed.</summary>
     public bool HasPassed(ulong moment) => Certain > moment;
 
+    /// <summary>Vault time.</summary>
+    ulong Milliseconds => _passed + _unseen;
+
+    Sight Here => new(_machine.MachineId, _passed, _machine.Wall, _machine.SinceBoot, _machine.BootId);
+
     void Advance()
     {
-        var (wall, sinceBoot) = (_machine.Wall, _machine.SinceBoot);
-        var said = wall > _wall ? wall - _wall : 0;
-        // After a restart only the time since it counts: how long the machine was off, nobody here knows. A machine that has run for longer than the wall clock says has
-        // passed since the state was taken is another machine, or lies: then nothing counts.
-        var ran = _bootId == _machine.BootId ? (sinceBoot > _sinceBoot ? sinceBoot - _sinceBoot : 0)
-            : _machine.BootId.StartsWith(UnknownBoot, StringComparison.Ordinal) || sinceBoot > said ? 0
-            : sinceBoot;
-        var advance = Math.Min(ran, said);
-        if (_bootId.Length > 0)
+        var here = Here;
+        var at = _sights.FindLastIndex(s => s.BootId == here.BootId);
+        if (at < 0)
+            at = _sights.FindLastIndex(s => s.Machine == here.Machine);
+        if (at >= 0 && _sights[at].Until(here) is { } until && until > _passed)
         {
-            _milliseconds += advance;
+            var advance = until - _passed;
+            _passed = until;
             // The boot clock may be slow by as much: this makes up for it, and leads no further than the wall clock says. Else it would add up to days.
-            _milliseconds += Math.Min(advance * PartsPerMillion / 1_000_000, wall - Math.Min(wall, _milliseconds - _unseen));
+            _passed += Math.Min(advance * PartsPerMillion / 1_000_000, here.Wall - Math.Min(here.Wall, _passed));
         }
-        (_sinceBoot, _bootId) = (sinceBoot, _machine.BootId);
-        _wall = wall;
+        Look();
+    }
+
+    /// <summary>Notes what this machine's clocks say.</summary>
+    void Look()
+    {
+        var here = Here;
+        _sights.RemoveAll(s => s.BootId == here.BootId);
+        _sights.Add(here);
+        if (_sights.Count > MaxSights)
+            _sights.RemoveAt(0);
     }
 
     /// <summary>Makes the clock's state durable.</summary>
     public void Save()
     {
         Advance();
-        var text = string.Create(CultureInfo.InvariantCulture, $"{Head}\n{_milliseconds} {_wall} {_sinceBoot} {_bootId} {_unseen} ");
-        _disk.Replace(_path, Encoding.ASCII.GetBytes($"{text}{Check(text)}\n"));
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"{Head}\n{_passed} {_unseen}\n");
+        foreach (var s in _sights)
+            text.Append(CultureInfo.InvariantCulture, $"{(s.Machine.Length > 0 ? s.Machine : NoMachine)} {s.Passed} {s.Wall} {s.SinceBoot} {s.BootId}\n");
+        _disk.Replace(_path, Encoding.UTF8.GetBytes($"{text}{Check(text.ToString())}\n"));
     }
 
     /// <summary>Shows a bit that flipped; whoever writes the file can write this too.</summary>
@@ -195,12 +181,20 @@ public sealed class VaultClock
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
     bool TryTake(string text)
     {
-        if (text.Split('\n') is not [Head, var line, ""] || line.Split(' ') is not { Length: >= 4 and <= 6 } parts
-            || (parts.Length == 6 && parts[5] != Check(text[..^(parts[5].Length + 1)])) // earlier versions wrote none, nor 0 where nothing was unseen
-            || !TryRead(parts[0], out var milliseconds) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot) || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen)
-            || milliseconds / 1_000 > Retention.LockRules.LastEnd || unseen > milliseconds)
+        if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != Check(text[..^(check.Length + 1)])
+            || time.Split(' ') is not [var first, var second] || !TryRead(first, out var passed) || !TryRead(second, out var unseen)
+            || unseen > LastEnd || passed > LastEnd - unseen)
             return false;
-        (_milliseconds, _wall, _sinceBoot, _bootId, _unseen) = (milliseconds, wall, sinceBoot, parts[3], unseen);
+        var taken = new List<Sight>();
+        foreach (var line in sights)
+        {
+            if (line.Split(' ') is not [var machine, var then, var wall, var sinceBoot, { Length: > 0 } bootId]
+                || !TryRead(then, out var at) || !TryRead(wall, out var wallAt) || !TryRead(sinceBoot, out var ran) || at > passed)
+                return false;
+            taken.Add(new Sight(machine == NoMachine ? "" : machine, at, wallAt, ran, bootId));
+        }
+        (_passed, _unseen) = (passed, unseen);
+        _sights.AddRange(taken);
         return true;
     }
 

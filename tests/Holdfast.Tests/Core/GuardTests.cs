@@ -155,8 +155,8 @@ public sealed class GuardTests
         // The keeper's clock is a file of its user: it says that a year has passed. The guard has a clock of its own.
         var clock = Path.Combine(test.Vault.Folder, "keeper/clock");
         var ahead = test.Vault.Machine.Wall + 365 * Day * 1_000;
-        File.WriteAllText(clock, $"holdfast clock v1\n{ahead} {ahead} {test.Vault.Machine.SinceBoot} {test.Vault.Machine.BootId}\n");
         test.Vault.Machine.Wall = ahead;
+        VaultClock.Create(clock, Disk.Real, test.Vault.Machine);
         using (var vault = test.Vault.Open())
             vault.Keeper.Expire(false);
         test.Look();

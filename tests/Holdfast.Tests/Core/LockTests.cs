@@ -322,19 +322,45 @@ public sealed class LockTests
         Assert.Equal(now, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => now - Day).Now);
     }
 
+    /// <summary>It has run for months, and its wall clock is wrong: how long it ran says nothing of what has passed since the vault came to it.</summary>
     [Theory]
-    [InlineData("", 0UL)]
-    [InlineData(" 86400000", Day)]
-    public void A_clock_as_earlier_versions_wrote_it_is_taken(string end, ulong unseen)
+    [InlineData("machine-2")]
+    [InlineData("")]
+    public void A_machine_that_meets_the_vault_adds_nothing_to_its_time(string machine)
     {
-        var machine = new FakeMachine();
+        using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
+        test.WriteSome();
+        test.BackUp();
+        (test.Machine.MachineId, test.Machine.BootId) = (machine, "boot-2");
+        test.Machine.SinceBoot = 60 * Day * 1_000;
+        test.Machine.Wall += 70 * Day * 1_000;
+        Assert.Equal(0, Expire(test));
+        test.Machine.Pass(23 * Day);
+        Assert.Equal(0, Expire(test));
+        test.Machine.Pass(3 * Day);
+        Assert.NotEqual(0, Expire(test)); // what it saw itself does count
+    }
+
+    [Fact]
+    public void Machines_that_share_a_vault_by_turns_lose_no_time_and_make_none()
+    {
+        FakeMachine[] machines = [.. Enumerable.Range(1, 16).Select(i => new FakeMachine { MachineId = $"machine-{i}", BootId = $"boot-{i}", SinceBoot = (ulong)i * 300 * Day * 1_000 })];
         using var folder = new TempFolder();
-        File.WriteAllText(folder["clock"], $"holdfast clock v1\n{machine.Wall + 7_000} {machine.Wall} {machine.SinceBoot} {machine.BootId}{end}\n");
-        var clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
-        Assert.Equal((machine.Wall / 1_000 + 7, unseen), (clock.Now, clock.Unseen));
-        clock.Save();
-        clock = VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0);
-        Assert.Equal((machine.Wall / 1_000 + 7, unseen), (clock.Now, clock.Unseen));
+        VaultClock.Create(folder["clock"], Disk.Real, machines[0]);
+        for (var hour = 1UL; hour <= 24 * 60; hour++)
+        {
+            foreach (var machine in machines)
+                machine.Pass(3_600);
+            var looks = machines[hour * 7 % 16];
+            var clock = VaultClock.Open(folder["clock"], Disk.Real, looks, _ => 0);
+            clock.Save();
+            // Of the first turn only the first machine knows how long it was, so the others are behind by a turn, and no more.
+            Assert.InRange(clock.Now, 1_800_000_000 + 3_600 * (hour - Math.Min(hour, 16)), 1_800_000_000 + 3_600 * hour);
+        }
+        foreach (var machine in machines)
+            machine.Wall += 900 * Day * 1_000; // all of them lie
+        var now = VaultClock.Open(folder["clock"], Disk.Real, machines[3], _ => 0).Now;
+        Assert.InRange(now, 1_800_000_000 + 60 * Day - 16 * 3_600, 1_800_000_000 + 60 * Day);
     }
 
     [Fact]

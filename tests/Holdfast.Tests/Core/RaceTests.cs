@@ -494,7 +494,7 @@ public sealed partial class RaceTests
     }
 
     [Theory]
-    [InlineData(VaultClock.UnknownBoot)]
+    [InlineData(MachineTime.UnknownBoot)]
     [InlineData("another machine ")]
     public void Uptime_of_who_knows_which_machine_does_not_move_the_clock(string boot)
     {
