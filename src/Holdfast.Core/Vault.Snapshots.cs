@@ -23,7 +23,7 @@ public sealed partial class Vault
             if (there.Count == 0 && Keeper.LogFault is { } damaged)
                 throw damaged;
             if ((which != "latest" && !int.TryParse(which["latest~".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out before)) || before >= there.Count)
-                throw VaultKeeper.SnapshotMissing(which);
+                throw source is not null && all.Exists(s => s.Object is null) ? OneMayBe(which, there, all) : VaultKeeper.SnapshotMissing(which);
             var chosen = there[there.Count - 1 - before];
             // Of which source a snapshot is, its object says: one without may be of any.
             var unread = chosen.Object is null ? chosen : all.LastOrDefault(s => s.Object is null && s.Ordinal > chosen.Ordinal && source is not null);
@@ -49,6 +49,11 @@ public sealed partial class Vault
             AwayFirst + (older < 0 ? "There is no older one. " : $"The one before is {there[older].Snapshot} of {Moment(there[older].Committed)}: where an older state will do, ask for it by that id{number}. ")
             + "For this one, bring the object that `holdfast status` names back from another copy of the vault.");
     }
+
+    /// <summary>Of the source so many snapshots cannot be read that nobody can tell which one was meant.</summary>
+    HoldfastException OneMayBe(string which, List<SnapshotRecord> there, List<SnapshotRecord> all) => new(ErrorCode.ObjectMissing,
+        $"{there.Count} of the source's snapshots can be read, which is too few for `{which}`; {all.Count(s => s.Object is null)} cannot, and may be of it: their objects are missing or damaged.",
+        AwayFirst + $"Ask for the snapshot by its id: {(there.Count > 0 ? $"the newest that can be read is {there[^1].Snapshot} of {Moment(there[^1].Committed)}; " : "")}`holdfast snapshots` lists all.");
 
     static string Moment(ulong seconds) => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(seconds, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) + " UTC";
 

@@ -184,6 +184,29 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void A_stream_never_becomes_the_latest_of_a_folders_name_nor_the_other_way_about()
+    {
+        using var cli = Data();
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("backup", "--stdin", "--name", "dump", "--", "echo", "x").Expect(0);
+        Assert.Contains("was of a folder, and this is a stream", cli.Run("backup", "--stdin", "--name", "ward", "--", "echo", "y").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains("was of a stream, and this is a folder", cli.Run("backup", cli["source"], "--name", "dump").Expect(2).Error, StringComparison.Ordinal);
+        Assert.Equal(2, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").GetArrayLength());
+        cli.Run("backup", "--stdin", "--name", "dump", "--", "echo", "z").Expect(0);
+    }
+
+    /// <summary>As monitoring runs it: with the variable that the backup's unit has.</summary>
+    [Fact]
+    public void Status_ends_as_the_next_backup_would_where_the_variable_names_no_key_folder()
+    {
+        using var cli = Data();
+        cli.Environment["HOLDFAST_KEYS"] = cli["nowhere"];
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(17);
+        Assert.Contains("THE NEXT BACKUP WOULD FAIL", cli.Run("status").Expect(17).Out, StringComparison.Ordinal);
+        Assert.NotEqual(0, JsonDocument.Parse(cli.Run("status", "--json").Expect(17).Out).RootElement.GetProperty("problems").GetArrayLength());
+    }
+
+    [Fact]
     public void One_name_for_two_folders_is_told()
     {
         using var cli = Data();

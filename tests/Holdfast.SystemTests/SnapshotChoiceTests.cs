@@ -61,6 +61,35 @@ public sealed class SnapshotChoiceTests
     }
 
     [Fact]
+    public void Of_a_name_that_only_an_unreadable_snapshot_may_have_it_is_not_said_that_there_is_none()
+    {
+        using var cli = Sample("bed 3");
+        Back(cli, "theatre", "theatre");
+        Break(cli, damage: false);
+        Assert.Contains("may be", cli.Run("restore", "latest", cli["r"], "--name", "theatre").Expect(22).Error, StringComparison.Ordinal);
+        var refused = cli.Run("ls", "latest~1", "--name", "ward").Expect(22).Error;
+        Assert.Contains("may be of it", refused, StringComparison.Ordinal);
+        Assert.Contains(Id(Snapshots(cli)[0]), refused, StringComparison.Ordinal);
+        Assert.DoesNotContain($"ls {Id(Snapshots(cli)[1])[..8]}", cli.Run("find", "nothing-like-it").Expect(3).Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>A log whose leaves are lost names no snapshot, which is not the same as that there is none.</summary>
+    [Fact]
+    public void A_vault_whose_leaves_are_lost_does_not_pass_for_an_empty_one()
+    {
+        using var cli = Sample("bed 3");
+        cli.Shell("rm vault/log/tile/entries/000.p/*");
+        var listed = cli.Run("snapshots").Expect(41);
+        Assert.DoesNotContain("yet", listed.Out, StringComparison.Ordinal);
+        Assert.Contains("may have named other snapshots", listed.Error, StringComparison.Ordinal);
+        Assert.Equal(41, JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(41).Out).RootElement.GetProperty("error").GetProperty("status").GetInt32());
+        cli.Run("find", "*").Expect(3);
+        var status = cli.Run("status").Out;
+        Assert.DoesNotContain("none yet", status, StringComparison.Ordinal);
+        Assert.DoesNotContain("NOTHING TO TEST YET", status, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_snapshot_that_may_be_the_latest_of_a_source_is_not_passed_over_either()
     {
         using var cli = Sample("bed 3: first", "bed 3: second");

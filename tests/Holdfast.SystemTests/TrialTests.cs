@@ -33,6 +33,18 @@ public sealed class TrialTests
     }
 
     [Fact]
+    public void A_copy_that_may_fill_the_disk_is_not_made_unasked()
+    {
+        using var cli = Data();
+        // A hole, read in no time; by its size it may be anything.
+        cli.Shell($"truncate -s {new DriveInfo(cli.Folder).AvailableFreeSpace / 10 * 7} source/huge.img");
+        Assert.Contains("--large", Up(cli).Expect(60).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(cli["base"]));
+        Up(cli, "--large").Expect(0);
+        Up(cli).Expect(0); // it goes on
+    }
+
+    [Fact]
     public void A_trial_inside_the_folder_leaves_itself_out_and_the_lines_it_prints_work_as_they_stand()
     {
         using var cli = Data();

@@ -197,6 +197,14 @@ static class BackupCommand
         }
     }
 
+    /// <summary>Snapshots of one name follow each other: what is another source than before may be meant, but a stream never is what a folder was.</summary>
+    static void OtherRoot(Session session, byte[] last, string now)
+    {
+        if (last.Length == 0 != (now.Length == 0))
+            throw new HoldfastException(ErrorCode.Usage, $"The last backup of this name was of {(last.Length == 0 ? "a stream" : "a folder")}, and this is {(last.Length == 0 ? "a folder" : "a stream")}; nothing was stored.", "Give this one a --name of its own: `latest` of a name is one source's.");
+        session.Warn($"holdfast: the last backup of this name was of another folder: {Text.Name(last)}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own");
+    }
+
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
     {
         var progress = new BackupProgress();
@@ -218,7 +226,7 @@ static class BackupCommand
             result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
             {
                 Options = options,
-                OnOtherRoot = last => session.Warn($"holdfast: the last backup of this name was of another folder: {(last.Length == 0 ? "a stream" : Text.Name(last))}. Snapshots of one name follow each other; where this is another source, stop (Ctrl+C) and give it a --name of its own"),
+                OnOtherRoot = last => OtherRoot(session, last, rootPath),
             },
                 put, agent, progress, session.Stop);
         }

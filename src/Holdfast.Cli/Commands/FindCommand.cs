@@ -18,7 +18,7 @@ static class FindCommand
 
         A line for each: the snapshot (`holdfast snapshots` says of when), when the entry itself was changed last, its size, its path.
 
-        Exit status 0 whether anything matches or not; 3 where a snapshot had to be left out.
+        Exit status 0 whether anything matches or not; 3 where a snapshot had to be left out, or where what named some cannot be read.
         """, command =>
     {
         command.Arguments.Add(PatternArgument);
@@ -90,9 +90,11 @@ static class FindCommand
                 if (read == 0 && leftOut > 0)
                     session.Warn($"holdfast: none of {Text.Count(leftOut, "snapshot")} could be looked into: whether anything matches is not known");
                 else
-                    session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. {NamePattern.Hint([typed])}Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.Count > 0 ? Text.Id(records[^1].Snapshot) : "SNAPSHOT")}` shows the first level.");
+                    session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. {NamePattern.Hint([typed])}Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.FindLast(r => r.Object is not null) is { } last ? Text.Id(last.Snapshot) : "SNAPSHOT")}` shows the first level.");
             }
             var status = lost.Tell();
+            if (which is null && vault.Keeper.Log.Lost.Count > 0)
+                leftOut++; // what it named; OpenVault has said so
             return leftOut > 0 ? (int)ErrorCode.Incomplete : status;
         }
     }

@@ -14,7 +14,7 @@ static class InitCommand
     const ulong DefaultLongest = 25 * 366 * RetentionPolicy.Day; // adult health records are kept for decades
 
     static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
-    static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d, 30d, 6m, 1y.", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
+    static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d (days), 6m (months), 1y (years).", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
     public static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
     public static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
     public static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
@@ -77,6 +77,8 @@ static class InitCommand
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (longest > length)
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
+            if (vault.Keeper.Reserve is { } room && room.Kept < room.Wanted)
+                session.Warn($"holdfast: there was no room for the reserve of {Text.Bytes(room.Wanted)}: on a full disk no lock can be lengthened and no folder added. Make room on that disk, and the next change makes it; or make the vault anew with a smaller --reserve");
             if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom)
                 session.Warn($"holdfast: {Text.Bytes(free)} are free there, and {Text.Bytes(Obstacle.LeastRoom)} are needed for one pack: the first backup may fail. `holdfast store add FOLDER` adds a folder on another disk");
             session.Step();

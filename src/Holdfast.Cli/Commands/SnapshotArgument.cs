@@ -107,6 +107,9 @@ static class SnapshotArgument
     {
         var bytes = Encoding.UTF8.GetBytes(name);
         var sources = keys.Domains.Select(d => d.SourceId(bytes)).Where(id => vault.State.Snapshots.Exists(s => s.Source == id && !s.IsRemoved)).ToList();
+        if (sources.Count == 0 && vault.State.Snapshots.Count(s => s is { IsRemoved: false, Object: null }) is var unread and > 0)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"No snapshot that can be read is of a source with this name; {Text.Count(unread, "snapshot")} cannot be read now, and may be.",
+                "`holdfast status` says what is missing or damaged, and what to do: mount the disk that is away, or bring the object back from another copy of the vault.");
         return sources.Count > 0 ? sources
             : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists the names there are; upper and lower case differ.");
     }

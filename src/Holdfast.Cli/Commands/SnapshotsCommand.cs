@@ -25,6 +25,8 @@ static class SnapshotsCommand
         KeyFolder.AddTo(command, reading: true);
     }, Run);
 
+    const string LogAdvice = "Bring the folder `log` back from another copy of the vault; `holdfast status` says more. What the list has can be read and restored.";
+
     static int Run(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
@@ -38,13 +40,13 @@ static class SnapshotsCommand
             if (keys is null)
                 throw new HoldfastException(ErrorCode.Usage, "Without keys no snapshot can be found by name: names are sealed.", "Add --keys FOLDER, or leave --name out.");
             var sources = SnapshotArgument.SourcesOf(session, vault, keys, name);
-            if (there.Count(s => s.Object is null) is var unread and > 0)
-                session.Warn($"holdfast: {Text.Count(unread, "snapshot")} may be of this source too: the object that says so is missing or damaged. `holdfast snapshots` without --name lists all");
+            if (there.Count(s => s.Object is null) is var closed and > 0)
+                session.Warn($"holdfast: {Text.Count(closed, "snapshot")} may be of this source too: the object that says so is missing or damaged. `holdfast snapshots` without --name lists all");
             there.RemoveAll(s => !sources.Contains(s.Source));
         }
         using var list = session.JsonList("snapshots");
         if (there.Count == 0)
-            session.Line("There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
+            session.Line(vault.Keeper.Log.Lost.Count > 0 ? "No snapshot is named by what can be read of the log." : "There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
         var health = vault.Health();
         var width = there.Select(r => Proof(r, health).Length).DefaultIfEmpty().Max();
         if (there.Count > 0)
@@ -61,6 +63,8 @@ static class SnapshotsCommand
             session.Note("Times are the vault's own, which counts no time that its machine was off and begins with that machine's clock. Where the clock of the machine that backed up said another day, it stands behind the source: see which is right (holdfast status).");
         if (keys is null && there.Count > 0 && !folder.CanRead)
             session.Note("Names of sources, and which of these are INCOMPLETE, are sealed: add --keys with a folder that has the opening key.");
+        if (vault.Keeper.Log.Lost.Count is var unread and > 0)
+            return session.Fail(ErrorCode.LogDamaged, $"The list may not be whole: {unread:#,0} of the {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} of the vault's log cannot be read, and may have named other snapshots.", LogAdvice);
         return keyring is null ? 0 : session.Fail(keyring.Code, $"The list is whole but for the names. {keyring.Message} Nothing can be restored without the vault's keyring.", keyring.Guidance);
     }
 

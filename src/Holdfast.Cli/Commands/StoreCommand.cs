@@ -50,7 +50,14 @@ static class StoreCommand
         if (session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keys && (FolderPath.IsWithin(folder, keys) || FolderPath.IsWithin(keys, folder)))
             throw new HoldfastException(ErrorCode.Usage, "The vault's keys and that folder would lie in one place.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
         var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
-        vault.Keeper.AddFolder(folder);
+        try
+        {
+            vault.Keeper.AddFolder(folder);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            throw new HoldfastException(e.Code, e.Message, $"Adding a folder takes some KiB on the disk of {vault.Keeper.Folder} (and on the new folder's), and its reserve is used up: make that little room there from what is not the vault's, and run this again. Never delete a file of the vault.", e);
+        }
         session.Json(w =>
         {
             w.WriteString("added", folder);

@@ -22,10 +22,13 @@ static class UpCommand
     static readonly Argument<string?> SourceArgument = new("FOLDER") { Description = "Folder to try Holdfast on; without it, the only trial there is goes on.", Arity = ArgumentArity.ZeroOrOne };
     public static readonly Option<string?> BaseOption = new("--base") { Description = "Folder for the trial's vault and keys; default ~/.local/share/holdfast.", HelpName = "FOLDER" };
 
+    static readonly Option<bool> LargeOption = new("--large") { Description = "Go on, unasked, where the copy may take more than half of the free space." };
+
     public static Command Create() => Session.Command("up", "Try Holdfast on a folder: a trial vault, a first backup, and the proof that it comes back.", command =>
     {
         command.Arguments.Add(SourceArgument);
         command.Options.Add(BaseOption);
+        command.Options.Add(LargeOption);
     }, Run);
 
     static int Run(Session session)
@@ -190,6 +193,9 @@ static class UpCommand
         session.Step();
         if (drive.AvailableFreeSpace < bytes / 4 && !exists)
             throw new HoldfastException(ErrorCode.DiskFull, $"There is hardly room for a copy: {Text.Bytes(drive.AvailableFreeSpace)} are free in {root}, and {Text.Bytes(bytes / 4)} at least are needed.", "Free some space, try a smaller folder, or name a roomier place with --base FOLDER.");
+        if (!exists && drive.AvailableFreeSpace / 2 < bytes && !session.Parsed.GetValue(LargeOption)
+            && !Prompt.Confirm($"The copy may take more than half of the {Text.Bytes(drive.AvailableFreeSpace)} that are free there, for a day.", "go on", session.Stop))
+            throw new HoldfastException(ErrorCode.DiskFull, $"The copy may take more than half of the {Text.Bytes(drive.AvailableFreeSpace)} that are free in {root}, and nothing of it can be removed for a day; nothing was made.", $"Try a smaller folder, name a roomier place with --base FOLDER, or say {LargeOption.Name}.");
         return bytes;
     }
 

@@ -47,9 +47,6 @@ public static class Labels
     /// <summary>Digest of a chunk over its blocks (6.1).</summary>
     public static ReadOnlySpan<byte> BlockDigest => "holdfast/v1/block-digest"u8;
 
-    /// <summary>A machine's id in the vault clock's file (12.3).</summary>
-    public static ReadOnlySpan<byte> Machine => "holdfast/v1/machine"u8;
-
     /// <summary>Id of a source (10.1).</summary>
     public static ReadOnlySpan<byte> SourceId => "holdfast/v1/source-id"u8;
 

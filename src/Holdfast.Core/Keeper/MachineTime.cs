@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
-using Holdfast.Core.Crypto;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
@@ -51,7 +50,7 @@ public sealed partial class MachineTime(TimeProvider wall) : IMachineTime
         try
         {
             return PlainFile.IsOne(path) && PlainFile.ReadAll(path, 4_096) is { } bytes && Encoding.UTF8.GetString(bytes).Trim() is { Length: digits } id
-                ? Convert.ToHexStringLower(SHA256.HashData([.. Labels.Machine, .. Encoding.UTF8.GetBytes(id)]).AsSpan(0, size))
+                ? Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes("holdfast/v1/machine" + id)).AsSpan(0, size))
                 : "";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
