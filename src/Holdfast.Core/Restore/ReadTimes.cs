@@ -29,7 +29,8 @@ public sealed record ReadFindings
 public readonly record struct KnownDamage(bool IsContent, ulong Since);
 
 /// <summary>When each pack was last read whole and found right, and what was found damaged. A note of the keeper's; losing it makes packs count as never read.</summary>
-/// <remarks>A line is a name and a vault time; or a name, <c>!bytes</c> or <c>!content</c>, and a vault time. A name has one line: what is damaged or has vanished has not been read.</remarks>
+/// <remarks>A line is a name and a vault time; or a name, <c>!bytes</c> or <c>!content</c>, and a vault time. What is damaged or has vanished has not been read, and has no line of the first kind.
+/// Nothing vouches for the note. So a line of damage stands in it twice, at its beginning and its end: a bit that flips makes nothing sound that was found damaged.</remarks>
 public sealed class ReadTimes
 {
     const int NameLength = 2 * Hash32.Size;
@@ -56,7 +57,7 @@ public sealed class ReadTimes
                     continue;
                 var rest = line.AsSpan(NameLength + 1);
                 if (Damage(rest) is { } damage)
-                    times._damaged[name] = damage;
+                    times.Know(name, damage);
                 else if (TryParse(rest, out var time))
                     times._times[name] = time;
             }
@@ -68,16 +69,23 @@ public sealed class ReadTimes
         return times;
     }
 
-    /// <summary>Null where that is no such line: nothing vouches for this note, and a bit that flipped accuses nobody.</summary>
+    /// <summary>Of two lines, one of which may be spoilt, the one that says more.</summary>
+    void Know(Hash32 name, KnownDamage damage)
+    {
+        if (damage.IsContent || !_damaged.ContainsKey(name))
+            _damaged[name] = damage;
+    }
+
+    /// <summary>Null where that is no line of damage. A mark that cannot be read is of bytes: that accuses nobody, and goes when the pack is hashed and found right.</summary>
     static KnownDamage? Damage(ReadOnlySpan<char> text)
     {
         var space = text.IndexOf(' ');
         var since = space >= 0 && TryParse(text[(space + 1)..], out var time) ? time : 0;
         return (space < 0 ? text : text[..space]) switch
         {
-            Bytes => new KnownDamage(IsContent: false, since),
             Content => new KnownDamage(IsContent: true, since),
             "!" when space < 0 => new KnownDamage(IsContent: true, 0), // of an earlier version, which did not tell them apart: the worse
+            ['!', .. var rest] when !TryParse(rest, out _) => new KnownDamage(IsContent: false, since), // else a bit of a time's 1 flipped
             _ => null,
         };
     }
@@ -127,11 +135,10 @@ public sealed class ReadTimes
 
     string Write()
     {
-        var text = new StringBuilder();
+        var damaged = string.Concat(_damaged.Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Key} {(d.Value.IsContent ? Content : Bytes)} {d.Value.Since}\n")));
+        var text = new StringBuilder(damaged);
         foreach (var (name, time) in _times)
             text.Append(CultureInfo.InvariantCulture, $"{name} {time}\n");
-        foreach (var (name, damage) in _damaged)
-            text.Append(CultureInfo.InvariantCulture, $"{name} {(damage.IsContent ? Content : Bytes)} {damage.Since}\n");
-        return text.ToString();
+        return text.Append(damaged).ToString();
     }
 }

@@ -315,6 +315,41 @@ public sealed partial class RaceTests
         Assert.True(ReadTimes.Load(folder["reads"]).Damaged[damaged].IsContent);
     }
 
+    /// <summary>Else dedup would build on the pack again, and nobody would read it first.</summary>
+    [Fact]
+    public void A_flip_anywhere_in_the_note_makes_no_damaged_pack_sound()
+    {
+        using var folder = new TempFolder();
+        var path = folder["reads"];
+        Hash32 damaged = new(TestVault.Noise(1, Hash32.Size)), wrong = new(TestVault.Noise(2, Hash32.Size)), sound = new(TestVault.Noise(3, Hash32.Size));
+        ReadTimes.Update(path, new ReadFindings { Sound = [sound], Damaged = [damaged], ContentWrong = [wrong] }, 1_764_547_200);
+        var written = File.ReadAllBytes(path);
+        for (var bit = 0; bit < 8 * written.Length; bit++)
+        {
+            var flipped = (byte[])written.Clone();
+            flipped[bit / 8] ^= (byte)(1 << bit % 8);
+            File.WriteAllBytes(path, flipped);
+            var known = ReadTimes.Load(path).Damaged;
+            Assert.True(known.TryGetValue(damaged, out var bytes) && !bytes.IsContent, $"bit {bit}");
+            Assert.True(known.TryGetValue(wrong, out var content) && content.IsContent, $"bit {bit}");
+            Assert.False(known.ContainsKey(sound), $"bit {bit}");
+        }
+    }
+
+    [Theory]
+    [InlineData("!bytds 77", false)]
+    [InlineData("!content 77", true)]
+    [InlineData("!contenu 77", false)]
+    [InlineData("!", true)]
+    public void A_mark_that_cannot_be_read_is_damage_and_accuses_nobody(string mark, bool isContent)
+    {
+        using var folder = new TempFolder();
+        var pack = new Hash32(TestVault.Noise(1, Hash32.Size));
+        File.WriteAllText(folder["reads"], $"{pack} {mark}\n");
+        ReadTimes.Update(folder["reads"], new ReadFindings(), 99);
+        Assert.Equal(isContent, ReadTimes.Load(folder["reads"]).Damaged[pack].IsContent);
+    }
+
     [Fact]
     public void A_failed_attestation_keeps_later_backups_off_the_pack()
     {
