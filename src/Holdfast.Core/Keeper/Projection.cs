@@ -180,8 +180,8 @@ public sealed partial class Projection
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);
                 break;
             case LeafType.Refusals:
-                Refusals += leaf.C;
-                OverQuota += leaf.A == (ulong)RefusedRequest.Quota ? leaf.C : 0;
+                Refusals = RefusalTally.Sum(Refusals, leaf.C);
+                OverQuota = RefusalTally.Sum(OverQuota, leaf.A == (ulong)RefusedRequest.Quota ? leaf.C : 0);
                 _refusals.Add(new RefusalKey(leaf.Subject, (RefusedRequest)leaf.A, leaf.B));
                 break;
             case LeafType.ScopedKey:

@@ -32,10 +32,17 @@ public readonly record struct RefusalKey(Id16 Identity, RefusedRequest Request, 
 }
 
 /// <summary>Counts refusals until their hour is over: then one leaf tells of them all, so that nobody fills the log by asking again and again. Durable with each count.</summary>
-/// <remarks>Used under the vault's lock; it may be read without.</remarks>
+/// <remarks>Used under the vault's lock; it may be read without. The log signs what it says, so a line without its check counts for nothing.</remarks>
 sealed class RefusalTally(string path, Disk disk)
 {
     const int MaxKinds = 10_000; // of identity, kind and hour: identities are those that the log enrolled
+
+    const ulong MaxCount = long.MaxValue;
+
+    /// <summary>No sum of counts wraps.</summary>
+    /// <param name="counted">Of such sums.</param>
+    /// <param name="more">Of whatever a leaf or a note says.</param>
+    public static ulong Sum(ulong counted, ulong more) => Math.Min(counted + Math.Min(more, MaxCount), MaxCount);
 
     public Dictionary<RefusalKey, ulong> Read()
     {
@@ -44,7 +51,7 @@ sealed class RefusalTally(string path, Disk disk)
         {
             foreach (var line in PlainFile.ReadNote(path).Take(MaxKinds))
             {
-                if (line.Split(' ') is { Length: 4 } parts && Id16.TryParse(parts[0], out var identity) && TryNumber(parts[1], out var kind) && kind <= byte.MaxValue
+                if (line.Split(' ') is { Length: 5 } parts && parts[4] == NoteCheck.Of(line[..^parts[4].Length]) && Id16.TryParse(parts[0], out var identity) && TryNumber(parts[1], out var kind) && kind <= byte.MaxValue
                     && TryNumber(parts[2], out var hour) && hour <= Retention.LockRules.LastEnd && TryNumber(parts[3], out var count))
                     counts[new RefusalKey(identity, (RefusedRequest)kind, hour)] = count;
             }
@@ -62,7 +69,7 @@ sealed class RefusalTally(string path, Disk disk)
         var counts = Read();
         if (counts.Count >= MaxKinds && !counts.ContainsKey(key))
             return;
-        counts[key] = counts.GetValueOrDefault(key) + 1;
+        counts[key] = Sum(counts.GetValueOrDefault(key), 1);
         try
         {
             Write(counts);
@@ -77,7 +84,10 @@ sealed class RefusalTally(string path, Disk disk)
     {
         var text = new StringBuilder();
         foreach (var (key, count) in counts.OrderBy(c => c.Key.Hour))
-            text.Append(CultureInfo.InvariantCulture, $"{key.Identity} {(int)key.Request} {key.Hour} {count}\n");
+        {
+            var line = string.Create(CultureInfo.InvariantCulture, $"{key.Identity} {(int)key.Request} {key.Hour} {count} ");
+            text.Append(line).Append(NoteCheck.Of(line)).Append('\n');
+        }
         disk.Replace(path, Encoding.ASCII.GetBytes(text.ToString()));
     }
 

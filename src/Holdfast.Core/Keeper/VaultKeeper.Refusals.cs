@@ -4,10 +4,12 @@ namespace Holdfast.Core.Keeper;
 public sealed partial class VaultKeeper
 {
     /// <summary>Requests that were refused: those the log tells of, and those of this hour.</summary>
-    public ulong Refusals => _projection.Refusals + _refusals.Read().Where(r => !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
+    public ulong Refusals => WithUntold(_projection.Refusals, _ => true);
 
     /// <summary>Those of them that were backups over their quota.</summary>
-    public ulong OverQuota => _projection.OverQuota + _refusals.Read().Where(r => r.Key.Request == RefusedRequest.Quota && !_projection.Tells(r.Key)).Aggregate(0UL, (sum, r) => sum + r.Value);
+    public ulong OverQuota => WithUntold(_projection.OverQuota, r => r.Request == RefusedRequest.Quota);
+
+    ulong WithUntold(ulong told, Predicate<RefusalKey> isMeant) => _refusals.Read().Where(r => isMeant(r.Key) && !_projection.Tells(r.Key)).Aggregate(told, (sum, r) => RefusalTally.Sum(sum, r.Value));
 
     /// <summary>Only ids that the log enrolled: others can be made up without end.</summary>
     Id16 Known(Id16 agent) => _projection.Agent(agent) is null ? Id16.None : agent;
@@ -35,12 +37,11 @@ public sealed partial class VaultKeeper
         var over = counts.Keys.Where(k => k.IsOver(Clock.Now)).ToList();
         if (over.Count == 0)
             return;
+        var leaves = over.Where(k => !_projection.Tells(k)).Select(k => new Leaf(LeafType.Refusals, Clock.Now, k.Identity, Id16.None, (ulong)k.Request, k.Hour, counts[k], Hash32.None)).ToList();
+        if (leaves.Count > 0)
+            Append(leaves);
         foreach (var key in over)
-        {
-            counts.Remove(key, out var count);
-            if (!_projection.Tells(key))
-                Append(new Leaf(LeafType.Refusals, Clock.Now, key.Identity, Id16.None, (ulong)key.Request, key.Hour, count, Hash32.None));
-        }
+            counts.Remove(key);
         _refusals.Write(counts);
     }
 }

@@ -139,11 +139,12 @@ public sealed partial class VaultKeeper : IDisposable
     internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
         "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, as `latest`, or as `latest~1` for the one before (~2 and so on).");
 
-    long Append(Leaf leaf)
+    long Append(Leaf leaf) => Append([leaf]);
+
+    long Append(IReadOnlyList<Leaf> leaves)
     {
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
-        var bytes = leaf.ToArray();
-        var ordinal = _log.Append([bytes], _signer);
+        var ordinal = _log.Append([.. leaves.Select(l => l.ToArray())], _signer);
         Project();
         return ordinal;
     }

@@ -457,6 +457,65 @@ public sealed class LockTests
     }
 
     [Fact]
+    public void A_flip_anywhere_in_the_tally_counts_nothing_against_anybody()
+    {
+        using var folder = new TempFolder();
+        var tally = new RefusalTally(folder["refusals"], Disk.Real);
+        var (one, two) = (new RefusalKey(Id16.New(), RefusedRequest.Quota, 1_764_547_200), new RefusalKey(Id16.New(), RefusedRequest.ShorterLock, 1_764_547_200));
+        tally.Add(one);
+        tally.Add(two);
+        tally.Add(two);
+        var written = File.ReadAllBytes(folder["refusals"]);
+        for (var bit = 0; bit < 8 * written.Length; bit++)
+        {
+            var flipped = (byte[])written.Clone();
+            flipped[bit / 8] ^= (byte)(1 << bit % 8);
+            File.WriteAllBytes(folder["refusals"], flipped);
+            var read = tally.Read();
+            Assert.True(read.All(r => (r.Key == one && r.Value == 1) || (r.Key == two && r.Value == 2)), $"bit {bit}");
+            Assert.InRange(read.Count, written[bit / 8] == '\n' ? 0 : 1, 2); // the other line stands
+        }
+    }
+
+    /// <summary>Counts how often the log's checkpoint is written anew.</summary>
+    sealed class CheckpointDisk : Disk
+    {
+        public int Count { get; private set; }
+
+        public override bool Rename(string from, string name, bool replace)
+        {
+            Count += name.EndsWith("log/checkpoint", StringComparison.Ordinal) ? 1 : 0;
+            return base.Rename(from, name, replace);
+        }
+    }
+
+    [Fact]
+    public void Many_who_were_refused_are_told_at_once()
+    {
+        using var test = new TestVault();
+        var hour = test.Machine.Wall / 1_000 / RefusalKey.Length * RefusalKey.Length;
+        new RefusalTally(Path.Combine(test.Folder, "keeper/refusals"), Disk.Real).Write(Enumerable.Range(0, 500).ToDictionary(_ => new RefusalKey(Id16.New(), RefusedRequest.Commit, hour), _ => 3UL));
+        test.Machine.Pass(RefusalKey.Length);
+        var disk = new CheckpointDisk();
+        using (var vault = test.Open(disk))
+            vault.Keeper.Record(LeafType.RecoveryKit, Id16.New(), Id16.None, 3, 5, 1);
+        Assert.Equal(2, disk.Count);
+        Assert.Equal(500, Refusals(test).Count);
+        Assert.Equal(1_500, Refusals(test).Sum(l => (long)l.C));
+    }
+
+    [Fact]
+    public void Counts_of_refusals_do_not_wrap()
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        for (var i = 0; i < 3; i++)
+            vault.Keeper.Record(LeafType.Refusals, Id16.New(), Id16.None, (ulong)RefusedRequest.Quota, 1_764_547_200, ulong.MaxValue - 7);
+        new RefusalTally(Path.Combine(test.Folder, "keeper/refusals"), Disk.Real).Write(new() { [new RefusalKey(Id16.None, RefusedRequest.Quota, test.Machine.Wall / 1_000)] = ulong.MaxValue });
+        Assert.Equal((long.MaxValue, long.MaxValue), ((long)vault.Keeper.Refusals, (long)vault.Keeper.OverQuota));
+    }
+
+    [Fact]
     public void Refused_commits_are_counted_and_ids_that_were_made_up_are_not_told_apart()
     {
         using var test = new TestVault();
