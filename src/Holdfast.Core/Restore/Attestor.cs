@@ -168,7 +168,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     }
 
     static HoldfastException Unanswered(Hash32 pack, HoldfastException? fault = null) => new(ErrorCode.StoreUnavailable,
-        $"Pack {pack} could not be read, and is sound now that it was read again: the disk did not answer for a while.",
+        $"Pack {pack} could not be read, or not as it was written, and is sound now that it was read again: the disk did not answer for a while.",
         "Look at the disk, its cable or its mount (dmesg shows what the system saw), then attest the snapshot again. Nothing was recorded, and nothing says that anybody did wrong.", fault)
     { IsTransient = true };
 
@@ -191,7 +191,11 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             else if (!there.Contains((pack.Name, pack.Size)))
                 Add(AttestationDefect.PackDamaged, pack.Name);
             else if (isMarked || !chunks.Index.Knows(pack.Name))
-                Judge(pack.Name, contentWrong: isMarked && damage.IsContent && VerdictOf(pack.Name) is null && !IsAsItSays(pack.Name));
+            {
+                Judge(pack.Name, contentWrong: false);
+                if (isMarked && damage.IsContent && VerdictOf(pack.Name) is null && !IsAsItSays(pack.Name))
+                    Add(AttestationDefect.ContentWrong, pack.Name);
+            }
             if (!chunks.Index.Knows(pack.Name) && _judged.TryGetValue(pack.Name, out var defect) && defect is null && !keeper.State.WasRemoved(StoreKind.Pack, pack.Name) && !IsClosed(pack.Name))
                 throw Unanswered(pack.Name);
         }
@@ -211,7 +215,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             return false;
         if (found.Fault is null)
         {
-            throw new HoldfastException(ErrorCode.KeyTooNarrow, $"Pack {pack} was noted to hold something else than it says, and this key does not open it: whether that is so cannot be told.",
+            throw new HoldfastException(ErrorCode.KeyTooNarrow, $"Pack {pack} was found to hold something else than it says, and this key does not open it: whether that is so cannot be told.",
                 "Attest with the newest opening key. Nothing was recorded, and nothing says that anybody did wrong.");
         }
         return IsClosed(pack) ? true : throw Unanswered(pack);
@@ -242,12 +246,15 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
     }
 
     /// <summary>Why a pack does not give what it should: it is gone, its bytes are not those that were written, or it was written so.</summary>
+    /// <param name="pack">Which.</param>
+    /// <param name="contentWrong">What it gave when it was read was wrong: that may be hours ago, and the pack mended since.</param>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>: it gives what it should by now.</exception>
     void Judge(Hash32 pack, bool contentWrong)
     {
         if (VerdictOf(pack) is { } found)
             Add(found, pack);
-        else if (contentWrong)
-            Add(AttestationDefect.ContentWrong, pack);
+        else if (contentWrong && !_defects.Contains((AttestationDefect.ContentWrong, pack)))
+            Add(IsAsItSays(pack) ? throw Unanswered(pack) : AttestationDefect.ContentWrong, pack);
     }
 
     /// <summary>What did not give a chunk that it should have, though another pack may have given it.</summary>

@@ -109,6 +109,48 @@ public sealed class PoisonedPackTests
         }
     }
 
+    /// <summary>Puts a sound pack back in the place of a damaged one as another is opened.</summary>
+    sealed class MendingDisk(string other, Action mend) : Disk
+    {
+        public override Microsoft.Win32.SafeHandles.SafeFileHandle? OpenStored(string path)
+        {
+            if (path == other)
+                mend();
+            return base.OpenStored(path);
+        }
+    }
+
+    /// <summary>Its frame did not open when it was read; that it was damage, and no fault of its writer's, its bytes tell no more once they are mended.</summary>
+    [Fact]
+    public void A_pack_that_was_mended_since_it_was_read_accuses_nobody()
+    {
+        using var test = new TestVault();
+        var content = TestVault.Noise(77, 60_000);
+        test.Write("f", content);
+        var pack = test.BackUp().Archive.Written.Single(w => w.Class == KeyClass.Content).Name;
+        var other = Plant(test, content, IdOf(test, content));
+        var sound = File.ReadAllBytes(PathOf(test, pack));
+        Put([.. sound.Select((b, i) => i is > 1_300 and < 30_000 ? (byte)(b ^ 0x55) : b)]);
+        using (var vault = test.Open(new MendingDisk(PathOf(test, other), () => Put(sound))))
+        using (var keys = vault.Unlock(test.Seed))
+        {
+            using (var index = vault.OpenIndex(test.Keys.Put.Domain, CancellationToken.None))
+                Put([.. sound.Select((b, i) => i is > 1_300 and < 30_000 ? (byte)(b ^ 0x55) : b)]); // taking in the other's footer has opened it
+            var fault = Assert.Throws<HoldfastException>(() => vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken));
+            Assert.Equal(ErrorCode.StoreUnavailable, fault.Code);
+            Assert.True(fault.IsTransient);
+            Assert.Equal(sound, File.ReadAllBytes(PathOf(test, pack))); // the test is of what it says
+            Assert.Empty(vault.LastReads().Damaged);
+            Assert.True(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
+        }
+
+        void Put(byte[] bytes)
+        {
+            File.Delete(PathOf(test, pack));
+            File.WriteAllBytes(PathOf(test, pack), bytes);
+        }
+    }
+
     /// <summary>The same of a chunk that a row lists, whose digest and id are over its blocks.</summary>
     [Fact]
     public void A_planted_chunk_of_blocks_is_told_by_an_attestation_and_stored_anew()
