@@ -27,8 +27,9 @@ static class ExpireCommand
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var result = vault.Keeper.Expire(dry);
         var names = result.Names.Select(n => n.Name).ToHashSet();
-        var ended = before.Where(s => dry ? Loses(vault, s, names) : vault.State.Find(s.Snapshot)!.IsRemoved).Select(s => s.Snapshot).ToHashSet();
-        var staying = vault.State.Snapshots.Where(s => !s.IsRemoved && !ended.Contains(s.Snapshot)).ToList();
+        var ended = before.Where(s => dry ? Loses(vault, s, names) : vault.State.Find(s.Snapshot) is { IsRemoved: true }).ToList();
+        var gone = ended.Select(s => s.Snapshot).ToHashSet();
+        var staying = vault.State.Snapshots.Where(s => !s.IsRemoved && !gone.Contains(s.Snapshot)).ToList();
         var packs = result.Names.Count(n => n.Kind == StoreKind.Pack);
         session.Json(w =>
         {
@@ -38,7 +39,7 @@ static class ExpireCommand
             w.WriteNumber("bytes", result.Bytes);
             w.WriteStartArray("snapshots");
             foreach (var snapshot in ended)
-                w.WriteStringValue(snapshot.ToString());
+                w.WriteStringValue(snapshot.Snapshot.ToString());
             w.WriteEndArray();
             w.WriteNumber("snapshotsStaying", staying.Count);
             w.WriteNumber("stuck", result.Stuck);
@@ -50,7 +51,7 @@ static class ExpireCommand
             ? result.IsBlocked ? "Nothing is given up." : "Nothing may be given up yet: every pack is locked, or its lock ended less than 14 days ago."
             : $"{(dry ? "Would give up" : "Gave up")} {Text.Count(packs, "pack")} and {Text.Count(result.Names.Count - packs, "object")}, {Text.Bytes(result.Bytes)}{(ended.Count > 0 ? $", and with them {Text.Count(ended.Count, "snapshot")}:" : "; no snapshot needs them.")}");
         foreach (var snapshot in ended.Take(ShownSnapshots))
-            tell($"  {Text.Id(snapshot)}  committed {Text.Time(vault.State.Find(snapshot)!.Committed)}, locked until {Text.Time(vault.State.Find(snapshot)!.Expiry)}");
+            tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}");
         if (ended.Count > ShownSnapshots)
             tell($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
         if (staying.Count > 0)
@@ -63,7 +64,8 @@ static class ExpireCommand
             session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} {(result.Stuck == 1 ? "was" : "were")} given up and {(result.Stuck == 1 ? "is" : "are")} still there: immutable, on a disk that refuses, or the vault was busy. Run `holdfast guard` as root where there is one (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
             session.Warn(ClockWords.Of(vault.Keeper.Clock));
-        return 0;
+        // A vault that is busy and a disk that refuses are what the words above are of, and pass.
+        return result.Fault is { Code: not (ErrorCode.VaultBusy or ErrorCode.StoreUnavailable) } fault ? session.Fail(fault.Code, $"{Text.Count(result.Stuck, "file")} of what was given up could not be removed: {fault.Message}", fault.Guidance) : 0;
     }
 
     /// <summary>Whether a snapshot is gone once these names are given up.</summary>

@@ -13,6 +13,9 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
 {
     /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
+
+    /// <summary>What first kept files from being removed, where it was no such file.</summary>
+    public HoldfastException? Fault { get; init; }
 }
 
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>

@@ -101,6 +101,7 @@ public sealed partial class VaultKeeper
 
     /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
     /// <param name="dryRun">Only says what would go.</param>
+    /// <exception cref="HoldfastException">Nothing was given up. What goes wrong later is in the result.</exception>
     public ExpiryResult Expire(bool dryRun)
     {
         if (dryRun)
@@ -120,6 +121,7 @@ public sealed partial class VaultKeeper
         if (plan.IsBlocked)
             return plan; // nor what a leaf gave up before: whether it was locked cannot be told
         var (stuck, isBlocked) = (0, false);
+        HoldfastException? fault = null;
         foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
         {
             if (number > 0)
@@ -133,13 +135,14 @@ public sealed partial class VaultKeeper
                     return isBlocked ? some.Length : now.Remove(some); // by what the log says now: a new leaf may tell that an earlier one was dated ahead
                 });
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.VaultBusy or ErrorCode.StoreUnavailable)
+            catch (HoldfastException e)
             {
                 stuck += some.Length; // given up, and told: the next run removes them
+                fault ??= e;
             }
         }
         Store.SweepStaging();
-        return plan with { Stuck = stuck, IsBlocked = isBlocked };
+        return plan with { Stuck = stuck, IsBlocked = isBlocked, Fault = fault };
     }
 
     /// <summary>Files that expiry removes before it lets others change the vault.</summary>

@@ -45,6 +45,44 @@ public sealed class LockTests
         Assert.Equal(2, vault.State.Snapshots.Count);
     }
 
+    /// <summary>The log's checkpoint is gone, or its disk full, once the leaf of an expiry is written.</summary>
+    sealed class FailingLater(string folder, bool isFull) : Disk
+    {
+        bool _isOver;
+
+        public override DiskFile Create(string path) => _isOver && isFull ? throw DiskFault.OfErrno(28) : base.Create(path);
+
+        public override bool Rename(string from, string name, bool replace)
+        {
+            var isNamed = base.Rename(from, name, replace);
+            if (name != Path.Combine(folder, "log", "checkpoint") || _isOver)
+                return isNamed;
+            _isOver = true;
+            if (isFull) // a refusal that is to be told, and cannot be
+                new RefusalTally(Path.Combine(folder, "keeper/refusals"), Real).Write(new() { [new RefusalKey(Id16.New(), RefusedRequest.Commit, 3_600)] = 1 });
+            else
+                File.Move(name, name + ".aside");
+            return isNamed;
+        }
+    }
+
+    [Theory]
+    [InlineData(ErrorCode.DiskFull)]
+    [InlineData(ErrorCode.LogDamaged)]
+    public void What_was_given_up_is_told_whatever_keeps_its_files(ErrorCode code)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var result = test.BackUp();
+        test.Machine.Pass(50 * Day);
+        using var vault = test.Open(new FailingLater(test.Folder, code == ErrorCode.DiskFull));
+        vault.Keeper.RemovedAtOnce = 2;
+        var expired = vault.Keeper.Expire(dryRun: false);
+        Assert.Superset(result.Archive.Packs.ToList().Select(p => p.Name).ToHashSet(), expired.Names.Select(n => n.Name).ToHashSet());
+        Assert.Equal(expired.Names.Count, expired.Stuck);
+        Assert.Equal(code, expired.Fault?.Code);
+    }
+
     [Fact]
     public void A_pack_that_a_later_snapshot_needs_stays()
     {
