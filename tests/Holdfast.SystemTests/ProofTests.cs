@@ -269,6 +269,36 @@ public sealed class ProofTests
         cli.Run("status").Expect(20);
     }
 
+    /// <summary>The first is read before the loss of the second is in the log; one run is enough all the same.</summary>
+    [Theory]
+    [InlineData("--full")]
+    [InlineData("--quiet")]
+    public void One_attestation_settles_what_was_lost_twice(string how)
+    {
+        using var cli = new Cli().Init();
+        cli.Write("scan.dcm", Cli.Noise(1, 900_000));
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Spoil(LargestPack(cli), "missing");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("attest");
+        Spoil(LargestPack(cli), "missing");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("attest", how);
+        cli.Run("attest").Expect(0);
+        cli.Run("status").Expect(0);
+    }
+
+    [Fact]
+    public void An_attestation_of_a_source_looks_at_no_other()
+    {
+        using var cli = Sample();
+        cli.Run("backup", cli["source/notes"], "--name", "office").Expect(0);
+        Assert.Contains("of that source", cli.Run("attest", "--name", "ward").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Single(Json(cli.Run("attest", "--name", "office", "--json").Expect(0)).GetProperty("attestations").EnumerateArray());
+        cli.Run("attest", "--name", "nosuch").Expect(27);
+        cli.Run("attest", "--full", "--name", "nosuch").Expect(27);
+    }
+
     [Fact]
     public void A_lock_that_ends_a_healing_says_so_and_status_says_what_is_lost()
     {

@@ -4,6 +4,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Retention;
 
@@ -13,7 +14,7 @@ static class AttestCommand
 {
     const int Shown = 10; // names a kind; --json has them all
 
-    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters, or `latest`; without it, every snapshot not attested yet, and those with defects.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters, or `latest`; without it, every snapshot (of a source: --name) not attested yet, and those with defects.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> FullOption = new("--full") { Description = "All contents, not a sample; very large files get their SHA-256." };
     static readonly Option<string?> OlderOption = new("--older-than") { Description = "Also those attested longer ago than this, such as 30d.", HelpName = "TIME" };
 
@@ -34,28 +35,15 @@ static class AttestCommand
         using (keys)
         {
             var full = session.Parsed.GetValue(FullOption);
-            var records = session.Parsed.GetValue(Snapshot) is { } which ? [SnapshotArgument.Find(session, vault, keys, which)] : Due(vault, full, older);
+            var which = session.Parsed.GetValue(Snapshot);
+            var sources = which is null && session.Parsed.GetValue(SnapshotArgument.NameOption) is { } name ? SnapshotArgument.SourcesOf(session, vault, keys, name) : null;
+            var records = which is not null ? [SnapshotArgument.Find(session, vault, keys, which)] : Due(vault, sources, full, older);
             var closed = records.Where(r => r.Object is null).ToList();
-            var found = new List<Finding>();
-            var unread = new List<SnapshotRecord>();
-            HoldfastException? fault = null; // why the first of these was not
+            var round = new Round(session, vault, keys);
             foreach (var record in records.Where(r => r.Object is not null))
-            {
-                // Only a look at everything clears defects: the next sample may miss what the last one hit.
-                var whole = full || record.Defects > 0;
-                try
-                {
-                    var finding = new Finding(record, vault.Attest(record, keys, whole, Id16.None, session.Stop));
-                    found.Add(finding);
-                    Tell(session, vault, finding);
-                }
-                catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.KeyTooNarrow)
-                {
-                    fault ??= e;
-                    session.Finding($"{Text.Id(record.Snapshot)}  NOT ATTESTED: {e.Message}"); // the others are not held up
-                    unread.Add(record);
-                }
-            }
+                round.Attest(record, whole: full || record.Defects > 0); // only a look at everything clears defects: the next sample may miss what the last one hit
+            round.Settle(withOthers: which is null && sources is null);
+            var (found, unread, fault) = (round.Found, round.Unread, round.Fault);
             foreach (var record in closed)
                 session.Finding($"{Text.Id(record.Snapshot)}  CANNOT BE ATTESTED: its object is missing or damaged (holdfast status names it)");
             session.Json(w =>
@@ -71,9 +59,9 @@ static class AttestCommand
             });
             // Without a snapshot's name the question is whether all is well, and what was attested before may be lost since.
             var isWhole = closed.Count == 0 && unread.Count == 0 && found.TrueForAll(f => f.Attestation.IsGood || f.Attestation.IsHealed);
-            var problems = isWhole && session.Parsed.GetValue(Snapshot) is null ? vault.Health().Problems : [];
+            var problems = isWhole && which is null ? vault.Health().Problems.FindAll(p => sources is null || p.Snapshots.Any(s => sources.Contains(s.Source))) : [];
             if (records.Count == 0 && problems.Count == 0)
-                session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? "Every snapshot is attested already, and none has defects." : "There is no snapshot in this vault yet.");
+                session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? $"Every snapshot{(sources is null ? "" : " of that source")} is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
             if (bad.Count == 0 && closed.Count == 0 && fault is { Code: not ErrorCode.StoreUnavailable })
                 return session.Fail(fault.Code, $"{Text.Count(unread.Count, "snapshot")} could not be attested: {fault.Message}", fault.Guidance);
@@ -99,14 +87,42 @@ static class AttestCommand
     }
 
     /// <summary>What was never attested (in full, where that is asked for), what has defects, and what was attested too long ago.</summary>
-    static List<SnapshotRecord> Due(Vault vault, bool full, ulong? older)
+    /// <param name="vault">Its snapshots count.</param>
+    /// <param name="sources">Only theirs; null for all.</param>
+    /// <param name="full">All contents are asked for.</param>
+    /// <param name="older">Seconds.</param>
+    internal static List<SnapshotRecord> Due(Vault vault, IReadOnlyCollection<Id16>? sources, bool full, ulong? older)
     {
         var before = older is { } age ? vault.Keeper.Clock.Now - Math.Min(vault.Keeper.Clock.Now, age) : 0;
         var healed = vault.Health().Healed.ToHashSet();
         // This machine's clock is behind: an expiry by what has passed for the vault has given them up, and what is gone is no defect.
         bool IsOver(SnapshotRecord s) => s.AwaitedAt > 0 && s.AwaitedAt <= vault.Keeper.Clock.Passed + RetentionPolicy.Day;
-        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && !IsOver(s) && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
+        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && !IsOver(s) && (sources is null || sources.Contains(s.Source)) && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
     }
+
+    /// <summary>Of what was attested, the snapshots that count as healed, or would, only by what the log has learned since they were read, or has not learned yet.</summary>
+    internal static List<SnapshotRecord> Unsettled(Vault vault, IEnumerable<(SnapshotRecord Record, AttestationObject Attestation)> found)
+    {
+        var told = found.Where(f => f.Attestation.IsHealed || f.Attestation.IsReadable).ToList();
+        if (told.Count == 0)
+            return [];
+        var healed = vault.Health().Healed.Select(s => s.Snapshot).ToHashSet();
+        return [.. told.Where(f => f.Attestation.IsHealed ? !healed.Contains(f.Record.Snapshot) : !IsShort(f.Record, f.Attestation)).Select(f => f.Record)];
+
+        bool IsShort(SnapshotRecord record, AttestationObject attestation) =>
+            vault.State.Find(record.Snapshot) is not { } now || Lacks(vault, now, attestation) is not { Lock.Count: 0, Attest.Count: 0, Loose: 0 };
+    }
+
+    /// <summary>Snapshots that have lost packs of which no attestation has told: as long as none has, what healed others may have been read from these packs.</summary>
+    internal static List<SnapshotRecord> Untold(Vault vault)
+    {
+        var health = vault.Health();
+        var lost = health.Missing.Concat(health.Damaged).Where(p => !vault.State.Lost.ContainsKey(p)).ToList();
+        return [.. vault.State.Having(lost).Where(s => s is { IsRemoved: false, Object: not null }).OrderBy(s => s.Ordinal)];
+    }
+
+    static (List<SnapshotRecord> Lock, List<SnapshotRecord> Attest, int Loose) Lacks(Vault vault, SnapshotRecord record, AttestationObject attestation) =>
+        Holding.Missing(vault.State, record, attestation.Defects.Where(d => d.Kind == AttestationDefect.PackSetWrong).Select(d => d.Name));
 
     static void Tell(Session session, Vault vault, Finding finding)
     {
@@ -131,7 +147,7 @@ static class AttestCommand
     static string HowToHeal(Vault vault, Finding finding)
     {
         var record = vault.State.Find(finding.Record.Snapshot)!;
-        var (toLock, toAttest, loose) = Holding.Missing(vault.State, record, finding.Attestation.Defects.Where(d => d.Kind == AttestationDefect.PackSetWrong).Select(d => d.Name));
+        var (toLock, toAttest, loose) = Lacks(vault, record, finding.Attestation);
         var until = DateTimeOffset.FromUnixTimeSeconds((long)((record.Expiry + RetentionPolicy.Day - 1) / RetentionPolicy.Day * RetentionPolicy.Day));
         List<string> steps = [];
         if (loose > 0)
@@ -201,6 +217,56 @@ static class AttestCommand
         }
         w.WriteEndArray();
         w.WriteEndObject();
+    }
+
+    /// <summary>The attestations of one run.</summary>
+    sealed class Round(Session session, Vault vault, OpeningKeys keys)
+    {
+        public List<Finding> Found { get; } = [];
+
+        public List<SnapshotRecord> Unread { get; } = [];
+
+        /// <summary>Why the first of those was not read.</summary>
+        public HoldfastException? Fault { get; private set; }
+
+        /// <summary>One that could not be attested does not hold up the others.</summary>
+        public void Attest(SnapshotRecord record, bool whole)
+        {
+            try
+            {
+                var finding = new Finding(record, vault.Attest(record, keys, whole, Id16.None, session.Stop));
+                Found.RemoveAll(f => f.Record.Snapshot == record.Snapshot);
+                Found.Add(finding);
+                Tell(session, vault, finding);
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.KeyTooNarrow)
+            {
+                Fault ??= e;
+                session.Finding($"{Text.Id(record.Snapshot)}  NOT ATTESTED: {e.Message}");
+                Unread.Add(record);
+            }
+        }
+
+        /// <summary>What was read before another was found to have lost packs says nothing of these: it is read once more.</summary>
+        /// <param name="withOthers">Also those that have lost packs of which the log does not know.</param>
+        public void Settle(bool withOthers)
+        {
+            var open = Unsettled();
+            if (open.Count == 0)
+                return;
+            var untold = Untold(vault);
+            if (untold.Count == 0 ? Found.Count > 1 : withOthers)
+            {
+                session.Step("Packs of other snapshots are lost, which was not known when some of these were read: they are read once more, after what lost those packs.");
+                foreach (var record in untold.Concat(open).DistinctBy(r => r.Snapshot).ToList())
+                    Attest(record, whole: true);
+                untold = Untold(vault);
+            }
+            foreach (var record in Unsettled())
+                session.Finding($"{Text.Id(record.Snapshot)}  does not count as healed yet: {(untold.Count > 0 ? $"packs that it may have been read from are lost, of which no attestation has told. Run {string.Join(", ", untold.Take(Shown).Select(s => $"`holdfast attest --full {Text.Id(s.Snapshot)}`"))}, then this again" : "run `holdfast attest --full` again")}");
+        }
+
+        List<SnapshotRecord> Unsettled() => AttestCommand.Unsettled(vault, Found.Select(f => (f.Record, f.Attestation)));
     }
 
     sealed record Finding(SnapshotRecord Record, AttestationObject Attestation)
