@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -132,72 +131,6 @@ public sealed partial class Vault : IDisposable
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {
             throw Emptied(index, e, "Run the backup again.");
-        }
-    }
-
-    /// <summary>Says where a folder of the vault lies now: after its disk was replaced, or in a copy of the vault. One that is among the vault's folders already has taken in what the old one held.</summary>
-    /// <param name="old">The folder that the vault looks in now.</param>
-    /// <param name="folder">The one it is to look in. What lies in both is read there: one that rotted on the way is not to be all that is left.</param>
-    /// <param name="ct">Stops that.</param>
-    /// <returns>True where the list is one folder shorter.</returns>
-    /// <exception cref="HoldfastException"><c>Usage</c>, <c>TargetMissing</c>, <c>WrongVault</c>; <c>PackMissing</c>: something that is needed would not be found any more. Nothing was changed then.</exception>
-    public bool MoveFolder(string old, string folder, CancellationToken ct)
-    {
-        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var isMerged = Keeper.Store.Folders.Any(f => FolderPath.Real(f) == FolderPath.Real(folder) && FolderPath.Real(f) != FolderPath.Real(old));
-        if (!isMerged)
-            StorePlace.RequireOf(folder, Id);
-        var looked = new Dictionary<(StoreKind, Hash32), bool>(); // whether the only sound copy is in the old folder
-        var stay = Keeper.Store.Folders.Where(f => FolderPath.Real(f) != FolderPath.Real(old)).ToList();
-        if (stay.Count < Keeper.Store.Folders.Count && FolderPath.Real(Keeper.Store.Folders[0]) != FolderPath.Real(old))
-            RequireFound(isMerged ? stay : [.. stay, folder]); // reads what lies in both folders, so not under the vault's lock
-        Keeper.MoveFolder(old, isMerged ? null : folder, RequireFound);
-        return isMerged;
-
-        void RequireFound(IReadOnlyList<string> folders)
-        {
-            var after = new FolderStore(folders);
-            var leaving = Keeper.Store.Folders.Where(f => FolderPath.Real(f) == FolderPath.Real(old)).Select(f => f + Path.DirectorySeparatorChar).ToList();
-            var needed = VaultHealth.Needed(Keeper);
-            var lost = needed.Packs.Keys.Count(p => IsLost(StoreKind.Pack, p)) + needed.Objects.Count(o => IsLost(StoreKind.Object, o));
-            if (lost > 0)
-            {
-                throw new HoldfastException(ErrorCode.PackMissing, $"{lost} files that the vault needs lie in the old folder and would not be found any more. Nothing was changed.",
-                    "Copy them first (rsync -a --ignore-existing OLD/packs OLD/objects NEW/), then run this again. Where all are there by then, some are damaged in the new folder, and sound in the old one alone: `rsync -a --checksum OLD/packs OLD/objects NEW/` replaces those.");
-            }
-
-            bool IsLost(StoreKind kind, Hash32 name) => SizesOf(Keeper.Store, kind, name).Except(SizesOf(after, kind, name)).Any() || HasRotted(kind, name); // one cut short is none
-
-            bool HasRotted(StoreKind kind, Hash32 name) => looked.TryGetValue((kind, name), out var known) ? known : looked[(kind, name)] = IsSoundInOldAlone(kind, name);
-
-            bool IsSoundInOldAlone(StoreKind kind, Hash32 name)
-            {
-                ct.ThrowIfCancellationRequested();
-                var old = Keeper.Store.FindAll(kind, name).Where(p => leaving.Exists(f => p.StartsWith(f, StringComparison.Ordinal))).ToList();
-                if (old.Count == 0)
-                    return false;
-                var kept = after.FindAll(kind, name).ToList();
-                return !old.TrueForAll(o => kept.Exists(k => FileStat.AreOne(o, k))) // that disk is mounted elsewhere now: nothing was copied
-                    && !kept.Exists(p => GivesName(p, name)) && old.Exists(p => GivesName(p, name));
-            }
-
-            static IEnumerable<long> SizesOf(FolderStore store, StoreKind kind, Hash32 name) => store.FindAll(kind, name).Select(p => new FileInfo(p).Length);
-        }
-    }
-
-    static bool GivesName(string path, Hash32 name)
-    {
-        try
-        {
-            using var file = PlainFile.Open(path);
-            if (file is null || RandomAccess.GetLength(file) > Math.Max(Packs.PackFormat.MaxSize, StoreExtensions.MaxObject))
-                return false;
-            using var stream = new FileStream(file, FileAccess.Read, 1 << 20);
-            return new Hash32(SHA256.HashData(stream)) == name;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return false;
         }
     }
 

@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
@@ -181,13 +182,8 @@ public sealed class StoreFolderTests
         using (var vault = test.Open())
             vault.Keeper.AddFolder(test["second"]);
         test.BackUp();
-        foreach (var part in new[] { "packs", "objects" })
-        {
-            foreach (var file in Directory.EnumerateFiles(Path.Combine(test.Folder, part), "*", SearchOption.AllDirectories).ToList())
-                File.Move(file, file.Replace(test.Folder, test["second"], StringComparison.Ordinal), overwrite: true);
-        }
-        using (var copy = System.Diagnostics.Process.Start("cp", ["-a", test["second"], test["third"]])!)
-            copy.WaitForExit();
+        MoveAll(test, "second");
+        Copy(test["second"], test["third"]);
         var pack = Directory.EnumerateFiles(test["third/packs"], "*", SearchOption.AllDirectories).First();
         var whole = File.ReadAllBytes(pack);
         Flip(pack);
@@ -249,6 +245,84 @@ public sealed class StoreFolderTests
         Assert.Superset(new HashSet<string> { test["far/away"], test["far"], Path.GetDirectoryName(test["far"])! }, disk.Synced.ToHashSet());
         using var again = test.Open();
         Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Store.Folders);
+    }
+
+    /// <summary>Acts once, when it is asked while the vault's lock is held.</summary>
+    sealed class UnderTheLock(IMachineTime machine, string vault, Action act) : IMachineTime
+    {
+        public bool HasActed { get; private set; }
+        public ulong SinceBoot => machine.SinceBoot;
+        public string BootId => machine.BootId;
+
+        public ulong Wall
+        {
+            get
+            {
+                try
+                {
+                    PlainFile.Take(Path.Combine(vault, "keeper", "lock")).Dispose();
+                }
+                catch (IOException)
+                {
+                    if (!HasActed)
+                        act();
+                    HasActed = true;
+                }
+                return machine.Wall;
+            }
+        }
+    }
+
+    static void MoveAll(TestVault test, string to)
+    {
+        foreach (var part in new[] { "packs", "objects" })
+        {
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(test.Folder, part), "*", SearchOption.AllDirectories).ToList())
+                File.Move(file, file.Replace(test.Folder, test[to], StringComparison.Ordinal), overwrite: true);
+        }
+    }
+
+    static void Copy(string from, string to)
+    {
+        using var copy = System.Diagnostics.Process.Start("cp", ["-a", from, to])!;
+        copy.WaitForExit();
+    }
+
+    static TestVault InASecondFolder()
+    {
+        var test = new TestVault();
+        test.WriteSome();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["second"]);
+        test.BackUp();
+        MoveAll(test, "second");
+        Copy(test["second"], test["third"]);
+        return test;
+    }
+
+    /// <summary>Looking for each takes minutes on a network's disk, and nobody commits meanwhile. What goes at that moment shows whether it is looked for.</summary>
+    [Fact]
+    public void Under_the_lock_a_move_looks_for_nothing_that_it_has_looked_for()
+    {
+        using var test = InASecondFolder();
+        var pack = Directory.EnumerateFiles(test["third/packs"], "*", SearchOption.AllDirectories).First();
+        var machine = new UnderTheLock(test.Machine, test.Folder, () => File.Move(pack, test["kept"]));
+        using (var vault = Vault.Open(test.Folder, machine: machine))
+            vault.MoveFolder(test["second"], test["third"], TestContext.Current.CancellationToken);
+        Assert.True(machine.HasActed); // the test is of what it says
+        File.Move(test["kept"], pack);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    [Fact]
+    public void What_is_committed_while_a_move_looks_is_looked_for_too()
+    {
+        using var test = InASecondFolder();
+        using var vault = test.Open();
+        test.Write("later", TestVault.Noise(9, 90_000));
+        test.BackUp();
+        MoveAll(test, "second");
+        Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.MoveFolder(test["second"], test["third"], TestContext.Current.CancellationToken)).Code);
     }
 
     [Fact]
