@@ -102,6 +102,9 @@ public sealed partial class Projection
     /// <summary>Those of backups that were over their quota.</summary>
     public ulong OverQuota { get; private set; }
 
+    /// <summary>Further folders that the log tells of.</summary>
+    public int FoldersTold { get; private set; }
+
     /// <summary>A leaf tells of these refusals already.</summary>
     public bool Tells(RefusalKey key) => _refusals.Contains(key);
 
@@ -183,6 +186,9 @@ public sealed partial class Projection
                 Refusals = RefusalTally.Sum(Refusals, leaf.C);
                 OverQuota = RefusalTally.Sum(OverQuota, leaf.A == (ulong)RefusedRequest.Quota ? leaf.C : 0);
                 _refusals.Add(new RefusalKey(leaf.Subject, (RefusedRequest)leaf.A, leaf.B));
+                break;
+            case LeafType.StoreChanged:
+                FoldersTold += leaf.A == 1 ? 1 : leaf.A == 2 ? -1 : 0;
                 break;
             case LeafType.ScopedKey:
                 ScopedKeys.Add(new ScopedKeyRecord(leaf.Subject, (KeyClass)leaf.A, leaf.B, leaf.C, leaf.VaultTime));

@@ -39,11 +39,19 @@ public sealed partial class VaultKeeper
         var isListed = false;
         Changing(() =>
         {
-            if (!isListed) // by a first try, which found the disk full afterwards
+            isListed = isListed || IsUntold(folder); // by a first try, which found the disk full afterwards
+            if (!isListed)
                 List(folder);
             isListed = true;
             return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
         });
+    }
+
+    /// <summary>In the list, which has more folders than the log tells of: what was to add one was cut short between the two.</summary>
+    bool IsUntold(string folder)
+    {
+        var extra = FolderList.Read(_folder);
+        return extra.Count > _projection.FoldersTold && extra.Any(f => FolderPath.Real(f) == FolderPath.Real(folder));
     }
 
     void List(string folder)

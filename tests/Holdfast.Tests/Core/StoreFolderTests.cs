@@ -247,6 +247,38 @@ public sealed class StoreFolderTests
         Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Store.Folders);
     }
 
+    /// <summary>A disk that does not take the log's checkpoint, once.</summary>
+    sealed class NoLeafOnce(string folder) : Disk
+    {
+        bool _isDone;
+
+        public override bool Rename(string from, string name, bool replace)
+        {
+            if (_isDone || name != Path.Combine(folder, "log", "checkpoint"))
+                return base.Rename(from, name, replace);
+            _isDone = true;
+            throw DiskFault.OfErrno(5);
+        }
+    }
+
+    [Fact]
+    public void A_folder_that_the_log_does_not_tell_of_is_told_of_by_the_next_addition()
+    {
+        using var test = new TestVault();
+        using (var vault = test.Open())
+            vault.Keeper.AddFolder(test["first"]);
+        using (var vault = test.Open(new NoLeafOnce(test.Folder)))
+            Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(test["second"])).Code);
+        using var again = test.Open();
+        var size = again.Keeper.Log.Size;
+        again.Keeper.AddFolder(test["second"]);
+        Assert.Equal(size + 1, again.Keeper.Log.Size);
+        Assert.Equal([test.Folder, test["first"], test["second"]], again.Keeper.Store.Folders);
+        foreach (var told in new[] { "first", "second" })
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => again.Keeper.AddFolder(test[told])).Code);
+        Assert.Equal(size + 1, again.Keeper.Log.Size);
+    }
+
     /// <summary>Acts once, when it is asked while the vault's lock is held.</summary>
     sealed class UnderTheLock(IMachineTime machine, string vault, Action act) : IMachineTime
     {
