@@ -285,4 +285,19 @@ public sealed class RestoreTests
         Assert.Equal("mine", File.ReadAllText(test["r/a"]));
         Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
     }
+
+    /// <summary>docs/errors.md says so.</summary>
+    [Theory]
+    [InlineData(100)]
+    [InlineData(int.MaxValue)]
+    public void A_pack_that_was_cut_short_counts_as_damaged(int bytes)
+    {
+        using var test = new TestVault();
+        test.Write("f", "bed 3");
+        var root = test.BackUp().Archive.Written.Single(w => w.Class == KeyClass.Tree).Name;
+        using (var file = File.OpenWrite(Path.Combine(test.Folder, "packs", $"{root}"[..2], $"{root}")))
+            file.SetLength(Math.Max(0, file.Length - bytes));
+        Assert.Contains(test.Verify(full: true).Defects, d => d is { Kind: DefectKind.Damaged } && d.Name == root);
+        Assert.Equal(ErrorCode.PackDamaged, Assert.Throws<HoldfastException>(() => test.Restore()).Code);
+    }
 }
