@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core.Storage;
 
@@ -15,7 +14,6 @@ public sealed class VaultClock
     const string Head = "holdfast clock v2";
     const int MaxSights = 16; // of the last machines, or starts of one, that have looked
     const ulong PartsPerMillion = 500;
-    const int CheckSize = 8; // bytes
     const string NoMachine = "-";
     const ulong LastEnd = 1_000 * Retention.LockRules.LastEnd; // milliseconds
 
@@ -172,16 +170,13 @@ public sealed class VaultClock
         text.Append(CultureInfo.InvariantCulture, $"{Head}\n{_passed} {_unseen}\n");
         foreach (var s in _sights)
             text.Append(CultureInfo.InvariantCulture, $"{(s.Machine.Length > 0 ? s.Machine : NoMachine)} {s.Passed} {s.Wall} {s.SinceBoot} {s.BootId}\n");
-        _disk.Replace(_path, Encoding.UTF8.GetBytes($"{text}{Check(text.ToString())}\n"));
+        _disk.Replace(_path, Encoding.UTF8.GetBytes($"{text}{NoteCheck.Of(text.ToString())}\n"));
     }
-
-    /// <summary>Shows a bit that flipped; whoever writes the file can write this too.</summary>
-    static string Check(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, CheckSize));
 
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
     bool TryTake(string text)
     {
-        if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != Check(text[..^(check.Length + 1)])
+        if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != NoteCheck.Of(text[..^(check.Length + 1)])
             || time.Split(' ') is not [var first, var second] || !TryRead(first, out var passed) || !TryRead(second, out var unseen)
             || unseen > LastEnd || passed > LastEnd - unseen)
             return false;

@@ -124,6 +124,11 @@ public sealed partial class VaultKeeper
         HoldfastException? fault = null;
         foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
         {
+            if (fault is { Code: ErrorCode.VaultBusy }) // each try waits its whole patience
+            {
+                stuck += some.Length;
+                continue;
+            }
             if (number > 0)
                 Thread.Sleep(GapMilliseconds);
             try

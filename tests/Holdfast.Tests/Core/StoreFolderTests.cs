@@ -285,6 +285,7 @@ public sealed class StoreFolderTests
         public bool HasActed { get; private set; }
         public ulong SinceBoot => machine.SinceBoot;
         public string BootId => machine.BootId;
+        public string MachineId => machine.MachineId;
 
         public ulong Wall
         {
