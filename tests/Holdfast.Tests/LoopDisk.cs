@@ -38,7 +38,7 @@ sealed class LoopDisk : IDisposable
         return null;
     }
 
-    static bool Run(string program, params string[] arguments)
+    public static bool Run(string program, params string[] arguments)
     {
         try
         {

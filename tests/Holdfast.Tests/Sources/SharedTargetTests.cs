@@ -14,7 +14,7 @@ public sealed partial class SharedTargetTests
     const int CurrentFolder = -100;
     const uint Exchange = 2; // RENAME_EXCHANGE
 
-    static bool IsRoot => OperatingSystem.IsLinux() && Environment.UserName == "root";
+    internal static bool IsRoot => OperatingSystem.IsLinux() && Environment.UserName == "root";
 
     [LibraryImport("libc", EntryPoint = "renameat2", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Rename(int fromFolder, string from, int toFolder, string to, uint flags);
@@ -28,7 +28,7 @@ public sealed partial class SharedTargetTests
     [LibraryImport("libc", EntryPoint = "getxattr", StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint GetXattr(string path, string name, Span<byte> value, nuint size);
 
-    static string Run(string program, params string[] arguments)
+    internal static string Run(string program, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
         var text = process.StandardOutput.ReadToEnd();
@@ -39,7 +39,7 @@ public sealed partial class SharedTargetTests
     /// <summary>Owner and permissions.</summary>
     static string Look(string path) => Run("stat", "-L", "-c", "%u %a", path);
 
-    static int Add(EntryBatch rows, string path, EntryKind kind, uint mode, uint owner)
+    internal static int Add(EntryBatch rows, string path, EntryKind kind, uint mode, uint owner)
     {
         var row = rows.Add(Encoding.UTF8.GetBytes(path));
         (rows.Kind[row], rows.Mode[row], rows.Uid[row], rows.Gid[row], rows.LinkCount[row]) = (kind, mode, owner, owner, 1);

@@ -1,60 +1,10 @@
-using System.Globalization;
-using System.Security.Cryptography;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Files under a name of their own until they are whole: so nothing half-written ever stands under a name of the snapshot.</summary>
-sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetReport report, ExistingFiles existing)
+sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetReport report, ApartNames apartNames, ExistingFiles existing)
 {
-    const string Prefix = ".holdfast-restoring-"; // then a number of the run, and one of the file
-    const int RunDigits = 16;
-    const int CountDigits = 12;
-    const int NameLength = 20 + RunDigits + CountDigits;
-
-    readonly string _run = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(RunDigits / 2));
-    long _count;
-
-    static ReadOnlySpan<byte> PrefixBytes => ".holdfast-restoring-"u8;
-
-    /// <summary>False where each name of a file has a number of its own, which then tells nothing.</summary>
-    public bool IsInodeShared { get; private set; } = true;
-
-    byte[] NewName() => System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Prefix}{_run}{Interlocked.Increment(ref _count):x12}"));
-
-    /// <summary>Finds out before anything else whether files can be made here at all: one word then, instead of one for each file.</summary>
-    /// <remarks>And whether the names of one file show one inode number, as everywhere but on some FUSE and network file systems: <see cref="IsInodeShared"/>.</remarks>
-    /// <returns>Whose a file is that this user makes there: on a file system that knows no owners, it may be another's.</returns>
-    public uint Probe()
-    {
-        var name = stackalloc byte[NameLength + 1];
-        FolderHandle.Terminate(NewName(), name);
-        var file = Native.OpenAt(folders.Root, name, Native.WriteOnly | Native.Create | Native.Exclusive | Native.NoFollow | Native.CloseOnExec, 0x180);
-        if (file < 0)
-            throw TargetFaults.Fault("Nothing can be written into the target folder");
-        try
-        {
-            TargetFiles.WriteAt(file, new byte[4_096], 0);
-            StatX stat, linked;
-            byte nul = 0;
-            if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
-                return Native.EffectiveUser();
-            var link = stackalloc byte[NameLength + 1];
-            FolderHandle.Terminate(NewName(), link);
-            if (Native.MakeLink(folders.Root, name, folders.Root, link, 0) == 0)
-            {
-                IsInodeShared = Native.StatX(folders.Root, link, Native.AtNoFollow, Native.BasicStats, &linked) != 0 || (linked.Device, linked.Inode) == (stat.Device, stat.Inode);
-                _ = Native.Unlink(folders.Root, link, 0);
-            }
-            return stat.Uid;
-        }
-        finally
-        {
-            _ = Native.Close(file);
-            _ = Native.Unlink(folders.Root, name, 0);
-        }
-    }
-
     /// <summary>What an earlier run did not finish goes.</summary>
     public static void RemoveLeft(int folder)
     {
@@ -65,10 +15,10 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
         var names = new NameList();
         _ = names.Read(list);
         names.Sort();
-        var name = stackalloc byte[NameLength + 1];
+        var name = stackalloc byte[ApartNames.Length + 1];
         for (var i = 0; i < names.Count; i++)
         {
-            if (!IsApart(names[i]))
+            if (!ApartNames.IsApart(names[i]))
                 continue;
             FolderHandle.Terminate(names[i], name);
             _ = Native.Unlink(list, name, 0);
@@ -76,28 +26,16 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
         _ = Native.Close(list);
     }
 
-    static bool IsApart(ReadOnlySpan<byte> name)
-    {
-        if (name.Length != NameLength || !name.StartsWith(PrefixBytes))
-            return false;
-        foreach (var digit in name[PrefixBytes.Length..])
-        {
-            if (!char.IsAsciiHexDigitLower((char)digit))
-                return false;
-        }
-        return true;
-    }
-
     /// <summary>-1 where that fails for this file or this folder alone.</summary>
     public int Open(Noted entry, out byte[] apart)
     {
-        apart = NewName();
+        apart = apartNames.Next();
         var parent = TreePath.Parent(notes.PathOf(entry));
         var folder = folders.Open(parent);
         var file = -1;
         if (folder >= 0)
         {
-            var name = stackalloc byte[NameLength + 1];
+            var name = stackalloc byte[ApartNames.Length + 1];
             FolderHandle.Terminate(apart, name);
             file = Native.OpenAt(folder, name, Native.WriteOnly | Native.Create | Native.Exclusive | Native.NoFollow | Native.CloseOnExec, 0x180);
         }
@@ -116,7 +54,7 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
             report.Missed(entry, TreePath.Parent(path), Native.Error);
             return false;
         }
-        var from = stackalloc byte[NameLength + 1];
+        var from = stackalloc byte[ApartNames.Length + 1];
         var to = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(apart, from);
         FolderHandle.Terminate(TreePath.Name(path), to);
@@ -151,7 +89,7 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
         var folder = folders.TryOpen(TreePath.Parent(notes.PathOf(entry)));
         if (folder < 0)
             return;
-        var name = stackalloc byte[NameLength + 1];
+        var name = stackalloc byte[ApartNames.Length + 1];
         FolderHandle.Terminate(apart, name);
         _ = Native.Unlink(folder, name, 0);
     }

@@ -6,7 +6,7 @@ namespace Holdfast.Sources.Files.Linux;
 /// <remarks>Who owns a folder on the way can put any folder of the same file system in a name's place, root's own too, and would be given what lies in it. So a folder that was there
 /// gets an owner and permissions only where nobody but this user and its own owner had a say on the way, or nothing lies in it (docs/design/0011).</remarks>
 /// <param name="ownUser">Whose a folder is that this user makes there.</param>
-sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, ExistingFiles existing, uint ownUser)
+sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetDisks disks, ExistingFiles existing, uint ownUser)
 {
     const int Executable = 0x1C0; // rwx------ while restoring
 
@@ -70,8 +70,8 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         }
         if (!isMade && existing != ExistingFiles.Refuse)
             MakeReady(there);
-        if (isSeen)
-            folders.Meet(there, stat.Device);
+        if (isSeen && folders.Meet(there, stat.Device))
+            disks.Meet(there);
         MetFolder? met = null;
         if (!isMade && owner == ITreeWriter.UnknownOwner)
         {

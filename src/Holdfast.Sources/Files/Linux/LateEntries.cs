@@ -3,7 +3,7 @@ using Holdfast.Core.Snapshots;
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>What is made when all files are there: symlinks (so that nothing is ever written through one), special files, further names.</summary>
-sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, FileTargetOptions options, uint ownUser, bool isInodeShared)
+sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetFiles files, FileTargetOptions options, TargetDisks disks, uint ownUser)
 {
     const int CopySize = 64 << 10; // bytes
     const string Replaced = "something else took the place of its first name";
@@ -132,7 +132,7 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
     {
         StatX stat;
         return Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0
-            && (isInodeShared ? (stat.Device, stat.Inode) == first.Which : first.Kind != EntryKind.File || ((stat.Uid, stat.Gid, stat.Mode & 0xFFFu) == first.Got && stat.Type == Native.TypeFile && (long)stat.Size == first.Size));
+            && (disks.Of(stat.Device).SharesInodes ? (stat.Device, stat.Inode) == first.Which : first.Kind != EntryKind.File || ((stat.Uid, stat.Gid, stat.Mode & 0xFFFu) == first.Got && stat.Type == Native.TypeFile && (long)stat.Size == first.Size));
     }
 
     /// <summary>Where no link can be made the content comes all the same, as a file of its own.</summary>

@@ -35,15 +35,17 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         try
         {
             _report = new TargetReport(_folders, _notes);
-            var apart = new ApartFiles(_folders, _notes, _report, options.Existing);
+            var names = new ApartNames();
+            var disks = new TargetDisks(names);
+            var apart = new ApartFiles(_folders, _notes, _report, names, options.Existing);
             _root = MetFolder.Unknown(_folders.Root);
             if (options.Existing != ExistingFiles.Refuse)
                 FolderMaker.MakeReady(_folders.Root);
-            _ownUser = apart.Probe();
-            _attributes = new TargetAttributes(_report);
-            _maker = new FolderMaker(_folders, _notes, _report, _attributes, options.Existing, _ownUser);
+            _ownUser = disks.Require(_folders.Root);
+            _attributes = new TargetAttributes(_report, disks);
+            _maker = new FolderMaker(_folders, _notes, _report, _attributes, disks, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _notes, _report, _attributes);
-            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options, _ownUser, apart.IsInodeShared);
+            _late = new LateEntries(_folders, _notes, _report, _attributes, _files, options, disks, _ownUser);
         }
         catch
         {

@@ -201,6 +201,14 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
     public static partial int SyncFileSystem(int file);
 
+    /// <summary>False where what a handle is open on cannot be looked at.</summary>
+    public static bool Look(int handle, out StatX stat)
+    {
+        byte nul = 0;
+        fixed (StatX* result = &stat)
+            return StatX(handle, &nul, AtEmptyPath, BasicStats, result) == 0;
+    }
+
     /// <summary>What the manual calls an error, in a few words without names.</summary>
     public static string Describe(int error) => Marshal.GetPInvokeErrorMessage(error);
 }

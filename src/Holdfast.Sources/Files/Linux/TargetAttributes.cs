@@ -7,10 +7,13 @@ sealed unsafe class TargetAttributes
 {
     const uint SetIds = 0xC00; // set-user-id and set-group-id
 
+    const string Forgotten = "the file system takes them and does not keep them";
+
     readonly TargetReport _report;
+    readonly TargetDisks _disks;
     readonly bool _isRoot = Native.EffectiveUser() == 0;
 
-    public TargetAttributes(TargetReport report) => _report = report;
+    public TargetAttributes(TargetReport report, TargetDisks disks) => (_report, _disks) = (report, disks);
 
     static ReadOnlySpan<byte> AccessList => "system.posix_acl_access\0"u8;
 
@@ -22,17 +25,16 @@ sealed unsafe class TargetAttributes
     /// <param name="isMet">It was there already: attributes that it has need not be set.</param>
     public bool Set(int file, Noted entry, bool isMet = false)
     {
-        StatX stat;
-        byte nul = 0;
-        var isSeen = Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0;
-        var owned = SetOwner(entry, isSeen && IsOwners(stat, entry), (uid, gid) => Native.ChangeOwner(file, uid, gid));
+        var isSeen = Native.Look(file, out var stat);
+        var disk = _disks.Of(stat.Device);
+        var owned = SetOwner(file, entry, isSeen && IsOwners(stat, entry), disk, (uid, gid) => Native.ChangeOwner(file, uid, gid));
         var whole = SetLists(file, entry, isMet);
         var mode = owned || entry.Kind == EntryKind.Directory ? entry.Mode : entry.Mode & ~SetIds; // not for another owner than the snapshot's
         if (mode != entry.Mode)
             _report.Refusal("set-id bits", "the owner is another");
         var isAsMade = isSeen && mode == 0x180 && (stat.Mode & 0xFFF) == mode; // nothing above changes that
-        if (!isAsMade && Native.ChangeMode(file, mode) != 0)
-            _report.Refusal("permissions", Native.Error);
+        if (!isAsMade)
+            JudgeMode(Native.ChangeMode(file, mode), file, mode, disk);
         var times = stackalloc TimeSpec[2];
         FillTimes(times, entry);
         if (Native.SetTimes(file, times) != 0)
@@ -118,10 +120,9 @@ sealed unsafe class TargetAttributes
     /// <summary>As <see cref="Set"/>, of a symlink or a special file just made, by a handle that names it alone: under its name another's may stand by now.</summary>
     public bool SetLate(int handle, Noted entry)
     {
-        StatX stat;
-        byte nul = 0;
-        var isOwned = Native.StatX(handle, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && IsOwners(stat, entry);
-        SetOwner(entry, isOwned, (uid, gid) =>
+        var isOwned = Native.Look(handle, out var stat) && IsOwners(stat, entry);
+        var disk = _disks.Of(stat.Device);
+        SetOwner(handle, entry, isOwned, disk, (uid, gid) =>
         {
             byte nul = 0;
             return Native.ChangeOwner(handle, &nul, uid, gid, Native.AtEmptyPath);
@@ -131,8 +132,8 @@ sealed unsafe class TargetAttributes
             var start = (nint)path;
             if (entry.Kind != EntryKind.Symlink)
                 RemoveLists(entry, (name, value, size) => Native.GetXattrOf((byte*)start, (byte*)name, (byte*)value, size), name => Native.RemoveXattr((byte*)start, (byte*)name));
-            if (entry.Kind != EntryKind.Symlink && Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0) != 0)
-                _report.Refusal("permissions", Native.Error);
+            if (entry.Kind != EntryKind.Symlink)
+                JudgeMode(Native.ChangeMode(Native.AtCurrent, path, entry.Mode, 0), handle, entry.Mode, disk);
             var whole = entry.Xattrs is not { } xattrs || SetXattrs(entry, xattrs, (n, value, size) => Native.SetXattr((byte*)start, (byte*)n, (byte*)value, size, 0), null);
             var times = stackalloc TimeSpec[2];
             FillTimes(times, entry);
@@ -150,10 +151,24 @@ sealed unsafe class TargetAttributes
 
     static bool IsOwners(in StatX stat, Noted entry) => (stat.Uid, stat.Gid) == (entry.Uid, entry.Gid);
 
+    /// <param name="failed">What the call that set them gave.</param>
+    /// <param name="file">A handle on what they were set on.</param>
+    /// <param name="mode">What it is to have.</param>
+    /// <param name="disk">Where it lies.</param>
+    void JudgeMode(int failed, int file, uint mode, DiskTraits disk)
+    {
+        if (failed != 0)
+            _report.Refusal("permissions", Native.Error);
+        else if (!disk.KeepsModes && !(Native.Look(file, out var stat) && (stat.Mode & 0xFFF) == mode))
+            _report.Refusal("permissions", Forgotten);
+    }
+
+    /// <param name="file">A handle on it.</param>
     /// <param name="entry">Whose it is to be.</param>
     /// <param name="isOwned">It is theirs already. What root makes is root's, but for its group where the folder gives its own; and who owns the folder may have put something else there.</param>
+    /// <param name="disk">Where it lies.</param>
     /// <param name="change">Gives it away.</param>
-    bool SetOwner(Noted entry, bool isOwned, Func<uint, uint, int> change)
+    bool SetOwner(int file, Noted entry, bool isOwned, DiskTraits disk, Func<uint, uint, int> change)
     {
         if (_isRoot && isOwned)
             return true;
@@ -162,9 +177,14 @@ sealed unsafe class TargetAttributes
             _report.Refusal("owners", Native.Error);
             return false;
         }
-        if (_isRoot || entry.Uid == Native.EffectiveUser())
+        if (!_isRoot && entry.Uid != Native.EffectiveUser())
+        {
+            _report.Refusal("owners", Native.EPerm);
+            return false;
+        }
+        if (disk.KeepsOwners || (Native.Look(file, out var stat) && IsOwners(stat, entry)))
             return true;
-        _report.Refusal("owners", Native.EPerm);
+        _report.Refusal("owners", Forgotten);
         return false;
     }
 

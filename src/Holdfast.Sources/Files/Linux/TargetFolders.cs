@@ -70,14 +70,16 @@ sealed unsafe class TargetFolders : IDisposable
     /// <summary>A folder that was there: where another file system is mounted, that one is synced too at the end.</summary>
     /// <param name="folder">A handle on it.</param>
     /// <param name="device">Where it lies.</param>
-    public void Meet(int folder, ulong device)
+    /// <returns>True where none on that file system was met before.</returns>
+    public bool Meet(int folder, ulong device)
     {
         if (_disks.ContainsKey(device))
-            return;
+            return false;
         var dot = stackalloc byte[2] { (byte)'.', 0 };
         var handle = Native.OpenAt(folder, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
         if (handle >= 0)
             _disks[device] = handle; // where it cannot be opened, it cannot be finished either, and that is told
+        return true;
     }
 
     /// <summary>Small files lie in the page cache so far, and an error of writing them later would be nobody's.</summary>
