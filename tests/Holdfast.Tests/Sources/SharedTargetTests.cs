@@ -501,6 +501,32 @@ public sealed partial class SharedTargetTests
         Assert.All(refusals, r => Assert.Equal(1, r.Entries));
     }
 
+    /// <summary>Rights that somebody has on a folder which stays as it is, and the snapshot gives nobody.</summary>
+    [Theory]
+    [InlineData("system.posix_acl_default", "access control lists")]
+    [InlineData("system.posix_acl_access", "access control lists")]
+    [InlineData("user.planted", "extended attributes")]
+    [InlineData(null, null)]
+    public void What_a_folder_has_that_stays_and_the_snapshot_has_not_is_told(string? planted, string? told)
+    {
+        Assert.SkipUnless(IsRoot, "folders of another user take root");
+        using var folder = new TempFolder();
+        byte[] list = [2, 0, 0, 0, .. Entry(0x01, 7), .. Entry(0x02, 7, 12_345), .. Entry(0x04, 5), .. Entry(0x10, 5), .. Entry(0x20, 5)];
+        Directory.CreateDirectory(folder["t/pub/in it"]);
+        Run("chmod", "755", folder["t/pub"]);
+        Assert.SkipUnless(planted is null || SetXattr(folder["t/pub"], planted, list, (nuint)list.Length, 0) == 0, "the file system has no attributes");
+        Assert.Equal(0, Give(folder["t"], Other, Other));
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, Other));
+        target.Add(rows, Add(rows, "pub", EntryKind.Directory, 0x1ED, 0));
+        target.Finish();
+        Assert.Empty(target.Problems);
+        Assert.Equal(told is null ? [] : [(told, 1L)], target.Refusals.Select(r => (r.What, r.Entries)));
+
+        static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
+    }
+
     [Theory]
     [InlineData(0u, 0u, Other, false)] // an earlier run's, or an admin's, in a folder of root's
     [InlineData(0u, 12_345u, Other, false)] // nobody but root can have put it there

@@ -108,13 +108,22 @@ sealed unsafe class TargetAttributes
             _report.Refusal("owners", why);
         if (mode != entry.Mode)
             _report.Refusal("permissions", why);
-        if (entry.Xattrs is not null)
+        if (entry.Xattrs is not null || Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 })
             _report.Refusal("extended attributes", why);
+        if (HasList(folder, entry, AccessList) || HasList(folder, entry, DefaultList))
+            _report.Refusal("access control lists", why);
         _ = Native.ChangeMode(folder, mode); // without what was added for this run
         var times = stackalloc TimeSpec[2];
         FillTimes(times, entry);
         if (Native.SetTimes(folder, times) != 0)
             _report.Refusal("times", Native.Error);
+    }
+
+    /// <summary>True for a list that the snapshot has not: whoever it names has rights that the snapshot gives nobody.</summary>
+    static bool HasList(int folder, Noted entry, ReadOnlySpan<byte> list)
+    {
+        fixed (byte* name = list)
+            return Native.GetXattr(folder, name, null, 0) >= 0 && !XattrList.Has(entry.Xattrs, list[..^1]);
     }
 
     /// <summary>As <see cref="Set"/>, of a symlink or a special file just made, by a handle that names it alone: under its name another's may stand by now.</summary>
