@@ -70,8 +70,8 @@ static class RestoreCommand
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
-            if (patterns.Count > 0 || result.Failed > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
-                result = result with { Written = result.Written with { Strangers = 0 } };
+            if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
+                result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, isLogged, isDoubted());
             foreach (var number in open.Order())

@@ -35,8 +35,8 @@ static class RestoreReport
             session.Step($"  holes              {Text.Count(result.WithHoles, "file")} with holes, made anew with them");
         if (written.Kept > 0)
             session.Step($"  there already      {Text.Count(written.Kept, "file")} ({Text.Bytes(written.KeptBytes)}), compared byte for byte and left in place");
-        if (written.Strangers > 0)
-            session.Finding($"  NOT OF IT          {Text.Count(written.Strangers, "entry", "entries")} in the target {(written.Strangers == 1 ? "is" : "are")} not in the snapshot, and {(written.Strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
+        if (written.Strangers is > 0 and var strangers)
+            session.Finding($"  NOT OF IT          {Text.Count(strangers, "entry", "entries")} in the target {(strangers == 1 ? "is" : "are")} not in the snapshot, and {(strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
         if (isLogged)
             session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
         if (result.UnreadPacks > 0 && result.Failed + result.Lost > 0)
@@ -134,7 +134,10 @@ static class RestoreReport
         w.WriteNumber("furtherNames", result.Written.Names);
         w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
         w.WriteNumber("filesWithHoles", result.WithHoles);
-        w.WriteNumber("notOfTheSnapshot", result.Written.Strangers);
+        if (result.Written.Strangers is { } strangers)
+            w.WriteNumber("notOfTheSnapshot", strangers);
+        else
+            w.WriteNull("notOfTheSnapshot");
         w.WriteNumber("keptFiles", result.Written.Kept);
         w.WriteNumber("keptBytes", result.Written.KeptBytes);
         w.WriteNumber("seconds", elapsed.TotalSeconds);

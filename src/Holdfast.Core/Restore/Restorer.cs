@@ -125,7 +125,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         var written = target.Finish();
         _unread?.Throw();
-        return new RestoreResult(_entries, progress.Files, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && _lost == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0)
+        return new RestoreResult(_entries, progress.Files - written.Gone, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && _lost == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0)
         {
             Lost = _lost,
             LostRows = _lostRows,

@@ -78,8 +78,11 @@ public interface IContentRoom : IDisposable
 /// <param name="KeptBytes">Their sizes.</param>
 public sealed record TreeWritten(long Folders, long Names, long Others, long Kept, long KeptBytes)
 {
-    /// <summary>Entries of the snapshot's folders that were there before, and are none of the snapshot's: they stay. What lies in them is not counted.</summary>
-    public long Strangers { get; init; }
+    /// <summary>Names in the snapshot's folders that the snapshot has not: they stay. What lies in them is not counted. Null where nobody looked.</summary>
+    public long? Strangers { get; init; }
+
+    /// <summary>Files that this run brought, and in whose place another entry of the snapshot stands now: the file system takes their names for one.</summary>
+    public long Gone { get; init; }
 }
 
 /// <summary>Why an entry does not stand in the target as the snapshot has it.</summary>

@@ -80,7 +80,19 @@ sealed unsafe class ApartFiles(TargetFolders folders, TargetNotes notes, TargetR
                 return -1;
             _hasNoReplace = false; // an old kernel, or a file system that does not know it
         }
-        return Native.MakeLink(folder, from, folder, to, 0) == 0 ? Native.Unlink(folder, from, 0) : Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys ? Native.Rename(folder, from, folder, to) : -1;
+        if (Native.MakeLink(folder, from, folder, to, 0) == 0)
+            return Native.Unlink(folder, from, 0);
+        return (Native.Error is Native.EPerm or Native.EOpNotSupp or Native.ENoSys) && IsFree(folder, to) ? Native.Rename(folder, from, folder, to) : -1;
+    }
+
+    /// <summary>Where the file system has no links either (exFAT). What comes between look and renaming is replaced all the same.</summary>
+    static bool IsFree(int folder, byte* name)
+    {
+        StatX stat;
+        if (Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) != 0)
+            return true;
+        System.Runtime.InteropServices.Marshal.SetLastPInvokeError(Native.EExist);
+        return false;
     }
 
     /// <summary>It will not be whole.</summary>

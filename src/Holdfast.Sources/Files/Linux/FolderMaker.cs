@@ -52,6 +52,8 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         var error = Native.Error;
         if (!isMade && TargetFaults.IsOfTheDisk(error))
             throw TargetFaults.Fault("A folder cannot be made", error);
+        if (!isMade && error == Native.EExist && existing == ExistingFiles.Refuse)
+            return new MadeFolder(report.Shut(path, error, isThere: false), way, null); // it came meanwhile, or is another of the snapshot's where case does not count
         var there = Native.OpenAt(folder, name, Native.PathOnly | Native.Folder | Native.NoFollow | Native.CloseOnExec, 0);
         if (there < 0)
         {

@@ -114,7 +114,7 @@ sealed unsafe class LateEntries(TargetFolders folders, TargetNotes notes, Target
         if (made != 0 && Native.Error == Native.EExist && options.Existing != ExistingFiles.Refuse)
             made = Native.Unlink(folder, name, 0) == 0 ? Native.MakeLink(fromFolder, fromName, folder, name, 0) : -1;
         if (made == 0 && IsSame(folder, name, first))
-            return true;
+            return entry.IsThere = true;
         if (made == 0)
         {
             _ = Native.Unlink(folder, name, 0);

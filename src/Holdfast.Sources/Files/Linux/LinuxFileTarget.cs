@@ -91,9 +91,14 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var note = made.Shut is { IsThere: false } ? -1 : _notes.Add(batch, row, parentNote);
             _open.Push((_last, made, note));
             if (note < 0)
-                Interlocked.Increment(ref made.Shut!.Entries);
+            {
+                Miss(made.Shut!, path, parentNote);
+            }
             else
+            {
+                _notes[note].IsThere = true;
                 _foldersMade.Add((note, made.Met));
+            }
             return -1;
         }
         var kept = _options.Existing == ExistingFiles.KeepEqual && kind == EntryKind.File && above is null or { IsThere: true } ? OpenEqual(batch, row) : null;
@@ -101,7 +106,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var isKept = kept is not null;
         if (above is not null && !isKept)
         {
-            Interlocked.Increment(ref above.Entries);
+            Miss(above, path, parentNote);
             return -1;
         }
         if (batch.LinkCount[row] > 1)
@@ -124,10 +129,21 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             return handle;
         _attributes.Freshen(kept!.Descriptor, _notes[handle]);
         _notes.Forget(_notes[handle]);
-        _notes[handle].IsThere = true;
+        _notes[handle].IsThere = _notes[handle].IsKept = true;
         _kept++;
         _keptBytes += batch.Size[row];
         return -1;
+    }
+
+    /// <summary>Nothing is made of an entry.</summary>
+    /// <param name="shut">Why.</param>
+    /// <param name="path">Its path.</param>
+    /// <param name="parent">Number of the folder that holds it; -1 where there is none.</param>
+    void Miss(ShutFolder shut, ReadOnlySpan<byte> path, int parent)
+    {
+        Interlocked.Increment(ref shut.Entries);
+        if (parent >= 0 && _options.Existing != ExistingFiles.Refuse)
+            _notes.AddName(path, parent);
     }
 
     /// <summary>The file that stands in an entry's place, open, where it is equal byte for byte and nobody else can go on changing it; null otherwise.</summary>
@@ -178,39 +194,24 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     public TreeWritten Finish()
     {
-        var (folders, names, others) = (0L, 0L, 0L);
-        foreach (var number in _later)
-            others += _late.Make(_notes[number]) ? 1 : 0;
-        foreach (var (number, first) in _links)
-            names += _late.MakeName(_notes[number], _notes[first]) ? 1 : 0;
-        var strangers = _options.Existing == ExistingFiles.Refuse || Problems.Count > 0 ? 0 : Strangers();
+        var others = _later.FindAll(number => _late.Make(_notes[number])).ConvertAll(number => _notes[number]);
+        var names = _links.FindAll(link => _late.MakeName(_notes[link.Entry], _notes[link.First])).ConvertAll(link => _notes[link.Entry]);
+        var look = new FinalLook(_folders, _notes, _report);
+        var strangers = _options.Existing == ExistingFiles.Refuse ? 0 : look.Compare(_foldersMade.Select(f => f.Entry)); // nothing of an empty target's was replaced
+        var folders = 0L;
         for (var i = _foldersMade.Count - 1; i >= 0; i--)
         {
             var (number, met) = _foldersMade[i];
             var entry = _notes[number];
-            folders += _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
+            folders += entry.IsThere && _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
         }
         _folders.Sync();
-        return new TreeWritten(folders, names, others, _kept, _keptBytes) { Strangers = strangers };
-    }
-
-    /// <summary>Where everything noted stands in the target: how many names its folders have besides. Before their own permissions may keep this user out.</summary>
-    long Strangers()
-    {
-        var (there, names) = (0L, new NameList());
-        var dot = stackalloc byte[2] { (byte)'.', 0 };
-        foreach (var (number, _) in _foldersMade)
+        var kept = look.Gone.Where(e => e.IsKept).ToList();
+        return new TreeWritten(folders, names.Count(n => n.IsThere), others.Count(o => o.IsThere), _kept - kept.Count, _keptBytes - kept.Sum(k => k.Size))
         {
-            var handle = _folders.Open(_notes.PathOf(_notes[number]));
-            var folder = handle < 0 ? -1 : Native.OpenAt(handle, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
-            if (folder < 0)
-                return 0;
-            names.Clear();
-            names.Read(folder);
-            _ = Native.Close(folder);
-            there += names.Count;
-        }
-        return Math.Max(0, there - (_notes.Count - 1)); // the root has no name
+            Strangers = strangers,
+            Gone = look.Gone.Count(e => e is { Kind: EntryKind.File, IsKept: false }) - names.Count(n => n is { Kind: EntryKind.File, IsThere: false }),
+        };
     }
 
     public void Dispose()

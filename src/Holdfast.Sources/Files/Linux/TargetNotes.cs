@@ -30,6 +30,9 @@ sealed class Noted
 
     /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
     public bool IsThere { get; set; }
+
+    /// <summary>It stood there already, and stays.</summary>
+    public bool IsKept { get; set; }
 }
 
 /// <summary>All entries that are written, by number. Added to by one thread; read by all once the tree is known.</summary>
@@ -110,6 +113,32 @@ sealed class TargetNotes
         return _noted.Count - 1;
     }
 
+    /// <summary>An entry that nothing is made of: its name alone, so that it is known for one of the snapshot's.</summary>
+    /// <param name="path">The entry's.</param>
+    /// <param name="parent">Number of the folder that holds it.</param>
+    public void AddName(ReadOnlySpan<byte> path, int parent) => _paths.Add(_noted[parent].Path, TreePath.Name(path));
+
+    public FolderNames NamesByFolder() => _paths.ByFolder();
+
+    public ReadOnlySpan<byte> NameOf(int path) => _paths.NameOf(path);
+
+    /// <summary>Null where it is a name alone.</summary>
+    public Noted? NotedAt(int path)
+    {
+        var (low, high) = (0, _noted.Count - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_noted[middle].Path == path)
+                return _noted[middle];
+            if (_noted[middle].Path < path)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+        return null;
+    }
+
     byte[]? Lasting(byte[]? bytes)
     {
         if (bytes is null)
@@ -167,6 +196,28 @@ sealed class PathStore
         return _paths.Count - 1;
     }
 
+    public ReadOnlySpan<byte> NameOf(int number)
+    {
+        var (_, block, start, length) = _paths[number];
+        return _blocks[block].AsSpan(start, length);
+    }
+
+    public FolderNames ByFolder()
+    {
+        var ends = new int[_paths.Count + 1]; // of those in the folder before
+        foreach (var path in _paths.Where(p => p.Parent >= 0))
+            ends[path.Parent + 1]++;
+        for (var i = 1; i < ends.Length; i++)
+            ends[i] += ends[i - 1];
+        var numbers = new int[ends[^1]];
+        for (var i = 0; i < _paths.Count; i++)
+        {
+            if (_paths[i].Parent is >= 0 and var parent)
+                numbers[ends[parent]++] = i;
+        }
+        return new FolderNames(ends, numbers);
+    }
+
     public byte[] this[int number]
     {
         get
@@ -185,5 +236,17 @@ sealed class PathStore
             }
             return path;
         }
+    }
+}
+
+/// <summary>Numbers of paths, grouped by the folder that they lie in.</summary>
+/// <param name="ends">Where those of each folder end, by the number of its path.</param>
+/// <param name="numbers">All of them.</param>
+sealed class FolderNames(int[] ends, int[] numbers)
+{
+    public ArraySegment<int> In(Noted folder)
+    {
+        var start = folder.Path == 0 ? 0 : ends[folder.Path - 1];
+        return new ArraySegment<int>(numbers, start, ends[folder.Path] - start);
     }
 }
