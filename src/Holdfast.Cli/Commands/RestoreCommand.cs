@@ -16,7 +16,7 @@ static class RestoreCommand
     static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, and all below it; may be repeated. " + NamePattern.Rules, HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
-    static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number." };
+    static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
 
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {

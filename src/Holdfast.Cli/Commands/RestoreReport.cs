@@ -55,7 +55,7 @@ static class RestoreReport
         foreach (var refusal in target.Refusals)
             session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
         if (target.Refusals.Count > 0)
-            session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them");
+            session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them and keeps them; where names are not known here, after users and groups of these names were made");
         if (code == ErrorCode.None)
         {
             session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");

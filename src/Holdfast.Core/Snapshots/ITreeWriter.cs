@@ -118,7 +118,7 @@ public sealed record TargetProblem(TargetFault Fault, byte[]? Path, string Detai
     public const int Listed = 1_000;
 }
 
-/// <param name="What">"owners", "permissions", "extended attributes", "times".</param>
+/// <param name="What">"owners", "permissions", "extended attributes", "times", "names of owners" and the like.</param>
 /// <param name="Detail">The system's own word for it.</param>
 /// <param name="Entries">Of how many entries.</param>
 public sealed record AttributeRefusal(string What, string Detail, long Entries);

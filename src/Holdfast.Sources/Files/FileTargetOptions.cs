@@ -21,7 +21,7 @@ public sealed record FileTargetOptions
     /// <summary>Folders in which nothing may be restored: the vault's own, and that of the keys. Where they lie in the target they stay as they are, and entries that would lie there are told.</summary>
     public IReadOnlyList<string> Forbidden { get; init; } = [];
 
-    /// <summary>Owners, and who access control lists name, by their names on this machine, where it has them, instead of by number.</summary>
+    /// <summary>Owners, and who access control lists name, by their names on this machine, where it has them, instead of by number. A name that it has not, and one in a list that the snapshot has not, is told as refused.</summary>
     public bool MapOwnersByName { get; init; }
 
     /// <summary>Ends what takes long within one file: comparing it with the snapshot's, copying it for a further name.</summary>

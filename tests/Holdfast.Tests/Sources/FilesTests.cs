@@ -100,7 +100,7 @@ public sealed partial class FilesTests
         using var folder = new TempFolder();
         using (var target = FileTarget.Create(folder["t"], new FileTargetOptions { MapOwnersByName = true }))
         {
-            target.SetOwnerNames(new Dictionary<uint, byte[]> { [4001] = "daemon"u8.ToArray() }, new Dictionary<uint, byte[]> { [4001] = "bin"u8.ToArray() });
+            target.SetOwnerNames(new Dictionary<uint, byte[]> { [4001] = "daemon"u8.ToArray(), [4003] = "no such user"u8.ToArray() }, new Dictionary<uint, byte[]> { [4001] = "bin"u8.ToArray() });
             var rows = new EntryBatch();
             var root = rows.Add(""u8);
             (rows.Kind[root], rows.Mode[root], rows.LinkCount[root]) = (EntryKind.Directory, 0x1ED, 1);
@@ -109,8 +109,12 @@ public sealed partial class FilesTests
             (rows.Kind[file], rows.Mode[file], rows.LinkCount[file], rows.Size[file]) = (EntryKind.File, 0x1A0, 1, 1);
             rows.Xattrs[file] = XattrList.Encode([("system.posix_acl_access"u8.ToArray(), list)]);
             Assert.True(target.WriteWhole(target.Add(rows, file), "x"u8));
+            var other = rows.Add("g"u8);
+            (rows.Kind[other], rows.Mode[other], rows.LinkCount[other], rows.Uid[other]) = (EntryKind.File, 0x1A0, 1, 4003);
+            Assert.True(target.WriteWhole(target.Add(rows, other), []));
             target.Finish();
             Assert.Empty(target.Problems);
+            Assert.Equal([("names in access control lists", 1L), ("names of owners", 1L)], target.Refusals.Where(r => r.What != "owners").Select(r => (r.What, r.Entries))); // of 4002 and 4003
         }
         var rights = Run("getfacl", "-cn", "--absolute-names", folder["t/f"]).Split('\n');
         Assert.Equal(["group:2:r--", "user:1:r--", "user:4002:r--"], rights.Where(l => l.Count(c => c == ':') == 2 && !l.Contains("::", StringComparison.Ordinal)).Order(StringComparer.Ordinal));

@@ -29,8 +29,10 @@ static class AccessLists
     /// <param name="xattrs">As in a row; null for none.</param>
     /// <param name="users">By the number that is there; one that is not among them stays.</param>
     /// <param name="groups">Likewise.</param>
-    public static byte[]? Map(byte[]? xattrs, IReadOnlyDictionary<uint, uint> users, IReadOnlyDictionary<uint, uint> groups)
+    /// <param name="isMapped">False where one stays.</param>
+    public static byte[]? Map(byte[]? xattrs, IReadOnlyDictionary<uint, uint> users, IReadOnlyDictionary<uint, uint> groups, out bool isMapped)
     {
+        isMapped = true;
         if (Decode(xattrs) is not { } lists)
             return xattrs;
         var all = new List<(byte[] Name, byte[] Value)>();
@@ -39,7 +41,12 @@ static class AccessLists
         foreach (var (name, value) in lists)
         {
             foreach (var (tag, id, at) in Entries(value))
-                BinaryPrimitives.WriteUInt32LittleEndian(value.AsSpan(at), (tag == User ? users : groups).GetValueOrDefault(id, id));
+            {
+                if ((tag == User ? users : groups).TryGetValue(id, out var here))
+                    BinaryPrimitives.WriteUInt32LittleEndian(value.AsSpan(at), here);
+                else
+                    isMapped = false;
+            }
             all.Add((name, value));
         }
         return XattrList.Encode(all);

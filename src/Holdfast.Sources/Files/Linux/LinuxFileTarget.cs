@@ -88,7 +88,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         if (kind == EntryKind.Directory)
         {
             var made = path.IsEmpty || above is { IsThere: false } ? parentMade : _maker.Make(path, _notes.OwnerOf(batch, row), parentMade.Way);
-            var note = made.Shut is { IsThere: false } ? -1 : _notes.Add(batch, row, parentNote);
+            var note = made.Shut is { IsThere: false } ? -1 : Note(batch, row, parentNote);
             _open.Push((_last, made, note));
             if (note < 0)
             {
@@ -114,17 +114,17 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var key = (batch.Device[row], batch.Inode[row]);
             if (_firstNames.TryGetValue(key, out var first) && _notes[first].Kind == kind && _notes[first].Size == batch.Size[row])
             {
-                _links.Add((_notes.Add(batch, row, parentNote), first));
+                _links.Add((Note(batch, row, parentNote), first));
                 return -1;
             }
             _firstNames[key] = _notes.Count;
         }
         if (kind != EntryKind.File)
         {
-            _later.Add(_notes.Add(batch, row, parentNote));
+            _later.Add(Note(batch, row, parentNote));
             return -1;
         }
-        var handle = _notes.Add(batch, row, parentNote);
+        var handle = Note(batch, row, parentNote);
         if (!isKept)
             return handle;
         _attributes.Freshen(kept!.Descriptor, _notes[handle]);
@@ -133,6 +133,17 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _kept++;
         _keptBytes += batch.Size[row];
         return -1;
+    }
+
+    int Note(EntryBatch batch, int row, int parent)
+    {
+        const string why = "not mapped: kept by number, which may be somebody else's here";
+        var number = _notes.Add(batch, row, parent);
+        if (_notes[number].HasUnknownOwner)
+            _report.Refusal("names of owners", why);
+        if (_notes[number].HasUnknownListed)
+            _report.Refusal("names in access control lists", why);
+        return number;
     }
 
     /// <summary>Nothing is made of an entry.</summary>

@@ -31,6 +31,12 @@ sealed class Noted
     /// <summary>It stands in the target as the snapshot has it: further names may be linked to it.</summary>
     public bool IsThere { get; set; }
 
+    /// <summary>Its owner or its group has a name in the snapshot that this machine has not, though owners are to be mapped.</summary>
+    public bool HasUnknownOwner { get; init; }
+
+    /// <summary>Its lists name somebody by a number whose name is not known, or not known here, though they are to be mapped.</summary>
+    public bool HasUnknownListed { get; init; }
+
     /// <summary>It stood there already, and stays.</summary>
     public bool IsKept { get; set; }
 }
@@ -50,6 +56,9 @@ sealed class TargetNotes
     readonly List<Noted> _noted = [];
     Dictionary<uint, uint> _users = [];
     Dictionary<uint, uint> _groups = [];
+    HashSet<uint> _unknownUsers = [];
+    HashSet<uint> _unknownGroups = [];
+    bool _mapsOwners;
 
     public int Count => _noted.Count;
     public Noted this[int number] => _noted[number];
@@ -58,8 +67,11 @@ sealed class TargetNotes
     /// <summary>Owners, and who access control lists name, by the names they have in the snapshot, where this machine knows them.</summary>
     public void MapOwners(IReadOnlyDictionary<uint, byte[]> users, IReadOnlyDictionary<uint, byte[]> groups)
     {
+        _mapsOwners = true;
         _users = Map(users, user: true);
         _groups = Map(groups, user: false);
+        _unknownUsers = [.. users.Keys.Except(_users.Keys)];
+        _unknownGroups = [.. groups.Keys.Except(_groups.Keys)];
     }
 
     /// <summary>Whose a row's entry is to be.</summary>
@@ -83,7 +95,8 @@ sealed class TargetNotes
     public int Add(EntryBatch batch, int row, int parent)
     {
         var isBrief = batch.Kind[row] == EntryKind.File && batch.LinkCount[row] <= 1;
-        var xattrs = _users.Count + _groups.Count > 0 ? AccessLists.Map(batch.Xattrs[row], _users, _groups) : batch.Xattrs[row];
+        var areListedKnown = true;
+        var xattrs = _mapsOwners ? AccessLists.Map(batch.Xattrs[row], _users, _groups, out areListedKnown) : batch.Xattrs[row];
         if (isBrief && xattrs is not null)
             Interlocked.Add(ref _kept, xattrs.Length + Cost);
         else
@@ -107,6 +120,8 @@ sealed class TargetNotes
             RawDevice = batch.RawDevice[row],
             Target = target,
             Xattrs = xattrs,
+            HasUnknownOwner = _unknownUsers.Contains(batch.Uid[row]) || _unknownGroups.Contains(batch.Gid[row]),
+            HasUnknownListed = !areListedKnown,
             IsBrief = isBrief,
             HasHoles = batch.Extents[row] is not null,
         });
