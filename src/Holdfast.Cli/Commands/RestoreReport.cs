@@ -13,6 +13,7 @@ static class RestoreReport
     public const string WhatCounts = "a restore counts where every entry came back as the snapshot has it, owners and attributes too: run as root, or as the user whose files they all are";
 
     const int Shown = 20;
+    const long RateFrom = 1 << 20; // bytes
 
     public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
     {
@@ -21,7 +22,7 @@ static class RestoreReport
         var code = result.Failed > 0 || result.Lost > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
         WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
         var written = result.Written;
-        session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}, {Text.Bytes(Math.Round(result.Bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+        session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
         session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
         if (tree is { Problems: > 0 })
             session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
@@ -49,7 +50,7 @@ static class RestoreReport
             "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
         foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
         {
-            var (what, mend) = Describe(group.Key);
+            var (what, mend) = Describe(group.Key, Environment.IsPrivilegedProcess);
             Group(session, group.Sum(p => p.Entries), what, [.. group.Where(p => p.Path is not null).Select(p => (p.Path!, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}"))], NotListed(group), mend);
         }
         foreach (var refusal in target.Refusals)
@@ -61,7 +62,7 @@ static class RestoreReport
             session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
             return 0;
         }
-        var isRefused = target.Refusals.Count > 0 || problems.Any(p => p.Fault == TargetFault.NotPermitted);
+        var isRefused = target.Refusals.Count > 0 || (!Environment.IsPrivilegedProcess && problems.Any(p => p.Fault == TargetFault.NotPermitted));
         session.Warn($"holdfast: {(missed > 0 ? $"{Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be{(target.Refusals.Count > 0 ? ", besides the attributes that were not set" : "")}. The log"
             : isDoubted ? "all of it came back, UNVERIFIED; the log" : "all contents came back; some attributes did not. The log")} has no record of this restore{(missed == 0 && isDoubted ? "." : $", so `holdfast status` does not count it{(isRefused ? $": {WhatCounts}" : "")}.")}");
         session.Warn($"  code: {code} ({(int)code})");
@@ -103,8 +104,12 @@ static class RestoreReport
         session.Warn($"  what to do: {mend}");
     }
 
-    static (string What, string Mend) Describe(TargetFault fault) => fault switch
+    /// <summary>Nothing where so little was written that it tells nothing.</summary>
+    internal static string Rate(long bytes, TimeSpan elapsed) => bytes < RateFrom ? "" : $", {Text.Bytes(Math.Round(bytes / Math.Max(elapsed.TotalSeconds, 0.001)))}/s";
+
+    internal static (string What, string Mend) Describe(TargetFault fault, bool isRoot) => fault switch
     {
+        TargetFault.NotPermitted when isRoot => ("may not be written even by root", "see with `lsattr -d` whether they, or their folders, are immutable (i) or append-only (a), or lie on what is mounted read-only: find out who made them so, take it away (`chattr -i -a`), then run this again with --resume. On a network share its server decides what root may."),
         TargetFault.NotPermitted => ("may not be written by this user", "run this again with --resume as a user who may (root), or after access was granted: setfacl -m u:USER:rwx FOLDER."),
         TargetFault.InTheWay => ("could not be written: something else stands in their place, or took their folder away", "move it out of the way, then run this again with --resume."),
         TargetFault.NotHeld => ("cannot be held by the target's file system as they are", "restore them into a folder on a file system like that of the source (--include PATH)."),

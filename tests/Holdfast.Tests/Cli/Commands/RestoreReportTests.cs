@@ -1,0 +1,23 @@
+using Holdfast.Cli.Commands;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Tests.Cli.Commands;
+
+public sealed class RestoreReportTests
+{
+    [Fact]
+    public void Root_is_not_told_to_run_it_again_as_root()
+    {
+        Assert.Contains("(root)", RestoreReport.Describe(TargetFault.NotPermitted, isRoot: false).Mend, StringComparison.Ordinal);
+        var (_, mend) = RestoreReport.Describe(TargetFault.NotPermitted, isRoot: true);
+        Assert.DoesNotContain("as a user who may", mend, StringComparison.Ordinal);
+        Assert.Contains("lsattr -d", mend, StringComparison.Ordinal);
+        Assert.Contains("chattr -i", mend, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, "")]
+    [InlineData(485, "")]
+    [InlineData(10 << 20, ", 5 MiB/s")]
+    public void A_rate_is_told_where_enough_was_written_to_have_one(long bytes, string rate) => Assert.Equal(rate, RestoreReport.Rate(bytes, TimeSpan.FromSeconds(2)));
+}
