@@ -131,7 +131,7 @@ sealed class OddMount : IDisposable
             var source = mount._folder["between.c"];
             var library = mount._folder["between.so"];
             File.WriteAllText(source, Between);
-            if (LoopDisk.Run("gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"))
+            if (LoopDisk.Run("clang", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"))
                 preload = [$"LD_PRELOAD={library}", .. between];
         }
         if (between.Length > 0 == preload.Length > 0 && OperatingSystem.IsLinux() && LoopDisk.Run("env", [.. preload, "bindfs", .. options, below, path]))

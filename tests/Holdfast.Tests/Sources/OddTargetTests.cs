@@ -9,7 +9,7 @@ namespace Holdfast.Tests.Sources;
 public sealed class OddTargetTests
 {
     const uint Other = 65_534;
-    const string NoMount = "needs root, bindfs and gcc";
+    const string NoMount = "needs root, bindfs and clang";
 
     static ITreeWriter Target(TempFolder folder, ExistingFiles existing) => FileTarget.Create(folder["t"], new FileTargetOptions { Existing = existing });
 
