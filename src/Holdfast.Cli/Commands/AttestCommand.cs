@@ -59,7 +59,7 @@ static class AttestCommand
             });
             // Without a snapshot's name the question is whether all is well, and what was attested before may be lost since.
             var isWhole = closed.Count == 0 && unread.Count == 0 && found.TrueForAll(f => f.Attestation.IsGood || f.Attestation.IsHealed);
-            var problems = isWhole && which is null ? vault.Health().Problems.FindAll(p => sources is null || p.Snapshots.Any(s => sources.Contains(s.Source))) : [];
+            var problems = isWhole && which is null ? vault.Health().Problems.FindAll(p => sources is null || p.Snapshots.Any(s => MayBeOf(s, sources))) : [];
             if (records.Count == 0 && problems.Count == 0)
                 session.Step(vault.State.Snapshots.Exists(s => !s.IsRemoved) ? $"Every snapshot{(sources is null ? "" : " of that source")} is attested already, and none has defects." : "There is no snapshot in this vault yet.");
             var bad = found.Where(f => f.Attestation is { IsGood: false, IsHealed: false }).ToList();
@@ -97,8 +97,11 @@ static class AttestCommand
         var healed = vault.Health().Healed.ToHashSet();
         // This machine's clock is behind: an expiry by what has passed for the vault has given them up, and what is gone is no defect.
         bool IsOver(SnapshotRecord s) => s.AwaitedAt > 0 && s.AwaitedAt <= vault.Keeper.Clock.Passed + RetentionPolicy.Day;
-        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && !IsOver(s) && (sources is null || sources.Contains(s.Source)) && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
+        return [.. vault.State.Snapshots.Where(s => !s.IsRemoved && !IsOver(s) && (sources is null || MayBeOf(s, sources)) && (s.Object is null || (healed.Contains(s) ? s.DefectsFound < before : s.Defects > 0 || (full ? s.FullyAttested : s.Attested) is var last && (last == 0 || last < before))))];
     }
+
+    /// <summary>Of which source a snapshot is, its object says: one without may be of any.</summary>
+    static bool MayBeOf(SnapshotRecord record, IReadOnlyCollection<Id16> sources) => record.Object is null || sources.Contains(record.Source);
 
     /// <summary>Of what was attested, the snapshots that count as healed, or would, only by what the log has learned since they were read, or has not learned yet.</summary>
     internal static List<SnapshotRecord> Unsettled(Vault vault, IEnumerable<(SnapshotRecord Record, AttestationObject Attestation)> found)

@@ -65,7 +65,17 @@ static class BackupRun
     {
         var state = SourceState.Reader.TryOpen(path, domain, ct);
         if (state is not null && !state.Head.Root.AsSpan().SequenceEqual(request.RootPath))
-            request.OnOtherRoot?.Invoke(state.Head.Root);
+        {
+            try
+            {
+                request.OnOtherRoot?.Invoke(state.Head.Root);
+            }
+            catch
+            {
+                state.Dispose();
+                throw;
+            }
+        }
         if (state is null || (parent is not null && state.Head.Parent == parent.Name))
             return state;
         state.Dispose(); // of another snapshot than the newest: then everything is read

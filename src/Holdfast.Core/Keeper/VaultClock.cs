@@ -12,6 +12,7 @@ public sealed class VaultClock
 {
     const int MaxSize = 4_096; // bytes of its file
     const string Head = "holdfast clock v2";
+    const string EarlierHead = "holdfast clock v1";
     const int MaxSights = 16; // of the last machines, or starts of one, that have looked
     const ulong PartsPerMillion = 500;
     const string NoMachine = "-";
@@ -45,6 +46,7 @@ public sealed class VaultClock
             // After a restart only the time since it counts: how long the machine was off, nobody here knows. One that has run for longer than its wall clock says has
             // passed is a copy of the machine, or lies; and how long another machine has run says nothing of what has passed since this one looked.
             return now.Machine.Length > 0 && now.Machine == Machine && !now.BootId.StartsWith(MachineTime.UnknownBoot, StringComparison.Ordinal) && now.SinceBoot <= said
+                && Passed + now.SinceBoot <= now.Wall // else the wall clock was behind when this was seen, and what it said since is no measure
                 ? Passed + now.SinceBoot
                 : null;
         }
@@ -156,7 +158,9 @@ public sealed class VaultClock
     void Look()
     {
         var here = Here;
-        _sights.RemoveAll(s => s.BootId == here.BootId);
+        if (_sights.Exists(s => s.BootId == here.BootId && s.SinceBoot > here.SinceBoot))
+            return; // an older state of the machine, a copy of it runs on: the counter of one start never goes back
+        _sights.RemoveAll(s => s.BootId == here.BootId || (s.Machine == here.Machine && s.BootId.StartsWith(MachineTime.UnknownBoot, StringComparison.Ordinal)));
         _sights.Add(here);
         if (_sights.Count > MaxSights)
             _sights.RemoveAt(0);
@@ -176,6 +180,8 @@ public sealed class VaultClock
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
     bool TryTake(string text)
     {
+        if (text.Split('\n') is [EarlierHead, var earlier, ""])
+            return TryTakeEarlier(earlier);
         if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != NoteCheck.Of(text[..^(check.Length + 1)])
             || time.Split(' ') is not [var first, var second] || !TryRead(first, out var passed) || !TryRead(second, out var unseen)
             || unseen > LastEnd || passed > LastEnd - unseen)
@@ -190,6 +196,18 @@ public sealed class VaultClock
         }
         (_passed, _unseen) = (passed, unseen);
         _sights.AddRange(taken);
+        return true;
+    }
+
+    /// <summary>As builds before the sights wrote it: vault time, wall clock and time since boot, boot id, and from some on what is unseen, and a check that is not needed here: of another
+    /// boot nothing counts by it.</summary>
+    bool TryTakeEarlier(string line)
+    {
+        if (line.Split(' ') is not { Length: >= 4 and <= 6 } parts || !TryRead(parts[0], out var time) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot)
+            || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen) || time > LastEnd || unseen > time)
+            return false;
+        (_passed, _unseen) = (time - unseen, unseen);
+        _sights.Add(new Sight("", _passed, wall, sinceBoot, parts[3]));
         return true;
     }
 

@@ -72,6 +72,7 @@ public sealed class GuardStateTests
         File.WriteAllText(Path.Combine(own, "unclaimed"), unclaimed);
         File.Delete(Path.Combine(own, GuardMemory.Name));
         File.Delete(Path.Combine(test.State, GuardPins.Name));
+        LockTests.MakeEarlier(Path.Combine(own, "clock"));
         Directory.Delete(Path.Combine(own, "log"), recursive: true);
     }
 

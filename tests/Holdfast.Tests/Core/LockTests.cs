@@ -360,6 +360,65 @@ public sealed class LockTests
         Assert.Equal(now, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => now - Day).Now);
     }
 
+    /// <summary>Rewrites a clock's file as builds before the sights had it.</summary>
+    internal static void MakeEarlier(string clock)
+    {
+        var lines = File.ReadAllLines(clock);
+        var (time, sight) = (lines[1].Split(' '), lines[^2].Split(' '));
+        File.WriteAllText(clock, $"holdfast clock v1\n{ulong.Parse(time[0]) + ulong.Parse(time[1])} {sight[2]} {sight[3]} {sight[4]} {time[1]}\n");
+    }
+
+    [Fact]
+    public void A_clock_as_earlier_builds_wrote_it_goes_on()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        VaultClock.Create(folder["clock"], Disk.Real, machine);
+        MakeEarlier(folder["clock"]);
+        machine.Pass(3 * Day);
+        Assert.InRange(VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now, 1_800_000_000 + 3 * Day, 1_800_000_000 + 3 * Day + 200);
+        (machine.BootId, machine.SinceBoot) = ("boot-2", Day * 1_000);
+        machine.Wall += 2 * Day * 1_000;
+        Assert.Equal(1_800_000_000UL, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now); // which machine it was, it did not say
+    }
+
+    /// <summary>A copy of a machine that runs (its memory of 50 days ago), and one of its disk that was started with a wall clock long past: neither makes time for the other.</summary>
+    [Fact]
+    public void Copies_of_a_machine_make_no_time()
+    {
+        var machine = new FakeMachine();
+        using var folder = new TempFolder();
+        machine.Pass(300 * Day);
+        VaultClock.Create(folder["clock"], Disk.Real, machine);
+        var now = machine.Wall / 1_000;
+        void Look(FakeMachine who) => VaultClock.Open(folder["clock"], Disk.Real, who, _ => 0).Save();
+        for (var turn = 0; turn < 3; turn++)
+        {
+            Look(new FakeMachine { BootId = machine.BootId, SinceBoot = machine.SinceBoot - 50 * Day * 1_000, Wall = machine.Wall - 50 * Day * 1_000 });
+            Look(machine);
+            Look(new FakeMachine { BootId = $"disk-{turn}", SinceBoot = 60_000, Wall = 1_600_000_000_000 });
+            Look(new FakeMachine { BootId = "other", SinceBoot = 299 * Day * 1_000, Wall = machine.Wall });
+        }
+        Assert.Equal(now, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Passed);
+        machine.Pass(Day);
+        Assert.InRange(VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Passed, now + Day, now + Day + 60);
+    }
+
+    [Fact]
+    public void Machines_without_a_boot_id_push_nobody_out()
+    {
+        var (machine, without) = (new FakeMachine(), new FakeMachine { MachineId = "" });
+        using var folder = new TempFolder();
+        VaultClock.Create(folder["clock"], Disk.Real, machine);
+        for (var run = 0; run < 40; run++)
+        {
+            without.BootId = MachineTime.UnknownBoot + run;
+            VaultClock.Open(folder["clock"], Disk.Real, without, _ => 0).Save();
+        }
+        machine.Pass(Day);
+        Assert.InRange(VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now, 1_800_000_000 + Day, 1_800_000_000 + Day + 60);
+    }
+
     /// <summary>It has run for months, and its wall clock is wrong: how long it ran says nothing of what has passed since the vault came to it.</summary>
     [Theory]
     [InlineData("machine-2")]
