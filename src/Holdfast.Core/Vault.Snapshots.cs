@@ -10,6 +10,8 @@ namespace Holdfast.Core;
 /// <summary>Snapshots: found, described, listed, read and restored.</summary>
 public sealed partial class Vault
 {
+    const int LeastLetters = 4; // of a snapshot's id
+
     /// <summary>Finds a snapshot by id, by the first letters of its id, as "latest", or as "latest~1" for the one before that (~2 and so on); of one source where it is given.
     /// "latest" counts every snapshot that a listing shows: one that cannot be read is never passed over in silence for an older one.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>; <c>ObjectMissing</c> where "latest" or "latest~N" is one that cannot be read, or may be.</exception>
@@ -33,7 +35,10 @@ public sealed partial class Vault
             return unread is null ? chosen : throw Unread(which, unread, there);
         }
         var found = there.Where(s => s.Snapshot.ToString().StartsWith(which, StringComparison.OrdinalIgnoreCase)).ToList();
-        return found.Count == 1 && which.Length > 0 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : source is null ? which : $"{which} of that source");
+        // A letter or two may be meant as something else, a source's name perhaps, and what is done to the wrong snapshot may be for good.
+        if (which.Length < LeastLetters && found.Count == 1)
+            throw VaultKeeper.SnapshotMissing($"{which} (an id takes {LeastLetters} letters at least)");
+        return found.Count == 1 ? found[0] : throw VaultKeeper.SnapshotMissing(found.Count > 1 ? $"{which} (it fits {found.Count}; give more letters)" : source is null ? which : $"{which} of that source");
     }
 
     /// <summary>What comes before all other advice on something that is missing.</summary>

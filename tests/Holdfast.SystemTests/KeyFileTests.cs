@@ -324,7 +324,8 @@ public sealed class KeyFileTests
             Assert.Contains("not there", refused.Error, StringComparison.Ordinal);
         }
         Assert.True(JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.TryGetProperty("notCompared", out _));
-        Assert.Contains("NOT CHECKED", cli.Run("status").Expect(0).Error, StringComparison.Ordinal); // anybody may ask, whatever the environment names
+        Assert.Contains("NOT CHECKED", cli.Run("status").Expect(17).Error, StringComparison.Ordinal); // as the backup would that runs with both variables
+        Assert.Contains("NOT CHECKED", cli.Run("status", "--vault", cli["vault"]).Expect(0).Error, StringComparison.Ordinal); // of a vault that was named anybody may ask, whatever keys the environment names
         Assert.Equal(checkpoint, File.ReadAllText(cli["vault/log/checkpoint"]));
         Assert.False(Directory.Exists(cli["kyes"]));
         cli.Environment["HOLDFAST_KEYS"] = ""; // nothing to compare with was asked for

@@ -58,6 +58,7 @@ public sealed class SnapshotChoiceTests
         Assert.Equal("bed 3: first", cli.Run("cat", "latest~2", "notes.txt").Expect(0).Out);
         Assert.Equal("bed 3: second", cli.Run("cat", Id(listed[1]), "notes.txt").Expect(0).Out);
         cli.Run("cat", "latest~3", "notes.txt").Expect(27);
+        Assert.Contains("4 letters", cli.Run("cat", Id(listed[1])[..3], "notes.txt").Expect(27).Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -67,6 +68,8 @@ public sealed class SnapshotChoiceTests
         Back(cli, "theatre", "theatre");
         Break(cli, damage: false);
         Assert.Contains("may be", cli.Run("restore", "latest", cli["r"], "--name", "theatre").Expect(22).Error, StringComparison.Ordinal);
+        cli.Run("attest", "--name", "ward").Expect(22); // once it was attested, the other one is left
+        cli.Run("attest", "--name", "ward").Expect(22);
         var refused = cli.Run("ls", "latest~1", "--name", "ward").Expect(22).Error;
         Assert.Contains("may be of it", refused, StringComparison.Ordinal);
         Assert.Contains(Id(Snapshots(cli)[0]), refused, StringComparison.Ordinal);

@@ -32,7 +32,7 @@ static class StatusCommand
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
         var obstacles = Obstacle.Of(vault, status.Free, keys);
-        if (vault.Keeper.Closed is null && keys.NotCompared is { Code: ErrorCode.KeyFileBad } gone) // a backup that runs with the same variable ends so
+        if (vault.Keeper.Closed is null && !keys.IsOfNamedVault && keys.NotCompared is { Code: ErrorCode.KeyFileBad } gone) // a backup that runs with the same variables ends so
             obstacles.Add(new(gone.Code, "the key folder that HOLDFAST_KEYS names is not there", gone.Guidance));
         session.Json(w => Write(w, vault, health, obstacles, status, warning));
         ProblemReport.Print(session, health);

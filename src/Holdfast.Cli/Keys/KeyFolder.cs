@@ -212,6 +212,9 @@ sealed class KeyFolder
     /// <summary>The call says what opens the keys: then they are to be opened.</summary>
     public bool IsOpenedBy => new Option[] { ScopedOption, SecretOption, PassphraseOption }.Any(IsTypedOption);
 
+    /// <summary>The vault was named on the command line, and the keys were not: they may be another vault's.</summary>
+    public bool IsOfNamedVault => IsTypedOption(VaultOption) && !IsTypedOption(KeysOption);
+
     bool IsTypedOption(Option option) => _session.Parsed.GetResult(option) is { Implicit: false };
 
     /// <summary>A line for the shell that goes on with this call's vault and keys: with what was typed, or found without a word. What came from the environment is there for the next call too.</summary>
