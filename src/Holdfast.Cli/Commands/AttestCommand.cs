@@ -14,7 +14,7 @@ static class AttestCommand
 {
     const int Shown = 10; // names a kind; --json has them all
 
-    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters, or `latest`; without it, every snapshot (of a source: --name) not attested yet, and those with defects.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string?> Snapshot = new("SNAPSHOT") { Description = "Id, its first letters (4 at least), or `latest`; without it, every snapshot (of a source: --name) not attested yet, and those with defects.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> FullOption = new("--full") { Description = "All contents, not a sample; very large files get their SHA-256." };
     static readonly Option<string?> OlderOption = new("--older-than") { Description = "Also those attested longer ago than this, such as 30d.", HelpName = "TIME" };
 
@@ -72,9 +72,10 @@ static class AttestCommand
                 return session.Fail(problems[0].Code, $"{(found.Count == 0 ? "There is nothing to attest" : $"{Text.Count(found.Count, "snapshot is", "snapshots are")} what was signed")}, but {ProblemReport.Summary(problems)}", ProblemReport.Advice(problems[0].Code));
             if (bad.Count == 0 && closed.Count == 0)
                 return VaultHealth.Refused(vault.Keeper) is { } refused ? session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code)) : 0;
-            var code = bad.Count == 0 ? ErrorCode.ObjectMissing : bad.Min(f => f.Code);
-            return session.Fail(code, $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
-                bad.Count == 0 ? ProblemReport.Advice(code) : string.Join(" ", bad.SelectMany(f => f.Attestation.IsReadable ? [HowToHeal(vault, f)] : f.Advice).Distinct()) + Elsewhere([.. bad.Where(f => f is { IsOfPacks: true, Attestation.IsReadable: false })]));
+            if (bad.Count == 0)
+                return session.Fail(ErrorCode.ObjectMissing, $"{Text.Count(closed.Count, "snapshot")} could not be attested: the object that says what {(closed.Count == 1 ? "it is" : "they are")} is missing or damaged{(sources is null ? "" : closed.Count == 1 ? "; it may be of that source" : "; they may be of that source")}.", ProblemReport.Advice(ErrorCode.ObjectMissing));
+            return session.Fail(bad.Min(f => f.Code), $"{Text.Count(bad.Count + closed.Count, "snapshot is", "snapshots are")} not what was signed, or not whole. The log has a record of it.",
+                string.Join(" ", bad.SelectMany(f => f.Attestation.IsReadable ? [HowToHeal(vault, f)] : f.Advice).Distinct()) + Elsewhere([.. bad.Where(f => f is { IsOfPacks: true, Attestation.IsReadable: false })]));
         }
     }
 

@@ -19,7 +19,7 @@ static class BackupCommand
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<string[]> CommandArgument = new("COMMAND") { Description = "With --stdin: a command whose output is backed up, after --.", Arity = ArgumentArity.ZeroOrMore };
-    static readonly Option<string?> NameOption = new("--name") { Description = "Name of the source; snapshots of one name follow each other. Default: the folder's path.", HelpName = "NAME" };
+    static readonly Option<string?> NameOption = new("--name") { Description = "Name of the source; snapshots of one name follow each other. Default: the folder's path; a stream needs one.", HelpName = "NAME" };
     static readonly Option<bool> StdinOption = new("--stdin") { Description = "Back up the output of a command given after --, and nothing where it fails; or standard input, whose writer's failure nobody sees." };
     static readonly Option<string[]> ExcludeOption = new("--exclude") { Description = "Leave out what matches, as in .gitignore; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<string?> ExcludeFromOption = new("--exclude-from") { Description = "File with such patterns.", HelpName = "FILE" };

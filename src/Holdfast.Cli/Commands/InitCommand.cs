@@ -18,8 +18,8 @@ static class InitCommand
     public static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
     public static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
     public static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
-    public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB, or 50GB in thousands. Default: no limit.", HelpName = "SIZE" };
-    public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB, or 2TB in thousands. Default: no limit.", HelpName = "SIZE" };
+    public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB, or 50GB in thousands; no limit until one is set.", HelpName = "SIZE" };
+    public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB, or 2TB in thousands; no limit until one is set.", HelpName = "SIZE" };
     static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk: 64MiB, or 64MB in thousands.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
     public static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };

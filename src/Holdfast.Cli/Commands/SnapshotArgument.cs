@@ -33,7 +33,7 @@ static class SnapshotArgument
         return () => isDoubted;
     }
 
-    public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it, `latest`, or `latest~1` for the one before (~2 and so on); with several sources `latest` takes --name." };
+    public static Argument<string> Make(string name = "SNAPSHOT", string which = "The snapshot") => new(name) { Description = $"{which}: its id or the first letters of it (4 at least), `latest`, or `latest~1` for the one before (~2 and so on); with several sources `latest` takes --name." };
 
     /// <param name="session">A person at its terminal is told what `latest` stood for.</param>
     /// <param name="vault">Where to look.</param>

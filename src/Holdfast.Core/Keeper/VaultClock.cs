@@ -181,7 +181,7 @@ public sealed class VaultClock
     bool TryTake(string text)
     {
         if (text.Split('\n') is [EarlierHead, var earlier, ""])
-            return TryTakeEarlier(earlier);
+            return TryTakeEarlier(text, earlier);
         if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != NoteCheck.Of(text[..^(check.Length + 1)])
             || time.Split(' ') is not [var first, var second] || !TryRead(first, out var passed) || !TryRead(second, out var unseen)
             || unseen > LastEnd || passed > LastEnd - unseen)
@@ -199,12 +199,11 @@ public sealed class VaultClock
         return true;
     }
 
-    /// <summary>As builds before the sights wrote it: vault time, wall clock and time since boot, boot id, and from some on what is unseen, and a check that is not needed here: of another
-    /// boot nothing counts by it.</summary>
-    bool TryTakeEarlier(string line)
+    /// <summary>As builds before the sights wrote it: vault time, wall clock and time since boot, boot id, from some on what is unseen, and then a check too.</summary>
+    bool TryTakeEarlier(string text, string line)
     {
         if (line.Split(' ') is not { Length: >= 4 and <= 6 } parts || !TryRead(parts[0], out var time) || !TryRead(parts[1], out var wall) || !TryRead(parts[2], out var sinceBoot)
-            || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen) || time > LastEnd || unseen > time)
+            || !TryRead(parts.ElementAtOrDefault(4) ?? "0", out var unseen) || time > LastEnd || unseen > time || (parts.Length == 6 && parts[5] != NoteCheck.Of(text[..^(parts[5].Length + 1)])))
             return false;
         (_passed, _unseen) = (time - unseen, unseen);
         _sights.Add(new Sight("", _passed, wall, sinceBoot, parts[3]));

@@ -137,7 +137,7 @@ public sealed partial class VaultKeeper : IDisposable
     }
 
     internal static HoldfastException SnapshotMissing(string which) => new(ErrorCode.SnapshotMissing, $"There is no snapshot {which} in this vault.",
-        "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id, as `latest`, or as `latest~1` for the one before (~2 and so on).");
+        "`holdfast snapshots` lists what there is; a snapshot may be named by the first letters of its id (4 at least), as `latest`, or as `latest~1` for the one before (~2 and so on).");
 
     long Append(Leaf leaf) => Append([leaf]);
 

@@ -365,7 +365,8 @@ public sealed class LockTests
     {
         var lines = File.ReadAllLines(clock);
         var (time, sight) = (lines[1].Split(' '), lines[^2].Split(' '));
-        File.WriteAllText(clock, $"holdfast clock v1\n{ulong.Parse(time[0]) + ulong.Parse(time[1])} {sight[2]} {sight[3]} {sight[4]} {time[1]}\n");
+        var text = $"holdfast clock v1\n{ulong.Parse(time[0]) + ulong.Parse(time[1])} {sight[2]} {sight[3]} {sight[4]} {time[1]} ";
+        File.WriteAllText(clock, $"{text}{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(text)).AsSpan(0, 8))}\n");
     }
 
     [Fact]
@@ -379,6 +380,10 @@ public sealed class LockTests
         Assert.InRange(VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now, 1_800_000_000 + 3 * Day, 1_800_000_000 + 3 * Day + 200);
         (machine.BootId, machine.SinceBoot) = ("boot-2", Day * 1_000);
         machine.Wall += 2 * Day * 1_000;
+        var whole = File.ReadAllText(folder["clock"]);
+        File.WriteAllText(folder["clock"], whole.Replace("\n1", "\n3", StringComparison.Ordinal));
+        Assert.Equal(0UL, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now); // a flipped bit is no time
+        File.WriteAllText(folder["clock"], whole);
         Assert.Equal(1_800_000_000UL, VaultClock.Open(folder["clock"], Disk.Real, machine, _ => 0).Now); // which machine it was, it did not say
     }
 
