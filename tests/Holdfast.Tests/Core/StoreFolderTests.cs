@@ -177,13 +177,7 @@ public sealed class StoreFolderTests
     [Fact]
     public void A_folder_is_not_left_for_copies_that_rotted()
     {
-        using var test = new TestVault();
-        test.WriteSome();
-        using (var vault = test.Open())
-            vault.Keeper.AddFolder(test["second"]);
-        test.BackUp();
-        MoveAll(test, "second");
-        Copy(test["second"], test["third"]);
+        using var test = InASecondFolder();
         var pack = Directory.EnumerateFiles(test["third/packs"], "*", SearchOption.AllDirectories).First();
         var whole = File.ReadAllBytes(pack);
         Flip(pack);
