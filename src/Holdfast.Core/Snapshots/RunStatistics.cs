@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Snapshots;
@@ -54,26 +55,26 @@ public sealed class RunStatistics
 
     void Count(ContentKind kind, ReadOnlySpan<byte> window)
     {
-        // Two tables: the same byte twice in a row would wait for itself in one.
-        Span<ushort> even = stackalloc ushort[256];
-        Span<ushort> odd = stackalloc ushort[256];
-        for (var i = 0; i + 1 < window.Length; i += 2)
+        // Four tables: the same byte twice in a row would wait for itself in one.
+        const int tables = 4;
+        Span<ushort> counts = stackalloc ushort[tables * 256];
+        var counted = window.Length & ~(tables - 1);
+        for (var i = 0; i < counted; i += tables)
         {
-            even[window[i]]++;
-            odd[window[i + 1]]++;
+            var four = BinaryPrimitives.ReadUInt32LittleEndian(window[i..]);
+            counts[(byte)four]++;
+            counts[256 + (byte)(four >> 8)]++;
+            counts[512 + (byte)(four >> 16)]++;
+            counts[768 + (byte)(four >> 24)]++;
         }
-        var pairs = window.Length & ~1;
-        // Four sums: one would wait for each addition in turn.
-        double a = 0, b = 0, c = 0, d = 0;
-        for (var i = 0; i < 256; i += 4)
+        // Two sums: one would wait for each addition in turn.
+        double a = 0, b = 0;
+        for (var i = 0; i < 256; i += 2)
         {
-            a += LogTable[even[i] + odd[i]];
-            b += LogTable[even[i + 1] + odd[i + 1]];
-            c += LogTable[even[i + 2] + odd[i + 2]];
-            d += LogTable[even[i + 3] + odd[i + 3]];
+            a += LogTable[counts[i] + counts[256 + i] + counts[512 + i] + counts[768 + i]];
+            b += LogTable[counts[i + 1] + counts[256 + i + 1] + counts[512 + i + 1] + counts[768 + i + 1]];
         }
-        var bits = a + b + c + d;
-        var entropy = Math.Log2(pairs) - bits / pairs;
+        var entropy = Math.Log2(counted) - (a + b) / counted;
         _rows[(int)kind].Entropy[Math.Clamp((int)(entropy * 2), 0, Buckets - 1)]++;
     }
 
