@@ -64,6 +64,12 @@ public sealed class CommandTests
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
         cli.Shell("rm source/image; truncate -s 100M source/image; printf data | dd of=source/image bs=1 seek=20000000 conv=notrunc 2>/dev/null; touch -d 2001-02-03 source/image; test $(id -u) != 0 || { rm source/null; mknod source/null c 1 5; }");
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        if (Environment.UserName == "root")
+        {
+            Assert.Contains("           1, 5 ", cli.Run("ls", "latest", "null", "-l").Expect(0).Out, StringComparison.Ordinal);
+            var device = JsonDocument.Parse(cli.Run("ls", "latest", "null", "--json").Expect(0).Out).RootElement.GetProperty("entries")[0];
+            Assert.Equal((1, 5), (device.GetProperty("major").GetInt32(), device.GetProperty("minor").GetInt32()));
+        }
         Assert.Equal(Environment.UserName == "root" ? "M image\nM null\n" : "M image\n", cli.Run("diff", "latest~1", "latest").Expect(0).Out);
     }
 

@@ -92,6 +92,14 @@ public sealed class InitTests
     }
 
     [Fact]
+    public void A_lock_of_less_than_a_day_is_made_and_said_to_protect_little()
+    {
+        using var cli = new Cli();
+        Assert.Contains("a lock of 5 seconds protects nothing from an attack", cli.Run("init", cli["vault"], "--lock", "5s").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Empty(cli.Run("init", cli["v2"], "--keys", cli["k2"], "--lock", "1d").Expect(0).Error);
+    }
+
+    [Fact]
     public void A_quota_given_when_the_vault_was_made_holds()
     {
         using var cli = new Cli();

@@ -125,6 +125,7 @@ public sealed class ProofTests
         var attest = cli.Run("attest", "latest").Expect(status); // a sample, that never comes to the pack itself
         Assert.Contains($"{word.ToLowerInvariant()} pack {name}", attest.Out, StringComparison.Ordinal);
         Assert.DoesNotContain("break-in", attest.Error, StringComparison.Ordinal);
+        Assert.Contains("(all that is there)", cli.Run("attest", "latest", "--full").Expect(status).Out, StringComparison.Ordinal);
         json = Json(cli.Run("status", "--json").Expect(status));
         Assert.Equal([code, "SnapshotDefective"], json.GetProperty("problems").EnumerateArray().Select(p => p.GetProperty("code").GetString()));
         Assert.Equal(0, json.GetProperty("neverTested").GetInt32());

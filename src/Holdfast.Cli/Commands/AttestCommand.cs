@@ -133,7 +133,7 @@ static class AttestCommand
         var attestation = finding.Attestation;
         Action<string> tell = attestation.IsGood || attestation.IsHealed ? session.Step : session.Finding;
         tell(string.Create(CultureInfo.InvariantCulture,
-            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {Text.Count((long)attestation.Chunks, "chunk")} placed in {Text.Count((long)attestation.Packs, "pack")}, {Text.Bytes(attestation.BytesRead)} read ({(attestation.IsFull ? "all" : "a sample")}), root {finding.Root}"));
+            $"{Text.Id(finding.Record.Snapshot)}  {(attestation.IsGood ? "intact" : attestation.IsHealed ? "healed" : attestation.IsReadable ? "NOT HEALED" : "DEFECTS")}: {Text.Count((long)attestation.Chunks, "chunk")} placed in {Text.Count((long)attestation.Packs, "pack")}, {Text.Bytes(attestation.BytesRead)} read ({(!attestation.IsFull ? "a sample" : finding.HasLoss ? "all that is there" : "all")}), root {finding.Root}"));
         foreach (var kind in attestation.Defects.GroupBy(d => d.Kind))
         {
             foreach (var (_, name) in kind.Take(Shown))
@@ -282,7 +282,7 @@ static class AttestCommand
 
         public bool IsOfPacks => Has(AttestationDefect.PackMissing) || Has(AttestationDefect.PackDamaged);
 
-        bool HasLoss => Attestation.Defects.Any(d => IsLoss(d.Kind));
+        public bool HasLoss => Attestation.Defects.Any(d => IsLoss(d.Kind));
 
         static bool IsLoss(AttestationDefect kind) => kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged or AttestationDefect.ObjectMissing;
 

@@ -75,6 +75,8 @@ static class InitCommand
             });
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
+            if (length < RetentionPolicy.Day)
+                session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `holdfast policy set --lock 30d` makes it longer; nothing makes it shorter");
             if (longest > length)
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (vault.Keeper.Reserve is { } room && room.Kept < room.Wanted)

@@ -9,7 +9,7 @@ static class LsCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string?> PathArgument = new("PATH") { Description = "A folder or file of the snapshot, as it is or as `ls` prints it; without it, the first level.", Arity = ArgumentArity.ZeroOrOne };
-    static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Show kind, permissions, owner and group by number, size and time of change (UTC) too." };
+    static readonly Option<bool> LongOption = new("--long", "-l") { Description = "Show kind, permissions, owner and group by number, size (of a device its numbers) and time of change (UTC) too." };
     static readonly Option<bool> DeepOption = new("--recursive", "-r") { Description = "Show everything below as well." };
 
     static readonly Option<bool> ProblemsOption = new("--problems") { Description = "Show what the snapshot has not of its source, or has as it was read while it changed." };
@@ -90,6 +90,11 @@ sealed class EntryList(Session session, bool isLong) : IDisposable
             w.WriteString("mtime", Text.Iso(rows.MtimeSeconds[row], rows.MtimeNanoseconds[row]));
             if (!rows.Digest[row].IsNone)
                 w.WriteString("sha256", rows.Digest[row].ToString());
+            if (IsDevice(rows, row))
+            {
+                w.WriteNumber("major", rows.RawDevice[row] >> 32);
+                w.WriteNumber("minor", (uint)rows.RawDevice[row]);
+            }
             if (rows.LinkTarget[row] is { } target)
                 w.WriteName("target", target);
         });
@@ -102,8 +107,15 @@ sealed class EntryList(Session session, bool isLong) : IDisposable
             return name;
         var time = DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(rows.MtimeSeconds[row], -62_135_596_800, 253_402_300_799)).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
         return string.Create(CultureInfo.InvariantCulture,
-            $"{Letter(rows.Kind[row])}{Mode(rows.Mode[row])} {rows.Uid[row],6} {rows.Gid[row],6} {rows.Size[row],14:#,0} {time} {name}{(rows.LinkTarget[row] is { } target ? $" -> {Text.Name(target)}" : "")}");
+            $"{Letter(rows.Kind[row])}{Mode(rows.Mode[row])} {rows.Uid[row],6} {rows.Gid[row],6} {Size(rows, row),14} {time} {name}{(rows.LinkTarget[row] is { } target ? $" -> {Text.Name(target)}" : "")}");
     }
+
+    /// <summary>Bytes; of a device its major and minor number.</summary>
+    static string Size(EntryBatch rows, int row) => IsDevice(rows, row)
+        ? string.Create(CultureInfo.InvariantCulture, $"{rows.RawDevice[row] >> 32}, {(uint)rows.RawDevice[row]}")
+        : rows.Size[row].ToString("#,0", CultureInfo.InvariantCulture);
+
+    static bool IsDevice(EntryBatch rows, int row) => rows.Kind[row] is EntryKind.CharacterDevice or EntryKind.BlockDevice;
 
     static char Letter(EntryKind kind) => kind switch
     {

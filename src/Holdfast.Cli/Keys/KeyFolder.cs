@@ -39,7 +39,7 @@ sealed class KeyFolder
 
     public static readonly Option<string?> PassphraseOption = new("--passphrase-file")
     {
-        Description = "File whose first line is the opening key's passphrase; otherwise it is asked for.",
+        Description = "File whose first line is the passphrase of the opening key; without it, a passphrase is asked for where the key has one.",
         HelpName = "FILE",
     };
 
