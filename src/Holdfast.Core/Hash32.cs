@@ -29,7 +29,7 @@ public readonly record struct Hash32 : IComparable<Hash32>
     public static bool TryParse(ReadOnlySpan<char> hex, out Hash32 hash)
     {
         Span<byte> bytes = stackalloc byte[Size];
-        var ok = Convert.FromHexString(hex, bytes, out _, out var written) is OperationStatus.Done && written == Size;
+        var ok = !hex.ContainsAnyInRange('A', 'F') && Convert.FromHexString(hex, bytes, out _, out var written) is OperationStatus.Done && written == Size;
         hash = ok ? new Hash32(bytes) : None;
         return ok;
     }

@@ -33,7 +33,7 @@ public readonly record struct Id16 : IComparable<Id16>
     public static bool TryParse(ReadOnlySpan<char> hex, out Id16 id)
     {
         Span<byte> bytes = stackalloc byte[Size];
-        var ok = Convert.FromHexString(hex, bytes, out _, out var written) is OperationStatus.Done && written == Size;
+        var ok = !hex.ContainsAnyInRange('A', 'F') && Convert.FromHexString(hex, bytes, out _, out var written) is OperationStatus.Done && written == Size;
         id = ok ? new Id16(bytes) : None;
         return ok;
     }

@@ -166,7 +166,7 @@ public sealed partial class Vault
             {
                 return Packs.PackReader.Open(Keeper.Store, name, keys);
             }
-            catch (HoldfastException e) when (e.Code is ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.Truncated)
+            catch (HoldfastException e) when (e.Code is ErrorCode.PackMissing or ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.WrongVault or ErrorCode.KeyTooNarrow or ErrorCode.FormatNewer) // its writer says in its header what he likes
             {
                 return null;
             }

@@ -142,8 +142,14 @@ public sealed partial class Vault : IDisposable
     /// <param name="ct">Stops it.</param>
     public VerifyResult Verify(ReadingKeys? keys, Func<Hash32, bool>? choose, VerifyProgress progress, int threads, CancellationToken ct)
     {
-        var needed = VaultHealth.Needed(Keeper);
-        return new Verifier(Keeper.Store, keys, EndsOf(keys), progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct).Run([.. needed.Packs.Keys.Select(p => (StoreKind.Pack, p)), .. needed.Objects.Select(o => (StoreKind.Object, o))], choose, Note);
+        return new Verifier(Keeper.Store, keys, EndsOf(keys), progress, threads > 0 ? threads : Environment.ProcessorCount + 1, ct).Run(Needed, choose, Note);
+    }
+
+    HashSet<(StoreKind, Hash32)> Needed()
+    {
+        Keeper.Refresh();
+        var (packs, objects) = VaultHealth.Needed(Keeper);
+        return [.. packs.Keys.Select(p => (StoreKind.Pack, p)), .. objects.Select(o => (StoreKind.Object, o))];
     }
 
     Dictionary<Hash32, Id16> EndsOf(ReadingKeys? keys) =>

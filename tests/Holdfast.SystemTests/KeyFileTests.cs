@@ -79,6 +79,31 @@ public sealed class KeyFileTests
     }
 
     [Fact]
+    public void A_checkpoint_that_was_taken_away_is_told_once()
+    {
+        using var cli = Sample();
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        File.Delete(cli["keys/checkpoint"]);
+        Assert.Contains("what these keys saw of the vault's log (the file `checkpoint` in the key folder) is gone", cli.Run("status").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Empty(cli.Run("status").Expect(0).Error);
+    }
+
+    /// <summary>What stops the next backup is told before it.</summary>
+    [Theory]
+    [InlineData("echo garbage > vault/keeper/log.key", 17)]
+    [InlineData(": > vault/keeper/log.key", 17)]
+    [InlineData("cp other/keeper/log.key vault/keeper/log.key", 13)]
+    public void A_log_key_that_signs_nothing_is_told_before_the_next_backup_fails(string damage, int status)
+    {
+        using var cli = Sample();
+        cli.Run("init", cli["other"], "--keys", cli["k2"], "--lock", "1d").Expect(0);
+        cli.Run("status").Expect(0);
+        cli.Shell(damage);
+        Assert.Contains("THE NEXT BACKUP WOULD FAIL", cli.Run("status").Expect(status).Out, StringComparison.Ordinal);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(status);
+    }
+
+    [Fact]
     public void A_key_folder_that_takes_no_writes_is_told_by_what_changes_the_vault()
     {
         Assert.SkipUnless(Environment.UserName == "root", "needs root to mount");

@@ -154,14 +154,12 @@ static class BackupCommand
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         keys.Remember(vault, toChange: true);
-        Core.Keeper.SnapshotRecord? attested = null;
+        Core.Keeper.AttestationObject? attested = null;
         try
         {
             if (opening is not null)
             {
-                var record = vault.Find(result.Snapshot.ToString());
-                vault.Attest(record, opening, full: false, agent.Agent, session.Stop);
-                attested = record;
+                attested = vault.Attest(vault.Find(result.Snapshot.ToString()), opening, full: false, agent.Agent, session.Stop);
             }
         }
         catch (HoldfastException e)
@@ -241,7 +239,7 @@ static class BackupCommand
         return result;
     }
 
-    static int Tell(Session session, ISource source, BackupResult result, Core.Keeper.SnapshotRecord? attested)
+    static int Tell(Session session, ISource source, BackupResult result, Core.Keeper.AttestationObject? attested)
     {
         var archive = result.Archive;
         var s = archive.Statistics;
@@ -262,7 +260,7 @@ static class BackupCommand
             w.WriteNumber("renamedFiles", s.Files(r => r.Renamed));
             w.WriteNumber("unchangedFiles", s.Files(r => r.UnchangedFiles));
             w.WriteNumber("leaf", result.Receipt.Ordinal);
-            w.WriteBoolean("attested", attested is { Attested: > 0 });
+            w.WriteBoolean("attested", attested is { IsGood: true });
             WriteProblems(w, source.Problems);
         });
         var status = TellProblems(session, source.Problems);
@@ -277,7 +275,7 @@ static class BackupCommand
             session.Step(string.Create(CultureInfo.InvariantCulture,
                 $"  since {Text.Id(result.Parent.Snapshot)}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
         }
-        if (attested is { Attested: > 0 })
+        if (attested is { IsGood: true })
             session.Step("  attested: re-opened from the vault, and a sample of its contents matched");
         else if (attested is not null)
             return session.Fail(ErrorCode.SnapshotDefective, "ATTESTATION FOUND DEFECTS: the snapshot is stored, and is not what was signed, or not whole. The log has a record of it.",

@@ -12,7 +12,7 @@ static class DiffCommand
     static readonly Argument<string> Before = SnapshotArgument.Make("BEFORE", "The earlier snapshot");
     static readonly Argument<string> After = SnapshotArgument.Make("AFTER", "The later snapshot");
 
-    public static Command Create() => Session.Command("diff", "Show what differs between two snapshots: + new, - removed, M content changed, A only attributes changed (permissions, owner, times).", command =>
+    public static Command Create() => Session.Command("diff", "Show what differs between two snapshots: + new, - removed, M content or kind changed, A only attributes changed (permissions, owner, times of files).", command =>
     {
         command.Arguments.Add(Before);
         command.Arguments.Add(After);

@@ -13,7 +13,7 @@ static class LeafWords
         return leaf.Type switch
         {
             LeafType.Genesis => $"{(leaf.C == (ulong)VaultKind.Trial ? "trial " : "")}vault {leaf.Subject} begins; locks of {Text.Span(leaf.A)} to {Text.Span(leaf.B)}",
-            LeafType.Commit => $"commit of snapshot {subject}, locked until {Text.Time(leaf.A)}; {Text.Count(Int(leaf.C), "pack")}, {Text.Bytes(leaf.B)} of them new",
+            LeafType.Commit => $"commit of snapshot {subject}, locked until {Text.Time(leaf.A)}; {Text.Count(Int(leaf.C), "pack")}, {Text.Bytes(leaf.B)} of them not of its source before",
             LeafType.LockExtension => $"lock of snapshot {subject} lengthened to {Text.Time(leaf.A)}",
             LeafType.Policy => $"retention policy {subject} set",
             LeafType.Approval => $"approval of request {subject}",

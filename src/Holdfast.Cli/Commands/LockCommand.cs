@@ -29,6 +29,7 @@ static class LockCommand
         var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
         var wanted = (ulong)until.ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
+        vault.Keeper.RequireAllowed(wanted);
         var source = SnapshotArgument.SourceWords(session, vault, record);
         if (wanted > record.Expiry) // else the keeper refuses it
             InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source},");

@@ -30,7 +30,8 @@ static class ProblemReport
         };
         if (problem.Code == ErrorCode.SnapshotDefective)
             return what;
-        return problem.Snapshots.Count == 0 ? $"{what}; no snapshot loses data by it" : $"{what}; {Text.Count(problem.Snapshots.Count, "snapshot needs", "snapshots need")} {(count == 1 ? "it" : "some of them")}";
+        return problem.Snapshots.Count == 0 ? $"{what}; no snapshot loses data by it"
+            : $"{what}; {Text.Count(problem.Snapshots.Count, "snapshot needs", "snapshots need")} {(count == 1 ? "it" : "some of them")}{(problem.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged ? ", and where it is a snapshot's own, which packs that needs cannot be told: more may be missing" : "")}";
     }
 
     public static string Advice(ErrorCode code) => code switch

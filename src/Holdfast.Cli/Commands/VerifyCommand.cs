@@ -112,7 +112,7 @@ static class VerifyCommand
             return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
         var code = bad.Min(Code);
-        return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found. Whether data is lost by that, this did not look at.",
+        return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.",
             "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
     }
 

@@ -176,7 +176,7 @@ public sealed class FlagGuard
             var leaving = new List<string>();
             foreach (var file in shelf.Names())
             {
-                if (file.Length < 2 * Hash32.Size || !Hash32.TryParse(file.AsSpan(0, 2 * Hash32.Size), out var name) || (file.Length > 2 * Hash32.Size && file[2 * Hash32.Size] != '.'))
+                if (file.Length < 2 * Hash32.Size || !Hash32.TryParse(file.AsSpan(0, 2 * Hash32.Size), out var name) || !(file.AsSpan(2 * Hash32.Size) is [] or ['.', >= '1' and <= '9']))
                     continue; // not ours
                 var verdict = _judge.Judge(kind == "packs" ? StoreKind.Pack : StoreKind.Object, name);
                 if (verdict == Verdict.Free)

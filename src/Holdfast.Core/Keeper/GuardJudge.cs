@@ -38,6 +38,7 @@ sealed class GuardJudge
     Dictionary<Hash32, ulong> _unclaimed = [];
     bool _mayJudge;
     bool _isBlocked;
+    ulong _looked; // seconds since 1970 when the log was last taken in whole; what is new in it was written later
 
     /// <param name="vault">Full path of the vault's folder.</param>
     /// <param name="file">Its file <c>vault</c>.</param>
@@ -71,6 +72,7 @@ sealed class GuardJudge
                 _clock = OpenClock();
                 if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
                     throw Damaged();
+                _looked = memory.Clock;
             }
             else if (earlier.IsThere)
             {
@@ -168,6 +170,7 @@ sealed class GuardJudge
             Project();
             Learn();
             Remember(); // before a flag is set: what is immutable has a guard that remembers it
+            _looked = _clock!.Now;
             _mayJudge = true;
             return null;
         }
@@ -267,7 +270,7 @@ sealed class GuardJudge
             if (!Leaf.TryParse(_copy.Leaf((long)ordinal), out var leaf))
                 continue;
             if (leaf.Type == LeafType.Commit && Record(ordinal) is { } commit)
-                Learn(commit, quantum);
+                Learn(commit, quantum, EndAtLeast(commit));
             else if (leaf.Type == LeafType.LockExtension && _projection.Find(leaf.Subject) is { } extended)
                 Learn(extended, quantum);
         }
@@ -293,10 +296,24 @@ sealed class GuardJudge
         return low < _projection.Snapshots.Count && _projection.Snapshots[low].Ordinal == ordinal ? _projection.Snapshots[low] : null;
     }
 
-    void Learn(SnapshotRecord record, ulong quantum)
+    /// <summary>The end of a lock that began by a clock far behind the guard's: as long as it says, from when the guard last looked, for it was written since. The keeper's clock may make up for
+    /// some of it (<see cref="VaultClock.MostMissed"/>), and the guard asks for no more than that leaves.</summary>
+    /// <returns>0 where the leaf's own is right.</returns>
+    ulong EndAtLeast(SnapshotRecord commit)
     {
+        var looked = Math.Min(_looked, _machine.Wall / 1_000);
+        return looked - Math.Min(looked, commit.Committed) <= VaultClock.DoubtAfter || commit.Expiry < commit.Committed ? 0
+            : Math.Min(looked - VaultClock.MostMissed + (commit.Expiry - commit.Committed), LockRules.LastEnd);
+    }
+
+    /// <param name="record">Of a commit.</param>
+    /// <param name="quantum">By which ends of packs' locks are rounded.</param>
+    /// <param name="least">Its lock ends no sooner.</param>
+    void Learn(SnapshotRecord record, ulong quantum, ulong least = 0)
+    {
+        var expiry = Math.Max(record.Expiry, least);
         // The end of a pack's lock is rounded up by less than the quantum; what says that it is needed stays for as long.
-        var needed = Math.Min(record.Expiry + quantum, LockRules.LastEnd);
+        var needed = Math.Min(expiry + quantum, LockRules.LastEnd);
         foreach (var name in record.ToldBy())
             _memory.Lengthen(name, needed);
         if (_projection.PacksOf(record) is not { } set)
@@ -306,7 +323,7 @@ sealed class GuardJudge
         }
         _memory.Resolve(record.Ordinal);
         foreach (var pack in set.Packs)
-            _memory.Lengthen(pack.Name, LockRules.PackEnd(pack.Name, record.Expiry, quantum));
+            _memory.Lengthen(pack.Name, LockRules.PackEnd(pack.Name, expiry, quantum));
     }
 
     bool IsReadable(Hash32 name)

@@ -21,12 +21,17 @@ public sealed class VaultClock
     /// <summary>Seconds: a wall clock, or a leaf, further ahead than this is not believed at all.</summary>
     public const ulong DoubtAfter = 35 * 86_400;
 
+    /// <summary>Seconds: what a machine says has passed counts up to this where others have looked since it last did. Locks may have begun meanwhile by a clock that was behind,
+    /// and would be short by what it makes up for: this is less than the margin they have.</summary>
+    public const ulong MostMissed = Retention.LockRules.Margin / 2;
+
     readonly string _path;
     readonly Disk _disk;
     readonly IMachineTime _machine;
     readonly List<Sight> _sights = []; // the latest last
     ulong _passed; // milliseconds since 1970 UTC that have passed for certain
     ulong _unseen; // milliseconds of vault time beyond them, which leaves alone tell of
+    string _noted = ""; // the start whose sight is the latest in the file
 
     /// <summary>What a machine's clocks said when it last looked.</summary>
     /// <param name="Machine">Its id; empty where it has none.</param>
@@ -147,7 +152,12 @@ public sealed class VaultClock
         if (at >= 0 && _sights[at].Until(here) is { } until && until > _passed)
         {
             var advance = until - _passed;
-            _passed = until;
+            if (at < _sights.Count - 1 && advance > 1_000 * MostMissed)
+            {
+                advance = 1_000 * MostMissed;
+                _sights.Clear(); // else each of them could add as much
+            }
+            _passed += advance;
             // The boot clock may be slow by as much: this makes up for it, and leads no further than the wall clock says. Else it would add up to days.
             _passed += Math.Min(advance * PartsPerMillion / 1_000_000, here.Wall - Math.Min(here.Wall, _passed));
         }
@@ -166,6 +176,9 @@ public sealed class VaultClock
             _sights.RemoveAt(0);
     }
 
+    /// <summary>The file says that this machine looked last: what another one saw before is held against what begins now.</summary>
+    public bool IsNoted => _noted == _machine.BootId;
+
     /// <summary>Makes the clock's state durable.</summary>
     public void Save()
     {
@@ -175,6 +188,7 @@ public sealed class VaultClock
         foreach (var s in _sights)
             text.Append(CultureInfo.InvariantCulture, $"{(s.Machine.Length > 0 ? s.Machine : NoMachine)} {s.Passed} {s.Wall} {s.SinceBoot} {s.BootId}\n");
         _disk.Replace(_path, Encoding.UTF8.GetBytes($"{text}{NoteCheck.Of(text.ToString())}\n"));
+        _noted = _sights.Count > 0 ? _sights[^1].BootId : "";
     }
 
     /// <summary>Takes over the state that a file has; false, and nothing of it, where it makes no sense.</summary>
@@ -196,6 +210,7 @@ public sealed class VaultClock
         }
         (_passed, _unseen) = (passed, unseen);
         _sights.AddRange(taken);
+        _noted = taken.Count > 0 ? taken[^1].BootId : "";
         return true;
     }
 

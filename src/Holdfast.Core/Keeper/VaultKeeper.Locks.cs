@@ -28,6 +28,8 @@ public sealed partial class VaultKeeper
         Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
         var name = Store.PutObject(bytes);
 
+        if (!Clock.IsNoted)
+            Clock.Save(); // before the leaf: a run that is killed between the two leaves none that a clock may end too soon
         // One reading of the clock, after the disk has taken its time: a lock that counted from a second before its leaf would be that much short of its place, and the place would stay open.
         var now = Clock.Now;
         var from = Clock.LockFrom;
@@ -63,11 +65,18 @@ public sealed partial class VaultKeeper
             throw new HoldfastException(ErrorCode.LockRefused, "A lock is never shortened. The request was refused and counted; when the hour is over the log has a record of it.",
                 "Name a later date, or leave the lock as it is.");
         }
+        RequireAllowed(expiry);
+        return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
+    });
+
+    /// <summary>Refuses an end of a lock that is beyond the longest that this vault allows.</summary>
+    /// <exception cref="HoldfastException"><c>LockTooLong</c>.</exception>
+    public void RequireAllowed(ulong expiry)
+    {
         if (expiry > Math.Min(Clock.LockFrom + _projection.Genesis!.LongestLock, LockRules.LastEnd))
             throw new HoldfastException(ErrorCode.LockTooLong, "The lock asked for is longer than this vault allows.",
                 $"The longest lock of this vault is {_projection.Genesis.LongestLock / RetentionPolicy.Day} days from now; that was fixed when it was made.");
-        return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
-    });
+    }
 
     /// <summary>Raises a policy, for what is committed from now on. It is never weakened here: a request to do so is refused and counted.</summary>
     /// <param name="source">None: all sources that have no policy of their own.</param>

@@ -60,6 +60,28 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>False where the key that signs the log is gone: nothing can be written.</summary>
     public bool HasLogKey => HasLogKeyIn(_folder);
 
+    /// <summary>Why the log's key, which is there, signs nothing: damaged, or another vault's. Null where it is right, or this user may not read it.</summary>
+    public HoldfastException? LogKeyFault
+    {
+        get
+        {
+            try
+            {
+                using var signer = LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
+                return signer.PublicKey.SequenceEqual(_log.Key.PublicKey) ? null
+                    : new HoldfastException(ErrorCode.WrongVault, "The vault's log key is not the one that its log is signed with.", "Put back the keeper folder that belongs to this vault.");
+            }
+            catch (HoldfastException e) when (e.Code is ErrorCode.KeyFileBad or ErrorCode.WrongVault)
+            {
+                return e;
+            }
+            catch (HoldfastException)
+            {
+                return null;
+            }
+        }
+    }
+
     /// <summary>The same of a vault that is not open.</summary>
     public static bool HasLogKeyIn(string folder) => System.IO.File.Exists(KeeperPath(folder, "log.key"));
 

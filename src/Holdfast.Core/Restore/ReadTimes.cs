@@ -46,11 +46,16 @@ public sealed class ReadTimes
     /// <summary>What was damaged when it was last read, and had no good copy: dedup does not build on it.</summary>
     public IReadOnlyDictionary<Hash32, KnownDamage> Damaged => _damaged;
 
-    public static ReadTimes Load(string path)
+    /// <summary>What the note says; nothing where it cannot be read.</summary>
+    public static ReadTimes Load(string path) => TryLoad(path) ?? new ReadTimes();
+
+    /// <summary>Null where there is a note, and its disk does not answer.</summary>
+    static ReadTimes? TryLoad(string path)
     {
         var times = new ReadTimes();
         try
         {
+            PlainFile.Open(path)?.Dispose(); // tells a note that is not there from one that cannot be asked for
             foreach (var line in PlainFile.ReadNote(path))
             {
                 if (line.Length < NameLength + 2 || !Hash32.TryParse(line.AsSpan(0, NameLength), out var name))
@@ -62,9 +67,13 @@ public sealed class ReadTimes
                     times._times[name] = time;
             }
         }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Nothing was noted yet.
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Then nothing is known of earlier reads.
+            return null;
         }
         return times;
     }
@@ -101,7 +110,8 @@ public sealed class ReadTimes
         try
         {
             using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"));
-            var times = Load(path);
+            if (TryLoad(path) is not { } times)
+                return; // what was found damaged before is not forgotten for that
             times.Take(found, now);
             Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
         }

@@ -165,7 +165,7 @@ public sealed class VaultHealth
         if (Missing.Count + Damaged.Count > 0 || keeper.State.Snapshots.Exists(s => s.Defects > 0))
         {
             // Healed stays healed where a pack is put back: nothing needs it.
-            Healed = [.. keeper.State.Snapshots.Where(s => s.Defects > 0 && !_needs.IsGone(s) && IsHealed(keeper.State, s))];
+            Healed = [.. keeper.State.Snapshots.Where(s => s.Defects > 0 && !_needs.IsGone(s) && IsHealed(keeper.State, s, reads))];
             foreach (var record in Healed)
                 Replaced.UnionWith(Common(keeper.State.PacksOf(record)!, [.. Missing, .. Damaged]));
             MadeGood.UnionWith(Replaced);
@@ -183,12 +183,14 @@ public sealed class VaultHealth
     }
 
     /// <summary>What was read from sound packs counts as long as these are there: not after an expiry, nor where a pack was lost that no attestation up to that one had found lost.</summary>
-    bool IsHealed(Projection state, SnapshotRecord record)
+    bool IsHealed(Projection state, SnapshotRecord record, ReadTimes reads)
     {
         var (ordinal, found) = record.DefectsIn;
         if (found is not { IsHealed: true } || state.PacksOf(record) is not { } set || state.Expiries.Exists(e => e.Ordinal > ordinal) || !Holding.IsHeldStill(state, record))
             return false;
         var named = found.Defects.Select(d => d.Name).ToHashSet();
+        if (named.All(reads.Times.ContainsKey) && Common(set, [.. Missing, .. Damaged]).Count == 0)
+            return true; // what it had lost is back, and was read: it needs nothing from elsewhere
         return Missing.Concat(Damaged).All(p => set.Contains(p) ? named.Contains(p) : state.Lost.TryGetValue(p, out var first) && first < ordinal);
     }
 

@@ -73,6 +73,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     readonly ConcurrentBag<Defect> _defects = [];
     readonly ConcurrentBag<Hash32> _good = [];
     readonly ConcurrentBag<Hash32> _opened = [];
+    readonly ConcurrentBag<(StoreKind, Hash32)> _vanished = []; // listed, and not there when their turn came
     ExceptionDispatchInfo? _fault;
     long _bytes;
     long _packs;
@@ -81,17 +82,17 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     long _objects;
     long _chunks;
 
-    /// <param name="needed">Packs and objects that the log says must be there.</param>
+    /// <param name="needed">Gives the packs and objects that the log says must be there at that moment.</param>
     /// <param name="choose">Which packs to read; null for all.</param>
     /// <param name="note">Gets what was found, also where the run was interrupted or failed: what has been seen is not lost with it.</param>
-    public VerifyResult Run(IReadOnlyCollection<(StoreKind Kind, Hash32 Name)> needed, Func<Hash32, bool>? choose, Action<ReadFindings> note)
+    public VerifyResult Run(Func<HashSet<(StoreKind Kind, Hash32 Name)>> needed, Func<Hash32, bool>? choose, Action<ReadFindings> note)
     {
         var all = store.List(StoreKind.Pack).Concat(store.List(StoreKind.Object)).ToList();
         _allPacks = all.Count(a => a is { Kind: StoreKind.Pack, Name.IsNone: false });
         foreach (var foreign in all.Where(a => a.Name.IsNone))
             _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false, foreign.Path));
         var present = all.Where(a => !a.Name.IsNone).Select(a => (a.Kind, a.Name)).ToHashSet();
-        foreach (var (kind, name) in needed.Where(n => !present.Contains(n)))
+        foreach (var (kind, name) in needed().Where(n => !present.Contains(n)))
             _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
 
         // The store numbers the copies of a name as they come, over all folders, whatever number their files bear.
@@ -103,6 +104,12 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
         workers.ForEach(w => w.Start());
         workers.ForEach(w => w.Join());
+        if (!_vanished.IsEmpty)
+        {
+            var still = needed(); // an expiry may have come meanwhile
+            foreach (var (kind, name) in _vanished.Distinct().Where(still.Contains))
+                _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
+        }
         var result = Result();
         var isWhole = _fault is null && !ct.IsCancellationRequested;
         var several = isWhole ? [] : chosen.Where(g => g.Skip(1).Any()).Select(g => g.Key.Name).ToHashSet(); // whose other copies may not have been read
@@ -190,7 +197,10 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             // Copies of one name are told apart by their order in the store.
             using var copy = store.Open(item.Kind, item.Name, item.Copy);
             if (copy is null)
-                return null; // expired meanwhile
+            {
+                _vanished.Add((item.Kind, item.Name));
+                return null;
+            }
             Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
             var fault = IsTooLong(item, copy) ? DefectKind.Damaged : item.Kind == StoreKind.Pack && keys is not null ? CheckPack(item.Name, copy, buffer, frames) : CheckName(item.Name, copy, buffer);
             if (fault is null)
@@ -217,6 +227,14 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         catch (HoldfastException e) when (e.Code == ErrorCode.KeyTooNarrow)
         {
             // Of a domain or class this key does not open: its name is checked all the same.
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.FormatNewer)
+        {
+            // What is in it a later version knows.
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.PackDamaged)
+        {
+            return CheckName(name, copy, buffer) ?? DefectKind.ContentWrong; // as it was written
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.WrongVault)
         {

@@ -172,7 +172,9 @@ public sealed class FolderStore : IStore
                 var copy = 0;
                 var belongs = Hash32.TryParse(dot < 0 ? name : name.AsSpan(0, dot), out var hash) && name.AsSpan(0, 2).SequenceEqual(file.Directory!.Name)
                     && (dot < 0 || (int.TryParse(name.AsSpan(dot + 1), System.Globalization.NumberStyles.None, null, out copy) && copy is >= 1 and < MaxCopies && name.Length == dot + 2));
-                if (LengthOf(file) is { } length)
+                var found = LengthOf(file);
+                belongs &= found != 0 || PlainFile.IsOne(file.FullName); // a pipe and the like have no bytes, and are never opened
+                if (found is { } length)
                     yield return new StoredName(kind, belongs ? hash : Hash32.None, belongs ? copy : 0, length, belongs ? null : file.FullName);
             }
         }

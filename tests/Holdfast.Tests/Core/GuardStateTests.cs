@@ -97,6 +97,26 @@ public sealed class GuardStateTests
         Assert.True(test.Look().Cleared > 0); // with room it goes on where it was
     }
 
+    /// <summary>The guard's machine ran all the time; the one that commits was off, and what it says of the time is months old.</summary>
+    [Fact]
+    public void A_lock_that_began_by_a_clock_months_behind_is_as_long_for_the_guard_as_it_says()
+    {
+        using var test = Start();
+        var before = test.Files("packs");
+        var committer = new FakeMachine { MachineId = "machine-2", BootId = "boot-2", SinceBoot = 1, Wall = test.Vault.Machine.Wall };
+        test.Vault.Machine.Pass(100 * Day);
+        var guard = test.Open();
+        guard.Look();
+        committer.Wall += 100 * Day * 1_000;
+        test.Vault.WriteSome(2);
+        using (var vault = Vault.Open(test.Vault.Folder, null, committer))
+            test.Vault.BackUp(vault);
+        guard.Look();
+        var fresh = test.Files("packs").Except(before);
+        var end = test.Vault.Machine.Wall / 1_000 + 30 * Day - VaultClock.MostMissed;
+        Assert.All(Ends(test, fresh), e => Assert.InRange(e, end, end + 6 * Day)); // rounded up by a fifth
+    }
+
     [Fact]
     public void Names_that_no_commit_has_never_crowd_out_a_lock()
     {

@@ -443,6 +443,74 @@ public sealed class LockTests
         Assert.NotEqual(0, Expire(test)); // what it saw itself does count
     }
 
+    static void Become(FakeMachine machine, string name, ulong sinceBoot)
+    {
+        (machine.MachineId, machine.BootId) = (name, $"boot-of-{name}");
+        machine.SinceBoot = sinceBoot * 1_000;
+    }
+
+    /// <summary>Nobody looked for months; then a machine that was just started commits, by a clock that is behind, and one that never slept looks again: what it says has passed was before that commit.</summary>
+    /// <param name="wallOff">Seconds that the committing machine's wall clock is behind.</param>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(60 * Day)]
+    [InlineData(40 * Day)]
+    public void What_passed_before_a_commit_ends_no_lock_that_began_with_it(ulong wallOff)
+    {
+        using var test = new TestVault();
+        Become(test.Machine, "awake", 100 * Day);
+        Assert.Equal(0, Expire(test));
+        Become(test.Machine, "awake-too", 100 * Day);
+        Assert.Equal(0, Expire(test));
+        test.Machine.Pass(60 * Day);
+        test.Machine.Wall -= wallOff * 1_000;
+        Become(test.Machine, "started", 3_600);
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Wall += wallOff * 1_000;
+        for (var half = 0; half < 2 * 30; half++)
+        {
+            foreach (var machine in new[] { "awake", "awake-too" })
+            {
+                Become(test.Machine, machine, 160 * Day + (ulong)half * Day / 2);
+                Assert.Equal(0, Expire(test));
+            }
+            test.Machine.Wall += Day / 2 * 1_000;
+        }
+        var packs = PackCount(test);
+        Become(test.Machine, "awake", 205 * Day);
+        test.Machine.Wall += 15 * Day * 1_000;
+        var gone = Expire(test);
+        test.Machine.Pass(25 * Day);
+        Assert.NotEqual(0, gone + Expire(test)); // and in the end it goes
+        Assert.True(PackCount(test) < packs);
+    }
+
+    /// <summary>Takes down which machine the clock's file says looked last when a leaf is signed.</summary>
+    sealed class ClockDisk(string clock) : Disk
+    {
+        public string Last { get; private set; } = "";
+
+        public override bool Rename(string from, string name, bool replace)
+        {
+            if (name.EndsWith("log/checkpoint", StringComparison.Ordinal))
+                Last = File.ReadAllLines(clock)[^2];
+            return base.Rename(from, name, replace);
+        }
+    }
+
+    [Fact]
+    public void The_clock_knows_of_a_machine_before_the_log_has_a_commit_by_it()
+    {
+        using var test = new TestVault();
+        Become(test.Machine, "other", 3_600);
+        test.WriteSome();
+        var disk = new ClockDisk(Path.Combine(test.Folder, "keeper/clock"));
+        using var vault = test.Open(disk);
+        test.BackUp(vault);
+        Assert.StartsWith("other ", disk.Last, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Machines_that_share_a_vault_by_turns_lose_no_time_and_make_none()
     {

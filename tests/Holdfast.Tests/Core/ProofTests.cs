@@ -128,6 +128,29 @@ public sealed class ProofTests
         Assert.True(Attest(test, full: true, old).IsGood); // it lies in two places, and the first found is not its own
     }
 
+    /// <summary>What it had lost is back and was read: another snapshot's loss says nothing of it.</summary>
+    [Fact]
+    public void A_healed_snapshot_that_has_its_own_again_is_not_called_defective_for_what_others_lose()
+    {
+        using var test = new TestVault();
+        test.Write("f", TestVault.Noise(1, 600_000));
+        var (old, pack) = test.BackUp() is var result ? (result.Snapshot.ToString(), PackOf(result, KeyClass.Content)) : default;
+        using (var vault = test.Open())
+            File.Move(PathOf(vault, pack), test["kept"]);
+        test.Verify(full: false);
+        var anew = PackOf(test.BackUp(useState: false), KeyClass.Content);
+        Assert.True(Attest(test, full: true, old).IsHealed);
+        using (var vault = test.Open())
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(test.Folder, "packs", pack.ToString()[..2], pack.ToString()))!);
+            File.Copy(test["kept"], Path.Combine(test.Folder, "packs", pack.ToString()[..2], pack.ToString()));
+            File.Delete(PathOf(vault, anew));
+        }
+        Assert.Contains(HealthOf(test).Problems, p => p.Code == ErrorCode.SnapshotDefective); // nobody has read it since
+        test.Verify(full: false);
+        Assert.DoesNotContain(HealthOf(test).Problems, p => p.Code == ErrorCode.SnapshotDefective);
+    }
+
     [Theory]
     [InlineData("missing", "loss")]
     [InlineData("damaged", "loss")]

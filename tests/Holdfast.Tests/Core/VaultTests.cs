@@ -440,6 +440,62 @@ public sealed class VaultTests
         TestVault.AssertSame(test.Source, test.Restore());
     }
 
+    /// <summary>What the store never opens under a name holds nothing of it: neither a letter's case that flipped nor a pipe hides that a pack is gone.</summary>
+    [Theory]
+    [InlineData("mv $f $d/$(echo $n | sed 's/\\([a-f]\\)\\([^a-f]*\\)$/\\U\\1\\2/')")]
+    [InlineData("rm $f; mkfifo $f")]
+    [InlineData("rm $f; mkdir $f")]
+    public void What_only_looks_like_a_pack_hides_no_loss(string damage)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "pipes, and names that differ by case");
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).First(f => Path.GetFileName(f)[2..].Any(char.IsAsciiLetter));
+        using (var shell = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("sh", ["-ec", damage]) { Environment = { ["f"] = pack, ["d"] = Path.GetDirectoryName(pack), ["n"] = Path.GetFileName(pack) } })!)
+        {
+            shell.WaitForExit();
+            Assert.Equal(0, shell.ExitCode);
+        }
+        Assert.False(File.Exists(pack) && new FileInfo(pack).Length > 0);
+        foreach (var full in new[] { false, true })
+            Assert.Contains(test.Verify(full).Defects, d => d.Kind == DefectKind.Missing && d.Name.ToString() == Path.GetFileName(pack));
+        using (var vault = test.Open())
+            Assert.Contains(vault.Health().Problems, p => p.Code == ErrorCode.PackMissing);
+        test.BackUp(useState: false);
+        TestVault.AssertSame(test.Source, test.Restore());
+    }
+
+    /// <summary>Deletes the last pack when the first one is read, as a thief may while a long verify runs.</summary>
+    sealed class ThievingDisk(string folder) : Holdfast.Core.Storage.Disk
+    {
+        public string? Stolen { get; private set; }
+
+        public override Microsoft.Win32.SafeHandles.SafeFileHandle? OpenStored(string path)
+        {
+            if (Stolen is null && path.Contains("/packs/", StringComparison.Ordinal))
+            {
+                var other = Directory.EnumerateFiles(Path.Combine(folder, "packs"), "*", SearchOption.AllDirectories).First(f => f != path);
+                File.Delete(other);
+                Stolen = Path.GetFileName(other);
+            }
+            return base.OpenStored(path);
+        }
+    }
+
+    [Fact]
+    public void A_pack_that_vanishes_while_all_are_read_is_missed()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var disk = new ThievingDisk(test.Folder);
+        using var vault = test.Open(disk);
+        var found = vault.Verify(null, null, new VerifyProgress(), 1, TestContext.Current.CancellationToken);
+        Assert.NotNull(disk.Stolen);
+        Assert.Contains(found.Defects, d => d.Kind == DefectKind.Missing && d.Name.ToString() == disk.Stolen);
+    }
+
     [Fact]
     public void Foreign_files_are_named_and_left_alone()
     {
