@@ -116,6 +116,33 @@ public sealed class TerminalTests
         Assert.DoesNotContain("Usage:", cli.Run("ls", "latest", "/h").Out, StringComparison.Ordinal);
     }
 
+    /// <summary>A program of that name in the folder where somebody presses TAB, or opens a shell, may be anyone's.</summary>
+    [Fact]
+    public void A_completion_script_runs_the_program_that_wrote_it_and_none_in_the_folder_at_hand()
+    {
+        using var cli = Sample();
+        const string own = "it's ours";
+        Directory.CreateDirectory(cli[own]);
+        Directory.CreateDirectory(cli["theirs"]);
+        File.CreateSymbolicLink(cli[$"{own}/holdfast"], Program);
+        File.WriteAllText(cli["theirs/holdfast"], "#!/bin/sh\ntouch \"$0.ran\"\n");
+        cli.Shell("chmod +x theirs/holdfast");
+        foreach (var shell in new[] { "bash", "zsh", "fish" })
+        {
+            var script = cli.Shell($"cd \"{own}\"; ./holdfast completion {shell}").Out;
+            Assert.DoesNotContain("./holdfast", script, StringComparison.Ordinal);
+            Assert.Contains("/holdfast' completion", script, StringComparison.Ordinal);
+            Assert.Equal(script, JsonDocument.Parse(cli.Shell($"cd \"{own}\"; ./holdfast completion {shell} --json").Out).RootElement.GetProperty("script").GetString() + "\n");
+        }
+        var found = cli.Shell($$"""
+            cd "{{own}}"; ./holdfast completion bash >../script; cd ../theirs
+            eval "$(sed -n 's/^# put this into [^ ]*  //p' ../script)"
+            COMP_LINE='./holdfast snap'; COMP_POINT=${#COMP_LINE}; COMP_WORDS=(./holdfast snap); COMP_CWORD=1; _holdfast; printf '%s\n' "${COMPREPLY[@]}"
+            """).Out;
+        Assert.Equal("snapshots\n", found);
+        Assert.False(File.Exists(cli["theirs/holdfast.ran"]));
+    }
+
     /// <summary>The disk with a job's log on it is full: what cannot be said is not said, and the status is that of the work.</summary>
     [Fact]
     public void Words_that_cannot_be_written_change_no_status()

@@ -53,6 +53,21 @@ public sealed class TextTests
     }
 
     [Theory]
+    [InlineData("./holdfast", "/work/it's", "/work/it's/holdfast", @"'/work/it'\''s/holdfast'", @"'/work/it\'s/holdfast'")]
+    [InlineData("../holdfast", "/work/h", "/work/holdfast", "/work/holdfast", "/work/holdfast")]
+    [InlineData("/opt/a\\b/holdfast", "/", "/opt/a\\b/holdfast", @"'/opt/a\b/holdfast'", @"'/opt/a\\b/holdfast'")]
+    [InlineData("holdfast", "/work", "holdfast", "holdfast", "holdfast")]
+    [InlineData("", "/work", "holdfast", "holdfast", "holdfast")]
+    [InlineData("./holdfast", "/a\nrm x", "holdfast", "holdfast", "holdfast")]
+    [InlineData("./holdfast", "/a\u202e", "holdfast", "holdfast", "holdfast")]
+    public void A_script_that_is_run_in_any_folder_has_the_programs_full_path(string called, string folder, string program, string word, string inFish)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "paths of Linux");
+        Assert.Equal(program, Shell.Anywhere(called, folder));
+        Assert.Equal((word, inFish), (Shell.Word(program), Shell.FishWord(program)));
+    }
+
+    [Theory]
     [InlineData("3B", 3UL)]
     [InlineData("50GB", 50_000_000_000UL)]
     [InlineData("2TB", 2_000_000_000_000UL)]
