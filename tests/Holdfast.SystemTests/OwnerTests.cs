@@ -48,7 +48,15 @@ public sealed class OwnerTests
         Assert.Contains("in a folder of another user's", cli.Run("init", cli["home/vault"], "--keys", cli["new-keys"], "--lock", "1d").Expect(15).Error, StringComparison.Ordinal);
         Assert.Contains("in a folder of another user's", cli.Run("init", cli["new"], "--keys", cli["home/keys"], "--lock", "1d").Expect(15).Error, StringComparison.Ordinal);
         Assert.Contains("in a folder of another user's", cli.Run("key", "issue", "--out", cli["home/keys"]).Expect(15).Error, StringComparison.Ordinal);
-        cli.Shell("test ! -e new && test ! -e new-keys && test -z \"$(ls home)\"");
+        cli.Shell("ln -s home theirs && chown -h 65534:65534 theirs && mkdir theirs-too && ln -s $PWD/theirs-too led && chown -h 65534:65534 led && md5sum vault/log/checkpoint > log-before");
+        foreach (var place in new[] { "home", "theirs", "led" })
+        {
+            foreach (var command in new string[][] { ["recovery-kit", "--out"], ["key", "scope", "--class", "tree", "--out"], ["key", "rotate", "--new-secret"] })
+                Assert.Contains("in a folder of another user's", cli.Run([.. command, cli[$"{place}/secret"]]).Expect(15).Error, StringComparison.Ordinal);
+        }
+        cli.Shell("test ! -e new && test ! -e new-keys && test -z \"$(find home theirs-too -mindepth 1)\" && md5sum --quiet -c log-before && rm theirs led");
+        cli.Run("log", "checkpoint", "--out", cli["home/checkpoint"]).Expect(0); // no secret
+        cli.Shell("rm home/checkpoint");
         cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/state"];
         Assert.Contains("another user's, who could read there", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error, StringComparison.Ordinal);
         cli.Environment.Remove("HOLDFAST_STATE_DIR");

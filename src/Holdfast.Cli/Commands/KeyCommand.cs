@@ -65,7 +65,7 @@ static class KeyCommand
             throw new HoldfastException(ErrorCode.Usage, "There is no such class.", "Choose tree, features or content.");
         var length = InitCommand.Length(session, ReplaceOption)!.Value;
         var file = Path.GetFullPath(session.Parsed.GetValue(OutFileOption)!);
-        KeyFolder.RequireNew(session, file);
+        KeyFolder.RequireNewSecret(session, file);
         var (vault, keys) = KeyFolder.OpenToChange(session);
         using (vault)
         using (keys)
@@ -123,7 +123,7 @@ static class KeyCommand
         {
             if (FolderPath.IsWithin(newSecret, folder.Folder))
                 throw new HoldfastException(ErrorCode.Usage, "The new secret would lie in the key folder.", "Name a file elsewhere, best off this machine: whoever takes the key folder must not find it there.");
-            KeyFolder.RequireNew(session, newSecret);
+            KeyFolder.RequireNewSecret(session, newSecret);
         }
         using var vault = KeyFolder.OpenVault(session);
         if (Directory.Exists(folder.Folder)) // else that is told by who changes it

@@ -32,7 +32,7 @@ static class RecoveryKitCommand
             throw new HoldfastException(ErrorCode.Usage, $"Of {total} shares {threshold} cannot be what is needed.",
                 $"A kit has 1 to {RecoveryKitPdf.MaxShares} shares (--shares N), and needs 1 to N of them (--threshold M): 2 of 3, or 3 of 5.");
         var path = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
-        KeyFolder.RequireNew(session, path);
+        KeyFolder.RequireNewSecret(session, path);
         if (threshold == 1)
             session.Warn("holdfast: WARNING: with a threshold of 1 each page is the whole key: one that is seen, copied or lost opens every backup. 2 of 3 costs one more page.");
         var organisation = session.Parsed.GetValue(OrganisationOption)!;

@@ -420,6 +420,15 @@ sealed class KeyFolder
         }
     }
 
+    /// <summary>The same for a file that has a key, or opens one: of root's, it lies in no folder of another user's, who could keep others from it, or exchange it.</summary>
+    public static void RequireNewSecret(Session session, string path)
+    {
+        RequireNew(session, path);
+        if (FolderOwner.IsAnothers(path))
+            throw new HoldfastException(ErrorCode.NoPermission, "The new file, as secret as a key, would be root's, in a folder of another user's, who could take it away or put another in its place.",
+                "Nothing was made. Name a file in a folder of root's (/root), and bring it from there to where it is kept.");
+    }
+
     static HoldfastException NameTaken() => new(ErrorCode.Usage, "There is a file of that name already.", "Choose another name: nothing is written over it.");
 
     /// <summary>Compares the vault with what these keys saw of it last, and remembers what is new: a log that was put back shows at the next command. A copy of the vault elsewhere
