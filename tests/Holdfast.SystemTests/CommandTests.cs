@@ -344,6 +344,23 @@ public sealed class CommandTests
         Assert.Equal(2, JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").GetArrayLength());
     }
 
+    /// <summary>Nobody but root may give a file to root: a stream that was root's would come back with a refusal, and so never count as restored.</summary>
+    [Fact]
+    public void A_stream_is_of_whoever_backed_it_up_who_restores_it_whole()
+    {
+        using var cli = new Cli().Init();
+        cli.Shell("chmod 755 . && mkdir home && chown -R 65534:65534 home vault keys");
+        cli.Environment["HOME"] = cli["home"];
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/state"];
+        cli.RunAsNobody("backup", "--stdin", "--name", "dump", "--", "echo", "theirs").Expect(0);
+        cli.RunAsNobody("restore", "latest", cli["home/out"], "--name", "dump").Expect(0);
+        Assert.Equal("65534:65534 600\n", cli.Shell("stat -c '%u:%g %a' home/out/dump").Out);
+        Assert.Contains("restore", cli.RunAsNobody("log", "entries").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("backup", "--stdin", "--name", "roots", "--", "echo", "ours").Expect(0);
+        cli.Run("restore", "latest", cli["out"], "--name", "roots").Expect(0);
+        Assert.Equal("0:0 600\n", cli.Shell("stat -c '%u:%g %a' out/roots").Out);
+    }
+
     [Fact]
     public void Up_proves_a_trial_and_down_says_how_it_ends()
     {

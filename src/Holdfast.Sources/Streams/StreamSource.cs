@@ -1,9 +1,10 @@
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Files.Linux;
 
 namespace Holdfast.Sources.Streams;
 
-/// <summary>A stream as a source: one folder with one file, read once from beginning to end, its size known when it has ended.</summary>
+/// <summary>A stream as a source: one folder with one file, read once from beginning to end, its size known when it has ended. Both belong to whoever reads it, who can so restore it as it was.</summary>
 /// <param name="stream">Read to its end. Not disposed.</param>
 /// <param name="fileName">Name of the one file.</param>
 /// <param name="time">Gives the file its modification time.</param>
@@ -13,8 +14,10 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
 {
     readonly List<SourceProblem> _problems = [];
 
-    public IReadOnlyDictionary<uint, byte[]> UserNames { get; } = new Dictionary<uint, byte[]>();
-    public IReadOnlyDictionary<uint, byte[]> GroupNames { get; } = new Dictionary<uint, byte[]>();
+    readonly OwnerNames _owners = new();
+
+    public IReadOnlyDictionary<uint, byte[]> UserNames => _owners.Users;
+    public IReadOnlyDictionary<uint, byte[]> GroupNames => _owners.Groups;
     public bool HasReliableInodes => false;
     public IReadOnlyCollection<SourceProblem> Problems => _problems;
 
@@ -27,14 +30,19 @@ public sealed class StreamSource(Stream stream, byte[] fileName, TimeProvider ti
     public IEnumerable<EntryBatch> Walk(EntryBatchPool pool, CancellationToken ct)
     {
         var now = time.GetUtcNow().ToUnixTimeSeconds();
+        var (user, group) = OperatingSystem.IsLinux() ? (Native.EffectiveUser(), Native.EffectiveGroup()) : default;
+        if (OperatingSystem.IsLinux())
+            _owners.Meet(user, group);
         var batch = pool.Rent();
         var root = batch.Add([]);
         batch.Kind[root] = EntryKind.Directory;
+        (batch.Uid[root], batch.Gid[root]) = (user, group);
         batch.Mode[root] = 0x1C0; // rwx------
         batch.MtimeSeconds[root] = now;
         batch.LinkCount[root] = 1;
         var file = batch.Add(fileName);
         batch.Kind[file] = EntryKind.File;
+        (batch.Uid[file], batch.Gid[file]) = (user, group);
         batch.Mode[file] = 0x180; // rw-------
         batch.MtimeSeconds[file] = now;
         batch.LinkCount[file] = 1;

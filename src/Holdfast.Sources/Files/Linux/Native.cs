@@ -182,6 +182,9 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "geteuid")]
     public static partial uint EffectiveUser();
 
+    [LibraryImport("libc", EntryPoint = "getegid")]
+    public static partial uint EffectiveGroup();
+
     [LibraryImport("libc", EntryPoint = "getpwuid_r")]
     public static partial int GetUser(uint uid, byte** passwd, byte* buffer, nuint size, out byte** result);
 
