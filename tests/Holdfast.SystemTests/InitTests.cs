@@ -193,6 +193,32 @@ public sealed class InitTests
         }
     }
 
+    [Fact]
+    public void A_folder_named_with_a_separator_at_its_end_is_the_folder()
+    {
+        using var cli = new Cli();
+        cli.Write("a", [1]);
+        cli.Run("init", cli["vault/"], "--keys", cli["vault/keys"]).Expect(2);
+        cli.Run("init", cli["no/vault/"], "--keys", cli["keys/"]).Expect(56);
+        cli.Run("init", cli["vault/"], "--keys", cli["no/keys/"]).Expect(56);
+        Assert.False(Path.Exists(cli["vault"]));
+        cli.Run("init", cli["vault/"], "--keys", cli["keys/"], "--lock", "1d").Expect(0);
+        cli.Run("backup", cli["source/"], "--name", "ward", "--vault", cli["vault/"], "--keys", cli["keys/"]).Expect(0);
+        cli.Run("store", "add", cli["more/"]).Expect(0);
+        cli.Shell("mv more moved");
+        cli.Run("store", "move", cli["more/"], cli["moved/"]).Expect(0);
+        Assert.StartsWith(cli["moved"] + " ", cli.Run("store", "list").Expect(0).Out.Split('\n')[1], StringComparison.Ordinal);
+        cli.Run("key", "issue", "--out", cli["issued/"]).Expect(0);
+        cli.Run("key", "issue", "--vault", cli["vault/"], "--out", cli["vault/keys/"]).Expect(2);
+        cli.Run("restore", "latest", cli["out/"]).Expect(0);
+        Assert.False(Path.Exists(cli["vault/keys"]));
+        Assert.All(new[] { "keys/opening.key", "issued/put.key", "out/a" }, f => Assert.True(File.Exists(cli[f]), f));
+        cli.Run("up", cli["source/"], "--base", cli["trial/"]).Expect(0);
+        Assert.Contains("Going on with the trial", cli.Run("up", cli["source"], "--base", cli["trial"]).Expect(0).Out, StringComparison.Ordinal);
+        cli.Environment["HOLDFAST_VAULT"] = cli.Environment["HOLDFAST_KEYS"] = "";
+        Assert.Contains("TRIAL - NOT PROTECTION", cli.Run("status").Expect(0).Out, StringComparison.Ordinal); // one trial, under either spelling
+    }
+
     /// <summary>Every command that writes key material, under the widest and the narrowest umask.</summary>
     [Theory]
     [InlineData("000")]

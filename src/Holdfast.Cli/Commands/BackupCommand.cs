@@ -62,7 +62,7 @@ static class BackupCommand
         var named = session.Parsed.GetValue(SourceArgument) ?? throw new HoldfastException(ErrorCode.Usage, "No folder to back up was named.", "holdfast backup FOLDER, or --stdin for a stream.");
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name the folder to back up. In a script, look at the variable that should hold its name.");
-        var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named)); // the path is the name of a source that was given none
+        var path = FolderPath.Full(named); // the path is the name of a source that was given none
         if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(path, f)))
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))

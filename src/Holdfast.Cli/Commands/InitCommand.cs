@@ -4,6 +4,7 @@ using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -34,8 +35,8 @@ static class InitCommand
 
     static int Run(Session session)
     {
-        var folder = Path.GetFullPath(session.Parsed.GetValue(VaultArgument)!);
-        var keys = Path.GetFullPath(new KeyFolder(session).Folder);
+        var folder = FolderPath.Full(session.Parsed.GetValue(VaultArgument)!);
+        var keys = FolderPath.Full(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
         var clock = ReleaseDay.RequireClock();
         var length = Length(session, LockOption)!.Value;
@@ -107,7 +108,7 @@ static class InitCommand
         }
         catch (HoldfastException e) when (e is { Code: ErrorCode.DiskFull, InnerException: not HoldfastException }) // else it was the keys', and that has been said
         {
-            throw new HoldfastException(e.Code, $"The disk that the vault should be on is full{Core.Storage.DiskFault.Room(folder)}: no vault was made.", $"Free space on that disk, or {otherwise}; then run this again.", e);
+            throw new HoldfastException(e.Code, $"The disk that the vault should be on is full{DiskFault.Room(folder)}: no vault was made.", $"Free space on that disk, or {otherwise}; then run this again.", e);
         }
     }
 
@@ -134,6 +135,7 @@ static class InitCommand
     }
 
     /// <summary>Refuses a folder in one that is not there: a name mistyped, or a disk that is not mounted, would have the data end up on another disk.</summary>
+    /// <param name="folder">Full path, without an ending separator.</param>
     public static void RequireParent(string folder)
     {
         if (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { } parent && !Directory.Exists(parent))

@@ -41,7 +41,7 @@ static class KeyCommand
 
     static int Issue(Session session)
     {
-        var folder = Path.GetFullPath(session.Parsed.GetValue(OutFolderOption)!);
+        var folder = FolderPath.Full(session.Parsed.GetValue(OutFolderOption)!);
         var files = new KeyFiles(folder);
         files.RequireFree();
         var (vault, keys) = KeyFolder.OpenToChange(session);

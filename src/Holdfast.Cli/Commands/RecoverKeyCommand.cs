@@ -3,6 +3,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
 
@@ -22,7 +23,7 @@ static class RecoverKeyCommand
 
     static int Run(Session session)
     {
-        var folder = Path.GetFullPath(session.Parsed.GetValue(OutOption)!);
+        var folder = FolderPath.Full(session.Parsed.GetValue(OutOption)!);
         new KeyFiles(folder).RequireFree();
         var shares = Shares(session);
         using var seed = RecoveryShares.Combine(shares, out var unfit);

@@ -43,7 +43,7 @@ static class StoreCommand
         var named = session.Parsed.GetValue(FolderArgument)!;
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name an empty folder on another disk.");
-        var folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(named));
+        var folder = FolderPath.Full(named);
         InitCommand.RequireParent(folder);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
@@ -76,13 +76,13 @@ static class StoreCommand
         if (old.Length == 0 || named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "`holdfast store list` shows the vault's folders.");
         using var vault = Vault.Open(KeyFolder.VaultFolder(session));
-        if (Directory.Exists(old) && Path.GetFullPath(old) != Path.GetFullPath(named))
+        if (Directory.Exists(old) && FolderPath.Full(old) != FolderPath.Full(named))
             session.Note("Reading what lies in both folders, so that no sound file is left behind for one that was damaged on the way ...");
         var isMerged = vault.MoveFolder(old, named, session.Stop);
-        var folder = Path.GetFullPath(named);
+        var folder = FolderPath.Full(named);
         session.Json(w =>
         {
-            w.WriteString("was", Path.GetFullPath(old));
+            w.WriteString("was", FolderPath.Full(old));
             w.WriteString("is", folder);
             w.WriteBoolean("merged", isMerged);
         });

@@ -29,11 +29,9 @@ sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
     {
         if (source.Length == 0 || home is { Length: 0 })
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name a folder with some data: holdfast up FOLDER. In a script, look at the variable that should hold its name.");
-        source = Path.GetFullPath(source).TrimEnd(Path.DirectorySeparatorChar);
-        if (source.Length == 0)
-            source = Path.GetFullPath("/");
+        source = FolderPath.Full(source);
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)))[..12];
-        return new TrialPlaces(source, Path.GetFullPath(home ?? DefaultHome()), name, home is not null);
+        return new TrialPlaces(source, FolderPath.Full(home ?? DefaultHome()), name, home is not null);
     }
 
     static string DefaultHome()
@@ -71,7 +69,7 @@ sealed record TrialPlaces(string Source, string Home, string Name, bool IsNamed)
     public static TrialPlaces? Only(string whatToName, string? home = null)
     {
         var folder = BackupCommand.StateFolder();
-        var trials = folder is null || !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*.trial").Select(Read).OfType<TrialPlaces>().Where(t => VaultFile.IsOne(t.Vault) && (home is null || t.Home == Path.GetFullPath(home))).OrderBy(t => t.Source, StringComparer.Ordinal).ToList();
+        var trials = folder is null || !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*.trial").Select(Read).OfType<TrialPlaces>().Where(t => VaultFile.IsOne(t.Vault) && (home is null || t.Home == FolderPath.Full(home))).OrderBy(t => t.Source, StringComparer.Ordinal).ToList();
         return trials.Count < 2 ? trials.FirstOrDefault() : throw new HoldfastException(ErrorCode.Usage, $"There are {trials.Count} trials on this machine: {string.Join(", ", trials.Select(t => $"of {t.Source} in {t.Vault}"))}.", $"Name the one that is meant: {whatToName}.");
     }
 

@@ -40,7 +40,7 @@ public sealed partial class VaultKeeper
     /// <param name="machine">The machine's clocks.</param>
     public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Action<string> keep, Disk disk, IMachineTime machine)
     {
-        folder = Path.GetFullPath(folder);
+        folder = FolderPath.Full(folder);
         RequireFree(folder);
         FolderOwner.Know(folder);
         disk.MakeDurable(folder);
@@ -85,7 +85,7 @@ public sealed partial class VaultKeeper
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>.</exception>
     public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Checkpoint?>? seen = null)
     {
-        folder = Path.GetFullPath(folder);
+        folder = FolderPath.Full(folder);
         disk ??= Disk.Real;
         var file = VaultFile.Read(folder);
         if (!VerifierKey.TryParse(file.LogKey, out var key))

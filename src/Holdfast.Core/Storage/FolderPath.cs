@@ -9,10 +9,13 @@ public static class FolderPath
 {
     const int MaxPath = 4_096; // bytes, PATH_MAX
 
+    /// <summary>The full path of a folder that a person named, who may have ended it with a separator.</summary>
+    public static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+
     /// <summary>The path without symlinks, of a folder that need not be there yet.</summary>
     public static string Real(string path)
     {
-        path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        path = Full(path);
         if (!OperatingSystem.IsLinux())
             return path;
         var rest = "";
