@@ -71,6 +71,34 @@ public sealed class OwnerTests
         cli.Run(["backup", cli["source"], "--name", "ward", .. at]).Expect(0);
     }
 
+    /// <summary>What the guard judges by is no one's but root's.</summary>
+    [Fact]
+    public void A_guards_own_folder_that_others_can_change_is_refused_before_anything_is_made()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "needs root: who owns the folder is asked for root alone");
+        using var cli = new Cli().Init();
+        cli.Shell("chmod 755 . && mkdir home open sticky && chown 65534:65534 home && chown -R 65534:65534 vault && chmod 777 open && chmod 1777 sticky && mkdir open/roots sticky/roots && ln -s $PWD/sticky/roots home/link && ls -lR vault > before");
+        Assert.SkipWhen(cli.Run("guard", "--once", "--state", cli["home/guard"]).Error.Contains("CAP_LINUX_IMMUTABLE", StringComparison.Ordinal), "needs CAP_LINUX_IMMUTABLE");
+        foreach (var (state, status) in new[] { ("vault", 2), ("vault/guard", 2), ("vault/../vault/keeper/guard/", 2), ("home", 15), ("home/guard", 15), ("home/not/there/", 15), ("home/link/guard", 15), ("open", 15), ("open/guard", 15), ("open/roots/guard", 15), ("sticky", 15) })
+        {
+            var refused = cli.Run("guard", "--once", "--state", cli[state]).Expect(status).Error;
+            Assert.Contains("Nothing was made", refused, StringComparison.Ordinal);
+            Assert.Contains("what the guard judges by", refused, StringComparison.Ordinal);
+        }
+        cli.Shell("ls -lR vault | diff before -");
+        Assert.Equal("home/link\nopen/roots\nsticky/roots\n", cli.Shell("find home open sticky -mindepth 1 | sort").Out);
+        try
+        {
+            var looked = cli.Run("guard", "--once", "--state", cli["sticky/roots/guard/"]);
+            Assert.SkipWhen(looked.Error.Contains("StoreUnavailable", StringComparison.Ordinal), "needs a file system with immutable flags for its temporary folder");
+            looked.Expect(0);
+        }
+        finally
+        {
+            cli.Shell("chattr -R -f -i -a vault || true");
+        }
+    }
+
     /// <summary>While root sweeps, the user puts another folder in the place of root's, with a link to where only root goes.</summary>
     [Fact]
     public void A_further_folder_at_another_users_mercy_is_refused_and_one_that_is_there_leads_root_nowhere()

@@ -55,7 +55,7 @@ public sealed class FlagGuard
     /// <param name="state">The guard's own folder, apart from the vault; made where it is missing, for its user alone.</param>
     /// <param name="machine">The machine's clocks.</param>
     /// <exception cref="HoldfastException"><c>VaultMissing</c>; <c>WrongVault</c>, <c>LogForked</c> where this is not the vault that was seen at that path; <c>Usage</c> for a trial
-    /// vault.</exception>
+    /// vault, or a state folder inside the vault; <c>NoPermission</c> for one that others could write to, or put another in the place of.</exception>
     public FlagGuard(string vault, string state, IMachineTime? machine = null)
         : this(vault, state, machine ?? MachineTime.System, Disk.Real)
     {
@@ -68,13 +68,28 @@ public sealed class FlagGuard
     /// <param name="limit">Bytes that its memory of the vault may have.</param>
     internal FlagGuard(string vault, string state, IMachineTime machine, Disk disk, int limit = GuardMemory.MaxSize)
     {
-        _folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(vault));
+        _folder = FolderPath.Full(vault);
+        state = FolderPath.Full(state);
+        RequireOwn(_folder, state);
         _file = VaultFile.Read(_folder);
         using var root = HeldFolder.Open(_folder) ?? throw Missing();
         using (root.OpenFile(VaultFile.Name, out var stat) ?? throw Missing())
             _owner = stat.User;
         _inode = root.Stat.Inode;
-        _judge = new GuardJudge(_folder, _file, _inode, Path.GetFullPath(state), machine, disk, limit);
+        _judge = new GuardJudge(_folder, _file, _inode, state, machine, disk, limit);
+    }
+
+    /// <summary>The guard judges by what lies in its folder, and whoever could change it there would have it let go of anything. Who owns the folder is asked for the administrator alone.</summary>
+    static void RequireOwn(string vault, string state)
+    {
+        const string reason = "could change what the guard judges by: no file would be safe from them";
+        const string guidance = "Nothing was made. Name a folder of root's, in folders of root's that nobody else may write to: --state /var/lib/holdfast/guard.";
+        if (FolderPath.IsWithin(state, vault))
+            throw new HoldfastException(ErrorCode.Usage, $"The guard's own folder would lie inside the vault, and be open to the vault's owner, who {reason}.", guidance);
+        if (FolderOwner.IsAnothers(state))
+            throw new HoldfastException(ErrorCode.NoPermission, $"The guard's own folder is another user's, or lies in a folder of another user's, who {reason}.", guidance);
+        if (FolderOwner.OpenToOthers(state) is { } open)
+            throw new HoldfastException(ErrorCode.NoPermission, $"The guard's own folder is open to other users, who may write to {open}, and {reason}.", guidance);
     }
 
     /// <summary>Looks at the log and at the files once. Where something is wrong with the log or with the guard's own memory, nothing is let go; what is stored is made immutable all the

@@ -15,6 +15,9 @@ public static class FolderOwner
 
     static readonly Lazy<bool> HasAllUsers = new(SeesAllUsers);
     const uint Overflow = 65_534; // who a user that a namespace does not know is shown as (user_namespaces(7))
+    const uint GroupMayWrite = 0x10;
+    const uint OthersMayWrite = 0x2;
+    const uint Sticky = 0x200; // what lies there is renamed and removed by its own owner alone, and by the folder's
     const int MostLinks = 40; // as the system follows (path_resolution(7))
 
     /// <summary>A folder, the one whose owner counts for it, and that owner; 0 while it is the administrator's, or not there.</summary>
@@ -64,7 +67,7 @@ public static class FolderOwner
     static FileStat? OwnerOf(string folder, out bool isThere, out bool isAbove)
     {
         isThere = FileStat.TryRead(Entered(folder), out var stat);
-        var (link, above) = OnTheWay(folder);
+        var (link, above, _) = OnTheWay(folder);
         isAbove = link is null && (!isThere || stat.User == 0) && above is not null;
         return link ?? (isThere && stat.User != 0 ? stat : above);
     }
@@ -76,6 +79,19 @@ public static class FolderOwner
     /// <summary>True where a folder that the administrator owns, or would make, lies in one of another user's, who can put another in its place at any moment.</summary>
     /// <param name="folder">It need not be there.</param>
     public static bool IsAtMercy(string folder) => IsAdministrator && OwnerOf(Full(folder), out _, out var isAbove) is not null && isAbove;
+
+    /// <summary>For the administrator: the folder itself, where others may write to it, or one of the administrator's on the way to it, in which others may put something else in the place of what
+    /// lies there; null where there is none. Members of a group count as others, those of the administrator's own do not.</summary>
+    /// <param name="folder">It need not be there.</param>
+    public static string? OpenToOthers(string folder)
+    {
+        if (!IsAdministrator)
+            return null;
+        folder = Full(folder);
+        return FileStat.TryRead(Entered(folder), out var stat) && MayOthersWrite(stat) ? folder : OnTheWay(folder).Open;
+    }
+
+    static bool MayOthersWrite(FileStat stat) => !IsOutside(stat) && ((stat.Mode & OthersMayWrite) != 0 || ((stat.Mode & GroupMayWrite) != 0 && stat.Group != 0));
 
     /// <summary>Makes a change, at once and on this thread.</summary>
     /// <param name="path">What is changed.</param>
@@ -143,12 +159,14 @@ public static class FolderOwner
         return found;
     }
 
-    /// <summary>The first link, and the first folder, of another user's on the way to a folder, also on the way that links of the administrator's lead.</summary>
-    static (FileStat? Link, FileStat? Above) OnTheWay(string folder)
+    /// <summary>The first link, and the first folder, of another user's on the way to a folder, also on the way that links of the administrator's lead; and the first folder there in which others may
+    /// exchange what is not theirs.</summary>
+    static (FileStat? Link, FileStat? Above, string? Open) OnTheWay(string folder)
     {
         var ahead = new Stack<string>(Parts(Full(folder)).Reverse());
         var at = "/";
         FileStat? above = null;
+        string? open = null;
         for (var links = 0; ahead.TryPop(out var part);)
         {
             if (part == "..")
@@ -164,10 +182,12 @@ public static class FolderOwner
                 at = next;
                 if (stat.User != 0 && !IsOutside(stat))
                     above ??= stat;
+                if ((stat.Mode & Sticky) == 0 && MayOthersWrite(stat))
+                    open ??= at;
                 continue;
             }
             if (stat.User != 0 || ++links > MostLinks)
-                return (stat, above);
+                return (stat, above, open);
             if (new FileInfo(next).LinkTarget is not { } target)
                 break;
             if (Path.IsPathRooted(target))
@@ -175,7 +195,7 @@ public static class FolderOwner
             foreach (var one in Parts(target).Reverse())
                 ahead.Push(one);
         }
-        return (null, above);
+        return (null, above, open);
     }
 
     /// <summary>True for what belongs to nobody of this user namespace: its host has more power over what lies there than any administrator here.</summary>
@@ -195,7 +215,7 @@ public static class FolderOwner
 
     static IEnumerable<string> Parts(string path) => path.Split('/', StringSplitOptions.RemoveEmptyEntries).Where(p => p != ".");
 
-    static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+    static string Full(string path) => FolderPath.Full(path);
 
     /// <summary>The folder behind a link: it is what was named.</summary>
     static string Entered(string folder) => folder + "/.";

@@ -100,7 +100,7 @@ static class PlainFile
 }
 
 /// <summary>What kind of thing stands under a name, whose it is, and how many names it has. Linux only.</summary>
-readonly record struct FileStat(uint Links, uint User, uint Group, bool IsFile, bool IsFolder, bool IsLink, ulong Inode, ulong Device)
+readonly record struct FileStat(uint Links, uint User, uint Group, bool IsFile, bool IsFolder, bool IsLink, ulong Inode, ulong Device, uint Mode)
 {
     const int EmptyPath = 0x1000; // AT_EMPTY_PATH
     const int NoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
@@ -127,7 +127,7 @@ readonly record struct FileStat(uint Links, uint User, uint Group, bool IsFile, 
     static bool Of(int result, ReadOnlySpan<uint> words, out FileStat stat)
     {
         var kind = words[7] & 0xF000;
-        stat = new FileStat(words[4], words[5], words[6], kind == 0x8000, kind == 0x4000, kind == 0xA000, words[8] | (ulong)words[9] << 32, words[34] | (ulong)words[35] << 32);
+        stat = new FileStat(words[4], words[5], words[6], kind == 0x8000, kind == 0x4000, kind == 0xA000, words[8] | (ulong)words[9] << 32, words[34] | (ulong)words[35] << 32, words[7] & 0xFFF);
         return result == 0;
     }
 }

@@ -105,6 +105,22 @@ public sealed class FolderOwnerTests
     }
 
     [Theory]
+    [InlineData("ours/not/there", null)]
+    [InlineData("sticky/roots", null)]
+    [InlineData("sticky/not/there", null)]
+    [InlineData("sticky", "sticky")]
+    [InlineData("open/ours", "open")]
+    [InlineData("link", "open")]
+    [InlineData("group/not/there", "group")]
+    [InlineData("roots-group/part", null)]
+    public void A_folder_where_others_may_put_something_else_is_told_apart(string name, string? open)
+    {
+        using var folder = Start();
+        Shell(folder, "mkdir sticky open group roots-group && chmod 1777 sticky && chmod 777 open && chmod 775 group roots-group && chgrp 12345 group && mkdir sticky/roots open/ours && ln -s open/../open/ours link");
+        Assert.Equal(open is null ? null : folder[open], FolderOwner.OpenToOthers(folder[name]));
+    }
+
+    [Theory]
     [InlineData("ln -s theirs/link start")] // a link of the administrator's to one of the owner's
     [InlineData("ln -s $PWD/theirs/link start")]
     [InlineData("mkdir way && ln -s ../theirs/link way/inner && ln -s way/../way/inner start")]
