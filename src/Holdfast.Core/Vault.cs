@@ -147,7 +147,8 @@ public sealed partial class Vault : IDisposable
 
     HashSet<(StoreKind, Hash32)> Needed()
     {
-        Keeper.Refresh();
+        if (Keeper.LogFault is null)
+            Keeper.Refresh();
         var (packs, objects) = VaultHealth.Needed(Keeper);
         return [.. packs.Keys.Select(p => (StoreKind.Pack, p)), .. objects.Select(o => (StoreKind.Object, o))];
     }

@@ -464,7 +464,7 @@ sealed class KeyFolder
                 "Put the file back from a copy of the key folder. Where there is none, be sure of the log first (`holdfast log verify --since FILE`, with a checkpoint kept elsewhere); then `holdfast log accept` goes on with the log that is here.");
         if (memory.Seen is { } seen && seen.Origin != vault.Keeper.Log.Key.Name)
             throw WrongVault("The key folder is", vault);
-        if (memory is { Seen: null, Place: not null })
+        if (memory.HasLostCheckpoint)
             _session.Warn("holdfast: what these keys saw of the vault's log (the file `checkpoint` in the key folder) is gone: whether the vault was put back to an older state since then cannot be told. If nobody took that file away on purpose, treat it as an attack; `holdfast log verify --since FILE` compares with a checkpoint kept elsewhere");
         if (memory.Compare(vault) is not { } copy)
         {

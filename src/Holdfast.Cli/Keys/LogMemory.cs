@@ -62,6 +62,9 @@ sealed class LogMemory(string folder)
     public string? Place => !File.Exists(PlacePath) || UserFile.KeptText(PlacePath, "The place in the key folder").TrimEnd('\n') is not { Length: > 0 } place ? null
         : Path.IsPathFullyQualified(place) && !place.Any(char.IsControl) ? place : throw new HoldfastException(ErrorCode.KeyFileBad, $"The file `{PlaceFile}` in the key folder names no folder.", "Put it back from a copy of the key folder, or take it away: the next command writes it anew.");
 
+    /// <summary>It has remembered a vault, and what it saw of the log is not there any more.</summary>
+    public bool HasLostCheckpoint => File.Exists(PlacePath) && !Path.Exists(CheckpointPath);
+
     /// <summary>Compares a vault with what is remembered.</summary>
     /// <returns>Null where it is the vault that the keys go on with, or they know none yet.</returns>
     /// <exception cref="HoldfastException"><c>LogForked</c>: put back, or another history.</exception>
@@ -157,6 +160,8 @@ sealed class LogMemory(string folder)
             var place = FolderPath.Real(vault.Keeper.Folder);
             if (Place is { } known && !IsAt(vault, known) && Seen?.Origin == vault.Keeper.Log.Key.Name)
                 return null; // `log accept` was given elsewhere, since this one compared
+            if (Place is null)
+                Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note)); // first: a place without it is one that lost it
             if (Place is not { } same || !IsAt(vault, same))
                 Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(place + "\n"));
             else if (Seen is { } seen && seen.Size > vault.Keeper.Log.Size)

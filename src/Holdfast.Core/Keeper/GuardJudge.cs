@@ -72,7 +72,7 @@ sealed class GuardJudge
                 _clock = OpenClock();
                 if ((ulong)_copy.Size < memory.Seen || _clock.Now < memory.Clock)
                     throw Damaged();
-                _looked = memory.Clock;
+                _looked = memory.Seen > 0 ? memory.Clock : 0; // a first look that did not come to its end has seen nothing
             }
             else if (earlier.IsThere)
             {
@@ -323,7 +323,7 @@ sealed class GuardJudge
         }
         _memory.Resolve(record.Ordinal);
         foreach (var pack in set.Packs)
-            _memory.Lengthen(pack.Name, LockRules.PackEnd(pack.Name, expiry, quantum));
+            _memory.Lengthen(pack.Name, Math.Min(LockRules.PackEnd(pack.Name, record.Expiry, quantum) + (expiry - record.Expiry), LockRules.LastEnd));
     }
 
     bool IsReadable(Hash32 name)

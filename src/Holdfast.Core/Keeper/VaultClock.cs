@@ -152,16 +152,25 @@ public sealed class VaultClock
         if (at >= 0 && _sights[at].Until(here) is { } until && until > _passed)
         {
             var advance = until - _passed;
-            if (at < _sights.Count - 1 && advance > 1_000 * MostMissed)
-            {
-                advance = 1_000 * MostMissed;
-                _sights.Clear(); // else each of them could add as much
-            }
+            if (at < _sights.Count - 1)
+                advance = MakeUp(at, advance);
             _passed += advance;
             // The boot clock may be slow by as much: this makes up for it, and leads no further than the wall clock says. Else it would add up to days.
             _passed += Math.Min(advance * PartsPerMillion / 1_000_000, here.Wall - Math.Min(here.Wall, _passed));
         }
         Look();
+    }
+
+    /// <summary>Others have looked since the sight that says so. What all of them together make up for after any look is less than the margin.</summary>
+    /// <returns>How much of it counts, milliseconds.</returns>
+    ulong MakeUp(int at, ulong advance)
+    {
+        const ulong most = 1_000 * MostMissed, little = most / MaxSights;
+        if (advance > most)
+            _sights.Clear();
+        else if (advance > little)
+            _sights.RemoveRange(0, at); // where machines look by turns, this one's is the oldest
+        return Math.Min(advance, most);
     }
 
     /// <summary>Notes what this machine's clocks say.</summary>
@@ -177,12 +186,29 @@ public sealed class VaultClock
     }
 
     /// <summary>The file says that this machine looked last: what another one saw before is held against what begins now.</summary>
-    public bool IsNoted => _noted == _machine.BootId;
+    bool IsNoted => _noted == _machine.BootId;
+
+    /// <summary>Makes it durable that this machine is about to have a lock begin.</summary>
+    public void Note()
+    {
+        if (IsNoted)
+            return;
+        Save();
+        if (IsNoted)
+            return;
+        _sights.Clear(); // an older state of a machine, which has no sight: then nobody has one
+        Write();
+    }
 
     /// <summary>Makes the clock's state durable.</summary>
     public void Save()
     {
         Advance();
+        Write();
+    }
+
+    void Write()
+    {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"{Head}\n{_passed} {_unseen}\n");
         foreach (var s in _sights)

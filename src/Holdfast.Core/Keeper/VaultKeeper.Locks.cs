@@ -28,8 +28,7 @@ public sealed partial class VaultKeeper
         Store.SyncNames(StoreKind.Pack, set.ToList().Select(p => p.Name).Where(n => !_projection.IsCommitted(n)));
         var name = Store.PutObject(bytes);
 
-        if (!Clock.IsNoted)
-            Clock.Save(); // before the leaf: a run that is killed between the two leaves none that a clock may end too soon
+        Clock.Note(); // before the leaf: a run that is killed between the two leaves none that a clock may end too soon
         // One reading of the clock, after the disk has taken its time: a lock that counted from a second before its leaf would be that much short of its place, and the place would stay open.
         var now = Clock.Now;
         var from = Clock.LockFrom;

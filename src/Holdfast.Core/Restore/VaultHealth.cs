@@ -189,7 +189,7 @@ public sealed class VaultHealth
         if (found is not { IsHealed: true } || state.PacksOf(record) is not { } set || state.Expiries.Exists(e => e.Ordinal > ordinal) || !Holding.IsHeldStill(state, record))
             return false;
         var named = found.Defects.Select(d => d.Name).ToHashSet();
-        if (named.All(reads.Times.ContainsKey) && Common(set, [.. Missing, .. Damaged]).Count == 0)
+        if (named.All(n => reads.Times.TryGetValue(n, out var read) && read >= record.DefectsFound) && Common(set, [.. Missing, .. Damaged]).Count == 0)
             return true; // what it had lost is back, and was read: it needs nothing from elsewhere
         return Missing.Concat(Damaged).All(p => set.Contains(p) ? named.Contains(p) : state.Lost.TryGetValue(p, out var first) && first < ordinal);
     }

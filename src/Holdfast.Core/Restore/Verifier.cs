@@ -87,13 +87,13 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     /// <param name="note">Gets what was found, also where the run was interrupted or failed: what has been seen is not lost with it.</param>
     public VerifyResult Run(Func<HashSet<(StoreKind Kind, Hash32 Name)>> needed, Func<Hash32, bool>? choose, Action<ReadFindings> note)
     {
+        var before = needed();
         var all = store.List(StoreKind.Pack).Concat(store.List(StoreKind.Object)).ToList();
         _allPacks = all.Count(a => a is { Kind: StoreKind.Pack, Name.IsNone: false });
         foreach (var foreign in all.Where(a => a.Name.IsNone))
             _defects.Add(new Defect(DefectKind.Foreign, foreign.Kind, Hash32.None, 0, false, foreign.Path));
         var present = all.Where(a => !a.Name.IsNone).Select(a => (a.Kind, a.Name)).ToHashSet();
-        foreach (var (kind, name) in needed().Where(n => !present.Contains(n)))
-            _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
+        Miss([.. before.Where(n => !present.Contains(n))]);
 
         // The store numbers the copies of a name as they come, over all folders, whatever number their files bear.
         var chosen = all.Where(a => !a.Name.IsNone && (a.Kind == StoreKind.Object || choose is null || choose(a.Name)))
@@ -104,12 +104,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
         workers.ForEach(w => w.Start());
         workers.ForEach(w => w.Join());
-        if (!_vanished.IsEmpty)
-        {
-            var still = needed(); // an expiry may have come meanwhile
-            foreach (var (kind, name) in _vanished.Distinct().Where(still.Contains))
-                _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
-        }
+        Miss([.. _vanished.Distinct()]);
         var result = Result();
         var isWhole = _fault is null && !ct.IsCancellationRequested;
         var several = isWhole ? [] : chosen.Where(g => g.Skip(1).Any()).Select(g => g.Key.Name).ToHashSet(); // whose other copies may not have been read
@@ -117,6 +112,41 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         _fault?.Throw();
         ct.ThrowIfCancellationRequested();
         return result;
+
+        // An expiry may have come meanwhile, or a folder of the vault may have moved.
+        void Miss(List<(StoreKind Kind, Hash32 Name)> names)
+        {
+            if (names.Count == 0)
+                return;
+            var still = StillNeeded();
+            foreach (var (kind, name) in names.Where(n => still.Contains(n) && !IsThere(n.Kind, n.Name)))
+                _defects.Add(new Defect(DefectKind.Missing, kind, name, 0, false));
+        }
+
+        HashSet<(StoreKind, Hash32)> StillNeeded()
+        {
+            try
+            {
+                return needed();
+            }
+            catch (HoldfastException)
+            {
+                return before; // what was found is told whatever the log has come to
+            }
+        }
+    }
+
+    bool IsThere(StoreKind kind, Hash32 name)
+    {
+        try
+        {
+            using var copy = store.Open(kind, name);
+            return copy is not null;
+        }
+        catch (HoldfastException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Reads one pack, its bytes and its frames. Of several copies the best counts.</summary>

@@ -117,6 +117,27 @@ public sealed class GuardStateTests
         Assert.All(Ends(test, fresh), e => Assert.InRange(e, end, end + 6 * Day)); // rounded up by a fifth
     }
 
+    /// <summary>What it met was there before it, however late its first look comes to its end.</summary>
+    [Fact]
+    public void A_guard_that_died_before_its_first_look_holds_nothing_longer_than_its_lock()
+    {
+        using var test = new GuardedVault();
+        test.Vault.WriteSome();
+        test.Vault.BackUp();
+        var end = test.Vault.Machine.Wall / 1_000 + 36 * Day;
+        test.Vault.Machine.Pass(100 * Day);
+        try
+        {
+            _ = test.Open();
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.NoPermission)
+        {
+            // Begin says so.
+        }
+        test.Begin();
+        Assert.All(Ends(test, test.Files("packs")), e => Assert.InRange(e, 1UL, end));
+    }
+
     [Fact]
     public void Names_that_no_commit_has_never_crowd_out_a_lock()
     {

@@ -486,6 +486,58 @@ public sealed class LockTests
         Assert.True(PackCount(test) < packs);
     }
 
+    static void AssertBehind(TestVault test)
+    {
+        using var vault = test.Open();
+        Assert.InRange(vault.Keeper.Clock.Now, 1_800_000_000UL, 1_800_000_000 + 14 * Day - 1);
+    }
+
+    /// <summary>Each of them saw the vault first when the one before had gone; none of them alone makes up for much.</summary>
+    [Theory]
+    [InlineData(7 * Day)]
+    [InlineData(7 * Day - 60)]
+    [InlineData(Day / 2)]
+    public void Machines_that_looked_one_after_the_other_end_no_lock_together(ulong apart)
+    {
+        const int machines = 14;
+        using var test = new TestVault();
+        for (var i = 0; i < machines; i++)
+        {
+            Become(test.Machine, $"m{i}", 1_000 * Day + (ulong)i * apart);
+            Assert.Equal(0, Expire(test));
+            test.Machine.Wall += apart * 1_000;
+        }
+        Become(test.Machine, "started", 3_600);
+        test.Machine.Wall -= machines * apart * 1_000; // and says that nothing has passed
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Wall += machines * apart * 1_000;
+        for (var i = machines - 1; i >= 0; i--)
+        {
+            Become(test.Machine, $"m{i}", 1_000 * Day + machines * apart);
+            Assert.Equal(0, Expire(test));
+        }
+        AssertBehind(test);
+    }
+
+    /// <summary>A virtual machine that was put back to an earlier state of the same start is given no sight, and what others saw ends no lock that it begins.</summary>
+    [Fact]
+    public void A_machine_that_was_put_back_commits_and_no_other_makes_up_for_what_was_before()
+    {
+        using var test = new TestVault();
+        Become(test.Machine, "vm", 10 * Day);
+        Assert.Equal(0, Expire(test));
+        Become(test.Machine, "awake", 100 * Day);
+        Assert.Equal(0, Expire(test));
+        test.Machine.Wall += 60 * Day * 1_000;
+        Become(test.Machine, "vm", 9 * Day);
+        test.WriteSome();
+        test.BackUp();
+        Become(test.Machine, "awake", 160 * Day);
+        Assert.Equal(0, Expire(test));
+        AssertBehind(test);
+    }
+
     /// <summary>Takes down which machine the clock's file says looked last when a leaf is signed.</summary>
     sealed class ClockDisk(string clock) : Disk
     {
