@@ -122,6 +122,7 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     readonly ChunkNamer _namer = new(sink.Domain, keyClass);
     readonly List<int> _newLengths = [];
     readonly List<Hash32> _newIds = [];
+    Hash32[] _allIds = [];
 
     public ChunkSink Sink => sink;
     public PackWriter Packs { get; } = new(sink.Session, keyClass, level);
@@ -154,7 +155,10 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
     /// <param name="ids">Filled.</param>
     public void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<Snapshots.ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
     {
+        if (_allIds.Length < lengths.Length)
+            _allIds = new Hash32[lengths.Length];
         _namer.Digests(joined, lengths, digests);
+        _namer.Ids(digests[..lengths.Length], _allIds);
         _newLengths.Clear();
         _newIds.Clear();
         var (at, kept) = (0, 0);
@@ -162,7 +166,7 @@ sealed class ChunkWorker(ChunkSink sink, KeyClass keyClass, int level) : IDispos
         {
             var chunk = joined.Slice(at, lengths[i]);
             at += chunk.Length;
-            var id = _namer.Id(digests[i], DigestKind.Whole);
+            var id = _allIds[i];
             ids[i] = id.Prefix;
             if (!sink.MustStore(id, Use))
                 continue;

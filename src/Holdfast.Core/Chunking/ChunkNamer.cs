@@ -10,6 +10,7 @@ sealed class ChunkNamer : IDisposable
     readonly MessageHasher _digest = new();
     readonly IncrementalHash _id;
     readonly byte[][] _messages; // for each kind of digest: label, class, digest
+    readonly LaneHmac? _wholeIds;
 
     /// <param name="domain">Whose newest dedup key names them.</param>
     /// <param name="keyClass">Of the chunks.</param>
@@ -17,6 +18,8 @@ sealed class ChunkNamer : IDisposable
     {
         _id = domain.ChunkIdHash();
         _messages = [.. Enum.GetValues<DigestKind>().Select(k => (byte[])[.. DomainKeys.IdLabel(k), (byte)keyClass, .. new byte[Hash32.Size]])];
+        if (Lanes.AreUsable && keyClass == KeyClass.Content)
+            _wholeIds = domain.ChunkIdHashes(_messages[(int)DigestKind.Whole].AsSpan(..^Hash32.Size));
     }
 
     /// <returns>The chunk's digest, and its id.</returns>
@@ -43,8 +46,23 @@ sealed class ChunkNamer : IDisposable
         return new Hash32(hash);
     }
 
+    /// <summary>The ids of chunks with digests of kind whole: many at once where the processor can.</summary>
+    /// <param name="digests">Of each.</param>
+    /// <param name="ids">Filled.</param>
+    public void Ids(ReadOnlySpan<Hash32> digests, Span<Hash32> ids)
+    {
+        if (_wholeIds is { } lanes && digests.Length >= LaneHmac.Least)
+        {
+            lanes.Hash(digests, ids);
+            return;
+        }
+        for (var i = 0; i < digests.Length; i++)
+            ids[i] = Id(digests[i], DigestKind.Whole);
+    }
+
     public void Dispose()
     {
+        _wholeIds?.Dispose();
         _digest.Dispose();
         _id.Dispose();
     }

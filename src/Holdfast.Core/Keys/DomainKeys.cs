@@ -58,6 +58,9 @@ public sealed class DomainKeys : IDisposable
     /// <summary>HMAC under the newest dedup key, for naming many chunks; the caller disposes of it.</summary>
     internal IncrementalHash ChunkIdHash() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _dedup[Generation].Span);
 
+    /// <summary>The same, of many digests behind one prefix at once; the caller disposes of it. Where <see cref="Lanes.AreUsable"/>.</summary>
+    internal LaneHmac ChunkIdHashes(ReadOnlySpan<byte> prefix) => new(_dedup[Generation].Span, prefix);
+
     /// <summary>A source's id: a keyed derivation, so that neither log nor snapshot tells its name (docs/format.md, section 10.1).</summary>
     public Id16 SourceId(ReadOnlySpan<byte> name)
     {

@@ -170,7 +170,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
 
     void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks, DigestKind kind)
     {
-        var stored = _sealer.Seal(_key!, _frameCount, payload, out var codec);
+        var stored = _sealer.Seal(_key!, _frameCount, payload, kind, out var codec);
         Append(stored);
         _frameCount++;
         _payload += payload.Length;
