@@ -1,4 +1,4 @@
-using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Snapshots;
@@ -59,20 +59,20 @@ public sealed class RunStatistics
         const int tables = 4;
         Span<ushort> counts = stackalloc ushort[tables * 256];
         var counted = window.Length & ~(tables - 1);
-        for (var i = 0; i < counted; i += tables)
+        foreach (var four in MemoryMarshal.Cast<byte, uint>(window[..counted])) // in which order the bytes are counted makes no difference
         {
-            var four = BinaryPrimitives.ReadUInt32LittleEndian(window[i..]);
             counts[(byte)four]++;
             counts[256 + (byte)(four >> 8)]++;
             counts[512 + (byte)(four >> 16)]++;
-            counts[768 + (byte)(four >> 24)]++;
+            counts[768 + (int)(four >> 24)]++;
         }
+        var logs = LogTable; // looked up once: that it is made by then is asked each time
         // Two sums: one would wait for each addition in turn.
         double a = 0, b = 0;
         for (var i = 0; i < 256; i += 2)
         {
-            a += LogTable[counts[i] + counts[256 + i] + counts[512 + i] + counts[768 + i]];
-            b += LogTable[counts[i + 1] + counts[256 + i + 1] + counts[512 + i + 1] + counts[768 + i + 1]];
+            a += logs[counts[i] + counts[256 + i] + counts[512 + i] + counts[768 + i]];
+            b += logs[counts[i + 1] + counts[256 + i + 1] + counts[512 + i + 1] + counts[768 + i + 1]];
         }
         var entropy = Math.Log2(counted) - (a + b) / counted;
         _rows[(int)kind].Entropy[Math.Clamp((int)(entropy * 2), 0, Buckets - 1)]++;

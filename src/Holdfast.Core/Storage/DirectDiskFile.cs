@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Holdfast.Core.Storage;
 
 /// <summary>A large file being written past the page cache: nobody reads a pack back soon, and copying it through the cache costs more than hashing it
-/// (docs/performance.md). Linux only; where the file system does not take it, the plain way is used.</summary>
+/// (docs/performance.md). While one buffer is on its way to the disk the next is filled. Linux only; where the file system does not take it, the plain way is used.</summary>
 sealed class DirectDiskFile : DiskFile
 {
     const int BufferSize = 1 << 20; // bytes
@@ -16,11 +16,11 @@ sealed class DirectDiskFile : DiskFile
     const int SetFlags = 4; // F_SETFL
 
     readonly SafeFileHandle _file;
-    readonly AlignedBuffer _buffer = new(BufferSize);
-    int _filled;
-    long _written;
-
     readonly string _folder;
+    AlignedBuffer _buffer = new(BufferSize);
+    int _filled;
+    long _written; // and what is on its way
+    WriteBehind? _behind;
 
     DirectDiskFile(SafeFileHandle file, string folder) : base(file, folder) => (_file, _folder) = (file, folder);
 
@@ -43,13 +43,19 @@ sealed class DirectDiskFile : DiskFile
             bytes[..take].CopyTo(_buffer.Span[_filled..]);
             _filled += take;
             bytes = bytes[take..];
-            if (_filled == BufferSize)
-                Flush(BufferSize);
+            if (_filled < BufferSize)
+                continue;
+            _behind ??= new WriteBehind(BufferSize);
+            var (full, at) = (_buffer, _written);
+            _buffer = _behind.Hand(full, () => Write(full.Span, at));
+            _written += BufferSize;
+            _filled = 0;
         }
     }
 
     public override void Sync()
     {
+        _behind?.Finish();
         var whole = _filled & ~(AlignedBuffer.Alignment - 1);
         if (whole > 0)
             Flush(whole);
@@ -64,21 +70,27 @@ sealed class DirectDiskFile : DiskFile
 
     void Flush(int count)
     {
-        try
-        {
-            RandomAccess.Write(_file, _buffer.Span[..count], _written);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw DiskFault.Of(e, _folder, Room);
-        }
+        Write(_buffer.Span[..count], _written);
         _written += count;
         _buffer.Span[count.._filled].CopyTo(_buffer.Span);
         _filled -= count;
     }
 
+    void Write(ReadOnlySpan<byte> bytes, long at)
+    {
+        try
+        {
+            RandomAccess.Write(_file, bytes, at);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e, _folder, Room);
+        }
+    }
+
     public override void Dispose()
     {
+        _behind?.Dispose(); // first: it writes to the file
         base.Dispose();
         _buffer.Dispose();
     }
