@@ -142,6 +142,8 @@ static class BackupCommand
         keys.Remember(vault, toChange: true);
         if (put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < vault.State.KeyEpoch)
             session.Warn($"holdfast: this put.key seals to key epoch {epoch}, and the vault is in epoch {vault.State.KeyEpoch}: whoever has the opening key of that epoch reads what is backed up now. `holdfast key issue --out FOLDER`, with the opening key, makes new ones for this machine");
+        if (vault.LastReads().IsUnreadable)
+            session.Warn($"holdfast: {ReadsWords.Fault}. {ReadsWords.Advice}");
         HoldfastException? fault = null; // why the snapshot is stored and not attested
         if (Shut(vault) is { } lost)
         {

@@ -36,6 +36,8 @@ static class Obstacle
         if (vault.Keeper.Store.Away.Count is var away and > 0)
             found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", vault.Keeper.Store.Away.Select(KeyFolder.ClosedStore).FirstOrDefault(c => c is not null) is { } shut
                 ? $"This user may not enter {shut}: run this as the vault's own user, or let this user enter." : "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
+        if (vault.LastReads().IsUnreadable)
+            found.Add(new(ErrorCode.StoreUnavailable, ReadsWords.Fault, ReadsWords.Advice));
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;

@@ -40,6 +40,8 @@ static class VerifyCommand
         VerifyResult result;
         TimeSpan elapsed;
         var reads = vault.LastReads();
+        if (reads.IsUnreadable)
+            session.Warn($"holdfast: {ReadsWords.Fault}. {ReadsWords.Advice}");
         using (var line = new ProgressLine(session, time => ProgressLine.Rate(progress.Bytes, progress.All, time)))
         {
             result = vault.Verify(keys, Sample(session, vault, reads), progress, threads, session.Stop);

@@ -38,6 +38,7 @@ sealed class GuardJudge
     Dictionary<Hash32, ulong> _unclaimed = [];
     bool _mayJudge;
     bool _isBlocked;
+    const ulong MostForgotten = 86_400; // seconds
     ulong _looked; // seconds since 1970 when the log was last taken in whole; what is new in it was written later
 
     /// <param name="vault">Full path of the vault's folder.</param>
@@ -137,11 +138,12 @@ sealed class GuardJudge
     }
 
     /// <summary>Makes the memory durable, and before it the clock: a clock behind what the memory has seen is taken for one that was put back.</summary>
-    void Remember()
+    /// <param name="hasLooked">The log was taken in whole just now: a guard that is started anew is to know of that, to within a day, even where there was nothing new.</param>
+    void Remember(bool hasLooked = false)
     {
-        if (!_memory.IsChanged)
-            return;
         var now = _clock!.Now;
+        if (!_memory.IsChanged && !(hasLooked && now - Math.Min(now, _memory.Clock) >= MostForgotten))
+            return;
         _clock.Save();
         _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, now);
     }
@@ -169,7 +171,7 @@ sealed class GuardJudge
             _copy.Follow(_log);
             Project();
             Learn();
-            Remember(); // before a flag is set: what is immutable has a guard that remembers it
+            Remember(hasLooked: true); // before a flag is set: what is immutable has a guard that remembers it
             _looked = _clock!.Now;
             _mayJudge = true;
             return null;
@@ -264,7 +266,7 @@ sealed class GuardJudge
             Project();
         }
         foreach (var record in Holding(quantum))
-            Learn(record, quantum);
+            Learn(record, quantum, _memory.Untold[record.Ordinal]);
         for (var ordinal = _memory.Seen; ordinal < (ulong)_copy!.Size; ordinal++)
         {
             if (!Leaf.TryParse(_copy.Leaf((long)ordinal), out var leaf))
@@ -272,7 +274,7 @@ sealed class GuardJudge
             if (leaf.Type == LeafType.Commit && Record(ordinal) is { } commit)
                 Learn(commit, quantum, EndAtLeast(commit));
             else if (leaf.Type == LeafType.LockExtension && _projection.Find(leaf.Subject) is { } extended)
-                Learn(extended, quantum);
+                Learn(extended, quantum, _memory.Untold.GetValueOrDefault(extended.Ordinal));
         }
         _memory.TakeIn((ulong)_copy.Size);
         // What cannot say which packs it needs may need any; that the log gave it up is the keeper's word.
@@ -280,7 +282,7 @@ sealed class GuardJudge
     }
 
     /// <summary>Snapshots that cannot say what they need, and whose locks are not over.</summary>
-    List<SnapshotRecord> Holding(ulong quantum) => [.. _memory.Untold.Select(Record).OfType<SnapshotRecord>().Where(r => !IsOver(r.Expiry + quantum))];
+    List<SnapshotRecord> Holding(ulong quantum) => [.. from untold in _memory.Untold let record = Record(untold.Key) where record is not null && !IsOver(Math.Max(record.Expiry, untold.Value) + quantum) select record];
 
     SnapshotRecord? Record(ulong ordinal)
     {
@@ -318,7 +320,7 @@ sealed class GuardJudge
             _memory.Lengthen(name, needed);
         if (_projection.PacksOf(record) is not { } set)
         {
-            _memory.Doubt(record.Ordinal);
+            _memory.Doubt(record.Ordinal, least);
             return;
         }
         _memory.Resolve(record.Ordinal);

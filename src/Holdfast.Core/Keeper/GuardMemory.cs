@@ -12,6 +12,7 @@ sealed class GuardMemory
     public const string Name = "memory";
     public const int MaxSize = 1 << 30; // bytes: 26 million names
     const int Entry = Hash32.Size + sizeof(ulong); // bytes
+    const int Doubtful = 2 * sizeof(ulong); // bytes of an untold commit
     const int Frame = 128; // bytes, and more than all but names and ordinals takes
 
     readonly int _limit; // bytes
@@ -24,7 +25,8 @@ sealed class GuardMemory
     /// <param name="limit">Bytes that its file may have.</param>
     public GuardMemory(int limit = MaxSize) => _limit = limit;
 
-    static ReadOnlySpan<byte> Magic => "holdfast guard v1\n"u8;
+    static ReadOnlySpan<byte> Magic => "holdfast guard v2\n"u8;
+    static ReadOnlySpan<byte> EarlierMagic => "holdfast guard v1\n"u8; // without how long the locks of untold commits last at least
     static ReadOnlySpan<byte> AnyMagic => "holdfast guard v"u8;
 
     /// <summary>Leaves of the log that have been taken in.</summary>
@@ -33,21 +35,25 @@ sealed class GuardMemory
     /// <summary>The guard's clock when this was saved, seconds since 1970: it was never earlier since.</summary>
     public ulong Clock { get; private set; }
 
-    readonly SortedSet<ulong> _untold = [];
+    readonly SortedDictionary<ulong, ulong> _untold = [];
 
-    /// <summary>Ordinals of commits that could not say which packs they need. They may need any.</summary>
-    public IReadOnlySet<ulong> Untold => _untold;
+    /// <summary>By their ordinals, commits that could not say which packs they need, and when their locks end at the soonest, whatever the commit says (0 where that is right). They may need any pack.</summary>
+    public IReadOnlyDictionary<ulong, ulong> Untold => _untold;
 
     /// <summary>Bytes that there are for further names. Those that no commit has make room.</summary>
-    long Room => _limit - Frame - (long)sizeof(ulong) * _untold.Count - (long)Entry * _ends.Count;
+    long Room => _limit - Frame - (long)Doubtful * _untold.Count - (long)Entry * _ends.Count;
 
+    /// <param name="commit">Its ordinal.</param>
+    /// <param name="least">Its lock ends no sooner: the latest that it was doubted with counts.</param>
     /// <exception cref="HoldfastException"><c>GuardStateFull</c>.</exception>
-    public void Doubt(ulong commit)
+    public void Doubt(ulong commit, ulong least)
     {
-        if (_untold.Contains(commit))
+        var isKnown = _untold.TryGetValue(commit, out var known);
+        if (isKnown && known >= least)
             return;
-        RequireRoom(sizeof(ulong));
-        _untold.Add(commit);
+        if (!isKnown)
+            RequireRoom(Doubtful);
+        _untold[commit] = least;
         IsChanged = true;
     }
 
@@ -101,13 +107,16 @@ sealed class GuardMemory
     {
         Clock = Math.Max(Clock, now);
         Note(_unclaimed); // locks that were learned since may have taken their room
-        var writer = new ByteWriter(Frame + sizeof(ulong) * _untold.Count + Entry * (_ends.Count + _unclaimed.Count));
+        var writer = new ByteWriter(Frame + Doubtful * _untold.Count + Entry * (_ends.Count + _unclaimed.Count));
         writer.Raw(Magic);
         writer.U64(Clock);
         writer.U64(Seen);
         writer.Var((ulong)_untold.Count);
-        foreach (var ordinal in _untold)
+        foreach (var (ordinal, least) in _untold)
+        {
             writer.U64(ordinal);
+            writer.U64(least);
+        }
         Write(writer, _ends);
         Write(writer, _unclaimed);
         writer.Raw(SHA256.HashData(writer.Span));
@@ -123,16 +132,17 @@ sealed class GuardMemory
         {
             if (PlainFile.ReadAll(path, limit) is not { } bytes || bytes.Length < SHA256.HashSizeInBytes)
                 return null;
-            if (bytes.AsSpan().StartsWith(AnyMagic) && !bytes.AsSpan().StartsWith(Magic))
+            var isEarlier = bytes.AsSpan().StartsWith(EarlierMagic);
+            if (bytes.AsSpan().StartsWith(AnyMagic) && !bytes.AsSpan().StartsWith(Magic) && !isEarlier)
                 throw new HoldfastException(ErrorCode.FormatNewer, "The guard's memory of this vault is of a newer version: this one lets nothing go, and makes files immutable all the same.",
                     "Run the guard with the newest release; nothing was changed.");
             if (!SHA256.HashData(bytes.AsSpan(..^SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(bytes.AsSpan(^SHA256.HashSizeInBytes..)))
                 return null;
             var reader = new ByteReader(bytes.AsSpan(..^SHA256.HashSizeInBytes));
-            reader.Require(reader.Raw(Magic.Length).SequenceEqual(Magic));
+            reader.Require(reader.Raw(Magic.Length).SequenceEqual(isEarlier ? EarlierMagic : Magic));
             var memory = new GuardMemory(limit) { Clock = reader.U64(), Seen = reader.U64(), IsChanged = false };
             for (var left = reader.Count(reader.Remaining / sizeof(ulong)); left > 0 && !reader.Failed; left--)
-                memory._untold.Add(reader.U64());
+                memory._untold[reader.U64()] = isEarlier ? 0 : reader.U64();
             Read(ref reader, memory._ends);
             Read(ref reader, memory._unclaimed);
             return reader.IsDone ? memory : null;

@@ -66,7 +66,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
             {
                 while (count < lengths.Length && count < MaxPending && length < PackFormat.SharedPayload)
                     length += lengths[count++];
-                if (joined.Length <= 2 * PackFormat.SharedPayload && lengths.Length <= MaxPending)
+                if (joined.Length < 2 * PackFormat.SharedPayload && lengths.Length <= MaxPending)
                     (count, length) = (lengths.Length, joined.Length); // what is left would be copied, to share a frame with what comes
             }
             if (length >= PackFormat.SharedPayload)

@@ -46,12 +46,18 @@ public sealed class ReadTimes
     /// <summary>What was damaged when it was last read, and had no good copy: dedup does not build on it.</summary>
     public IReadOnlyDictionary<Hash32, KnownDamage> Damaged => _damaged;
 
-    /// <summary>What the note says; nothing where it cannot be read.</summary>
-    public static ReadTimes Load(string path) => TryLoad(path) ?? new ReadTimes();
+    /// <summary>There is a note, and its disk does not answer: what was found damaged before is not known.</summary>
+    public bool IsUnreadable { get; private init; }
 
-    /// <summary>Null where there is a note, and its disk does not answer.</summary>
-    static ReadTimes? TryLoad(string path)
+    /// <summary>What the note says; nothing where it cannot be read.</summary>
+    public static ReadTimes Load(string path) => TryLoad(path, out var isDenied) ?? new ReadTimes { IsUnreadable = !isDenied };
+
+    /// <summary>Null where there is a note, and its disk does not answer when it is asked again either, or this user may not read it.</summary>
+    static ReadTimes? TryLoad(string path, out bool isDenied) => TryLoadOnce(path, out isDenied) ?? TryLoadOnce(path, out isDenied);
+
+    static ReadTimes? TryLoadOnce(string path, out bool isDenied)
     {
+        isDenied = false;
         var times = new ReadTimes();
         try
         {
@@ -73,6 +79,7 @@ public sealed class ReadTimes
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            isDenied = e is UnauthorizedAccessException;
             return null;
         }
         return times;
@@ -110,15 +117,26 @@ public sealed class ReadTimes
         try
         {
             using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"));
-            if (TryLoad(path) is not { } times)
-                return; // what was found damaged before is not forgotten for that
-            times.Take(found, now);
-            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
+            if (Taken(TryLoad(path, out _), found, now) is { } times)
+                Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
         }
         catch (HoldfastException)
         {
             // Read-only media: the result stands, the note is not kept.
         }
+    }
+
+    /// <summary>What is to be noted; null where nothing is.</summary>
+    /// <param name="known">Null where that cannot be read: then damage alone takes its place, for what nobody can read keeps no backup from building on it.</param>
+    /// <param name="found">By this run.</param>
+    /// <param name="now">Vault time.</param>
+    internal static ReadTimes? Taken(ReadTimes? known, ReadFindings found, ulong now)
+    {
+        if (known is null && found.Damaged.Count + found.ContentWrong.Count == 0)
+            return null; // what was found damaged before is not forgotten for what is sound
+        known ??= new ReadTimes();
+        known.Take(found, now);
+        return known;
     }
 
     void Take(ReadFindings found, ulong now)

@@ -20,7 +20,7 @@ sealed class DirectDiskFile : DiskFile
     AlignedBuffer _buffer = new(BufferSize);
     int _filled;
     long _written; // and what is on its way
-    WriteBehind? _behind;
+    DoubleBuffer? _double;
 
     DirectDiskFile(SafeFileHandle file, string folder) : base(file, folder) => (_file, _folder) = (file, folder);
 
@@ -45,9 +45,9 @@ sealed class DirectDiskFile : DiskFile
             bytes = bytes[take..];
             if (_filled < BufferSize)
                 continue;
-            _behind ??= new WriteBehind(BufferSize);
+            _double ??= new DoubleBuffer(BufferSize);
             var (full, at) = (_buffer, _written);
-            _buffer = _behind.Hand(full, () => Write(full.Span, at));
+            _buffer = _double.Hand(full, () => Write(full.Span, at));
             _written += BufferSize;
             _filled = 0;
         }
@@ -55,7 +55,7 @@ sealed class DirectDiskFile : DiskFile
 
     public override void Sync()
     {
-        _behind?.Finish();
+        _double?.Finish();
         var whole = _filled & ~(AlignedBuffer.Alignment - 1);
         if (whole > 0)
             Flush(whole);
@@ -90,7 +90,7 @@ sealed class DirectDiskFile : DiskFile
 
     public override void Dispose()
     {
-        _behind?.Dispose(); // first: it writes to the file
+        _double?.Dispose(); // first: it writes to the file
         base.Dispose();
         _buffer.Dispose();
     }

@@ -1,4 +1,6 @@
+using System.Security.Cryptography;
 using Holdfast.Core;
+using Holdfast.Core.Codec;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 
@@ -97,24 +99,117 @@ public sealed class GuardStateTests
         Assert.True(test.Look().Cleared > 0); // with room it goes on where it was
     }
 
-    /// <summary>The guard's machine ran all the time; the one that commits was off, and what it says of the time is months old.</summary>
+    /// <summary>Commits something new from a machine that was off for so long, so that what it says of the time is as old.</summary>
+    /// <param name="test">Its guard's machine ran all the time.</param>
+    /// <param name="days">So long.</param>
+    /// <param name="meanwhile">What the guard does.</param>
+    /// <returns>The new packs.</returns>
+    static List<string> CommitFromBehind(GuardedVault test, ulong days, Action meanwhile)
+    {
+        var before = test.Files("packs");
+        var committer = new FakeMachine { MachineId = "machine-2", BootId = "boot-2", SinceBoot = 1, Wall = test.Vault.Machine.Wall };
+        meanwhile();
+        committer.Wall += days * Day * 1_000;
+        test.Vault.WriteSome(2);
+        using (var vault = Vault.Open(test.Vault.Folder, null, committer))
+            test.Vault.BackUp(vault);
+        return [.. test.Files("packs").Except(before)];
+    }
+
+    static void AssertHeldFromNow(GuardedVault test, List<string> fresh, ulong earlier = 0)
+    {
+        Assert.NotEmpty(fresh);
+        var end = test.Vault.Machine.Wall / 1_000 + 30 * Day - VaultClock.MostMissed;
+        Assert.All(Ends(test, fresh), e => Assert.InRange(e, end - earlier, end + 6 * Day)); // rounded up by a fifth
+    }
+
     [Fact]
     public void A_lock_that_began_by_a_clock_months_behind_is_as_long_for_the_guard_as_it_says()
     {
         using var test = Start();
-        var before = test.Files("packs");
-        var committer = new FakeMachine { MachineId = "machine-2", BootId = "boot-2", SinceBoot = 1, Wall = test.Vault.Machine.Wall };
-        test.Vault.Machine.Pass(100 * Day);
-        var guard = test.Open();
+        FlagGuard? guard = null;
+        var fresh = CommitFromBehind(test, 100, () =>
+        {
+            test.Vault.Machine.Pass(100 * Day);
+            guard = test.Open();
+            guard.Look();
+        });
+        guard!.Look();
+        AssertHeldFromNow(test, fresh);
+    }
+
+    /// <summary>Its object comes into place after the leaf: a disk was away, or whoever has the log's key wants it forgotten.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void So_it_is_where_the_guard_could_not_read_at_first_what_it_locks(bool isStartedAnew)
+    {
+        using var test = Start();
+        using var aside = new TempFolder();
+        FlagGuard? guard = null;
+        var objects = test.Files("objects");
+        var fresh = CommitFromBehind(test, 100, () =>
+        {
+            test.Vault.Machine.Pass(100 * Day);
+            guard = test.Open();
+            guard.Look();
+        });
+        test.Unflag(test["objects"]);
+        var hidden = test.Files("objects").Except(objects).ToList();
+        hidden.ForEach(o => File.Move(o, aside[Path.GetFileName(o)]));
+        guard!.Look();
+        Assert.All(Ends(test, fresh), e => Assert.Equal(0u, e)); // it does not know yet what they are for
+        test.Unflag(test["objects"]);
+        hidden.ForEach(o => File.Move(aside[Path.GetFileName(o)], o));
+        if (isStartedAnew)
+            guard = test.Open();
         guard.Look();
-        committer.Wall += 100 * Day * 1_000;
-        test.Vault.WriteSome(2);
-        using (var vault = Vault.Open(test.Vault.Folder, null, committer))
-            test.Vault.BackUp(vault);
-        guard.Look();
-        var fresh = test.Files("packs").Except(before);
-        var end = test.Vault.Machine.Wall / 1_000 + 30 * Day - VaultClock.MostMissed;
-        Assert.All(Ends(test, fresh), e => Assert.InRange(e, end, end + 6 * Day)); // rounded up by a fifth
+        AssertHeldFromNow(test, fresh);
+    }
+
+    /// <summary>That it looked is remembered, to within a day, even where there was nothing new to remember.</summary>
+    [Fact]
+    public void So_it_is_for_a_guard_that_was_started_anew_after_months_with_nothing_new()
+    {
+        using var test = Start();
+        var fresh = CommitFromBehind(test, 100, () =>
+        {
+            var guard = test.Open();
+            for (var day = 0; day < 100; day++)
+            {
+                test.Vault.Machine.Pass(Day);
+                guard.Look();
+            }
+        });
+        test.Look();
+        AssertHeldFromNow(test, fresh, earlier: Day);
+    }
+
+    [Fact]
+    public void What_an_earlier_version_remembered_of_untold_commits_is_read()
+    {
+        using var folder = new TempFolder();
+        var memory = new GuardMemory();
+        memory.Doubt(7, 0);
+        memory.Doubt(9, 5);
+        memory.Doubt(9, 3); // the latest end counts
+        memory.Save(folder[GuardMemory.Name], Disk.Real, 1);
+        Assert.Equal(new Dictionary<ulong, ulong> { [7] = 0, [9] = 5 }, GuardMemory.Load(folder[GuardMemory.Name])!.Untold.ToDictionary());
+        var writer = new ByteWriter();
+        writer.Raw("holdfast guard v1\n"u8);
+        writer.U64(1); // clock
+        writer.U64(12); // leaves
+        writer.Var(2);
+        writer.U64(7);
+        writer.U64(9);
+        writer.Var(0);
+        writer.Var(0);
+        writer.Raw(SHA256.HashData(writer.Span));
+        File.WriteAllBytes(folder["earlier"], writer.ToArray());
+        var earlier = GuardMemory.Load(folder["earlier"]);
+        Assert.NotNull(earlier);
+        Assert.Equal(12u, earlier.Seen);
+        Assert.Equal(new Dictionary<ulong, ulong> { [7] = 0, [9] = 0 }, earlier.Untold.ToDictionary());
     }
 
     /// <summary>What it met was there before it, however late its first look comes to its end.</summary>
@@ -204,7 +299,7 @@ public sealed class GuardStateTests
         using var test = Start();
         var path = Path.Combine(Own(test), GuardMemory.Name);
         var bytes = File.ReadAllBytes(path);
-        bytes["holdfast guard v".Length] = (byte)'2';
+        bytes["holdfast guard v".Length] = (byte)'9';
         File.WriteAllBytes(path, bytes);
         test.Unflag(test["packs"]);
         Assert.Equal(ErrorCode.FormatNewer, test.Refusal());

@@ -38,7 +38,7 @@ public sealed class PackLimitTests
         int[][] groups =
         [
             [], [1], [.. Enumerable.Repeat(limit - 1, 5)], [.. Enumerable.Range(1, 700)], [7, limit - 1, limit - 1, limit - 1, 3], [.. Enumerable.Repeat(limit / 2, 4)], [limit - 1],
-            [.. Enumerable.Repeat(30_000, 150)], [.. Enumerable.Repeat(1, 70_000)],
+            [.. Enumerable.Repeat(30_000, 150)], [.. Enumerable.Repeat(1, 70_000)], [.. Enumerable.Repeat(limit / 2, 8)], [.. Enumerable.Repeat(limit / 2, 7), limit / 2 - 1],
         ];
         using var test = new TestVault();
         using var vault = test.Open();

@@ -3,7 +3,7 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Core;
 
-public sealed class WriteBehindTests
+public sealed class DoubleBufferTests
 {
     const int Size = 1 << 20; // bytes of a buffer
 
@@ -12,24 +12,24 @@ public sealed class WriteBehindTests
     public void The_next_buffer_comes_when_the_one_before_is_written()
     {
         using var first = new AlignedBuffer(Size);
-        using var behind = new WriteBehind(Size);
+        using var pair = new DoubleBuffer(Size);
         using var gate = new ManualResetEventSlim();
         var writes = new List<int>();
-        var second = behind.Hand(first, () =>
+        var second = pair.Hand(first, () =>
         {
             gate.Wait(TestContext.Current.CancellationToken);
             writes.Add(1);
         });
         Assert.NotSame(first, second);
         AlignedBuffer? third = null;
-        var owner = new Thread(() => third = behind.Hand(second, () => writes.Add(2)));
+        var owner = new Thread(() => third = pair.Hand(second, () => writes.Add(2)));
         owner.Start();
         Assert.False(owner.Join(50)); // the first is not written
         Assert.Empty(writes);
         gate.Set();
         owner.Join();
         Assert.Same(first, third);
-        behind.Finish();
+        pair.Finish();
         Assert.Equal([1, 2], writes);
     }
 
@@ -37,12 +37,12 @@ public sealed class WriteBehindTests
     public void A_fault_is_thrown_to_the_owner_at_the_next_call_and_at_each_after_it()
     {
         using var first = new AlignedBuffer(Size);
-        using var behind = new WriteBehind(Size);
-        var second = behind.Hand(first, () => throw DiskFault.OfErrno(28));
+        using var pair = new DoubleBuffer(Size);
+        var second = pair.Hand(first, () => throw DiskFault.OfErrno(28));
         var isWritten = false;
-        Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(behind.Finish).Code);
+        Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(pair.Finish).Code);
         for (var call = 0; call < 2; call++)
-            Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(() => behind.Hand(second, () => isWritten = true)).Code);
+            Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(() => pair.Hand(second, () => isWritten = true)).Code);
         Assert.False(isWritten);
     }
 
@@ -52,8 +52,8 @@ public sealed class WriteBehindTests
         using var first = new AlignedBuffer(Size);
         using var started = new ManualResetEventSlim();
         var isWritten = false;
-        var behind = new WriteBehind(Size);
-        behind.Hand(first, () =>
+        var pair = new DoubleBuffer(Size);
+        pair.Hand(first, () =>
         {
             started.Set();
             Thread.Sleep(50);
@@ -61,9 +61,9 @@ public sealed class WriteBehindTests
             throw DiskFault.OfErrno(5);
         });
         started.Wait(TestContext.Current.CancellationToken);
-        behind.Dispose();
+        pair.Dispose();
         Assert.True(isWritten);
-        new WriteBehind(Size).Dispose(); // one that never had anything
+        new DoubleBuffer(Size).Dispose(); // one that never had anything
     }
 
     /// <summary>Every byte is where it belongs, whatever the pieces were and wherever buffers and blocks end.</summary>

@@ -4,7 +4,7 @@ namespace Holdfast.Core.Storage;
 
 /// <summary>Writes one buffer on a thread of its own while its owner fills the other. What fails is thrown to the owner, at the next call, and at each one after it. For one owner's thread at a time.</summary>
 /// <param name="size">Of the second buffer, bytes.</param>
-sealed class WriteBehind(int size) : IDisposable
+sealed class DoubleBuffer(int size) : IDisposable
 {
     const int Stack = 256 << 10; // bytes
 
@@ -23,14 +23,15 @@ sealed class WriteBehind(int size) : IDisposable
         lock (_gate)
         {
             WaitUntilWritten();
+            if (_thread is null)
+            {
+                var thread = new Thread(Run, Stack) { IsBackground = true, Name = "holdfast write" };
+                thread.Start(); // the system may have none left: then nothing was handed over
+                _thread = thread;
+            }
             var next = _spare!;
             _spare = null;
             _handed = (full, write);
-            if (_thread is null)
-            {
-                _thread = new Thread(Run, Stack) { IsBackground = true, Name = "holdfast write" };
-                _thread.Start();
-            }
             Monitor.PulseAll(_gate);
             return next;
         }
