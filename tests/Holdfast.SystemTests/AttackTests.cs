@@ -62,6 +62,12 @@ public sealed class AttackTests
             cli.Shell("fill=disk/fill; dd if=/dev/zero of=$fill bs=64k 2>/dev/null || true"); // not a byte left
             var later = DateTimeOffset.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
             cli.Run("lock", "latest", "--until", later).Expect(0); // from the reserve
+            // What that needs is little, and the rest of it is kept: from packs too.
+            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
+            cli.Write("third", Cli.Noise(3, 2_000_000));
+            cli.Run("backup", cli["source"], "--name", "t", "--exclude", "/first", "--exclude", "/second").Expect(60);
+            cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(25).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
+            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
             cli.Shell("rm disk/fill; rm -f disk/vault/staging/*");
             cli.Run("verify", "--full").Expect(0);
             cli.Run("store", "add", cli["more"]).Expect(0);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace Holdfast.SystemTests;
@@ -508,6 +509,30 @@ public sealed class ProofTests
         cli.Run("status").Expect(0);
         Assert.StartsWith("NOT COMPLETE", cli.Run("restore", "latest", cli["r"]).Expect(55).Out, StringComparison.Ordinal);
         Assert.Contains(Path.GetFileName(pack), cli.Run("status").Expect(21).Out, StringComparison.Ordinal);
+    }
+
+    /// <summary>Each command that adds to the log leaves the keys with what it came to, so that they have the checkpoint where the vault's own is spoilt; an older one is not to take its place.</summary>
+    [Fact]
+    public void The_keys_have_the_checkpoint_of_the_last_command_and_an_older_one_is_told_apart()
+    {
+        using var cli = Sample();
+        string Own() => File.ReadAllText(cli["vault/log/checkpoint"]);
+        string Kept() => File.ReadAllText(cli["keys/checkpoint"]);
+        cli.Shell("cp -a keys older");
+        foreach (var command in (string[][])[["verify", "--full"], ["attest", "--full", "latest"], ["restore", "latest", cli["r"]], ["lock", "latest", "--until", DateTime.UtcNow.AddDays(20).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)], ["policy", "set", "--lock", "2d"]])
+        {
+            var before = Own();
+            cli.Run(command).Expect(0);
+            Assert.NotEqual(before, Own());
+            Assert.Equal(Own(), Kept());
+        }
+        var bytes = File.ReadAllBytes(cli["vault/log/checkpoint"]);
+        bytes[bytes.Length / 2] ^= 1;
+        File.WriteAllBytes(cli["vault/log/checkpoint"], bytes);
+        Assert.Contains("Leave `log/checkpoint` as it is", cli.Run("status", "--keys", cli["older"]).Expect(41).Out.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        Assert.Contains("Copy the file `checkpoint` of the key folder", cli.Run("status").Expect(41).Out.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        cli.Shell("cp keys/checkpoint vault/log/checkpoint");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
     }
 
     [Fact]

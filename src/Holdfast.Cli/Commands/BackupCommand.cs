@@ -155,6 +155,8 @@ static class BackupCommand
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
+        if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
+            session.Warn($"holdfast: the vault's disk is full: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's; the next change makes it whole");
         keys.Remember(vault, toChange: true);
         Core.Keeper.AttestationObject? attested = null;
         try

@@ -115,7 +115,8 @@ static class VerifyCommand
         }
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.",
-            "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
+            (vault.Keeper.Store.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
+            + "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
     }
 
     static string Verdict(VerifyLevel level, VerifyResult result, bool isHealed) => level switch

@@ -470,11 +470,18 @@ sealed class KeyFolder
         {
             if (toChange && memory.Place is null)
                 vault.Keeper.RequireWritable(); // keys that know no place yet take none that the change is refused in
-            if (memory.Keep(vault, toChange) is { } lost && !_isLossTold)
+            Keep(memory, vault, toChange);
+            vault.Keeper.Grown = () =>
             {
-                _isLossTold = true; // a command looks before it changes anything, and after
-                _session.Warn($"holdfast: {lost}");
-            }
+                try
+                {
+                    Keep(memory, vault, toChange: true);
+                }
+                catch (HoldfastException)
+                {
+                    // What was asked for is done, and the next command compares with what was seen before it.
+                }
+            };
             return;
         }
         Copy = copy;
@@ -497,6 +504,14 @@ sealed class KeyFolder
             w.WriteString("ends", Text.Iso(copy.Latest));
             w.WriteEndObject();
         });
+    }
+
+    void Keep(LogMemory memory, Vault vault, bool toChange)
+    {
+        if (memory.Keep(vault, toChange) is not { } lost || _isLossTold)
+            return;
+        _isLossTold = true; // a command looks before it changes anything, and after
+        _session.Warn($"holdfast: {lost}");
     }
 
     bool IsUnreadable(LogMemory memory, Vault vault) => memory.IsUnreadable(vault.Keeper.Log.Key, () => Files.LogKey() == vault.Keeper.Log.Key.ToString());

@@ -183,7 +183,7 @@ public sealed class OpeningKeyFile
     HoldfastException WrongKey(string what, KeySlotKind kind) => new(ErrorCode.WrongKey,
         kind == KeySlotKind.RawKey ? _slots.Any(s => s.Kind == kind) ? "The opening secret does not fit this opening key." : "This opening key takes a passphrase, and no secret."
             : _slots.Any(s => s.Kind == kind) ? $"The {what} does not open this key file." : $"This opening key takes a secret, and no {what}.",
-        (kind == KeySlotKind.Passphrase && _slots.Any(s => s.Kind == kind) ? "Type it again (Caps Lock, keyboard layout). If that is not it: " : "")
+        (kind == KeySlotKind.Passphrase && _slots.Any(s => s.Kind == kind) ? "Type it again (Caps Lock, keyboard layout), or look at the file that --passphrase-file names. If that is not it: " : "")
         + $"Check that it belongs to this vault and this epoch: a rotation may have made a new one{(_slots.Any(s => s.Kind == KeySlotKind.RawKey) ? " (--opening-secret FILE)" : "")}. Recovery shares open the vault without it: `holdfast recover-key`.");
 
     static byte[] Sum(ReadOnlySpan<byte> body)

@@ -6,6 +6,9 @@ namespace Holdfast.Core.Keeper;
 /// <summary>Room that only the keeper uses, so that a full disk never keeps a lock from being extended: a file that is let go when a change finds the disk full.</summary>
 sealed class KeeperReserve(string path, Disk disk)
 {
+    const ulong Left = 1 << 20; // bytes that a part of it leaves free: what is written next may be in need of them
+    const ulong Least = 1 << 20; // bytes; less is not worth keeping
+
     /// <summary>Bytes that are kept.</summary>
     public ulong Kept => new FileInfo(path) is { Exists: true } file ? (ulong)file.Length : 0;
 
@@ -18,12 +21,19 @@ sealed class KeeperReserve(string path, Disk disk)
         return true;
     }
 
-    /// <summary>Makes it whole, if there is room.</summary>
+    /// <summary>Makes it whole, if there is room; where it was let go and there is none, as much of it as there is room for: else packs would take that.</summary>
     /// <param name="size">Bytes.</param>
     public void Make(ulong size)
     {
-        if (size == 0 || (Kept >= size && !(IsOfZeros() && HasRoom(2 * size))))
+        var (kept, free) = (Kept, Free());
+        if (size == 0 || (kept >= size && !(IsOfZeros() && free > 2 * size)))
             return;
+        if (kept < size && free < size + Left)
+        {
+            if (kept > 0 || free < Least + Left)
+                return; // no room now; the next change tries again
+            size = free - Left;
+        }
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";
         try
@@ -45,16 +55,16 @@ sealed class KeeperReserve(string path, Disk disk)
         }
     }
 
-    /// <summary>Else the attempt would take the room from who is writing just now.</summary>
-    bool HasRoom(ulong size)
+    /// <summary>Bytes of room on its disk; 0 where nobody can say. An attempt beyond them would take the room from who is writing just now.</summary>
+    ulong Free()
     {
         try
         {
-            return (ulong)new DriveInfo(path).AvailableFreeSpace > size;
+            return (ulong)new DriveInfo(Path.GetDirectoryName(path)!).AvailableFreeSpace;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            return false;
+            return 0;
         }
     }
 

@@ -146,7 +146,9 @@ public sealed partial class VaultKeeper
             return (log, new HoldfastException(e.Code, lost.Count == 0
                 ? $"The checkpoint of the vault's log is damaged or gone: the log is read as far as these keys have seen it, {log.Size} leaves{(log.IsCutShort ? "; more lie there, which nothing vouches for" : "")}. Nothing is written to it."
                 : $"{lost.Count} of the {log.Size} leaves of the vault's log cannot be read ({(lost.Count == 1 ? "number" : "numbers")} {string.Join(", ", lost.Take(10))}{(lost.Count > 10 ? " ..." : "")}); nothing is written to it.",
-                (lost.Count == 0 ? "" : "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. ") + e.Guidance, e));
+                lost.Count > 0 ? "What the other leaves say is what was signed, and can be read and restored; what the lost ones said is not known. " + e.Guidance
+                : log.IsCutShort ? "Leave `log/checkpoint` as it is: the file `checkpoint` of the key folder is older than what lies there, and with it in that place nothing could be read any more. " + MerkleLog.BringBack
+                : "Copy the file `checkpoint` of the key folder to `log/checkpoint`: it covers all that lies there, and the vault is written to again. Where it is damaged besides: " + MerkleLog.BringBack, e));
         }
     }
 }

@@ -177,8 +177,20 @@ public sealed partial class VaultKeeper : IDisposable
             throw new HoldfastException(closed.Code, closed.Message, closed.Guidance);
     }
 
+    /// <summary>Called when the log has grown, outside the vault's lock; throws nothing.</summary>
+    public Action? Grown { get; set; }
+
     /// <summary>Runs one change under the vault's lock, on the newest state; a full disk gets the reserve's room and one more try.</summary>
     T Changing<T>(Func<T> change)
+    {
+        var before = _log.Size;
+        var result = Alone(change);
+        if (_log.Size > before)
+            Grown?.Invoke();
+        return result;
+    }
+
+    T Alone<T>(Func<T> change)
     {
         RequireOpen();
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));

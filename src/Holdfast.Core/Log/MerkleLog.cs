@@ -296,11 +296,13 @@ public sealed partial class MerkleLog
         return path;
     }
 
-    const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the file `checkpoint` of the key folder that was used last is the same one: with that folder (--keys) the vault is read; copy the file there to write to it again. Otherwise: ";
+    const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the vault is read with the key folder that was used last (--keys), and what is said then tells whether the file `checkpoint` of that folder may take its place. Otherwise: ";
 
-    static HoldfastException Damaged(string what, string first = "") => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.",
-        first + "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside, and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
-        + "An older log costs what came after it: snapshots committed, locks lengthened and keys rotated since are not in it, and what only those snapshots need is given up in time. With one, commands end with LogForked until `holdfast log accept` takes it for good (docs/errors.md); after that, back up at once.");
+    /// <summary>What to do about a damaged log.</summary>
+    internal const string BringBack = "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside, and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
+        + "An older log costs what came after it: snapshots committed, locks lengthened and keys rotated since are not in it, and what only those snapshots need is given up in time. With one, commands end with LogForked until `holdfast log accept` takes it for good (docs/errors.md); after that, back up at once.";
+
+    static HoldfastException Damaged(string what, string first = "") => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.", first + BringBack);
 
     static HoldfastException Forked(string what) => new(ErrorCode.LogForked, $"This is not the log that was seen before: {what}.",
         "Treat it as an attack until shown otherwise: someone put an older or another log in its place. Compare with the checkpoints that you, your agents and your witnesses kept (holdfast log verify --since FILE).");
