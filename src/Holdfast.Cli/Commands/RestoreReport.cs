@@ -15,7 +15,7 @@ static class RestoreReport
     const int Shown = 20;
     const long RateFrom = 1 << 20; // bytes
 
-    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isLogged, bool isDoubted)
+    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isPart, bool isLogged, bool isDoubted)
     {
         var problems = target.Problems;
         var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
@@ -24,6 +24,8 @@ static class RestoreReport
         var written = result.Written;
         session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
         session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
+        if (isPart)
+            session.Step("  a part             what --include names, and nothing else of the snapshot");
         if (tree is { Problems: > 0 })
             session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
         foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
