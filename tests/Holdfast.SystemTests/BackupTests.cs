@@ -42,6 +42,40 @@ public sealed class BackupTests
         Assert.Contains("matches nothing", cli.Run("backup", cli["source"], "--name", "ward", "--exclude", cli["source/notes"]).Expect(0).Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_excludes_leave_out_is_told_and_so_is_a_pattern_that_matches_nothing()
+    {
+        using var cli = Data();
+        foreach (var name in new[] { "a.tmp", "notes/b.tmp", "cache/1", "cache/2" })
+            cli.Write(name, "x"u8.ToArray());
+        Assert.DoesNotContain("left out", cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Out, StringComparison.Ordinal);
+        string[] call = ["backup", cli["source"], "--name", "ward", "--exclude", "*.tmp", "--exclude", "/cache/", "--exclude", "Algorthm", "--exclude", "# ours"];
+        for (var run = 0; run < 2; run++) // the second finds all that is left unchanged
+        {
+            var told = cli.Run(call).Expect(0);
+            Assert.Contains("  3 entries left out by excludes (with all that is below folders among them)\n", told.Out, StringComparison.Ordinal);
+            Assert.Contains("the exclude `Algorthm` matched nothing", told.Error, StringComparison.Ordinal);
+            Assert.Single(told.Error.Split('\n'), l => l.Contains("matched nothing", StringComparison.Ordinal));
+        }
+        var json = cli.Run([.. call, "--json"]).Expect(0);
+        Assert.Equal(3, JsonDocument.Parse(json.Out).RootElement.GetProperty("excluded").GetInt32());
+        Assert.Equal(0, JsonDocument.Parse(cli.Run("backup", "--stdin", "--name", "dump", "--json", "--", "echo", "x").Expect(0).Out).RootElement.GetProperty("excluded").GetInt32());
+        Assert.Contains("  1 entry left out by excludes (with all that is below it, if it is a folder)\n", cli.Run("backup", cli["source"], "--name", "ward", "--exclude", "a.tmp").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Of_patterns_that_match_nothing_the_first_ten_are_named_and_none_of_a_file()
+    {
+        using var cli = Data();
+        File.WriteAllText(cli["patterns"], "in-the-file\n");
+        var typed = Enumerable.Range(10, 12).SelectMany(n => new[] { "--exclude", $"no{n}\u001b" }).ToArray();
+        var error = cli.Run(["backup", cli["source"], "--name", "ward", "--exclude-from", cli["patterns"], .. typed]).Expect(0).Error;
+        Assert.Equal(10, error.Split('\n').Count(l => l.Contains("the exclude `", StringComparison.Ordinal)));
+        Assert.Contains("`no19\\u001b` matched nothing", error, StringComparison.Ordinal);
+        Assert.Contains("2 more excludes matched nothing", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("in-the-file", error, StringComparison.Ordinal);
+    }
+
     /// <summary>What cannot be taken back is not done to whichever source was last.</summary>
     [Fact]
     public void The_latest_of_several_sources_is_locked_by_name()

@@ -16,6 +16,7 @@ namespace Holdfast.Cli.Commands;
 static class BackupCommand
 {
     const int ShownProblems = 20;
+    const int ShownExcludes = 10;
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<string[]> CommandArgument = new("COMMAND") { Description = "With --stdin: a command whose output is backed up, after --.", Arity = ArgumentArity.ZeroOrMore };
@@ -73,11 +74,12 @@ static class BackupCommand
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
         Excludes.RequireSound(patterns, "--exclude number", areLines: true);
-        if (patterns.Any(p => p.TrimStart('!').StartsWith(path + "/", StringComparison.Ordinal)))
+        if (patterns.Any(IsWholePath))
             session.Warn("holdfast: an --exclude names the folder to back up by its whole path, and matches nothing: patterns are relative to that folder, as in .gitignore (/sub for its folder sub)");
         if (patterns.Any(p => p.StartsWith('#')))
             session.Warn("holdfast: an --exclude begins with #, as a comment of .gitignore does, and matches nothing: for a name that begins so, write \\#name");
         var excludes = new Excludes().AddLines(patterns);
+        var typed = excludes.Count;
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
         {
             var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
@@ -92,7 +94,20 @@ static class BackupCommand
             WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
             SkipFolders = vault.Keeper.Store.Folders,
         });
-        return Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options);
+        var status = Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options, excludes);
+        TellUnmatched(session, excludes.Unmatched(typed).Where(p => !IsWholePath(p)));
+        return status;
+
+        bool IsWholePath(string pattern) => pattern.TrimStart('!').StartsWith(path + "/", StringComparison.Ordinal);
+    }
+
+    static void TellUnmatched(Session session, IEnumerable<string> patterns)
+    {
+        var unmatched = patterns.Distinct().ToList();
+        foreach (var pattern in unmatched.Take(ShownExcludes))
+            session.Warn($"holdfast: the exclude `{pattern}` matched nothing; where it should have, look at how it is written");
+        if (unmatched.Count > ShownExcludes)
+            session.Warn($"holdfast: {Text.Count(unmatched.Count - ShownExcludes, "more exclude", "more excludes")} matched nothing");
     }
 
     /// <summary>What cannot be looked into is told by who opens it.</summary>
@@ -134,7 +149,7 @@ static class BackupCommand
         return Run(session, vault, keys, source, name, "", options);
     }
 
-    static int Run(Session session, Vault vault, KeyFolder keys, ISource source, string name, string rootPath, ArchiveOptions options)
+    static int Run(Session session, Vault vault, KeyFolder keys, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes = null)
     {
         using var put = keys.Put();
         using var agent = keys.Agent();
@@ -174,7 +189,7 @@ static class BackupCommand
         {
             fault = new HoldfastException(ErrorCode.Interrupted, "Interrupted.", "", e);
         }
-        var status = Tell(session, source, result, attested);
+        var status = Tell(session, source, excludes?.LeftOut ?? 0, result, attested);
         if (Shut(vault) is { } shut)
         {
             if (fault is not null)
@@ -243,7 +258,7 @@ static class BackupCommand
         return result;
     }
 
-    static int Tell(Session session, ISource source, BackupResult result, Core.Keeper.AttestationObject? attested)
+    static int Tell(Session session, ISource source, long excluded, BackupResult result, Core.Keeper.AttestationObject? attested)
     {
         var archive = result.Archive;
         var s = archive.Statistics;
@@ -263,6 +278,7 @@ static class BackupCommand
             w.WriteNumber("removedFiles", s.Files(r => r.RemovedFiles));
             w.WriteNumber("renamedFiles", s.Files(r => r.Renamed));
             w.WriteNumber("unchangedFiles", s.Files(r => r.UnchangedFiles));
+            w.WriteNumber("excluded", excluded);
             w.WriteNumber("leaf", result.Receipt.Ordinal);
             w.WriteBoolean("attested", attested is { IsGood: true });
             WriteProblems(w, source.Problems);
@@ -270,6 +286,8 @@ static class BackupCommand
         var status = TellProblems(session, source.Problems);
         session.Step($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
         session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
+        if (excluded > 0)
+            session.Step($"  {Text.Count(excluded, "entry", "entries")} left out by excludes (with all that is below {(excluded == 1 ? "it, if it is a folder" : "folders among them")})");
         if (result.Parent is not null && !result.IsCompared)
         {
             session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff {Text.Id(result.Parent.Snapshot)} {Text.Id(result.Snapshot)}` compares the two)");

@@ -10,11 +10,27 @@ public sealed class Excludes
     const int MaxPattern = 4_096; // bytes
 
     readonly List<Rule> _rules = [];
+    long _leftOut;
 
+    /// <param name="Line">As it was written.</param>
     /// <param name="Pattern">Bytes without leading '!' and trailing or leading '/'.</param>
-    sealed record Rule(byte[] Pattern, bool Include, bool FoldersOnly, bool Anchored);
+    sealed record Rule(byte[] Line, byte[] Pattern, bool Include, bool FoldersOnly, bool Anchored)
+    {
+        /// <summary>Only ever set: threads that do so at once agree.</summary>
+        public bool HasMatched { get; set; }
+    }
 
     public bool IsEmpty => _rules.Count == 0;
+
+    /// <summary>Patterns; lines that are none are not among them.</summary>
+    public int Count => _rules.Count;
+
+    /// <summary>Entries that <see cref="LeavesOut"/> said so of: a folder is one, as what lies in it is not asked about.</summary>
+    public long LeftOut => Interlocked.Read(ref _leftOut);
+
+    /// <summary>The patterns that matched no entry <see cref="LeavesOut"/> was asked about, as they were written. One that another decides before has matched all the same.</summary>
+    /// <param name="first">How many patterns to look at, in the order they were added.</param>
+    public IEnumerable<string> Unmatched(int first) => _rules.Take(first).Where(r => !r.HasMatched).Select(r => Encoding.UTF8.GetString(r.Line));
 
     /// <summary>Adds the lines of an exclude file; blank lines and lines that begin with '#' are passed over, and so are those that are no pattern.</summary>
     public Excludes AddLines(IEnumerable<string> lines)
@@ -56,6 +72,7 @@ public sealed class Excludes
     {
         if (line.IsEmpty || line.Length > MaxPattern)
             return this;
+        var written = line;
         var include = line.Length > 0 && line[0] == '!';
         if (include)
             line = line[1..];
@@ -68,8 +85,26 @@ public sealed class Excludes
         var anchored = line.Contains((byte)'/');
         if (line[0] == '/')
             line = line[1..];
-        _rules.Add(new Rule(line.ToArray(), include, foldersOnly, anchored));
+        _rules.Add(new Rule(written.ToArray(), line.ToArray(), include, foldersOnly, anchored));
         return this;
+    }
+
+    /// <summary>As <see cref="Match"/>, for the walk of a backup: counts what is left out, and remembers which patterns matched. Safe from many threads.</summary>
+    public bool LeavesOut(ReadOnlySpan<byte> path, bool isFolder)
+    {
+        Rule? decides = null;
+        for (var i = _rules.Count - 1; i >= 0; i--)
+        {
+            var rule = _rules[i];
+            if ((decides is not null && rule.HasMatched) || !Matches(rule, path, isFolder))
+                continue;
+            rule.HasMatched = true;
+            decides ??= rule;
+        }
+        if (decides is not { Include: false })
+            return false;
+        Interlocked.Increment(ref _leftOut);
+        return true;
     }
 
     /// <summary>True where an entry is left out. Its folder has been asked about before.</summary>
@@ -79,15 +114,14 @@ public sealed class Excludes
     {
         for (var i = _rules.Count - 1; i >= 0; i--)
         {
-            var rule = _rules[i];
-            if (rule.FoldersOnly && !isFolder)
-                continue;
-            var subject = rule.Anchored ? path : path[(path.LastIndexOf((byte)'/') + 1)..];
-            if (Glob.Match(rule.Pattern, subject))
-                return !rule.Include;
+            if (Matches(_rules[i], path, isFolder))
+                return !_rules[i].Include;
         }
         return false;
     }
+
+    static bool Matches(Rule rule, ReadOnlySpan<byte> path, bool isFolder) =>
+        (isFolder || !rule.FoldersOnly) && Glob.Match(rule.Pattern, rule.Anchored ? path : path[(path.LastIndexOf((byte)'/') + 1)..]);
 }
 
 /// <summary>gitignore's wildcards: * and ? within a component, [..] sets, ** across components, \ for the character itself.</summary>

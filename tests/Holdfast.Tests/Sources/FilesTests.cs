@@ -394,6 +394,32 @@ public sealed partial class FilesTests
     }
 
     [Fact]
+    public void What_excludes_leave_out_is_counted_once_each_and_a_folder_as_one()
+    {
+        using var test = new TestVault();
+        foreach (var name in new[] { "a/1.tmp", "a/2.tmp", "a/kept", "b.tmp/deep/3.tmp", "keep.tmp", "vault/packs" })
+            test.Write(name, "x");
+        var excludes = new Excludes().AddLines(["# ours", "*.tmp", "a/?.tmp", "!keep.tmp", "deep", "*.TMP"]);
+        using var source = FileSource.Open(test.Source, new FileSourceOptions { Excludes = excludes, SkipFolders = [Path.Combine(test.Source, "vault")] });
+        Assert.Equal(["", "a", "a/kept", "keep.tmp"], Paths(source));
+        Assert.Equal(3, excludes.LeftOut); // a/1.tmp, a/2.tmp, b.tmp
+        Assert.Equal(["deep", "*.TMP"], excludes.Unmatched(excludes.Count)); // what lies in b.tmp is not looked at
+    }
+
+    [Fact]
+    public void A_pattern_that_another_one_decides_before_has_matched_all_the_same()
+    {
+        var excludes = new Excludes().AddLines(["*.tmp", "/a.tmp", "b/", "!no", "c"]);
+        Assert.True(excludes.LeavesOut("a.tmp"u8, isFolder: false));
+        Assert.False(excludes.LeavesOut("b"u8, isFolder: false));
+        Assert.False(excludes.LeavesOut("no"u8, isFolder: false));
+        Assert.True(excludes.Match("c"u8, isFolder: false)); // asks, and leaves nothing out
+        Assert.Equal(1, excludes.LeftOut);
+        Assert.Equal(["b/", "c"], excludes.Unmatched(excludes.Count));
+        Assert.Equal(["b/"], excludes.Unmatched(4));
+    }
+
+    [Fact]
     public void One_file_system_stops_at_mount_points()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Directory.Exists("/proc/self"), "needs /proc");

@@ -267,7 +267,7 @@ sealed unsafe class LinuxFileSource : ISource
             return 0;
         }
         var isFolder = stat.Type == Native.TypeFolder;
-        if ((!_options.Excludes.IsEmpty && _options.Excludes.Match(whole, isFolder)) || (isFolder && _skip.Contains((stat.Device, stat.Inode))))
+        if ((!_options.Excludes.IsEmpty && _options.Excludes.LeavesOut(whole, isFolder)) || (isFolder && _skip.Contains((stat.Device, stat.Inode))))
             return 0;
         if (stat.Type == Native.TypeSocket || KindOf(stat.Type) == EntryKind.None)
         {

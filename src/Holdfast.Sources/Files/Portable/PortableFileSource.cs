@@ -64,7 +64,7 @@ sealed class PortableFileSource(string root, FileSourceOptions options) : ISourc
             ct.ThrowIfCancellationRequested();
             byte[] whole = path.Length == 0 ? name : [.. path, (byte)'/', .. name];
             var isFolder = info is DirectoryInfo && info.LinkTarget is null;
-            if (options.Excludes.Match(whole, isFolder) || (isFolder && _skip.Contains(info.FullName)))
+            if (options.Excludes.LeavesOut(whole, isFolder) || (isFolder && _skip.Contains(info.FullName)))
                 continue;
             if (isFolder)
             {
