@@ -429,6 +429,25 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void Status_has_the_latest_of_each_source()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("1.txt", "one"u8.ToArray());
+        Assert.Equal(0, Sources().GetArrayLength());
+        cli.Run("backup", cli["source"], "--name", "stopped").Expect(0);
+        Assert.DoesNotContain("Sources ", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
+        Thread.Sleep(1_100); // times are in seconds
+        for (var run = 0; run < 2; run++)
+            cli.Run("backup", cli["source"], "--name", "runs").Expect(0);
+        var snapshots = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().ToList();
+        Assert.Equal([Told(snapshots[0], 1), Told(snapshots[2], 2)], Sources().EnumerateArray().Select(s => (s.GetProperty("source").GetString(), s.GetProperty("latest").GetString(), s.GetProperty("snapshots").GetInt32())));
+        Assert.Matches($@"(?m)^Sources      2; the one backed up longest ago on \d{{4}}-\d\d-\d\d \d\d:\d\d UTC \(id {snapshots[0].GetProperty("source").GetString()![..8]}\)$", cli.Run("status", "--keys", "").Expect(0).Out);
+
+        JsonElement Sources() => JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("sources");
+        static (string?, string?, int) Told(JsonElement snapshot, int count) => (snapshot.GetProperty("source").GetString(), snapshot.GetProperty("committed").GetString(), count);
+    }
+
+    [Fact]
     public void Keys_and_the_vault_never_lie_in_one_place()
     {
         using var cli = new Cli().Init();

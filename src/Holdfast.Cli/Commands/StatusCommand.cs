@@ -46,6 +46,8 @@ static class StatusCommand
         session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
         session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : vault.Keeper.Log.Lost.Count > 0 ? "that the rest of the log names; what the lost leaves named is not known" : "none yet")}");
+        if (status.Sources.Count > 1)
+            session.Line($"Sources      {Number(status.Sources.Count)}; the one backed up longest ago on {Text.Time(status.Sources[0].Latest)} (id {Text.Id(status.Sources[0].Source)})");
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
         session.Line($"Proof        {Proof(status, health, vault.Keeper.Log.Lost.Count == 0, vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy } ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
@@ -154,6 +156,16 @@ static class StatusCommand
         w.WriteNumber("snapshots", status.Snapshots);
         if (status.Latest is { } latest)
             w.WriteString("latest", Text.Iso(latest));
+        w.WriteStartArray("sources");
+        foreach (var source in status.Sources)
+        {
+            w.WriteStartObject();
+            w.WriteString("source", source.Source.ToString());
+            w.WriteString("latest", Text.Iso(source.Latest));
+            w.WriteNumber("snapshots", source.Snapshots);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
         w.WriteNumber("neverTested", status.NeverTested);
         w.WriteNumber("defective", status.Defective);
         w.WriteNumber("notWhole", status.Hit);
@@ -222,7 +234,8 @@ static class StatusCommand
 /// <summary>The numbers behind `status`.</summary>
 /// <param name="NeverTested">Snapshots that were neither attested nor restored; those with defects are worse, and not among them.</param>
 /// <param name="Hit">Snapshots that miss a pack or an object, or need a damaged one, and are not among those with defects.</param>
-sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, long Packs, long PackBytes, long LockedBytes, long Free,
+/// <param name="Sources">The one backed up longest ago first. Snapshots whose object cannot be read are of none of them: which source they are of stands in it.</param>
+sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, IReadOnlyList<SourceStatus> Sources, long Packs, long PackBytes, long LockedBytes, long Free,
     (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
     const int Doubt = 86_400; // seconds: as expiry has it
@@ -247,10 +260,18 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unsee
         var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
         var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
         return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, vault.Keeper.Clock.Unseen, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
-            there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, names.Count, sized.Sum(p => p.Size),
+            there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, SourceStatus.Of(there), names.Count, sized.Sum(p => p.Size),
             sized.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > passed).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
             names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);
     }
+}
+
+/// <summary>One source among the snapshots that are there.</summary>
+/// <param name="Latest">Vault time of its newest commit.</param>
+sealed record SourceStatus(Id16 Source, ulong Latest, int Snapshots)
+{
+    public static IReadOnlyList<SourceStatus> Of(IEnumerable<SnapshotRecord> snapshots) =>
+        [.. snapshots.Where(s => s.Object is not null).GroupBy(s => s.Source).Select(of => new SourceStatus(of.Key, of.Max(s => s.Committed), of.Count())).OrderBy(s => s.Latest).ThenBy(s => s.Source)];
 }
 
 /// <summary>When the disk is full if new packs come at the pace of the last weeks and old ones go as their locks allow.</summary>

@@ -1,5 +1,8 @@
+using System.Text;
 using Holdfast.Cli.Commands;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
 
 namespace Holdfast.Tests.Cli.Commands;
 
@@ -21,6 +24,33 @@ public sealed class StatusTests
         var status = VaultStatus.Of(vault, vault.Health());
         Assert.Equal((packs.Bytes, packs.Bytes, packs.Count + 1), (status.PackBytes, status.LockedBytes, status.Packs));
         Assert.Equal(packs.Bytes, status.Freed.Sum(f => f.Bytes));
+    }
+
+    [Fact]
+    public void Each_source_has_its_own_latest_and_the_one_backed_up_longest_ago_stands_first()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        var results = new List<BackupResult>();
+        foreach (var name in new[] { "stopped", "runs", "lost", "runs" })
+        {
+            results.Add(test.BackUp(name: name));
+            test.Machine.Pass(TestVault.Day);
+        }
+        using (var vault = test.Open())
+        {
+            var status = VaultStatus.Of(vault, vault.Health());
+            Assert.Equal([Expected(0, 1), Expected(2, 1), Expected(3, 2)], status.Sources);
+            Assert.Equal(status.Latest, status.Sources[^1].Latest);
+        }
+        // Of which source one without its object is, nobody can tell.
+        using (var vault = test.Open())
+            test.Lose(vault.State.Find(results[2].Snapshot)!.Name);
+        using (var vault = test.Open())
+            Assert.Equal([Expected(0, 1), Expected(3, 2)], VaultStatus.Of(vault, vault.Health()).Sources);
+
+        SourceStatus Expected(int latest, int snapshots) => new(SourceOf(latest), results[latest].Receipt.Committed, snapshots);
+        Id16 SourceOf(int result) => test.Keys.Put.Domain.SourceId(Encoding.UTF8.GetBytes(new[] { "stopped", "runs", "lost", "runs" }[result]));
     }
 
     [Theory]
