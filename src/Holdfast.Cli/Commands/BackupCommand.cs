@@ -105,9 +105,9 @@ static class BackupCommand
     {
         var unmatched = patterns.Distinct().ToList();
         foreach (var pattern in unmatched.Take(ShownExcludes))
-            session.Warn($"holdfast: the exclude `{pattern}` matched nothing; where it should have, look at how it is written");
+            session.Note($"holdfast: the exclude `{pattern}` matched nothing; where it should have, look at how it is written");
         if (unmatched.Count > ShownExcludes)
-            session.Warn($"holdfast: {Text.Count(unmatched.Count - ShownExcludes, "more exclude", "more excludes")} matched nothing");
+            session.Note($"holdfast: {Text.Count(unmatched.Count - ShownExcludes, "more exclude", "more excludes")} matched nothing");
     }
 
     /// <summary>What cannot be looked into is told by who opens it.</summary>
@@ -171,7 +171,7 @@ static class BackupCommand
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
-            session.Warn($"holdfast: the vault's disk is full: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's; the next change makes it whole");
+            session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Store.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
         keys.Remember(vault, toChange: true);
         Core.Keeper.AttestationObject? attested = null;
         try

@@ -37,7 +37,7 @@ static class Obstacle
             found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", vault.Keeper.Store.Away.Select(KeyFolder.ClosedStore).FirstOrDefault(c => c is not null) is { } shut
                 ? $"This user may not enter {shut}: run this as the vault's own user, or let this user enter." : "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (vault.LastReads().IsUnreadable)
-            found.Add(new(ErrorCode.StoreUnavailable, ReadsWords.Fault, ReadsWords.Advice));
+            found.Add(new(ErrorCode.StoreUnavailable, ReadsWords.Fault, ReadsWords.Advice) { IsOfNote = true });
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         return found;
@@ -58,7 +58,7 @@ static class Obstacle
 
     /// <summary>What they mean for the next backup: it goes on without a folder that is away, and may be small enough for the room there is.</summary>
     public static string Verdict(IReadOnlyList<Problem> obstacles) =>
-        obstacles.Any(o => o is { IsOfCopy: false, Code: not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull) }) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : obstacles.Any(o => o.IsOfCopy) ? OfCopy : "A part of the vault is away";
+        obstacles.Any(o => o is { IsOfCopy: false, Code: not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull) }) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : obstacles.Any(o => o.IsOfCopy) ? OfCopy : obstacles.All(o => o.IsOfNote) ? "What was damaged is not known" : "A part of the vault is away";
 
     const string OfCopy = "A copy that is only read, as it seems";
 

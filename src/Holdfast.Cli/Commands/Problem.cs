@@ -15,6 +15,9 @@ sealed record Problem(ErrorCode Code, string Message, string Advice)
     /// <summary>Most likely as it should be: what stands in the way of a backup into what none goes to.</summary>
     public bool IsOfCopy { get; init; }
 
+    /// <summary>Of what the vault's keeper remembers; all that it stores may be there.</summary>
+    public bool IsOfNote { get; init; }
+
     public static Problem From(VaultProblem problem) => new(problem.Code, ProblemReport.Describe(problem), ProblemReport.Advice(problem.Code)) { Of = problem };
 
     public void Write(Utf8JsonWriter w)

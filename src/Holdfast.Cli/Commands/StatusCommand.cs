@@ -87,7 +87,7 @@ static class StatusCommand
             session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
         if (health.Problems.Count > 0)
         {
-            var away = obstacles.Find(o => o.Code == ErrorCode.StoreUnavailable);
+            var away = obstacles.Find(o => o is { Code: ErrorCode.StoreUnavailable, IsOfNote: false });
             return session.Fail(health.Problems[0].Code, ProblemReport.Summary(health.Problems) + (away is null ? "" : $" And {away.Message}."), (away is null ? "" : $"{away.Advice} Then run this again; what is missing still: ") + ProblemReport.Advice(health.Problems[0].Code));
         }
         return obstacles.Count == 0 ? 0 : session.Fail(obstacles[0].Code, $"{Obstacle.Verdict(obstacles)}: {string.Join("; ", obstacles.Select(o => o.Message))}.", obstacles[0].Advice);

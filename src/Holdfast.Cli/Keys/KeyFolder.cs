@@ -475,9 +475,9 @@ sealed class KeyFolder
             {
                 try
                 {
-                    Keep(memory, vault, toChange: true);
+                    Keep(memory, vault, toChange);
                 }
-                catch (HoldfastException)
+                catch (Exception e) when (e is HoldfastException or IOException)
                 {
                     // What was asked for is done, and the next command compares with what was seen before it.
                 }

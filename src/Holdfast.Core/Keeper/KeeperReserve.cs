@@ -9,6 +9,8 @@ sealed class KeeperReserve(string path, Disk disk)
     const ulong Left = 1 << 20; // bytes that a part of it leaves free: what is written next may be in need of them
     const ulong Least = 1 << 20; // bytes; less is not worth keeping
 
+    bool _isReleased;
+
     /// <summary>Bytes that are kept.</summary>
     public ulong Kept => new FileInfo(path) is { Exists: true } file ? (ulong)file.Length : 0;
 
@@ -18,21 +20,24 @@ sealed class KeeperReserve(string path, Disk disk)
         if (Kept == 0)
             return false;
         disk.Discard(path);
-        return true;
+        return _isReleased = true;
     }
 
-    /// <summary>Makes it whole, if there is room; where it was let go and there is none, as much of it as there is room for: else packs would take that.</summary>
+    /// <summary>Makes it whole, if there is room. Where this let it go and there is none, as much of it as there is room for: else packs would take that.</summary>
     /// <param name="size">Bytes.</param>
     public void Make(ulong size)
     {
-        var (kept, free) = (Kept, Free());
-        if (size == 0 || (kept >= size && !(IsOfZeros() && free > 2 * size)))
+        var kept = Kept;
+        if (size == 0 || (kept >= size && !(IsOfZeros() && Free() > 2 * size)))
             return;
-        if (kept < size && free < size + Left)
+        if (kept < size && Free() is > 0 and var free && free < size + Left)
         {
-            if (kept > 0 || free < Least + Left)
+            if (kept > 0 && kept + free >= size + Left)
+                Release(); // written apart it would have no room, and with it there is enough
+            else if (!_isReleased || free < Least + Left)
                 return; // no room now; the next change tries again
-            size = free - Left;
+            else
+                size = free - Left;
         }
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";

@@ -193,6 +193,7 @@ public sealed partial class VaultKeeper : IDisposable
     T Alone<T>(Func<T> change)
     {
         RequireOpen();
+        var reserve = ReserveOf(_folder, _disk);
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _clock = null;
         Refresh();
@@ -203,7 +204,7 @@ public sealed partial class VaultKeeper : IDisposable
             TellRefusals();
             result = change();
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReserveOf(_folder, _disk).Release())
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && reserve.Release())
         {
             Reopen();
             if (_isStale)
@@ -224,14 +225,14 @@ public sealed partial class VaultKeeper : IDisposable
             Reopen(); // what is in memory may be ahead of what is on disk
             throw;
         }
-        SaveClock();
-        ReserveOf(_folder, _disk).Make(_projection.Genesis!.Reserve);
+        SaveClock(reserve);
+        reserve.Make(_projection.Genesis!.Reserve);
         KeepTwice();
         return result;
     }
 
     /// <summary>What was asked for is in the log by now, and its leaf has the time: where the clock's file cannot be written, that is no failure of it.</summary>
-    void SaveClock()
+    void SaveClock(KeeperReserve reserve)
     {
         try
         {
@@ -239,7 +240,7 @@ public sealed partial class VaultKeeper : IDisposable
             {
                 Clock.Save();
             }
-            catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && ReserveOf(_folder, _disk).Release())
+            catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && reserve.Release())
             {
                 Clock.Save();
             }

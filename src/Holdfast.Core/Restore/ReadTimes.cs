@@ -117,26 +117,15 @@ public sealed class ReadTimes
         try
         {
             using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"));
-            if (Taken(TryLoad(path, out _), found, now) is { } times)
-                Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
+            if (TryLoad(path, out _) is not { } times)
+                return; // what was found damaged before is not forgotten for that, and whoever looks is told
+            times.Take(found, now);
+            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
         }
         catch (HoldfastException)
         {
             // Read-only media: the result stands, the note is not kept.
         }
-    }
-
-    /// <summary>What is to be noted; null where nothing is.</summary>
-    /// <param name="known">Null where that cannot be read: then damage alone takes its place, for what nobody can read keeps no backup from building on it.</param>
-    /// <param name="found">By this run.</param>
-    /// <param name="now">Vault time.</param>
-    internal static ReadTimes? Taken(ReadTimes? known, ReadFindings found, ulong now)
-    {
-        if (known is null && found.Damaged.Count + found.ContentWrong.Count == 0)
-            return null; // what was found damaged before is not forgotten for what is sound
-        known ??= new ReadTimes();
-        known.Take(found, now);
-        return known;
     }
 
     void Take(ReadFindings found, ulong now)
