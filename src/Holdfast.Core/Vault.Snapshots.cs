@@ -119,8 +119,15 @@ public sealed partial class Vault
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
-        foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { Lost = lost }.Rows(below))
-            yield return batch;
+        try
+        {
+            foreach (var batch in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { Lost = lost }.Rows(below))
+                yield return batch;
+        }
+        finally
+        {
+            NoteFailed(chunks, keys, ct);
+        }
     }
 
     /// <summary>Writes a file's content to a stream.</summary>
@@ -131,19 +138,26 @@ public sealed partial class Vault
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
-        foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
+        try
         {
-            if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
-                continue;
-            for (var row = 0; row < rows.Count; row++)
+            foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
             {
-                if (rows.Kind[row] == EntryKind.File && rows.Path(row).SequenceEqual(path))
+                if (TreePath.Compare(rows.Path(rows.Count - 1), path) < 0)
+                    continue;
+                for (var row = 0; row < rows.Count; row++)
                 {
-                    FileContent.CopyTo(rows, row, chunks, output, ct);
-                    return;
+                    if (rows.Kind[row] == EntryKind.File && rows.Path(row).SequenceEqual(path))
+                    {
+                        FileContent.CopyTo(rows, row, chunks, output, ct);
+                        return;
+                    }
                 }
+                break;
             }
-            break;
+        }
+        finally
+        {
+            NoteFailed(chunks, keys, ct);
         }
         throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no such file in the snapshot.", "`holdfast ls` and `holdfast find` show what it has; paths are relative to the source's root.");
     }
@@ -153,6 +167,28 @@ public sealed partial class Vault
     {
         TellEpoch(keys);
         return new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
+    }
+
+    readonly HashSet<Hash32> _noted = []; // packs: `find` comes to the same ones in each snapshot
+
+    /// <summary>However a reading ended, status tells from now on of packs that it found damaged, and the next backup does not build on them. Where that cannot be noted, the reading counts all the same.</summary>
+    void NoteFailed(ChunkReader chunks, ReadingKeys keys, CancellationToken ct)
+    {
+        if (chunks.Failed.Count == 0)
+            return;
+        try
+        {
+            var found = FailedPacks.Judge(chunks, Keeper.Store, keys, _noted, ct);
+            List<Hash32> names = [.. found.Damaged, .. found.ContentWrong, .. found.Missing];
+            if (names.Count == 0)
+                return;
+            _noted.UnionWith(names);
+            Note(found);
+        }
+        catch (HoldfastException)
+        {
+            // Such as a clock's file that this user may not read.
+        }
     }
 
     /// <summary>Before a target is made for it.</summary>
@@ -189,9 +225,7 @@ public sealed partial class Vault
         }
         finally
         {
-            HashSet<Hash32> damaged = [.. chunks.Failed.Where(f => f.Value).Select(f => f.Key)];
-            if (damaged.Count > 0)
-                Note(new ReadFindings { Damaged = damaged }); // however it ended, status tells of it from now on, and the next backup does not build on it
+            NoteFailed(chunks, keys, ct);
         }
     }
 }

@@ -39,6 +39,9 @@ public sealed class ProofTests
             case "zeroed":
                 Array.Clear(bytes);
                 break;
+            case "early":
+                bytes[1_300] ^= 1; // in the first frame
+                break;
             case "flipped":
                 bytes[bytes.Length / 2] ^= 1;
                 break;
@@ -145,6 +148,30 @@ public sealed class ProofTests
         Assert.Contains("every pack that is there since", after.Out, StringComparison.Ordinal);
         Assert.Empty(Json(cli.Run("status", "--json").Expect(0)).GetProperty("problems").EnumerateArray());
         Assert.Contains("found right", cli.Run("log", "prove", "latest", "--out", cli["proof3"]).Expect(0).Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>What one command found, the next one knows.</summary>
+    [Theory]
+    [InlineData("cat", 21)]
+    [InlineData("ls", 21)]
+    [InlineData("find", 3)]
+    [InlineData("diff", 21)]
+    public void What_a_reading_command_found_damaged_is_remembered_until_it_is_read_and_found_right(string command, int ends)
+    {
+        using var cli = Sample();
+        string[] call = command switch { "cat" => ["cat", "latest", "scan.dcm"], "ls" => ["ls", "latest"], "find" => ["find", "*"], _ => ["diff", "latest~1", "latest"] };
+        var packs = Directory.EnumerateFiles(cli["vault/packs"], "*", SearchOption.AllDirectories).ToList();
+        cli.Shell("cp -a vault/packs sound");
+        foreach (var pack in packs)
+            Spoil(pack, "early");
+        cli.Run("status").Expect(0);
+        cli.Run(call).Expect(ends);
+        Assert.Contains("DAMAGED", cli.Run("status").Expect(21).Out, StringComparison.Ordinal);
+        cli.Run("attest").Expect(21);
+        Assert.Contains("DAMAGED", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        cli.Shell("rm -r vault/packs && mv sound vault/packs");
+        cli.Run("verify").Expect(0);
+        cli.Run("status").Expect(0);
     }
 
     [Fact]

@@ -30,8 +30,8 @@ static class DiffCommand
             if (earlier.Source != later.Source)
                 session.Warn($"holdfast: these are two sources: {SnapshotArgument.Words(earlier, SnapshotsCommand.Describe(vault, earlier, keys))}; and {SnapshotArgument.Words(later, SnapshotsCommand.Describe(vault, later, keys))}. With --name NAME, `latest` and `latest~1` are of one");
             var lost = new LostParts(session);
-            var before = new Cursor(told => vault.Rows(earlier, keys, session.Stop, lost: told), lost.Of(earlier));
-            var after = new Cursor(told => vault.Rows(later, keys, session.Stop, lost: told), lost.Of(later));
+            using var before = new Cursor(told => vault.Rows(earlier, keys, session.Stop, lost: told), lost.Of(earlier));
+            using var after = new Cursor(told => vault.Rows(later, keys, session.Stop, lost: told), lost.Of(later));
             var changes = session.JsonList("changes");
             before.Next();
             after.Next();
@@ -90,7 +90,7 @@ static class DiffCommand
         }
     }
 
-    sealed class Cursor
+    sealed class Cursor : IDisposable
     {
         readonly IEnumerator<EntryBatch> _batches;
         LostRows? _lost; // between the row before and this one
@@ -124,5 +124,7 @@ static class DiffCommand
             Rows = _batches.Current;
             Row = 0;
         }
+
+        public void Dispose() => _batches.Dispose();
     }
 }

@@ -1,0 +1,162 @@
+using System.Security.Cryptography;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Restore;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>Whatever reads a snapshot leaves a note of the packs that it found damaged, and of no others.</summary>
+public sealed class ReadingNoteTests
+{
+    static readonly byte[] Content = TestVault.Noise(1, 60_000);
+
+    public static TheoryData<string, KeyClass> Ways => new() { { "cat", KeyClass.Content }, { "cat", KeyClass.Tree }, { "ls", KeyClass.Tree }, { "restore", KeyClass.Content }, { "restore", KeyClass.Tree } };
+
+    /// <summary>A vault with one file, and its pack of that class.</summary>
+    static TestVault Small(KeyClass keyClass, out string pack)
+    {
+        var test = new TestVault();
+        test.Write("f", Content);
+        using var vault = test.Open();
+        var name = test.BackUp(vault, new ArchiveOptions { Threads = 1 }).Archive.Written.Single(p => p.Class == keyClass).Name;
+        pack = PoisonedPackTests.PathOf(test, name);
+        return test;
+    }
+
+    static void Flip(string file)
+    {
+        var bytes = File.ReadAllBytes(file);
+        bytes[PackFormat.HeaderSize + 20] ^= 1; // in the first frame
+        File.WriteAllBytes(file, bytes);
+    }
+
+    /// <returns>False where something that was asked for could not be read.</returns>
+    static bool Read(TestVault test, string way)
+    {
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var latest = vault.Find("latest");
+        try
+        {
+            switch (way)
+            {
+                case "cat":
+                    vault.Cat(latest, keys, "f"u8.ToArray(), Stream.Null, CancellationToken.None);
+                    return true;
+                case "ls":
+                    return vault.Rows(latest, keys, CancellationToken.None).Any();
+                default:
+                    using (var writer = FileTarget.Create(test[$"{Id16.New()}"], new FileTargetOptions()))
+                        return vault.Restore(latest, keys, writer, new PathFilter(null), new RestoreProgress(), 1, CancellationToken.None).IsWhole;
+            }
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing)
+        {
+            return false;
+        }
+    }
+
+    static ReadTimes Notes(TestVault test)
+    {
+        using var vault = test.Open();
+        return vault.LastReads();
+    }
+
+    static IEnumerable<ErrorCode> Problems(TestVault test)
+    {
+        using var vault = test.Open();
+        return [.. vault.Health().Problems.Select(p => p.Code)];
+    }
+
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public void What_is_damaged_is_known_from_then_on(string way, KeyClass keyClass)
+    {
+        using var test = Small(keyClass, out var pack);
+        Flip(pack);
+        Assert.Empty(Problems(test)); // nobody has read it yet
+        Assert.False(Read(test, way));
+        var (name, damage) = Assert.Single(Notes(test).Damaged);
+        Assert.Equal((Path.GetFileName(pack), false), ($"{name}", damage.IsContent));
+        Assert.Equal([ErrorCode.PackDamaged], Problems(test));
+    }
+
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public void A_pack_with_one_good_copy_is_not_damaged(string way, KeyClass keyClass)
+    {
+        using var test = Small(keyClass, out var pack);
+        File.Copy(pack, $"{pack}.1");
+        Flip(pack);
+        Assert.True(Read(test, way));
+        Assert.Empty(Notes(test).Damaged);
+    }
+
+    /// <summary>A listing shows it; that it was read once counts no longer.</summary>
+    [Theory]
+    [InlineData("cat", KeyClass.Content)]
+    [InlineData("cat", KeyClass.Tree)]
+    [InlineData("ls", KeyClass.Tree)]
+    public void What_is_missing_counts_as_never_read(string way, KeyClass keyClass)
+    {
+        using var test = Small(keyClass, out var pack);
+        Assert.True(test.Verify(full: false).IsSound);
+        Assert.Contains(NameOf(pack), Notes(test).Times.Keys);
+        File.Delete(pack);
+        Assert.False(Read(test, way));
+        Assert.DoesNotContain(NameOf(pack), Notes(test).Times.Keys);
+        Assert.Empty(Notes(test).Damaged);
+        Assert.Equal([ErrorCode.PackMissing], Problems(test));
+    }
+
+    /// <summary>Its bytes give its name: it was written so, and reading its bytes alone does not clear it.</summary>
+    [Theory]
+    [InlineData("cat")]
+    [InlineData("restore")]
+    public void What_was_written_wrong_is_known_as_that(string way)
+    {
+        using var test = new TestVault();
+        var planted = PoisonedPackTests.Plant(test, TestVault.Noise(5, Content.Length), test.Keys.Put.Domain.ChunkId(KeyClass.Content, new Hash32(SHA256.HashData(Content))));
+        test.Write("f", Content);
+        test.BackUp();
+        Assert.False(Read(test, way));
+        var (name, damage) = Assert.Single(Notes(test).Damaged);
+        Assert.Equal((planted, true), (name, damage.IsContent));
+    }
+
+    /// <summary>A disk may give something wrong for a moment.</summary>
+    [Fact]
+    public void What_is_sound_when_it_is_read_again_is_not_accused()
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        Assert.Empty(Judged(test, NameOf(pack), isStopped: false).Damaged);
+        Assert.Equal([NameOf(pack)], Judged(test, NameOf(pack), isStopped: true).Damaged); // nobody waits for that
+    }
+
+    static Hash32 NameOf(string pack) => Hash32.TryParse(Path.GetFileName(pack), out var name) ? name : throw new ArgumentException(pack);
+
+    /// <summary>What is noted of a pack that gave something wrong when it was asked.</summary>
+    static ReadFindings Judged(TestVault test, Hash32 pack, bool isStopped)
+    {
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var domain = keys.Domain(test.Keys.Put.Domain.Domain);
+        using var index = vault.OpenIndex(domain, CancellationToken.None);
+        using var chunks = new ChunkReader(vault.Keeper.Store, index, keys, domain);
+        chunks.Failed[pack] = true;
+        return FailedPacks.Judge(chunks, vault.Keeper.Store, keys, new HashSet<Hash32>(), new CancellationToken(isStopped));
+    }
+
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public void Where_nothing_can_be_noted_what_is_read_is_told_all_the_same(string way, KeyClass keyClass)
+    {
+        using var test = Small(keyClass, out var pack);
+        Flip(pack);
+        Directory.Move(Path.Combine(test.Folder, "keeper"), test["keeper"]);
+        Assert.False(Read(test, way));
+        Assert.False(Directory.Exists(Path.Combine(test.Folder, "keeper")));
+    }
+}
