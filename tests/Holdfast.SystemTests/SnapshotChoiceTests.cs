@@ -92,6 +92,38 @@ public sealed class SnapshotChoiceTests
         Assert.DoesNotContain("NOTHING TO TEST YET", status, StringComparison.Ordinal);
     }
 
+    /// <summary>A log without its checkpoint is read as far as a key folder has seen it: what came after that is not known, and that there is none is not said.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_log_that_is_read_in_part_does_not_pass_for_the_whole(bool isBehind)
+    {
+        using var cli = Sample("bed 3: first");
+        cli.Shell("cp -a keys older");
+        if (isBehind)
+        {
+            Back(cli, "bed 3: second", "ward");
+            Back(cli, "theatre", "theatre");
+            cli.Environment["HOLDFAST_KEYS"] = cli["older"];
+        }
+        var bytes = File.ReadAllBytes(cli["vault/log/checkpoint"]);
+        bytes[^10] ^= 1;
+        File.WriteAllBytes(cli["vault/log/checkpoint"], bytes);
+        var listed = cli.Run("snapshots").Expect(41);
+        Assert.Contains("The list may not be whole", listed.Error, StringComparison.Ordinal);
+        var json = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(41).Out).RootElement;
+        Assert.Equal((41, 1), (json.GetProperty("error").GetProperty("status").GetInt32(), json.GetProperty("snapshots").GetArrayLength()));
+        var id = json.GetProperty("snapshots")[0].GetProperty("id").GetString()!;
+        foreach (var call in new string[][] { ["ls", "latest"], ["cat", "latest", "notes.txt"], ["diff", "latest", "latest"], ["restore", "latest", cli["r"]] })
+        {
+            var refused = cli.Run(call).Expect(isBehind ? 41 : 0).Error;
+            Assert.Contains(isBehind ? "may have named a newer one" : "A snapshot, a longer lock or newer keys may be missing", refused, StringComparison.Ordinal);
+        }
+        foreach (var (call, status) in new (string[], int)[] { (["ls", id], 0), (["diff", id, id], 0), (["find", "*", "--snapshot", id], 0), (["find", "*"], isBehind ? 3 : 0) })
+            Assert.Contains("A snapshot, a longer lock or newer keys may be missing", cli.Run(call).Expect(status).Error, StringComparison.Ordinal);
+        cli.Run("snapshots", "--name", "theatre").Expect(isBehind ? 41 : 27); // whether there is none is not known
+    }
+
     [Fact]
     public void A_snapshot_that_may_be_the_latest_of_a_source_is_not_passed_over_either()
     {

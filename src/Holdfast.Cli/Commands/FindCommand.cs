@@ -93,7 +93,7 @@ static class FindCommand
                     session.Note($"Nothing matches{(which is null ? $" in {Text.Count(read, "snapshot")}{(leftOut > 0 ? $" that could be read; {leftOut} could not" : "")}" : "; without --snapshot, find looks in all snapshots")}. {NamePattern.Hint([typed])}Upper and lower case differ; a pattern with / in it begins at the source's root. `holdfast ls {(records.FindLast(r => r.Object is not null) is { } last ? Text.Id(last.Snapshot) : "SNAPSHOT")}` shows the first level.");
             }
             var status = lost.Tell();
-            if (which is null && vault.Keeper.Log.Lost.Count > 0)
+            if (which is null && vault.Keeper.Log.IsInPart)
                 leftOut++; // what it named; OpenVault has said so
             return leftOut > 0 ? (int)ErrorCode.Incomplete : status;
         }

@@ -110,6 +110,8 @@ static class SnapshotArgument
         if (sources.Count == 0 && vault.State.Snapshots.Count(s => s is { IsRemoved: false, Object: null }) is var unread and > 0)
             throw new HoldfastException(ErrorCode.ObjectMissing, $"No snapshot that can be read is of a source with this name; {Text.Count(unread, "snapshot")} cannot be read now, and may be.",
                 "`holdfast status` says what is missing or damaged, and what to do: mount the disk that is away, or bring the object back from another copy of the vault.");
+        if (sources.Count == 0 && vault.Keeper is { Log.IsInPart: true, LogFault: { } fault })
+            throw new HoldfastException(fault.Code, $"What can be read of the log names no snapshot of a source with this name; what the rest of it named is not known. {fault.Message}", fault.Guidance);
         return sources.Count > 0 ? sources
             : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists the names there are; upper and lower case differ.");
     }

@@ -46,7 +46,7 @@ static class SnapshotsCommand
         }
         using var list = session.JsonList("snapshots");
         if (there.Count == 0)
-            session.Line(vault.Keeper.Log.Lost.Count > 0 ? "No snapshot is named by what can be read of the log." : "There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
+            session.Line(vault.Keeper.Log is { IsInPart: true } or { IsAsSeen: true } ? "No snapshot is named by what can be read of the log." : "There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
         var health = vault.Health();
         var width = there.Select(r => Proof(r, health).Length).DefaultIfEmpty().Max();
         if (there.Count > 0)
@@ -65,6 +65,8 @@ static class SnapshotsCommand
             session.Note("Names of sources, and which of these are INCOMPLETE, are sealed: add --keys with a folder that has the opening key.");
         if (vault.Keeper.Log.Lost.Count is var unread and > 0)
             return session.Fail(ErrorCode.LogDamaged, $"The list may not be whole: {unread:#,0} of the {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")} of the vault's log cannot be read, and may have named other snapshots.", LogAdvice);
+        if (vault.Keeper.LogFault is { } fault)
+            return session.Fail(fault.Code, $"The list {(vault.Keeper.Log.IsAsSeen ? "may not be" : "is")} whole. {fault.Message}", fault.Guidance);
         return keyring is null ? 0 : session.Fail(keyring.Code, $"The list is whole but for the names. {keyring.Message} Nothing can be restored without the vault's keyring.", keyring.Guidance);
     }
 

@@ -45,12 +45,12 @@ static class StatusCommand
         session.Line("Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
         session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
-        session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : vault.Keeper.Log.Lost.Count > 0 ? "that the rest of the log names; what the lost leaves named is not known" : "none yet")}");
+        session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : vault.Keeper.Log.IsInPart ? "that what can be read of the log names; what the rest of it named is not known" : "none yet")}");
         if (status.Sources.Count > 1)
             session.Line($"Sources      {Number(status.Sources.Count)}; the one backed up longest ago on {Text.Time(status.Sources[0].Latest)} (id {Text.Id(status.Sources[0].Source)})");
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
-        session.Line($"Proof        {Proof(status, health, vault.Keeper.Log.Lost.Count == 0, vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy } ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
+        session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy } ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
             session.Line($"             {RestoreReport.WhatCounts}");
         if (health.Healed.Count > 0)

@@ -21,6 +21,9 @@ public sealed partial class MerkleLog
     /// <summary>True where more lies there than the checkpoint covers, and its own checkpoint, which may cover it, is gone.</summary>
     public bool IsCutShort { get; private set; }
 
+    /// <summary>True where leaves that were signed are not read: lost, or behind what is covered.</summary>
+    public bool IsInPart => Lost.Count > 0 || IsCutShort;
+
     /// <summary>Opens a log of which leaves are damaged, or the checkpoint, to read it: the hashes in its tiles give the root that was signed, so they tell which leaves are as they were signed, and which are lost.</summary>
     /// <param name="folder">The log.</param>
     /// <param name="disk">Where changes would go.</param>
