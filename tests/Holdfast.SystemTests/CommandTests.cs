@@ -188,6 +188,25 @@ public sealed class CommandTests
             Assert.Contains(word, damaged, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("id")]
+    [InlineData("genesis")]
+    public void A_damaged_line_of_the_file_vault_is_not_told_as_a_lost_object(string line)
+    {
+        using var cli = Sample();
+        var whole = cli.Shell($"grep '^{line} ' vault/vault").Out.Trim();
+        cli.Shell($"sed -i '/^{line} /y/0123456789/1234567890/' vault/vault");
+        var status = cli.Run("status").Expect(41);
+        Assert.DoesNotContain("MISSING", status.Out, StringComparison.Ordinal);
+        foreach (var word in new[] { "file `vault` is damaged", $"line `{line}`", "Put the file back", $"`{whole}`" })
+            Assert.Contains(word, status.Error, StringComparison.Ordinal);
+        cli.Run("verify").Expect(41);
+        Assert.Contains("The list is whole", cli.Run("snapshots").Expect(41).Error, StringComparison.Ordinal);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell($"sed -i 's/^{line} .*/{whole}/' vault/vault");
+        cli.Run("status").Expect(0);
+    }
+
     [Fact]
     public void A_lock_over_thirty_days_wants_its_date_typed()
     {

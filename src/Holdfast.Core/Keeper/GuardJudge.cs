@@ -53,7 +53,7 @@ sealed class GuardJudge
         (_vault, _file, _machine, _disk, _memory) = (vault, file, machine, disk, new GuardMemory(limit));
         _state = Path.Combine(state, file.Vault.ToString());
         if (!VerifierKey.TryParse(file.LogKey, out _key!))
-            throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
+            throw new HoldfastException(ErrorCode.LogDamaged, VaultFile.LogKeyFault, VaultFile.LogKeyAdvice);
         _store = new FolderStore([vault], _disk);
         _projection = new Projection(_store);
         var pins = GuardPins.Load(state);

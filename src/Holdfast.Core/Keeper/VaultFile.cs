@@ -53,8 +53,19 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         }
     }
 
+    /// <summary>What to do where a line of the file is damaged.</summary>
+    /// <param name="mend">Where there is no other copy of it: which line to mend, and to what.</param>
+    internal static string PutBack(string mend) =>
+        $"Put the file back: every copy of the vault, and every folder added with `store add`, has the same one. Without any, mend its {mend}.";
+
+    internal const string LogKeyFault = "The file `vault` is damaged: its line `log` is no log key.";
+
+    internal static string LogKeyAdvice => PutBack($"line `log` by hand: what follows that word is in put.key, and {ShowLogKey} shows it");
+
+    const string ShowLogKey = "`tail -n +2 put.key | base64 -d | grep -aoE 'holdfast/[0-9a-f]{32}[+][0-9a-f]{8}[+][A-Za-z0-9+/]{44}'`";
+
     static HoldfastException Missing() => new(ErrorCode.VaultMissing,
         "There is no vault in this folder: its file `vault` is missing or says something else.",
         "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost: every copy of the vault, and every folder added with `store add`, has the same one. Without any, write it anew after the format.md next to it, section 3: "
-        + "`id` and `log` stand in put.key after `vault` and `log`, `genesis` is the payload of leaf 0 of the log.");
+        + $"what follows `log` is in put.key, and {ShowLogKey} shows it; `id` is what stands in that between / and the first +; `genesis` is the payload of leaf 0 of the log.");
 }

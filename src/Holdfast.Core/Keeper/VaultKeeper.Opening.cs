@@ -89,23 +89,29 @@ public sealed partial class VaultKeeper
         disk ??= Disk.Real;
         var file = VaultFile.Read(folder);
         if (!VerifierKey.TryParse(file.LogKey, out var key))
-            throw new HoldfastException(ErrorCode.LogDamaged, "The file `vault` names no readable log key.", "Put the file back from another copy of the vault, or from a put key file's vault.");
+            throw new HoldfastException(ErrorCode.LogDamaged, VaultFile.LogKeyFault, VaultFile.LogKeyAdvice);
         var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
         var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
         var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
-        keeper.TakeId();
+        keeper.TakeNames();
         return keeper;
     }
 
-    /// <summary>The log is signed and says which vault this is; the file `vault` is not. Where they differ, the vault is read as what it is, and nothing is written.</summary>
-    void TakeId()
+    /// <summary>The log is signed and says which vault this is, and which object its genesis; the file `vault` is not. Where they differ, the vault is read as what it is, and nothing is written.</summary>
+    void TakeNames()
     {
-        if (_projection.Genesis!.Vault is var vault && vault == File.Vault)
+        var told = File with { Vault = _projection.Genesis!.Vault, Genesis = Leaf.TryParse(_log.Leaf(0), out var first) ? first.Payload : File.Genesis };
+        if (told == File)
             return;
-        File = File with { Vault = vault };
-        LogFault ??= new HoldfastException(ErrorCode.LogDamaged, "The file `vault` is damaged: its line `id` names another vault than the signed log does. Nothing is written to this vault.",
-            "Put the file back: every copy of the vault, and every folder added with `store add`, has the same one. Without any, write it anew after the format.md next to it, section 3. Until then the vault is read by what its log says.");
+        List<(string Name, string Text)> wrong = [];
+        if (told.Vault != File.Vault)
+            wrong.Add(("id", $"`id {told.Vault}`"));
+        if (told.Genesis != File.Genesis)
+            wrong.Add(("genesis", $"`genesis {told.Genesis}`"));
+        File = told;
+        LogFault ??= new HoldfastException(ErrorCode.LogDamaged, $"The file `vault` is damaged: its {(wrong.Count == 1 ? $"line `{wrong[0].Name}` says" : "lines `id` and `genesis` say")} something else than the signed log does. Nothing is written to this vault.",
+            $"{VaultFile.PutBack($"{(wrong.Count == 1 ? "line" : "lines")} by hand, to {string.Join(" and ", wrong.Select(w => w.Text))}")} Until then the vault is read by what its log says.");
         Closed ??= LogFault;
     }
 

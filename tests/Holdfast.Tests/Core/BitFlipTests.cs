@@ -174,7 +174,7 @@ public sealed class BitFlipTests
                         continue;
                     }
                     Assert.Single(vault.State.Snapshots);
-                    // Hash tiles are computed from the leaves, and compared when somebody verifies. The name of the genesis in `vault` is a convenience.
+                    // Hash tiles are computed from the leaves, and compared when somebody verifies.
                     Assert.True(!file.Contains("entries", StringComparison.Ordinal) && !file.EndsWith("checkpoint", StringComparison.Ordinal), $"{file} at {at}");
                     Assert.Equal(file.Contains("tile", StringComparison.Ordinal) ? [file] : [], vault.Keeper.Log.DamagedTiles());
                 }

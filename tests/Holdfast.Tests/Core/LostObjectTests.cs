@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
@@ -109,6 +110,50 @@ public sealed class LostObjectTests
             }
         }
         Assert.Equal([ErrorCode.SnapshotMissing, ErrorCode.SnapshotRefused], unrestored.Values.Order()); // its own commit; its agent's enrolment
+    }
+
+    /// <summary>What a line of the file `vault` says wrongly is no word against the log, which is signed, nor against the objects that it names.</summary>
+    [Theory]
+    [InlineData("id")]
+    [InlineData("genesis")]
+    [InlineData("id", "genesis")]
+    public void A_damaged_line_of_the_file_vault_is_told_as_that_and_with_the_right_one(params string[] damaged)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        var path = Path.Combine(test.Folder, VaultFile.Name);
+        var whole = File.ReadAllLines(path);
+        File.WriteAllLines(path, whole.Select(l => damaged.Contains(l.Split(' ')[0]) ? l[..^1] + (l[^1] == '5' ? '4' : '5') : l));
+        using (var vault = test.Open())
+        {
+            var fault = vault.Keeper.LogFault!;
+            Assert.Equal(ErrorCode.LogDamaged, fault.Code);
+            Assert.All(damaged, name => Assert.Contains($"`{name}`", fault.Message, StringComparison.Ordinal));
+            Assert.All(damaged, name => Assert.Contains($"`{whole.Single(l => l.StartsWith(name, StringComparison.Ordinal))}`", fault.Guidance, StringComparison.Ordinal));
+            Assert.Empty(vault.Health().Problems);
+            Assert.Equal(ErrorCode.LogDamaged, Assert.Throws<HoldfastException>(vault.Keeper.RequireWritable).Code);
+        }
+        Assert.True(test.Verify(full: true).IsSound);
+        TestVault.AssertSame(test.Source, test.Restore());
+        File.WriteAllLines(path, whole);
+        test.BackUp();
+    }
+
+    [Fact]
+    public void A_damaged_key_in_the_file_vault_is_in_put_key_too()
+    {
+        using var test = new TestVault();
+        var path = Path.Combine(test.Folder, VaultFile.Name);
+        var whole = File.ReadAllText(path);
+        var at = whole.IndexOf("log ", StringComparison.Ordinal) + 30;
+        File.WriteAllText(path, whole[..at] + (whole[at] == '5' ? '4' : '5') + whole[(at + 1)..]);
+        var fault = Assert.Throws<HoldfastException>(() => test.Open());
+        Assert.Equal(ErrorCode.LogDamaged, fault.Code);
+        Assert.StartsWith("Put the file back", fault.Guidance, StringComparison.Ordinal);
+        File.WriteAllBytes(test["put.key"], test.Keys.Put.ToText());
+        using var shell = Process.Start(new ProcessStartInfo("bash", ["-c", fault.Guidance.Split('`')[5]]) { WorkingDirectory = Path.GetDirectoryName(test.Folder)!, RedirectStandardOutput = true })!;
+        Assert.Equal(whole.Split('\n')[2], $"log {shell.StandardOutput.ReadToEnd().TrimEnd()}");
     }
 
     /// <summary>An index above its ceiling reads its blocks when they are asked for: one that is bad is met in the middle of a restore.</summary>
