@@ -185,9 +185,9 @@ public sealed partial class Vault
             _noted.UnionWith(names);
             Note(found);
         }
-        catch (HoldfastException)
+        catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
         {
-            // Such as a clock's file that this user may not read.
+            // Such as a clock's file that this user may not read, or that its disk does not give.
         }
     }
 

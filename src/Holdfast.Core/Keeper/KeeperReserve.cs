@@ -32,12 +32,9 @@ sealed class KeeperReserve(string path, Disk disk)
             return;
         if (kept < size && Free() is > 0 and var free && free < size + Left)
         {
-            if (kept > 0 && kept + free >= size + Left)
-                Release(); // written apart it would have no room, and with it there is enough
-            else if (!_isReleased || free < Least + Left)
+            if (kept > 0 || !_isReleased || free < Least + Left)
                 return; // no room now; the next change tries again
-            else
-                size = free - Left;
+            size = free - Left;
         }
         Leftovers.Sweep(disk, Path.GetDirectoryName(path)!, "reserve.*.new");
         var apart = $"{path}.{Id16.New()}.new";

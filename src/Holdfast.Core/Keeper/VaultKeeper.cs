@@ -217,6 +217,7 @@ public sealed partial class VaultKeeper : IDisposable
             catch
             {
                 Reopen();
+                reserve.Make(_projection.Genesis!.Reserve); // what it was let go for did not come about
                 throw;
             }
         }

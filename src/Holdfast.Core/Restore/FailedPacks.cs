@@ -7,25 +7,35 @@ namespace Holdfast.Core.Restore;
 /// was written wrong is another thing than what was damaged since.</summary>
 static class FailedPacks
 {
+    static readonly TimeSpan MostTime = TimeSpan.FromMinutes(2); // a person waits for it; where half of a disk is gone, hours would not do
+
     /// <param name="chunks">Came to them.</param>
     /// <param name="store">Has them.</param>
     /// <param name="keys">Open them.</param>
     /// <param name="known">Packs that were judged before: left out.</param>
-    /// <param name="ct">Where this was asked for, none is read, and what was damaged when it was asked is damaged.</param>
+    /// <param name="ct">Where this was asked for, or there is no time left, no more are read, and what was damaged when it was asked is damaged.</param>
     public static ReadFindings Judge(ChunkReader chunks, FolderStore store, ReadingKeys keys, IReadOnlySet<Hash32> known, CancellationToken ct)
     {
         List<Hash32> damaged = [], wrong = [], missing = [];
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(MostTime);
         foreach (var (pack, isDamaged) in chunks.Failed.Where(f => !known.Contains(f.Key)))
         {
             var isGone = chunks.Silent.TryGetValue(pack, out var silent) && silent.Code == ErrorCode.PackMissing;
             if (!isDamaged && !isGone)
                 continue; // it did not answer, or another key, user or program would open it
+            if (!isDamaged)
+            {
+                if (store.Find(StoreKind.Pack, pack, 0) is null)
+                    missing.Add(pack);
+                continue;
+            }
             switch (Read(pack))
             {
-                case DefectKind.Damaged when isDamaged:
+                case DefectKind.Damaged:
                     damaged.Add(pack);
                     break;
-                case DefectKind.ContentWrong or DefectKind.Foreign when isDamaged: // it was written so
+                case DefectKind.ContentWrong or DefectKind.Foreign: // it was written so
                     wrong.Add(pack);
                     break;
                 case DefectKind.Missing:
@@ -39,7 +49,7 @@ static class FailedPacks
         {
             try
             {
-                return new Verifier(store, keys, new Dictionary<Hash32, Id16>(), new VerifyProgress(), 1, ct).CheckOne(pack).Fault;
+                return new Verifier(store, keys, new Dictionary<Hash32, Id16>(), new VerifyProgress(), 1, limit.Token).CheckOne(pack).Fault;
             }
             catch (OperationCanceledException)
             {
