@@ -93,6 +93,11 @@ public sealed class DoubleBufferTests
                 }
                 file.Sync();
                 Assert.Equal(length, file.Length);
+                // All of it, and not only when the file is closed: what was acknowledged as synced would else be on its way.
+                using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                var synced = new byte[RandomAccess.GetLength(handle)];
+                Assert.Equal(length, RandomAccess.Read(handle, synced, 0));
+                Assert.True(synced.AsSpan().SequenceEqual(bytes));
             }
             Assert.True(File.ReadAllBytes(path).AsSpan().SequenceEqual(bytes));
         }
