@@ -88,10 +88,11 @@ public static class FolderOwner
         if (!IsAdministrator)
             return null;
         folder = Full(folder);
-        return FileStat.TryRead(Entered(folder), out var stat) && MayOthersWrite(stat) ? folder : OnTheWay(folder).Open;
+        return FileStat.TryRead(Entered(folder), out var stat) && MayOthersWrite(folder, stat) ? folder : OnTheWay(folder).Open;
     }
 
-    static bool MayOthersWrite(FileStat stat) => !IsOutside(stat) && ((stat.Mode & OthersMayWrite) != 0 || ((stat.Mode & GroupMayWrite) != 0 && stat.Group != 0));
+    static bool MayOthersWrite(string folder, FileStat stat) => !IsOutside(stat)
+        && ((stat.Mode & OthersMayWrite) != 0 || ((stat.Mode & GroupMayWrite) != 0 && (stat.Group != 0 || AccessList.MayOthersWrite(folder))));
 
     /// <summary>Makes a change, at once and on this thread.</summary>
     /// <param name="path">What is changed.</param>
@@ -182,7 +183,7 @@ public static class FolderOwner
                 at = next;
                 if (stat.User != 0 && !IsOutside(stat))
                     above ??= stat;
-                if ((stat.Mode & Sticky) == 0 && MayOthersWrite(stat))
+                if ((stat.Mode & Sticky) == 0 && MayOthersWrite(at, stat))
                     open ??= at;
                 continue;
             }

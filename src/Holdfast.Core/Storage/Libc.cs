@@ -48,6 +48,9 @@ static partial class Libc
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int Fcntl(SafeHandle file, int command, int argument);
 
+    [LibraryImport("libc", EntryPoint = "getxattr", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint GetXattr(string path, string name, byte[] value, nint size);
+
     /// <summary>Of the calling thread alone; gives the one before.</summary>
     [LibraryImport("libc", EntryPoint = "setfsuid")]
     public static partial int SetFileUser(uint user);

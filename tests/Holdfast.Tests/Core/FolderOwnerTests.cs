@@ -120,6 +120,22 @@ public sealed class FolderOwnerTests
         Assert.Equal(open is null ? null : folder[open], FolderOwner.OpenToOthers(folder[name]));
     }
 
+    /// <summary>Where there is a list, the mode shows its mask in the place of the group's rights.</summary>
+    [Theory]
+    [InlineData("u:12345:rwx", "listed")]
+    [InlineData("g:12345:-w-", "listed")]
+    [InlineData("u:12345:rwx,m::r-x", null)]
+    [InlineData("u:12345:r-x,m::rwx", null)]
+    [InlineData("u:0:rwx,g:0:rwx", null)]
+    [InlineData("d:u:12345:rwx", null)] // handed down to what is made there
+    public void A_list_of_rights_counts_as_far_as_it_lets_others_write(string list, string? open)
+    {
+        using var folder = Start();
+        Shell(folder, $"mkdir listed && chmod 755 listed && setfacl -m {list} listed && mkdir -m 755 -p listed/ours && setfacl -bk listed/ours");
+        Assert.Equal(open is null ? null : folder[open], FolderOwner.OpenToOthers(folder["listed"]));
+        Assert.Equal(open is null ? null : folder[open], FolderOwner.OpenToOthers(folder["listed/ours/not/there"]));
+    }
+
     [Theory]
     [InlineData("ln -s theirs/link start")] // a link of the administrator's to one of the owner's
     [InlineData("ln -s $PWD/theirs/link start")]
