@@ -9,8 +9,6 @@ sealed class KeeperReserve(string path, Disk disk)
     const ulong Left = 1 << 20; // bytes that a part of it leaves free: what is written next may be in need of them
     const ulong Least = 1 << 20; // bytes; less is not worth keeping
 
-    bool _isReleased;
-
     /// <summary>Bytes that are kept.</summary>
     public ulong Kept => new FileInfo(path) is { Exists: true } file ? (ulong)file.Length : 0;
 
@@ -20,10 +18,20 @@ sealed class KeeperReserve(string path, Disk disk)
         if (Kept == 0)
             return false;
         disk.Discard(path);
-        return _isReleased = true;
+        try
+        {
+            disk.Create(path).Dispose(); // an empty one tells whoever comes next, should this process be killed before it makes it again
+        }
+        catch (HoldfastException)
+        {
+            // What it was let go for counts.
+        }
+        return true;
     }
 
-    /// <summary>Makes it whole, if there is room. Where this let it go and there is none, as much of it as there is room for: else packs would take that.</summary>
+    bool WasReleased => new FileInfo(path) is { Exists: true, Length: 0 };
+
+    /// <summary>Makes it whole, if there is room. Where it was let go and there is none, as much of it as there is room for: else packs would take that.</summary>
     /// <param name="size">Bytes.</param>
     public void Make(ulong size)
     {
@@ -32,7 +40,7 @@ sealed class KeeperReserve(string path, Disk disk)
             return;
         if (kept < size && Free() is > 0 and var free && free < size + Left)
         {
-            if (kept > 0 || !_isReleased || free < Least + Left)
+            if (!WasReleased || free < Least + Left)
                 return; // no room now; the next change tries again
             size = free - Left;
         }
