@@ -67,10 +67,11 @@ public sealed partial class Vault
             var index = ChunkIndex.Open(at, Id, domain, IndexCeiling, checksAll);
             try
             {
-                var unread = index.AddMissing(Keeper.Store, packs, progress, ct).FindAll(f => PackReader.MayPass(f.Fault));
-                if (unread.Count > 0) // it may have been for a moment
-                    unread = index.AddMissing(Keeper.Store, unread.Select(f => f.Pack), null, ct).FindAll(f => PackReader.MayPass(f.Fault));
-                index.Unread = unread.Count;
+                var faults = index.AddMissing(Keeper.Store, packs, progress, ct);
+                if (faults.Count > 0) // it may have been for a moment
+                    faults = index.AddMissing(Keeper.Store, faults.Select(f => f.Pack), null, ct);
+                index.Unread = faults.Count(f => PackReader.MayPass(f.Fault));
+                NoteFooters(faults.Where(f => f.Fault.Code is ErrorCode.PackDamaged or ErrorCode.Truncated).Select(f => f.Pack), domain, ct);
                 if (checksAll)
                     _checkedIndexes.Add(domain.Domain); // a command may open it for each of many snapshots
                 index.Drop(index.Packs().Select(p => p.Name).Where(p => !packs.Contains(p)));

@@ -169,28 +169,6 @@ public sealed partial class Vault
         return new(Keeper.Store, index, keys, keys.Domain(record.Object!.Domain)) { Prefer = pack => State.IsIn(record, pack) };
     }
 
-    readonly HashSet<Hash32> _noted = []; // packs: `find` comes to the same ones in each snapshot
-
-    /// <summary>However a reading ended, status tells from now on of packs that it found damaged, and the next backup does not build on them. Where that cannot be noted, the reading counts all the same.</summary>
-    void NoteFailed(ChunkReader chunks, ReadingKeys keys, CancellationToken ct)
-    {
-        if (chunks.Failed.Count == 0)
-            return;
-        try
-        {
-            var found = FailedPacks.Judge(chunks, Keeper.Store, keys, _noted, ct);
-            List<Hash32> names = [.. found.Damaged, .. found.ContentWrong, .. found.Missing];
-            if (names.Count == 0)
-                return;
-            _noted.UnionWith(names);
-            Note(found);
-        }
-        catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
-        {
-            // Such as a clock's file that this user may not read, or that its disk does not give.
-        }
-    }
-
     /// <summary>Before a target is made for it.</summary>
     /// <exception cref="HoldfastException">Why <see cref="Restore"/> would not begin.</exception>
     public void RequireRestorable(SnapshotRecord record, ReadingKeys keys)

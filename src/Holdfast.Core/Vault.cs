@@ -156,10 +156,6 @@ public sealed partial class Vault : IDisposable
     Dictionary<Hash32, Id16> EndsOf(ReadingKeys? keys) =>
         (keys?.Domains ?? []).SelectMany(d => ChunkIndex.Ends(IndexFolder(d.Domain), Id, d)).GroupBy(e => e.Key).ToDictionary(e => e.Key, e => e.First().Value);
 
-    void Note(ReadFindings found) => ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now);
-
-    string ReadsPath => Path.Combine(Keeper.Folder, "keeper", "reads");
-
     /// <summary>Re-opens a snapshot and logs what it found.</summary>
     public AttestationObject Attest(SnapshotRecord record, OpeningKeys keys, bool full, Id16 actor, CancellationToken ct)
     {
@@ -190,9 +186,6 @@ public sealed partial class Vault : IDisposable
             throw new HoldfastException(e.Code, $"Defects were found ({found.Defects.Count}), and the log has no record of them: {e.Message}", e.Guidance, e) { IsTransient = e.IsTransient };
         }
     }
-
-    /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>
-    public ReadTimes LastReads() => ReadTimes.Load(ReadsPath);
 
     /// <summary>What is known to be wrong, without reading a pack.</summary>
     public VaultHealth Health() => VaultHealth.Of(Keeper, LastReads());

@@ -13,7 +13,13 @@ sealed class KeeperLock : IDisposable
     KeeperLock(SafeFileHandle file) => _file = file;
 
     /// <exception cref="HoldfastException"><c>VaultBusy</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>.</exception>
-    public static KeeperLock Take(string path)
+    public static KeeperLock Take(string path) => Take(path, null, CancellationToken.None);
+
+    /// <param name="path">Of the lock.</param>
+    /// <param name="patience">How long to wait for it; null for as long as a change of the log waits.</param>
+    /// <param name="ct">Ends the waiting: then it is busy.</param>
+    /// <exception cref="HoldfastException"><c>VaultBusy</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>.</exception>
+    public static KeeperLock Take(string path, TimeSpan? patience, CancellationToken ct)
     {
         var since = TimeProvider.System.GetTimestamp();
         while (true)
@@ -24,7 +30,7 @@ sealed class KeeperLock : IDisposable
             }
             catch (UnauthorizedAccessException e)
             {
-                throw DiskFault.Of(e);
+                throw DiskFault.Of(e, Path.GetDirectoryName(path));
             }
             catch (IOException e) when (!Directory.Exists(Path.GetDirectoryName(path)))
             {
@@ -33,12 +39,12 @@ sealed class KeeperLock : IDisposable
             }
             catch (IOException e)
             {
-                if (DiskFault.Of(e) is { Code: not ErrorCode.StoreUnavailable } plain)
+                if (DiskFault.Of(e, Path.GetDirectoryName(path)) is { Code: not ErrorCode.StoreUnavailable } plain)
                     throw plain;
                 if (!PlainFile.IsTaken(e))
                     throw new HoldfastException(ErrorCode.StoreUnavailable, "Something else than a plain file stands at keeper/lock, or the file system has no locks: nothing is written to this vault.",
                         "Look at keeper/lock and who put it there; where it is a link or a pipe, move it away. A vault needs a file system with locks (flock).", e);
-                if (TimeProvider.System.GetElapsedTime(since) > Patience)
+                if (ct.IsCancellationRequested || TimeProvider.System.GetElapsedTime(since) > (patience ?? Patience))
                     throw new HoldfastException(ErrorCode.VaultBusy, "Another process has been writing this vault's log for two minutes.",
                         "See which with `fuser` on the file keeper/lock; a process that hangs on a dead disk or mount is the usual cause. Then run the same command again.")
                     { IsTransient = true };

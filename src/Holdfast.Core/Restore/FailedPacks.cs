@@ -1,4 +1,5 @@
 using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Restore;
@@ -49,16 +50,67 @@ static class FailedPacks
         {
             try
             {
-                return new Verifier(store, keys, new Dictionary<Hash32, Id16>(), new VerifyProgress(), 1, limit.Token).CheckOne(pack).Fault;
+                return Check(pack, store, keys, limit.Token).Fault;
             }
             catch (OperationCanceledException)
             {
                 return DefectKind.Damaged;
             }
-            catch (HoldfastException)
+        }
+    }
+
+    /// <summary>The same of packs whose footers gave no entry for the index. No reading key is needed for that.</summary>
+    /// <param name="packs">Their names.</param>
+    /// <param name="store">Has them.</param>
+    /// <param name="vault">Vault id.</param>
+    /// <param name="domain">Opens the footers.</param>
+    /// <param name="ct">Where this was asked for, or there is no time left, no more are read: the next command comes to them.</param>
+    public static ReadFindings JudgeFooters(IEnumerable<Hash32> packs, FolderStore store, Id16 vault, DomainKeys domain, CancellationToken ct)
+    {
+        List<Hash32> damaged = [], wrong = [];
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(MostTime);
+        try
+        {
+            foreach (var pack in packs)
             {
-                return null; // it does not answer now, or not to this user
+                var (fault, isRead) = Check(pack, store, null, limit.Token);
+                if (fault == DefectKind.Damaged)
+                    damaged.Add(pack);
+                else if (isRead && fault is null && !FooterOpens(pack))
+                    wrong.Add(pack); // its bytes give its name: it was written so
             }
+        }
+        catch (OperationCanceledException)
+        {
+            // What was found by then counts.
+        }
+        return new ReadFindings { Damaged = damaged, ContentWrong = wrong };
+
+        bool FooterOpens(Hash32 pack)
+        {
+            try
+            {
+                PackReader.OpenFooter(store, pack, vault, domain).Dispose();
+                return true;
+            }
+            catch (HoldfastException e)
+            {
+                return e.Code != ErrorCode.PackDamaged;
+            }
+        }
+    }
+
+    /// <returns>What is wrong with a pack; and whether it could be read, by this user and now.</returns>
+    static (DefectKind? Fault, bool IsRead) Check(Hash32 pack, FolderStore store, ReadingKeys? keys, CancellationToken ct)
+    {
+        try
+        {
+            return (new Verifier(store, keys, new Dictionary<Hash32, Id16>(), new VerifyProgress(), 1, ct).CheckOne(pack).Fault, true);
+        }
+        catch (HoldfastException)
+        {
+            return (null, false);
         }
     }
 }

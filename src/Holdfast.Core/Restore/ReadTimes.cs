@@ -108,23 +108,33 @@ public sealed class ReadTimes
 
     static bool TryParse(ReadOnlySpan<char> text, out ulong time) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out time);
 
-    /// <summary>Takes in what a run found, under the vault's lock: two runs that end at once both count.</summary>
+    /// <summary>Takes in what a run found, under the vault's lock: two runs that end at once both count. On read-only media the note is not kept, and what was found stands all the same.</summary>
     /// <param name="path">The note, in the folder of the vault's lock.</param>
     /// <param name="found">By this run.</param>
     /// <param name="now">Vault time.</param>
-    public static void Update(string path, ReadFindings found, ulong now)
+    public static void Update(string path, ReadFindings found, ulong now) => TryUpdate(path, found, now, null, CancellationToken.None);
+
+    /// <summary>The same for who does not wait for as long as a change of the log would.</summary>
+    /// <param name="path">The note, in the folder of the vault's lock.</param>
+    /// <param name="found">By this run.</param>
+    /// <param name="now">Vault time.</param>
+    /// <param name="patience">How long to wait for the lock; null for as long as a change of the log waits.</param>
+    /// <param name="ct">Ends the waiting.</param>
+    /// <returns>False where the note was not kept.</returns>
+    public static bool TryUpdate(string path, ReadFindings found, ulong now, TimeSpan? patience, CancellationToken ct)
     {
         try
         {
-            using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"));
+            using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"), patience, ct);
             if (TryLoad(path, out _) is not { } times)
-                return; // what was found damaged before is not forgotten for that, and whoever looks is told
+                return false; // what was found damaged before is not forgotten for that, and whoever looks is told
             times.Take(found, now);
             Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
+            return true;
         }
         catch (HoldfastException)
         {
-            // Read-only media: the result stands, the note is not kept.
+            return false;
         }
     }
 

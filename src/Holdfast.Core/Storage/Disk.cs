@@ -39,7 +39,7 @@ public class Disk
 
     /// <summary>Gives a file its name. Atomic: a crash leaves the old or the new.</summary>
     /// <returns>False where <paramref name="replace"/> is not set and the name is taken.</returns>
-    public virtual bool Rename(string from, string name, bool replace) => DiskFault.Translated(() => FolderOwner.Act(name, () => RenameOwn(from, name, replace)));
+    public virtual bool Rename(string from, string name, bool replace) => DiskFault.Translated(() => FolderOwner.Act(name, () => RenameOwn(from, name, replace)), Path.GetDirectoryName(name));
 
     bool RenameOwn(string from, string name, bool replace)
     {
@@ -93,7 +93,7 @@ public class Disk
     /// <summary>Makes a folder and those above it where they are missing.</summary>
     /// <param name="path">One that is there stays as it is.</param>
     /// <param name="ownerOnly">For keys: nobody but the owner looks in.</param>
-    public virtual void MakeFolder(string path, bool ownerOnly = false) => DiskFault.Translated(() => FolderOwner.MakeFolder(path, ownerOnly ? OwnerFolder : PrivateFolder));
+    public virtual void MakeFolder(string path, bool ownerOnly = false) => DiskFault.Translated(() => FolderOwner.MakeFolder(path, ownerOnly ? OwnerFolder : PrivateFolder), path);
 
     /// <summary>Makes a folder and those above it where they are missing, and their names durable.</summary>
     public void MakeDurable(string path, bool ownerOnly = false)
@@ -127,7 +127,7 @@ public class Disk
             if (!Directory.Exists(at))
                 continue;
             if (OperatingSystem.IsLinux() && Libc.Access(at, Libc.MayWriteAndEnter) != 0)
-                throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+                throw DiskFault.OfErrno(Marshal.GetLastPInvokeError(), folder);
             return;
         }
     }

@@ -13,7 +13,7 @@ public static class DiskFault
     const long Block = 64 << 10; // bytes: any small file, with its folder
 
     /// <param name="action">Uses the disk.</param>
-    /// <param name="folder">Where, for a disk that is full.</param>
+    /// <param name="folder">Where: named where a disk is full or mounted read-only.</param>
     public static T Translated<T>(Func<T> action, string? folder = null)
     {
         try
@@ -27,7 +27,7 @@ public static class DiskFault
     }
 
     /// <param name="fault">As the system reports it.</param>
-    /// <param name="folder">What was written to, for a disk that is full.</param>
+    /// <param name="folder">What was written to: named where its disk is full or mounted read-only.</param>
     /// <param name="needed">Bytes that have to be free at least.</param>
     public static HoldfastException Of(Exception fault, string? folder = null, long needed = Block) => fault switch
     {
@@ -37,7 +37,7 @@ public static class DiskFault
         _ => Of(fault.HResult, fault, folder, needed),
     };
 
-    public static HoldfastException OfErrno(int error) => error is AccessDenied or NotPermitted ? NoPermission(null, null) : Of(error, null, null, Block);
+    public static HoldfastException OfErrno(int error, string? folder = null) => error is AccessDenied or NotPermitted ? NoPermission(null, folder) : Of(error, null, folder, Block);
 
     static HoldfastException Of(int code, Exception? fault, string? folder, long needed) => code switch
     {
@@ -45,7 +45,7 @@ public static class DiskFault
             $"The disk is full{(folder is null ? "" : Room(folder, needed))}: what was being written is not in the vault; everything that was there before is.",
             "Free space on that disk, or add a folder on another one with `holdfast store add FOLDER`, then run the same command again.", fault),
         Libc.ReadOnlyFileSystem => new(ErrorCode.ReadOnlyMedia,
-            "The disk is mounted read-only.",
+            $"The disk{(folder is null ? "" : $" of {folder}")} is mounted read-only.",
             "Reading, listing, restoring and verifying work as they are. To write, mount it for writing (mount -o remount,rw).", fault),
         NotThere => Unavailable("a folder of the vault is gone", fault),
         _ => Unavailable($"the system reports error {code & 0xFFFF}", fault),

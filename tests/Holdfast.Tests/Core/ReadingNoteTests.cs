@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
 using Holdfast.Sources.Files;
@@ -45,6 +46,9 @@ public sealed class ReadingNoteTests
                 case "cat":
                     vault.Cat(latest, keys, "f"u8.ToArray(), Stream.Null, CancellationToken.None);
                     return true;
+                case "backup":
+                    test.BackUp(vault);
+                    return true;
                 case "ls":
                     return vault.Rows(latest, keys, CancellationToken.None).Any();
                 default:
@@ -52,7 +56,7 @@ public sealed class ReadingNoteTests
                         return vault.Restore(latest, keys, writer, new PathFilter(null), new RestoreProgress(), 1, CancellationToken.None).IsWhole;
             }
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing)
+        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.ChunkMissing)
         {
             return false;
         }
@@ -92,6 +96,81 @@ public sealed class ReadingNoteTests
         Flip(pack);
         Assert.True(Read(test, way));
         Assert.Empty(Notes(test).Damaged);
+    }
+
+    static void FlipFooter(string file)
+    {
+        var bytes = File.ReadAllBytes(file);
+        bytes[^(PackFormat.TrailerSize + 5)] ^= 1;
+        File.WriteAllBytes(file, bytes);
+    }
+
+    /// <summary>An index that was made without a pack leads nobody to it.</summary>
+    [Theory]
+    [InlineData("backup", KeyClass.Content)]
+    [InlineData("backup", KeyClass.Tree)]
+    [MemberData(nameof(Ways))]
+    public void A_damaged_footer_is_known_though_the_index_was_made_anew(string way, KeyClass keyClass)
+    {
+        using var test = Small(keyClass, out var pack);
+        FlipFooter(pack);
+        using (var vault = test.Open())
+            vault.ForgetIndex();
+        Assert.Equal(way == "backup", Read(test, way));
+        var (name, damage) = Assert.Single(Notes(test).Damaged);
+        Assert.Equal((Path.GetFileName(pack), false), ($"{name}", damage.IsContent));
+        Assert.Contains(ErrorCode.PackDamaged, Problems(test));
+    }
+
+    /// <summary>No snapshot needs it: a run that was cut off, or somebody, left it there.</summary>
+    [Fact]
+    public void A_footer_that_no_snapshot_needs_is_not_noted()
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        var other = Path.Combine(Path.GetDirectoryName(pack)!, $"{new Hash32(SHA256.HashData("other"u8))}");
+        File.Copy(pack, other);
+        FlipFooter(other);
+        Assert.True(Read(test, "restore"));
+        Assert.Empty(Notes(test).Damaged);
+    }
+
+    [Fact]
+    public void A_footer_that_one_copy_has_is_not_damaged()
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        File.Copy(pack, $"{pack}.1");
+        FlipFooter(pack);
+        using (var vault = test.Open())
+            vault.ForgetIndex();
+        Assert.True(Read(test, "restore"));
+        Assert.Empty(Notes(test).Damaged);
+    }
+
+    /// <summary>Whoever has the index key may store a pack whose name is right and whose footer is not; a disk that gave a sound footer wrong for a moment accuses nobody.</summary>
+    [Fact]
+    public void A_footer_that_was_written_wrong_is_known_as_that()
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        using var vault = test.Open();
+        var domain = test.Keys.Put.Domain;
+        ReadFindings Judge(Hash32 name) => FailedPacks.JudgeFooters([name], vault.Keeper.Store, vault.Id, domain, CancellationToken.None);
+        Assert.Equivalent(new ReadFindings(), Judge(NameOf(pack)));
+        FlipFooter(pack);
+        var name = new Hash32(SHA256.HashData(File.ReadAllBytes(pack)));
+        Directory.CreateDirectory(Path.Combine(test.Folder, "packs", $"{name}"[..2]));
+        File.Move(pack, PoisonedPackTests.PathOf(test, name));
+        var found = Judge(name);
+        Assert.Equal([name], found.ContentWrong);
+        Assert.Empty(found.Damaged);
+    }
+
+    [Fact]
+    public void Who_interrupts_does_not_wait_for_the_note()
+    {
+        using var folder = new TempFolder();
+        using var taken = KeeperLock.Take(folder["lock"], TimeSpan.Zero, CancellationToken.None);
+        Assert.False(ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, null, new CancellationToken(canceled: true)));
+        Assert.False(ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, TimeSpan.Zero, CancellationToken.None));
     }
 
     /// <summary>A listing shows it; that it was read once counts no longer.</summary>
