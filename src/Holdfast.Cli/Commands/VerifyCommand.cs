@@ -152,6 +152,6 @@ static class VerifyCommand
     {
         DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Name(Encoding.UTF8.GetBytes(defect.Path ?? ""))}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
-        _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
+        _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound and is used, this one may be removed" : "")}",
     };
 }

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using Holdfast.Core;
 
@@ -6,6 +7,9 @@ namespace Holdfast.Sources.Streams;
 /// <summary>A command whose output is backed up. A dump that died is never committed: its exit status is asked before the end of the stream counts.</summary>
 public sealed class Producer : IDisposable
 {
+    const int NotThere = 2; // ENOENT
+    const int AccessDenied = 13; // EACCES
+
     readonly Process _process;
 
     Producer(Process process) => _process = process;
@@ -21,10 +25,10 @@ public sealed class Producer : IDisposable
         {
             return new Producer(Process.Start(start)!);
         }
-        catch (Exception e) when (e is System.ComponentModel.Win32Exception or InvalidOperationException)
+        catch (Exception e) when (e is Win32Exception or InvalidOperationException)
         {
-            throw new HoldfastException(ErrorCode.ProducerFailed, "The command could not be started; nothing was committed.",
-                "Check that the program is installed and named with its full path.", e);
+            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command `{command[0].Split(' ')[0]}` could not be started{(e is Win32Exception { NativeErrorCode: NotThere } ? ": there is no such program" : e is Win32Exception { NativeErrorCode: AccessDenied } ? ": this user may not run it" : "")}. Nothing was committed.",
+                "Check that the program is installed, and name it with its full path. Its arguments go apart from it: `-- PROGRAM ARGUMENT ARGUMENT`, without a shell.", e);
         }
     }
 
