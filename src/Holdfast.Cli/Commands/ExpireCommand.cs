@@ -13,9 +13,18 @@ static class ExpireCommand
 
     static readonly Option<bool> DryRunOption = new("--dry-run") { Description = "Only say what would be removed." };
 
-    public static Command Create() => Session.Command("expire", "Remove what no lock has held for 14 days. Nothing else is ever removed.", command =>
+    static readonly Option<string[]> LastOption = new("--with-last") { Description = "Also remove this snapshot, the last one of its source; `all` for every one of these.", HelpName = "SNAPSHOT" };
+
+    const string All = "all";
+
+    public static Command Create() => Session.Command("expire", """
+        Remove what no lock has held for 14 days. Nothing else is ever removed.
+
+        The last snapshot of a source stays all the same, as a backup that does not run any more would lose its last copy by it, unless --with-last names it.
+        """, command =>
     {
         command.Options.Add(DryRunOption);
+        command.Options.Add(LastOption);
         KeyFolder.AddTo(command, reading: false);
     }, Run);
 
@@ -25,7 +34,10 @@ static class ExpireCommand
         var dry = session.Parsed.GetValue(DryRunOption);
         new KeyFolder(session).Remember(vault, toChange: !dry || vault.Keeper.LogFault is not null); // what a lost leaf lengthened would be told as free
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
-        var result = vault.Keeper.Expire(dry);
+        var lasts = before.GroupBy(s => s.Source).Select(g => g.MaxBy(s => s.Ordinal)!.Snapshot).ToHashSet();
+        var named = session.Parsed.GetValue(LastOption) ?? [];
+        var held = named.Contains(All) ? [] : lasts.Except(named.Select(n => vault.Find(n).Snapshot)).ToList();
+        var result = vault.Keeper.Expire(dry, held);
         var names = result.Names.Select(n => n.Name).ToHashSet();
         var ended = before.Where(s => dry ? Loses(vault, s, names) : vault.State.Find(s.Snapshot) is { IsRemoved: true }).ToList();
         var gone = ended.Select(s => s.Snapshot).ToHashSet();
@@ -41,6 +53,14 @@ static class ExpireCommand
             foreach (var snapshot in ended)
                 w.WriteStringValue(snapshot.Snapshot.ToString());
             w.WriteEndArray();
+            w.WriteStartArray("last"); // of their sources: those that are gone, or would go
+            foreach (var snapshot in ended.Where(s => lasts.Contains(s.Snapshot)))
+                w.WriteStringValue(snapshot.Snapshot.ToString());
+            w.WriteEndArray();
+            w.WriteStartArray("lastKept");
+            foreach (var snapshot in result.Held)
+                w.WriteStringValue(snapshot.Snapshot.ToString());
+            w.WriteEndArray();
             w.WriteNumber("snapshotsStaying", staying.Count);
             w.WriteNumber("stuck", result.Stuck);
             w.WriteBoolean("clockInDoubt", result.InDoubt);
@@ -48,14 +68,22 @@ static class ExpireCommand
         });
         Action<string> tell = dry ? session.Line : session.Step; // what would go is what a dry run is asked for
         tell(result.Names.Count == 0
-            ? result.IsBlocked ? "Nothing is given up." : "Nothing may be given up yet: every pack is locked, or its lock ended less than 14 days ago."
+            ? result.IsBlocked ? "Nothing is given up." : result.Held.Count > 0 ? "Nothing else may be given up yet." : "Nothing may be given up yet: every pack is locked, or its lock ended less than 14 days ago."
             : $"{(dry ? "Would give up" : "Gave up")} {Text.Count(packs, "pack")} and {Text.Count(result.Names.Count - packs, "object")}, {Text.Bytes(result.Bytes)}{(ended.Count > 0 ? $", and with them {Text.Count(ended.Count, "snapshot")}:" : "; no snapshot needs them.")}");
         foreach (var snapshot in ended.Take(ShownSnapshots))
-            tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}");
+            tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}{(lasts.Contains(snapshot.Snapshot) ? $"  THE LAST of source {Text.Id(snapshot.Source)}" : "")}");
         if (ended.Count > ShownSnapshots)
             tell($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
         if (staying.Count > 0)
             tell($"{Text.Count(staying.Count, "snapshot")} {(staying.Count == 1 ? "stays" : "stay")}: the first lock ends {Text.Time(staying.Min(s => s.Expiry))}, the last {Text.Time(staying.Max(s => s.Expiry))}. What no lock holds goes 14 days later at the earliest.");
+        if (result.Held.Count > 0)
+        {
+            tell($"{Text.Count(result.Held.Count, "snapshot")} {(result.Held.Count == 1 ? "is" : "are")} kept though no lock holds {(result.Held.Count == 1 ? "it" : "them")}: each is the last of its source, which may no longer be backed up.");
+            foreach (var snapshot in result.Held.Take(ShownSnapshots))
+                tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}, of source {Text.Id(snapshot.Source)}; to remove it: holdfast expire --with-last {Text.Id(snapshot.Snapshot)}");
+            if (result.Held.Count > ShownSnapshots)
+                tell($"  and {Text.Count(result.Held.Count - ShownSnapshots, "more", "more")}; --json lists them all");
+        }
         if (dry)
             tell("This was a dry run: nothing was written, and nothing was removed.");
         if (result.IsBlocked)

@@ -9,6 +9,7 @@ namespace Holdfast.Cli.Commands;
 static class Obstacle
 {
     public const long LeastRoom = 64 << 20; // bytes: one pack
+    const long LeastForLog = 4 << 20; // bytes: a leaf, a snapshot's object, the clock
 
     /// <summary>None for a copy that is read only.</summary>
     /// <param name="vault">The vault.</param>
@@ -40,6 +41,8 @@ static class Obstacle
             found.Add(new(ErrorCode.StoreUnavailable, ReadsWords.Fault, ReadsWords.Advice) { IsOfNote = true });
         if (free < LeastRoom)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
+        else if (vault.Keeper.HasLogKey && vault.Keeper.OwnRoom is var room and < LeastForLog)
+            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(room)} are left in {vault.Keeper.Folder}, what is kept free among them, and the log lies there: {Text.Bytes(LeastForLog)} are needed, whatever room its other folders have", vault.Keeper.HowToMakeRoom));
         return found;
     }
 

@@ -116,7 +116,7 @@ static class RestoreCommand
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
         {
-            throw new HoldfastException(e.Code, $"{e.Message} {Text.Bytes(new DriveInfo(path).AvailableFreeSpace)} are free in {path}, and about {Text.Bytes(Math.Max(0, progress.Planned - progress.Bytes))} more are needed.", $"Free space, or restore into a folder on another disk. {GoOn(record)}", e);
+            throw new HoldfastException(e.Code, $"{e.Message} {Text.Bytes(new DriveInfo(path).AvailableFreeSpace)} are free in {path}, and at least {Text.Bytes(Math.Max(0, progress.Planned - progress.Standing))} more are needed.", $"Free space, or restore into a folder on another disk. {GoOn(record)}", e);
         }
         catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
         {

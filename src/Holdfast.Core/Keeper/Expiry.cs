@@ -14,6 +14,9 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
     /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
 
+    /// <summary>Snapshots that were to stay though no lock holds them, and of which something would have been given up.</summary>
+    public IReadOnlyList<SnapshotRecord> Held { get; init; } = [];
+
     /// <summary>What first kept files from being removed, where it was no such file.</summary>
     public HoldfastException? Fault { get; init; }
 }
@@ -27,10 +30,13 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     public ulong Judged { get; } = clock.Certain;
 
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
-    public ExpiryResult Plan(bool note)
+    /// <param name="held">Snapshots that stay though their locks may be over.</param>
+    public ExpiryResult Plan(bool note, IEnumerable<Id16> held)
     {
         _names.Clear();
         var bytes = 0L;
+        var needs = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToDictionary(s => s, Needs);
+        HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         if (IsBlocked())
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
@@ -63,13 +69,27 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         }
         if (note)
             WriteUnclaimed(seen);
-        return new ExpiryResult([.. _names], bytes, inDoubt, IsBlocked: false);
+        return new ExpiryResult([.. _names], bytes, inDoubt, IsBlocked: false) { Held = [.. needs.Where(n => n.Value.Overlaps(wouldGo)).Select(n => n.Key).OrderBy(s => s.Ordinal)] };
 
         void Give(StoredName item)
         {
+            if (kept.Contains((item.Kind, item.Name)))
+            {
+                wouldGo.Add((item.Kind, item.Name));
+                return;
+            }
             bytes += Math.Min(item.Size, StoreExtensions.MaxObject); // a longer file is none of ours
             _names.Add((item.Kind, item.Name));
         }
+    }
+
+    /// <summary>A snapshot's packs, as far as can be told, its object, and those that its pack set builds on.</summary>
+    HashSet<(StoreKind, Hash32)> Needs(SnapshotRecord record)
+    {
+        HashSet<(StoreKind, Hash32)> needed = [.. (projection.PacksOf(record)?.ToList() ?? []).Select(p => (StoreKind.Pack, p.Name))];
+        for (var at = record; at is not null; at = at.BuildsOn)
+            needed.Add((StoreKind.Object, at.Name));
+        return needed;
     }
 
     /// <summary>Files that are there of what the log has given up: of this run, and what an interrupted one left.</summary>

@@ -109,15 +109,17 @@ public sealed partial class VaultKeeper
 
     /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
     /// <param name="dryRun">Only says what would go.</param>
+    /// <param name="held">Snapshots that stay though no lock holds them; null for none.</param>
     /// <exception cref="HoldfastException">Nothing was given up. What goes wrong later is in the result.</exception>
-    public ExpiryResult Expire(bool dryRun)
+    public ExpiryResult Expire(bool dryRun, IReadOnlyCollection<Id16>? held = null)
     {
+        held ??= [];
         if (dryRun)
-            return ExpiryNow().Plan(note: false);
+            return ExpiryNow().Plan(note: false, held);
         var plan = Changing(() =>
         {
             var expiry = ExpiryNow();
-            var plan = expiry.Plan(note: true);
+            var plan = expiry.Plan(note: true, held);
             if (plan.Names.Count > 0)
             {
                 // The leaf goes first: what it names is given up from here on, and a crash leaves files that the next run removes.

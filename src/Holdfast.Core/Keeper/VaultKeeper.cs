@@ -88,6 +88,13 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
     public (ulong Wanted, ulong Kept) Reserve => (_projection.Genesis!.Reserve, ReserveOf(_folder, _disk).Kept);
 
+    /// <summary>Bytes that a change of the log has on its disk, with what the reserve would give.</summary>
+    public long OwnRoom => new DriveInfo(_folder).AvailableFreeSpace + (long)Reserve.Kept;
+
+    /// <summary>What to do where that is not enough: the log lies in the vault's own folder, and no other folder helps it.</summary>
+    public string HowToMakeRoom => $"Make room on the disk of {_folder} from what is not the vault's. Never delete a file of the vault."
+        + (Store.Folders.Count > 1 ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk." : "");
+
     static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
@@ -220,6 +227,11 @@ public sealed partial class VaultKeeper : IDisposable
                 reserve.Make(_projection.Genesis!.Reserve); // what it was let go for did not come about
                 throw;
             }
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && Store.Folders.Count > 1)
+        {
+            Reopen();
+            throw new HoldfastException(e.Code, e.Message, $"{HowToMakeRoom} Then run the same command again.", e);
         }
         catch
         {

@@ -39,6 +39,7 @@ public sealed class RestoreProgress
     long _bytes;
     long _files;
     long _planned;
+    long _standing;
 
     public long Bytes => Volatile.Read(ref _bytes);
     public long Files => Volatile.Read(ref _files);
@@ -46,11 +47,18 @@ public sealed class RestoreProgress
     /// <summary>Bytes known to be needed so far.</summary>
     public long Planned => Volatile.Read(ref _planned);
 
+    /// <summary>Of those, in files that stand in the target, whole: what was written of others is taken back where the restore is cut short.</summary>
+    public long Standing => Volatile.Read(ref _standing);
+
     internal void Plan(long bytes) => Interlocked.Add(ref _planned, bytes);
 
     internal void Wrote(long bytes) => Interlocked.Add(ref _bytes, bytes);
 
-    internal void Finished() => Interlocked.Increment(ref _files);
+    internal void Finished(long bytes)
+    {
+        Interlocked.Add(ref _standing, bytes);
+        Interlocked.Increment(ref _files);
+    }
 }
 
 /// <summary>Writes a snapshot's tree back: plans which chunk goes where, then reads each pack once, in order, on several threads. Every chunk is checked against its
@@ -74,7 +82,6 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     long _waiting;
     long _entries;
     long _withHoles;
-    long _written;
     ExceptionDispatchInfo? _fault;
     ExceptionDispatchInfo? _unread; // why the rest of the tree is not known
 
@@ -125,7 +132,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         var written = target.Finish();
         _unread?.Throw();
-        return new RestoreResult(_entries, progress.Files - written.Gone, _written, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && _lost == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0)
+        return new RestoreResult(_entries, progress.Files - written.Gone, progress.Standing, written, _failed, [.. _failedPaths], filter.Matched, _failed == 0 && _lost == 0 && target.Problems.Count == 0 && target.Refusals.Count == 0)
         {
             Lost = _lost,
             LostRows = _lostRows,
@@ -295,10 +302,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
     /// <summary>Counts a file where it stands in the target, and nowhere else.</summary>
     void Stands(bool isThere, long bytes)
     {
-        if (!isThere)
-            return;
-        Interlocked.Add(ref _written, bytes);
-        progress.Finished();
+        if (isThere)
+            progress.Finished(bytes);
     }
 
     void ReadPack(ReadOnlySpan<Item> items, FrameBuffer buffer)
