@@ -10,14 +10,30 @@ public sealed partial class Vault
 {
     readonly HashSet<Id16> _checkedIndexes = []; // of domains, found whole where they cannot be made anew
 
-    /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with.</summary>
-    HashSet<Hash32> DamagedPacks()
+    /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with; and of those that no commit names, which a run that was cut off left,
+    /// the ones whose footer does not open: nothing else says how long they were.</summary>
+    HashSet<Hash32> DamagedPacks(ChunkIndex index, DomainKeys domain, CancellationToken ct)
     {
-        HashSet<Hash32> damaged = [.. LastReads().Damaged.Keys];
+        HashSet<Hash32> damaged = [.. LastReads().Damaged.Keys, .. State.Lost.Keys]; // the log has what attestations found, should the note of it be gone
         var named = State.NamedPacks().Packs;
         var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
         damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
+        var unnamed = index.Packs().Select(p => p.Name).Where(n => !named.ContainsKey(n) && !damaged.Contains(n));
+        damaged.UnionWith(unnamed.AsParallel().WithCancellation(ct).Where(n => !Opens(n)).ToList());
         return damaged;
+
+        bool Opens(Hash32 pack)
+        {
+            try
+            {
+                PackReader.OpenFooter(Keeper.Store, pack, Id, domain).Dispose();
+                return true;
+            }
+            catch (HoldfastException)
+            {
+                return false;
+            }
+        }
     }
 
     /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>

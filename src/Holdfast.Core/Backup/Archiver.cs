@@ -165,9 +165,8 @@ sealed class Archiver : IDisposable
                 packs[name] = size;
                 continue;
             }
-            using var item = store.Open(StoreKind.Pack, name);
-            packs[name] = item?.Size ?? throw new HoldfastException(ErrorCode.PackMissing,
-                $"Pack {name}, which the index names, is not in the vault.",
+            packs[name] = SizeOf(store, name) ?? throw new HoldfastException(ErrorCode.PackMissing,
+                $"Pack {name}, which the index names, is not in the vault, or was cut short.",
                 "Run the backup again: the index is then rebuilt from what is there, and missing data is stored anew.")
             { IsTransient = true };
         }
@@ -175,6 +174,20 @@ sealed class Archiver : IDisposable
             new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
             [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], Math.Max(_left, (ulong)Source.Problems.Count(p => p.Kind != ProblemKind.Skipped)),
             workers.Sum(w => w.Chunks.BytesRead));
+    }
+
+    /// <summary>Of a pack that no commit names yet, so that nothing but its own end says how long it is; null where no copy is whole.</summary>
+    static long? SizeOf(IStore store, Hash32 name)
+    {
+        for (var copy = 0; copy < StoreExtensions.MaxCopies; copy++)
+        {
+            using var item = store.Open(StoreKind.Pack, name, copy);
+            if (item is null)
+                break;
+            if (PackTrailer.TryRead(item, out _))
+                return item.Size;
+        }
+        return null;
     }
 
     void Consume(ContentWorker worker)

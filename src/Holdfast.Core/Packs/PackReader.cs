@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
@@ -133,7 +132,7 @@ public sealed class PackReader : IDisposable
     static PackHeader ReadHeader(IStoredItem item, Hash32 name, Id16 vault)
     {
         var bytes = new byte[PackFormat.HeaderSize];
-        if (item.Size < PackFormat.HeaderSize + PackFormat.TrailerSize || item.Size % PackFormat.Quantum != 0 || item.Size > PackFormat.MaxSize)
+        if (!PackTrailer.IsLegalSize(item.Size))
             throw PackFormat.Damaged(name, "it has no legal size");
         item.Read(0, bytes);
         if (PackHeader.TryParse(bytes, out var header))
@@ -151,23 +150,17 @@ public sealed class PackReader : IDisposable
 
     static PackFooter ReadFooter(IStoredItem item, Hash32 name, PackHeader header, DomainKeys domain)
     {
-        Span<byte> trailer = stackalloc byte[PackFormat.TrailerSize];
-        item.Read(item.Size - PackFormat.TrailerSize, trailer);
-        var length = BinaryPrimitives.ReadUInt32LittleEndian(trailer);
-        var parity = BinaryPrimitives.ReadUInt32LittleEndian(trailer[4..]); // a later version's; what it mends is not needed to read what is whole
-        var footerStart = item.Size - PackFormat.TrailerSize - length;
-        var framesEnd = footerStart - parity;
-        if (!trailer[8..].SequenceEqual(PackFormat.EndMagic) || length is < Aead.TagSize or > PackFormat.MaxFooter || framesEnd < PackFormat.HeaderSize)
+        if (!PackTrailer.TryRead(item, out var trailer))
             throw PackFormat.Damaged(name, "its trailer cannot be read");
-        var stored = new byte[length];
-        item.Read(footerStart, stored);
-        var plaintext = new byte[length - Aead.TagSize];
+        var stored = new byte[trailer.FooterLength];
+        item.Read(trailer.FooterStart, stored);
+        var plaintext = new byte[trailer.FooterLength - Aead.TagSize];
         var start = new byte[PackFormat.BoundHeaderSize];
         item.Read(0, start);
         using var key = SessionSeal.FooterKey(domain, header.Salt);
         if (!key.TryOpen(stackalloc byte[Aead.NonceSize], stored, plaintext, PackWriter.FooterAad(start)))
             throw PackFormat.Damaged(name, "its footer does not open");
-        if (!PackFooter.TryParse(plaintext, framesEnd, out var footer))
+        if (!PackFooter.TryParse(plaintext, trailer.FramesEnd, out var footer))
             throw PackFormat.Damaged(name, "its footer makes no sense");
         return footer!.PayloadBytes <= PackFormat.MaxExpansion * item.Size ? footer
             : throw PackFormat.Damaged(name, $"what is in it unpacks to more than {PackFormat.MaxExpansion} times its size, which no sound writer stores");
