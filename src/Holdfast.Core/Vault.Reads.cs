@@ -15,7 +15,17 @@ public sealed partial class Vault
     /// <summary>When each pack was last read whole and found right, and which were found damaged.</summary>
     public ReadTimes LastReads() => ReadTimes.Load(ReadsPath);
 
-    void Note(ReadFindings found) => ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now);
+    /// <summary>Told where what was found damaged could not be noted: then no status tells of it, and the next backup builds on it.</summary>
+    public Action<HoldfastException>? NotNoted { get; set; }
+
+    void Note(ReadFindings found) => Noted(found, ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now));
+
+    bool Noted(ReadFindings found, HoldfastException? fault)
+    {
+        if (fault is not null && found.Damaged.Count + found.ContentWrong.Count > 0)
+            NotNoted?.Invoke(fault);
+        return fault is null;
+    }
 
     /// <summary>However a reading ended, status tells from now on of packs that it found damaged, and the next backup does not build on them. Where that cannot be noted, the reading counts all the same.</summary>
     void NoteFailed(ChunkReader chunks, ReadingKeys keys, CancellationToken ct)
@@ -42,7 +52,7 @@ public sealed partial class Vault
         {
             var found = judge();
             List<Hash32> names = [.. found.Damaged, .. found.ContentWrong, .. found.Missing];
-            if (names.Count > 0 && ReadTimes.TryUpdate(ReadsPath, found, Keeper.Clock.Now, NotePatience, ct))
+            if (names.Count > 0 && Noted(found, ReadTimes.TryUpdate(ReadsPath, found, Keeper.Clock.Now, NotePatience, ct)))
                 _noted.UnionWith(names);
         }
         catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)

@@ -84,6 +84,41 @@ public sealed class AttackTests
         }
     }
 
+    /// <summary>It has the reserve's room; and where there is none either, that is told.</summary>
+    [Fact]
+    public void Damage_that_is_found_on_a_full_disk_is_not_forgotten()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
+        using var cli = new Cli();
+        Directory.CreateDirectory(cli["disk"]);
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=200m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
+        try
+        {
+            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+            cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "8MiB").Expect(0);
+            cli.Write("first", Cli.Noise(1, 8_000_000));
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            const string fill = "dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true";
+            cli.Shell($"p=$(ls -S $(find disk/vault/packs -type f) | head -1); printf X | dd of=$p bs=1 seek=500000 conv=notrunc 2>/dev/null; {fill}");
+            Assert.DoesNotContain("could not be noted", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
+            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 6 << 20, 8 << 20);
+            cli.Shell("rm disk/fill*");
+            cli.Run("status").Expect(21);
+
+            cli.Shell($": > disk/vault/keeper/reserve; rm disk/vault/keeper/reads; {fill}");
+            Assert.Contains("what was found damaged could not be noted: The disk is full", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
+            cli.Shell("rm disk/fill*");
+            cli.Run("verify").Expect(21);
+            cli.Run("backup", cli["source"], "--name", "s", "--read-all").Expect(0);
+            cli.Run("restore", "latest", cli["r"]).Expect(0);
+            cli.Shell("diff -r source r");
+        }
+        finally
+        {
+            cli.Shell("umount disk");
+        }
+    }
+
     [Fact]
     public void A_lying_clock_does_not_have_a_lock_taken_for_a_short_one()
     {

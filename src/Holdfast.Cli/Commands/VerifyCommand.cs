@@ -56,7 +56,7 @@ static class VerifyCommand
             if (folder is not { IsGiven: true, NotCompared: null }) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note($"Not noted in the log: {(folder.NotCompared is null ? "that needs the key folder (--keys)" : "it was not compared with what these keys saw")}.");
             else
-                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count);
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count(d => d.Kind != DefectKind.Unread));
         }
         catch (HoldfastException e)
         {
@@ -114,6 +114,9 @@ static class VerifyCommand
             return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
         var code = bad.Min(Code);
+        if (code == ErrorCode.StoreUnavailable)
+            return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault could not be read, as {(bad.Count == 1 ? "it" : "they")} did not answer when asked twice: whether {(bad.Count == 1 ? "it is" : "they are")} whole is not known, and nothing is noted of {(bad.Count == 1 ? "it" : "them")}. All else that was read is sound.",
+                "Look at the disks of the vault (dmesg shows what the system saw) and at how many files this process may open (ulimit -n), then run this again.");
         return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.",
             (vault.Keeper.Store.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
             + "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
@@ -130,8 +133,9 @@ static class VerifyCommand
     static ErrorCode Code(Defect defect) => (defect.Store, defect.Kind) switch
     {
         (StoreKind.Pack, DefectKind.Missing) => ErrorCode.PackMissing,
-        (StoreKind.Pack, _) => ErrorCode.PackDamaged,
+        (StoreKind.Pack, not DefectKind.Unread) => ErrorCode.PackDamaged,
         (_, DefectKind.Missing) => ErrorCode.ObjectMissing,
+        (_, DefectKind.Unread) => ErrorCode.StoreUnavailable,
         _ => ErrorCode.ObjectDamaged,
     };
 
@@ -151,6 +155,7 @@ static class VerifyCommand
     static string Describe(Defect defect) => defect.Kind switch
     {
         DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Name(Encoding.UTF8.GetBytes(defect.Path ?? ""))}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
+        DefectKind.Unread => $"not read, as it did not answer: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
         _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound and is used, this one may be removed" : "")}",
     };

@@ -108,11 +108,12 @@ public sealed class ReadTimes
 
     static bool TryParse(ReadOnlySpan<char> text, out ulong time) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out time);
 
-    /// <summary>Takes in what a run found, under the vault's lock: two runs that end at once both count. On read-only media the note is not kept, and what was found stands all the same.</summary>
+    /// <summary>Takes in what a run found, under the vault's lock: two runs that end at once both count. On a full disk it has the reserve's room.</summary>
     /// <param name="path">The note, in the folder of the vault's lock.</param>
     /// <param name="found">By this run.</param>
     /// <param name="now">Vault time.</param>
-    public static void Update(string path, ReadFindings found, ulong now) => TryUpdate(path, found, now, null, CancellationToken.None);
+    /// <returns>Why the note was not kept, as on read-only media; null where it was.</returns>
+    public static HoldfastException? Update(string path, ReadFindings found, ulong now) => TryUpdate(path, found, now, null, CancellationToken.None);
 
     /// <summary>The same for who does not wait for as long as a change of the log would.</summary>
     /// <param name="path">The note, in the folder of the vault's lock.</param>
@@ -120,21 +121,39 @@ public sealed class ReadTimes
     /// <param name="now">Vault time.</param>
     /// <param name="patience">How long to wait for the lock; null for as long as a change of the log waits.</param>
     /// <param name="ct">Ends the waiting.</param>
-    /// <returns>False where the note was not kept.</returns>
-    public static bool TryUpdate(string path, ReadFindings found, ulong now, TimeSpan? patience, CancellationToken ct)
+    /// <returns>Why the note was not kept; null where it was.</returns>
+    public static HoldfastException? TryUpdate(string path, ReadFindings found, ulong now, TimeSpan? patience, CancellationToken ct)
     {
+        var folder = Path.GetDirectoryName(path)!;
         try
         {
-            using var taken = KeeperLock.Take(Path.Combine(Path.GetDirectoryName(path)!, "lock"), patience, ct);
-            if (TryLoad(path, out _) is not { } times)
-                return false; // what was found damaged before is not forgotten for that, and whoever looks is told
+            using var taken = KeeperLock.Take(Path.Combine(folder, "lock"), patience, ct);
+            if (TryLoad(path, out _) is not { } times) // what was found damaged before is not forgotten for that
+                return new HoldfastException(ErrorCode.StoreUnavailable, "The note of what was read cannot be read itself.", "Look at the disk that the vault's folder `keeper` is on.");
             times.Take(found, now);
-            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(times.Write()));
-            return true;
+            var bytes = Encoding.ASCII.GetBytes(times.Write());
+            var reserve = new KeeperReserve(Path.Combine(folder, "reserve"), Disk.Real);
+            var kept = reserve.Kept;
+            try
+            {
+                Disk.Real.Replace(path, bytes);
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && reserve.Release())
+            {
+                try
+                {
+                    Disk.Real.Replace(path, bytes);
+                }
+                finally
+                {
+                    reserve.Make(kept);
+                }
+            }
+            return null;
         }
-        catch (HoldfastException)
+        catch (HoldfastException e)
         {
-            return false;
+            return e;
         }
     }
 

@@ -21,6 +21,9 @@ public enum DefectKind : byte
 
     /// <summary>A file that does not belong in the vault.</summary>
     Foreign = 4,
+
+    /// <summary>It did not answer: nothing is known of its bytes.</summary>
+    Unread = 5,
 }
 
 /// <param name="Kind">What is wrong.</param>
@@ -224,6 +227,46 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     {
         try
         {
+            return CheckOnce(item, buffer, frames);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
+        {
+            // For a moment, it may be: no file may be opened just now, or a share is away.
+        }
+        try
+        {
+            return CheckOnce(item, buffer, frames);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
+        {
+            return Answers(item) ? DefectKind.Damaged : DefectKind.Unread;
+        }
+    }
+
+    /// <summary>True where a file gives its ends: then the disk is there, and what it does not give of the middle is lost. Of a disk that gives nothing, nothing is known.</summary>
+    bool Answers(StoredName item)
+    {
+        try
+        {
+            using var copy = store.Open(item.Kind, item.Name, item.Copy);
+            if (copy is null || copy.Size == 0)
+                return copy is not null;
+            Span<byte> end = stackalloc byte[1];
+            copy.Read(0, end);
+            copy.Read(copy.Size - 1, end);
+            return true;
+        }
+        catch (HoldfastException)
+        {
+            return false;
+        }
+    }
+
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>.</exception>
+    DefectKind? CheckOnce(StoredName item, byte[] buffer, FrameBuffer frames)
+    {
+        try
+        {
             // Copies of one name are told apart by their order in the store.
             using var copy = store.Open(item.Kind, item.Name, item.Copy);
             if (copy is null)
@@ -231,14 +274,15 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
                 _vanished.Add((item.Kind, item.Name));
                 return null;
             }
-            Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
             var fault = IsTooLong(item, copy) ? DefectKind.Damaged : item.Kind == StoreKind.Pack && keys is not null ? CheckPack(item.Name, copy, buffer, frames) : CheckName(item.Name, copy, buffer);
+            Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
             if (fault is null)
                 _good.Add(item.Name);
             return fault;
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.StoreUnavailable or ErrorCode.FormatNewer)
+        catch (HoldfastException e) when (e.Code is ErrorCode.PackDamaged or ErrorCode.Truncated or ErrorCode.FormatNewer)
         {
+            Interlocked.Add(ref item.Kind == StoreKind.Pack ? ref _packs : ref _objects, 1);
             return DefectKind.Damaged;
         }
     }

@@ -4,7 +4,9 @@ using Holdfast.Core.Backup;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
+using Microsoft.Win32.SafeHandles;
 
 namespace Holdfast.Tests.Core;
 
@@ -169,8 +171,8 @@ public sealed class ReadingNoteTests
     {
         using var folder = new TempFolder();
         using var taken = KeeperLock.Take(folder["lock"], TimeSpan.Zero, CancellationToken.None);
-        Assert.False(ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, null, new CancellationToken(canceled: true)));
-        Assert.False(ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, TimeSpan.Zero, CancellationToken.None));
+        Assert.Equal(ErrorCode.VaultBusy, ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, null, new CancellationToken(canceled: true))?.Code);
+        Assert.Equal(ErrorCode.VaultBusy, ReadTimes.TryUpdate(folder["reads"], new ReadFindings { Damaged = [Hash32.None] }, 1, TimeSpan.Zero, CancellationToken.None)?.Code);
     }
 
     /// <summary>A listing shows it; that it was read once counts no longer.</summary>
@@ -212,6 +214,45 @@ public sealed class ReadingNoteTests
         using var test = Small(KeyClass.Content, out var pack);
         Assert.Empty(Judged(test, NameOf(pack), isStopped: false).Damaged);
         Assert.Equal([NameOf(pack)], Judged(test, NameOf(pack), isStopped: true).Damaged); // nobody waits for that
+    }
+
+    /// <summary>A file that cannot be opened, such as where no more may be open, or a share is away.</summary>
+    sealed class Away(string path, int times) : Disk
+    {
+        int _left = times;
+
+        public override SafeFileHandle? OpenStored(string opened) => opened == path && Interlocked.Decrement(ref _left) >= 0 ? throw DiskFault.OfErrno(23) : base.OpenStored(opened);
+    }
+
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(int.MaxValue, false)]
+    public void What_does_not_answer_is_not_accused(int times, bool isSound)
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        using (var vault = test.Open(new Away(pack, times)))
+        {
+            var result = vault.Verify(null, null, new VerifyProgress(), 1, CancellationToken.None);
+            Assert.Equal(isSound, result.IsSound);
+            Assert.Equal(isSound ? [] : [DefectKind.Unread], result.Defects.Select(d => d.Kind));
+        }
+        Assert.Empty(Notes(test).Damaged);
+        Assert.Empty(Problems(test));
+    }
+
+    /// <summary>The log has what an attestation found.</summary>
+    [Fact]
+    public void What_an_attestation_found_damaged_is_not_built_on_though_the_note_of_it_is_gone()
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        Flip(pack);
+        using (var vault = test.Open())
+        using (var keys = vault.Unlock(test.Seed))
+            Assert.False(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, CancellationToken.None).IsGood);
+        File.Delete(Path.Combine(test.Folder, "keeper", "reads"));
+        using (var vault = test.Open())
+            Assert.NotEmpty(test.BackUp(vault, new ArchiveOptions { Threads = 1, UseState = false }).Archive.Written);
+        TestVault.AssertSame(test.Source, test.Restore());
     }
 
     static Hash32 NameOf(string pack) => Hash32.TryParse(Path.GetFileName(pack), out var name) ? name : throw new ArgumentException(pack);
