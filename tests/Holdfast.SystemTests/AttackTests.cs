@@ -84,6 +84,41 @@ public sealed class AttackTests
         }
     }
 
+    /// <summary>Further folders take packs, and the log stays where it is.</summary>
+    [Fact]
+    public void A_full_disk_under_the_log_is_told_whatever_room_the_other_folders_have()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
+        using var cli = new Cli();
+        Directory.CreateDirectory(cli["disk"]);
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=100m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
+        try
+        {
+            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+            cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "2MiB").Expect(0);
+            cli.Write("f", Cli.Noise(1, 4_000_000));
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            cli.Run("store", "add", cli["second"]).Expect(0);
+            cli.Run("status").Expect(0);
+            cli.Shell("dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true; : > disk/vault/keeper/reserve; dd if=/dev/zero of=disk/fill3 bs=4k 2>/dev/null || true");
+            Assert.Contains("mv ", cli.Run("backup", cli["source"], "--name", "s").Expect(60).Error, StringComparison.Ordinal);
+            var status = cli.Run("status").Expect(60);
+            Assert.Contains($"are left in {cli["disk/vault"]}", status.Error, StringComparison.Ordinal);
+
+            // As it says: a pack may lie in any of its folders.
+            cli.Shell("p=$(ls -S $(find disk/vault/packs -type f) | head -1); d=$(basename $(dirname $p)); mkdir -p second/packs/$d; mv $p second/packs/$d/");
+            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+            cli.Run("verify", "--full").Expect(0);
+            cli.Run("status").Expect(0);
+            cli.Run("restore", "latest", cli["r"]).Expect(0);
+            cli.Shell("diff -r source r");
+        }
+        finally
+        {
+            cli.Shell("umount disk");
+        }
+    }
+
     /// <summary>It has the reserve's room; and where there is none either, that is told.</summary>
     [Fact]
     public void Damage_that_is_found_on_a_full_disk_is_not_forgotten()

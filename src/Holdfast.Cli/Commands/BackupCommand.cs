@@ -279,6 +279,7 @@ static class BackupCommand
             w.WriteNumber("renamedFiles", s.Files(r => r.Renamed));
             w.WriteNumber("unchangedFiles", s.Files(r => r.UnchangedFiles));
             w.WriteNumber("excluded", excluded);
+            w.WriteNumber("changedUnseen", archive.Surprises);
             w.WriteNumber("leaf", result.Receipt.Ordinal);
             w.WriteBoolean("attested", attested is { IsGood: true });
             WriteProblems(w, source.Problems);
@@ -288,6 +289,8 @@ static class BackupCommand
         session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
         if (excluded > 0)
             session.Step($"  {Text.Count(excluded, "entry", "entries")} left out by excludes (with all that is below {(excluded == 1 ? "it, if it is a folder" : "folders among them")})");
+        if (archive.Surprises > 0)
+            session.Warn($"holdfast: {Text.Count(archive.Surprises, "file that was", "files that were")} read in turn {(archive.Surprises == 1 ? "holds" : "hold")} something else than at the last run, though size and times are the same: others like {(archive.Surprises == 1 ? "it" : "them")} that were not read may be stored as they were then. A program that writes through a mapping does that, a disk image in the place of another, a share whose times stand still. The same backup with --read-all reads every file");
         if (result.Parent is not null && !result.IsCompared)
         {
             session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff {Text.Id(result.Parent.Snapshot)} {Text.Id(result.Snapshot)}` compares the two)");

@@ -34,7 +34,7 @@ static class ExpireCommand
         var dry = session.Parsed.GetValue(DryRunOption);
         new KeyFolder(session).Remember(vault, toChange: !dry || vault.Keeper.LogFault is not null); // what a lost leaf lengthened would be told as free
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
-        var lasts = before.GroupBy(s => s.Source).Select(g => g.MaxBy(s => s.Ordinal)!.Snapshot).ToHashSet();
+        var lasts = vault.Lasts().Select(s => s.Snapshot).ToHashSet();
         var named = session.Parsed.GetValue(LastOption) ?? [];
         var held = named.Contains(All) ? [] : lasts.Except(named.Select(n => vault.Find(n).Snapshot)).ToList();
         var result = vault.Keeper.Expire(dry, held);

@@ -26,7 +26,11 @@ public sealed record ArchiveOptions
 
 /// <summary>What a run found and stored.</summary>
 public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong Files, ulong LogicalBytes, ulong NewBytes, PackSet Packs,
-    List<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead);
+    List<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead)
+{
+    /// <summary>Files that were read in their turn though they looked unchanged, and held something else: others that were not read may too.</summary>
+    public long Surprises { get; init; }
+}
 
 /// <summary>Turns a source into chunks, packs and a tree: one walking thread, and workers that read, hash, compress and seal.</summary>
 /// <remarks>The walk goes in tree order beside the state of the last run; rows that look unchanged are taken over, the others go to the workers; complete
@@ -53,12 +57,6 @@ sealed class Archiver : IDisposable
         public static readonly FoundInode Complete = new(default, new FileLooks(-1, 0, 0, 0, 0), IsApart: true, Names: 0);
     }
 
-    readonly record struct FileLooks(long Size, long MtimeSeconds, uint MtimeNanoseconds, long CtimeSeconds, uint CtimeNanoseconds)
-    {
-        public static FileLooks Of(EntryBatch batch, int row) =>
-            new(batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]);
-    }
-
     readonly ArchiveOptions _options;
     readonly WorkQueue _work = new(256);
     readonly Queue<BatchTicket> _tickets = new();
@@ -79,6 +77,7 @@ sealed class Archiver : IDisposable
     bool _lastDone;
     long _extents; // of rows in flight
     bool _seen; // the walk has met the last run's row at hand
+    long _surprises;
     ulong _files;
     ulong _logical;
     ulong _left;
@@ -173,7 +172,8 @@ sealed class Archiver : IDisposable
         return new Archive(root, level, _tree.Entries, _files, _logical, (ulong)written.Sum(p => p.Size),
             new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
             [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], Math.Max(_left, (ulong)Source.Problems.Count(p => p.Kind != ProblemKind.Skipped)),
-            workers.Sum(w => w.Chunks.BytesRead));
+            workers.Sum(w => w.Chunks.BytesRead))
+        { Surprises = _surprises };
     }
 
     /// <summary>Of a pack that no commit names yet, so that nothing but its own end says how long it is; null where no copy is whole.</summary>
@@ -318,23 +318,29 @@ sealed class Archiver : IDisposable
         }
         ticket.Fates[row] = RowFate.Unchanged;
         if (!_options.UseState || IsFresh() || !IsStored(_last, _lastRow))
-            return ReadAgain(ticket, row);
+            return ReadAgain(ticket, row, isTurn: false);
         batch.CopyContent(_last, _lastRow, row);
         Hold(batch.Extents[row]?.Length ?? 0);
         batch.State[row] = ContentState.Unchanged;
-        return batch.Size[row] <= LargeFile.DigestLimit && Turn(path) % RereadShare == 0 && ReadAgain(ticket, row);
+        return batch.Size[row] <= LargeFile.DigestLimit && Turn(path) % RereadShare == 0 && ReadAgain(ticket, row, isTurn: true);
     }
 
     ulong Turn(ReadOnlySpan<byte> path) => TreeBuilder.Fnv(path) + _run;
 
     /// <summary>A file that looks unchanged and is read all the same; what comes out is compared with what it had in it.</summary>
-    bool ReadAgain(BatchTicket ticket, int row)
+    /// <param name="ticket">Of its batch.</param>
+    /// <param name="row">Of the file.</param>
+    /// <param name="isTurn">True where nothing but its turn has it read.</param>
+    bool ReadAgain(BatchTicket ticket, int row, bool isTurn)
     {
         if (ticket.Batch.Size[row] == 0)
             return false;
-        ticket.Before[row] = (_last.Digest[_lastRow], _last.Chunks[_lastRow]);
+        ticket.Before[row] = new ReadBefore(_last.Digest[_lastRow], _last.Chunks[_lastRow], isTurn ? FileLooks.Of(ticket.Batch, row) : null);
         return true;
     }
+
+    /// <summary>What a file that looks unchanged holds is not what the last run found in it.</summary>
+    internal void Surprise() => Interlocked.Increment(ref _surprises);
 
     /// <summary>Whether what was read is something else than what the last run found, though times and size say that it is not.</summary>
     static bool IsSomethingElse(BatchTicket ticket, int row)
@@ -539,7 +545,11 @@ sealed class Archiver : IDisposable
         var counts = _statistics[kind];
         var fate = ticket.Fates[row] == RowFate.SameInode ? ticket.NameFates[row] : ticket.Fates[row];
         if (fate == RowFate.Unchanged && IsSomethingElse(ticket, row))
+        {
             fate = RowFate.Changed;
+            if (ticket.Batch.State[row] == ContentState.Read && ticket.Before[row].Looks == FileLooks.Of(ticket.Batch, row))
+                Surprise();
+        }
         switch (fate)
         {
             case RowFate.New:

@@ -23,7 +23,7 @@ sealed class BatchTicket(EntryBatch batch)
     public RowFate[] Fates { get; } = new RowFate[batch.Count];
 
     /// <summary>What files that look unchanged and are read all the same had in them at the last run: a digest, or where there is none their chunks.</summary>
-    public Dictionary<int, (Hash32 Digest, ChunkRef[]? Chunks)> Before { get; } = [];
+    public Dictionary<int, ReadBefore> Before { get; } = [];
 
     /// <summary>What became of each further name of a file, against the last run.</summary>
     public Dictionary<int, RowFate> NameFates { get; } = [];
@@ -47,6 +47,17 @@ sealed class BatchTicket(EntryBatch batch)
         lock (_gate)
             return IsComplete || Monitor.Wait(_gate, milliseconds) || IsComplete;
     }
+}
+
+/// <param name="Digest">At the last run; none where it had none.</param>
+/// <param name="Chunks">Then.</param>
+/// <param name="Looks">By the walk, where nothing but the file's turn has it read.</param>
+readonly record struct ReadBefore(Hash32 Digest, ChunkRef[]? Chunks, FileLooks? Looks);
+
+readonly record struct FileLooks(long Size, long MtimeSeconds, uint MtimeNanoseconds, long CtimeSeconds, uint CtimeNanoseconds)
+{
+    public static FileLooks Of(EntryBatch batch, int row) =>
+        new(batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row]);
 }
 
 enum RowFate : byte
@@ -252,7 +263,11 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
                 return false;
             }
             if (!chunks[i].Names(buffer))
+            {
+                if (!content.HasChanged())
+                    archiver.Surprise();
                 return false;
+            }
             Chunks.BytesRead += buffer.Length;
         }
         return !content.HasChanged();

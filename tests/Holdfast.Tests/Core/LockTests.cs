@@ -45,6 +45,45 @@ public sealed class LockTests
         Assert.Equal(2, vault.State.Snapshots.Count);
     }
 
+    /// <summary>One source's backups stopped, another's go on: the last copy of the first stays, with all it was read from, until somebody says that it may go.</summary>
+    [Fact]
+    public void The_last_snapshot_of_a_source_stays_where_it_is_held()
+    {
+        using var test = new TestVault(new RetentionPolicy(Day, 0, 0, 0, 0, 0));
+        test.WriteSome(1);
+        test.BackUp(name: "lab");
+        test.WriteSome(2);
+        test.BackUp(name: "lab"); // its pack set is told as a difference to the first's
+        var lab = test.Source;
+        for (var day = 0; day < 60; day += 15)
+        {
+            test.Machine.Pass(15 * Day);
+            test.Write("ward", $"{day}");
+            test.BackUp(name: "ward");
+            using var vault = test.Open();
+            var held = vault.Lasts().Select(s => s.Snapshot).ToList();
+            Assert.Equal(2, held.Count);
+            var dry = vault.Keeper.Expire(dryRun: true, held);
+            var result = vault.Keeper.Expire(dryRun: false, held);
+            Assert.Equal(dry.Names.Order(), result.Names.Order());
+            Assert.Equal(dry.Held, result.Held);
+            Assert.Equal(day >= 15, result.Held.Any()); // from then on its lock is over, and it would have gone
+        }
+        using (var vault = test.Open())
+        {
+            var last = vault.Lasts()[0];
+            Assert.Equal(1, vault.State.Snapshots.IndexOf(last)); // the second; the first is gone, but for its object
+            Assert.True(vault.State.Snapshots[0].IsRemoved);
+            Assert.True(test.Verify(full: true).IsSound);
+            var restored = test.Restore($"{last.Snapshot}");
+            Assert.Equal(File.ReadAllBytes(Path.Combine(lab, "large.bin")), File.ReadAllBytes(Path.Combine(restored, "large.bin")));
+            var gone = vault.Keeper.Expire(dryRun: false, [.. vault.Lasts().Skip(1).Select(s => s.Snapshot)]);
+            Assert.Empty(gone.Held);
+            Assert.True(vault.State.Find(last.Snapshot)!.IsRemoved);
+        }
+        Assert.True(test.Verify(full: true).IsSound);
+    }
+
     /// <summary>The log's checkpoint is gone, or its disk full, once the leaf of an expiry is written.</summary>
     sealed class FailingLater(string folder, bool isFull) : Disk
     {
