@@ -251,6 +251,38 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void One_name_for_two_machines_is_told()
+    {
+        const string told = "was made with other keys";
+        using var cli = Data();
+        cli.Run("key", "issue", "--out", cli["srv2"]).Expect(0);
+        cli.Run("backup", cli["source"]).Expect(0);
+        var second = cli.Run("backup", cli["source"], "--keys", cli["srv2"]).Expect(0).Error;
+        foreach (var word in new[] { told, "--name", "HOST-data", "places, policy and quota", "issued anew" })
+            Assert.Contains(word, second, StringComparison.Ordinal);
+        Assert.Equal("", cli.Run("backup", cli["source"], "--keys", cli["srv2"]).Expect(0).Error);
+        Assert.Contains(told, cli.Run("backup", cli["source"]).Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal("", cli.Run("backup", cli["source"], "--keys", cli["srv2"], "--name", "srv2-data").Expect(0).Error);
+    }
+
+    [Fact]
+    public void Snapshots_show_the_host_where_there_are_several()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("unshare"), "needs root and unshare to be another host");
+        using var cli = Data();
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        Assert.DoesNotContain("host", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        var other = Cli.Finish(cli.StartProgram("unshare", null, "-u", "bash", "-c", $"hostname a-second-machine && exec '{Path.Combine(Cli.Root, "holdfast")}' backup '{cli["source"]}' --name ward"));
+        Assert.SkipWhen(other.Status != 0, "this machine has no other host name: " + other.Error);
+        var lines = cli.Run("snapshots").Expect(0).Out.TrimEnd().Split('\n');
+        Assert.Equal(lines[0].IndexOf(" host", StringComparison.Ordinal) + 1, lines[2].IndexOf("a-second-machine", StringComparison.Ordinal));
+        Assert.Equal(lines[0].IndexOf(" host", StringComparison.Ordinal) + 1, lines[1].IndexOf(" " + Environment.MachineName + " ", StringComparison.Ordinal) + 1);
+        foreach (var line in lines[1..])
+            Assert.Equal(lines[0].IndexOf("source", StringComparison.Ordinal), line.IndexOf("ward", StringComparison.Ordinal));
+        Assert.DoesNotContain("host", cli.Run("snapshots", "--keys", "").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Keys_and_vaults_in_the_wrong_place_are_told_or_refused()
     {
         using var cli = Data();

@@ -166,7 +166,10 @@ static class BackupCommand
             if (session.Parsed.GetValue(AttestOption))
                 fault = new HoldfastException(lost, "no key opened the vault when the run began.", "");
         }
-        if (PolicyDoubt.Words(vault.State.LostPoliciesFor(put.Domain.SourceId(Encoding.UTF8.GetBytes(name)))) is { } doubt)
+        var sourceId = put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
+        if (vault.Keeper.Newest(sourceId) is { } last && last.Agent != agent.Agent)
+            session.Warn("holdfast: the last backup of this name was made with other keys. Where that was another machine, stop (Ctrl+C) and give this one a --name of its own (such as HOST-data): snapshots of one name follow each other, and share places, policy and quota. Where this machine's keys were issued anew, there is nothing to do");
+        if (PolicyDoubt.Words(vault.State.LostPoliciesFor(sourceId)) is { } doubt)
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);

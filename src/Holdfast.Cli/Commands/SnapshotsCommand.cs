@@ -18,12 +18,16 @@ static class SnapshotsCommand
     public static Command Create() => Session.Command("snapshots", """
         List the snapshots of a vault.
 
-        With a key that opens names (--keys), each has the name of its source, and is called INCOMPLETE where entries were left out or in doubt when it was taken.
+        With a key that opens names (--keys), each has the name of its source (and of the host, where they are of several), and is called INCOMPLETE where entries were left out or in doubt when it was taken.
         """, command =>
     {
         command.Options.Add(NameOption);
         KeyFolder.AddTo(command, reading: true);
     }, Run);
+
+    const int WidestHost = 40; // characters; a longer name is shown whole, out of line
+
+    static readonly IReadOnlyDictionary<uint, byte[]> NoOwners = new Dictionary<uint, byte[]>();
 
     const string LogAdvice = "Bring the folder `log` back from another copy of the vault; `holdfast status` says more. What the list has can be read and restored.";
 
@@ -49,13 +53,16 @@ static class SnapshotsCommand
             session.Line(vault.Keeper.Log is { IsInPart: true } or { IsAsSeen: true } ? "No snapshot is named by what can be read of the log." : "There is no snapshot in this vault yet. `holdfast backup FOLDER` takes the first.");
         var health = vault.Health();
         var width = there.Select(r => Proof(r, health).Length).DefaultIfEmpty().Max();
+        // All before the first line, without the lists that a snapshot may fill: whether hosts are shown is of all of them.
+        var trees = there.ConvertAll(r => Describe(vault, r, keys) is { } tree ? tree with { Users = NoOwners, Groups = NoOwners } : null);
+        var hosts = trees.OfType<TreeSection>().Select(t => Text.Name(t.HostName)).ToHashSet();
+        var hostWidth = hosts.Count > 1 ? Math.Clamp(hosts.Max(h => h.Length), "host".Length, WidestHost) : 0;
         if (there.Count > 0)
-            session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} source");
-        foreach (var record in there)
+            session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} {Host("host")}source");
+        foreach (var (record, tree) in there.Zip(trees))
         {
-            var tree = Describe(vault, record, keys);
             list.Add(w => Write(w, record, tree, health));
-            session.Row(session.IsJson ? "" : Row(record, tree, Proof(record, health).PadRight(width)));
+            session.Row(session.IsJson ? "" : Row(record, tree, $"{Proof(record, health).PadRight(width)} {Host(tree is null ? "" : Text.Name(tree.HostName))}"));
         }
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
@@ -68,6 +75,8 @@ static class SnapshotsCommand
         if (vault.Keeper.LogFault is { } fault)
             return session.Fail(fault.Code, $"The list {(vault.Keeper.Log.IsAsSeen ? "may not be" : "is")} whole. {fault.Message}", fault.Guidance);
         return keyring is null ? 0 : session.Fail(keyring.Code, $"The list is whole but for the names. {keyring.Message} Nothing can be restored without the vault's keyring.", keyring.Guidance);
+
+        string Host(string name) => hostWidth == 0 ? "" : name.PadRight(hostWidth) + " ";
     }
 
     /// <summary>Keys that do not open now (the secret is kept elsewhere, this user may not read them, or there is nobody to ask for the passphrase) cost the names, not the list; so does a
@@ -119,9 +128,9 @@ static class SnapshotsCommand
         WriteTime(w, "restored", record.Restored);
     }
 
-    static string Row(SnapshotRecord record, TreeSection? tree, string proof) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
-        ? $"{"",32}  {proof} run holdfast verify"
-        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proof} {(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}{(SnapshotArgument.ClockApart(record) is { } clock ? $"  CLOCKS DIFFER: {clock}" : "")}"))}";
+    static string Row(SnapshotRecord record, TreeSection? tree, string proofAndHost) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
+        ? $"{"",32}  {proofAndHost}run holdfast verify"
+        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proofAndHost}{(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}{(SnapshotArgument.ClockApart(record) is { } clock ? $"  CLOCKS DIFFER: {clock}" : "")}"))}";
 
     /// <summary>What is known of a snapshot: first what is wrong, then the most that was ever shown, each fact with its own words; absence of proof is said aloud.</summary>
     public static string Proof(SnapshotRecord record, VaultHealth health)
