@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Holdfast.SystemTests;
 
@@ -291,6 +292,29 @@ public sealed class BackupTests
         cli.Run("backup", "").Expect(2);
         Directory.CreateSymbolicLink(cli["link"], cli["vault"]);
         cli.Run("backup", cli["link"]).Expect(2);
+    }
+
+    /// <summary>The keeper cannot tell that it is not whole, so it may be what the week is remembered by.</summary>
+    [Fact]
+    public void An_incomplete_snapshot_that_took_a_long_place_says_so_and_how_the_next_is_locked_as_long()
+    {
+        const string told = "took the place of its week";
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");
+        using var cli = new Cli();
+        cli.Run("init", cli["vault"], "--lock", "1d", "--weeks", "2").Expect(0);
+        cli.Write("ward.txt", "bed 3"u8.ToArray());
+        cli.Shell("echo x > source/closed && chmod 000 source/closed && chmod 755 . && mkdir nobody && chown -R 65534:65534 source/ward.txt nobody vault keys");
+        cli.Environment["HOME"] = cli["nobody"];
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["nobody/state"];
+        var error = cli.RunAsNobody("backup", cli["source"], "--name", "ward").Expect(3).Error;
+        Assert.Contains(told, error, StringComparison.Ordinal);
+        Assert.DoesNotContain(told, cli.RunAsNobody("backup", cli["source"], "--name", "ward").Expect(3).Error, StringComparison.Ordinal); // the day has one
+        File.Delete(cli["source/closed"]);
+        cli.RunAsNobody("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.RunAsNobody(Regex.Match(error, "`holdfast (lock latest --name ward --until [0-9-]{10})`").Groups[1].Value.Split(' ')).Expect(0);
+        var locks = JsonDocument.Parse(cli.Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray().Select(s => s.GetProperty("lockedUntil").GetDateTimeOffset()).ToList();
+        Assert.InRange(locks[^1] - locks[0], TimeSpan.Zero, TimeSpan.FromDays(1));
+        Assert.DoesNotContain(told, cli.RunAsNobody("backup", cli["source"], "--name", "another").Expect(0).Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -6,6 +6,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
@@ -193,6 +194,11 @@ static class BackupCommand
             fault = new HoldfastException(ErrorCode.Interrupted, "Interrupted.", "", e);
         }
         var status = Tell(session, source, excludes?.LeftOut ?? 0, result, attested);
+        if (source.Problems.Any(p => p.Kind != ProblemKind.Skipped) && PlacesTaken(vault, sourceId, result.Receipt) is { Count: > 0 } places)
+        {
+            var whole = Text.Iso((result.Receipt.Expiry + RetentionPolicy.Day - 1) / RetentionPolicy.Day * RetentionPolicy.Day)[..10]; // --until is of a day at 00:00
+            session.Warn($"holdfast: INCOMPLETE as it is, this snapshot took the place of its {string.Join(" and ", places)}, locked until {Text.Time(result.Receipt.Expiry)}. Once the cause is mended and a complete one is there, `{keys.Line($"lock latest --name {Shell.Word(name)} --until {whole}", vault)}` locks that as long");
+        }
         if (Shut(vault) is { } shut)
         {
             if (fault is not null)
@@ -201,6 +207,16 @@ static class BackupCommand
                 "Bring that file back from another copy of the vault, in its place: what is stored is sealed to keys that the keyring opens. `holdfast status` then says whether more is missing.");
         }
         return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
+    }
+
+    /// <summary>The long places that a commit holds by the length of its lock. The keeper cannot tell that it is not whole.</summary>
+    static List<string> PlacesTaken(Vault vault, Id16 source, Core.Keeper.CommitReceipt receipt)
+    {
+        const ulong slack = 60; // seconds: the clock is read anew
+        var policy = vault.State.PolicyFor(source);
+        var now = vault.Keeper.Clock.Now;
+        var kept = receipt.Expiry - Math.Min(receipt.Expiry, receipt.Committed + (vault.Keeper.Clock.LockFrom - now)) + slack;
+        return [.. Enum.GetValues<Places.Kind>().Where(k => Places.Length(k, policy) is var length && length > policy.Base && length <= kept).Select(k => k.ToString().ToLowerInvariant())];
     }
 
     /// <summary>Why the vault's keyring cannot be read, without which no key opens what is stored; null where it can.</summary>

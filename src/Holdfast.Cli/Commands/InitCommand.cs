@@ -16,9 +16,9 @@ static class InitCommand
 
     static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
     static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d (days), 6m (months), 1y (years).", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
-    public static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep each week's snapshot this many weeks.", HelpName = "N" };
-    public static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep each month's snapshot this many months.", HelpName = "N" };
-    public static readonly Option<uint> YearsOption = new("--years") { Description = "Keep each year's snapshot this many years.", HelpName = "N" };
+    public static readonly Option<uint> WeeksOption = new("--weeks") { Description = "Keep a snapshot of each week this many weeks: each day's first, until one of the week is attested.", HelpName = "N" };
+    public static readonly Option<uint> MonthsOption = new("--months") { Description = "Keep a snapshot of each month this many months: each day's first, until one of the month is attested.", HelpName = "N" };
+    public static readonly Option<uint> YearsOption = new("--years") { Description = "Keep a snapshot of each year this many years: each day's first, until one of the year is attested.", HelpName = "N" };
     public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day: 50GiB, or 50GB in thousands; no limit until one is set.", HelpName = "SIZE" };
     public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked: 2TiB, or 2TB in thousands; no limit until one is set.", HelpName = "SIZE" };
     static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk: 64MiB, or 64MB in thousands.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
