@@ -223,6 +223,28 @@ public sealed class CopyTests
         Assert.Equal("", Back(cli, "second").Expect(0).Error);
     }
 
+    /// <summary>What `status` says to do can be done there.</summary>
+    [Theory]
+    [InlineData("the keys know the vault")]
+    [InlineData("moved")]
+    [InlineData("rebuilt keys")]
+    public void Status_of_a_copy_advises_nothing_that_a_copy_refuses(string how)
+    {
+        using var cli = Sample();
+        cli.Shell("mkdir copy; cp -a vault/log vault/keeper vault/vault vault/format.md vault/packs vault/objects copy/; mkdir rebuilt; cp keys/opening.* rebuilt/");
+        if (how == "moved")
+            cli.Shell("mv vault gone");
+        else
+            File.Delete(cli["copy/keeper/log.key"]);
+        var isRebuilt = how == "rebuilt keys";
+        var status = cli.Run("status", "--vault", cli["copy"], "--keys", cli[isRebuilt ? "rebuilt" : "keys"]).Expect(isRebuilt ? 17 : how == "moved" ? 45 : 0).Out;
+        Assert.Contains("here, attest at the vault itself", status, StringComparison.Ordinal);
+        Assert.Contains("NEVER PRINTED: print it at the vault itself", status, StringComparison.Ordinal);
+        Assert.DoesNotContain("it is taken for what it is", status, StringComparison.Ordinal);
+        Assert.DoesNotContain("holdfast attest", status, StringComparison.Ordinal);
+        Assert.DoesNotContain("recovery-kit", status, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Keys_that_know_no_place_yet_take_none_that_nothing_can_be_written_to()
     {

@@ -50,7 +50,9 @@ static class StatusCommand
             session.Line($"Sources      {Number(status.Sources.Count)}; the one backed up longest ago on {Text.Time(status.Sources[0].Latest)} (id {Text.Id(status.Sources[0].Source)})");
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
-        session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, vault.Keeper.Closed is { Code: ErrorCode.VaultIsCopy } ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
+        // What is noted in the log cannot be done here: in a copy, or without the log's key.
+        var isReadOnly = vault.Keeper is { Closed.Code: ErrorCode.VaultIsCopy } or { HasLogKey: false };
+        session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, isReadOnly ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
             session.Line($"             {RestoreReport.WhatCounts}");
         if (health.Healed.Count > 0)
@@ -67,10 +69,10 @@ static class StatusCommand
         if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
             session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (`holdfast log entries` has them when their hour is over)" : "")}");
-        var kit = keys.Line("recovery-kit --out kit.pdf", vault, opens: true) + keys.AlsoNeeds;
-        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: run {kit}")}");
+        var kit = isReadOnly ? "print it at the vault itself" : $"run {keys.Line("recovery-kit --out kit.pdf", vault, opens: true)}{keys.AlsoNeeds}";
+        session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: {kit}")}");
         if (vault.State.IsKitOld)
-            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: run {kit}");
+            session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: {kit}");
         session.Line($"Keys         put.key and agent.key back up and read nothing; {(vault.State.ScopedKeys.Count == 0 ? "no scoped keys are out" : Text.Count(vault.State.ScopedKeys.Count, "scoped key is", "scoped keys are") + " out")}");
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? (key.Expiry <= status.Now ? "; REPLACE IT, that was due on " : "; replace it by ") + Text.Time(key.Expiry)[..10] : "")}");
