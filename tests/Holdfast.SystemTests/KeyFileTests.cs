@@ -114,7 +114,12 @@ public sealed class KeyFileTests
         {
             cli.Shell("mount -o remount,bind,ro keys");
             foreach (var which in new[] { "first", "second" }) // which is behind before it begins, too
-                Assert.True(cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error.Split("could not be remembered").Length == 2, which);
+            {
+                var told = cli.Run("backup", cli["source"], "--name", "ward").Expect(0).Error;
+                Assert.True(told.Split("could not be remembered").Length == 2, which);
+                Assert.Contains("Mount that folder for writing", told, StringComparison.Ordinal);
+                Assert.DoesNotContain("chown", told, StringComparison.Ordinal);
+            }
             Assert.DoesNotContain("could not be remembered", cli.Run("snapshots").Expect(0).Error, StringComparison.Ordinal);
         }
         finally

@@ -179,9 +179,16 @@ sealed class LogMemory(string folder)
         }
         catch (HoldfastException e)
         {
-            return $"how far the vault's log has come could not be remembered in {CheckpointPath} ({e.Code}): should the log be put back to what it is now, the next command does not notice. Let this user write to that folder ({TakeOver()}), or use a key folder of this user's own";
+            return $"how far the vault's log has come could not be remembered in {CheckpointPath} ({e.Code}): should the log be put back to what it is now, the next command does not notice. {Mend(e.Code)}";
         }
     }
+
+    string Mend(ErrorCode fault) => fault switch
+    {
+        ErrorCode.ReadOnlyMedia => "Mount that folder for writing, or keep the key folder on a disk that takes writes",
+        ErrorCode.DiskFull => "Free some space on that disk",
+        _ => $"Let this user write to that folder ({TakeOver()}), or use a key folder of this user's own",
+    };
 
     /// <summary>Keeps other commands from changing what is remembered. Without it where it cannot be had: that keeps no command from its work.</summary>
     IDisposable? Alone() => FolderLock.Take(folder, Patience);
