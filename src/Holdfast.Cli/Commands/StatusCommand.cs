@@ -80,7 +80,7 @@ static class StatusCommand
         if (status.IsClockInDoubt)
         {
             session.Line($"Clock        IN DOUBT: {ClockOffset(status)}");
-            session.Line($"             it stops expiry: nothing is removed that either clock still protects. Backups go on; locks come out longer, never shorter");
+            session.Line($"             expiry goes by both clocks: nothing is removed that either still protects. Backups go on; locks come out longer, never shorter");
             session.Line($"             what to do: {ClockAdvice(status)}");
         }
         foreach (var folder in vault.Keeper.Store.Folders.Skip(1))
