@@ -387,6 +387,14 @@ public sealed class RestoreTests
         cli.Run("restore", "latest", cli["r3"], "--include", "[a").Expect(2);
         Assert.Contains("begins at the source's root", cli.Run("restore", "latest", cli["r3"], "--include", "./2.txt").Expect(27).Error, StringComparison.Ordinal); // at the root only
         Assert.Contains("the path that the source had", cli.Run("restore", "latest", cli["r4"], "--include", cli["source/a"]).Expect(27).Error, StringComparison.Ordinal);
+        Assert.Contains("the target has only its root folder", cli.Run("restore", "latest", cli["r6"], "--include", "nada").Expect(27).Error, StringComparison.Ordinal);
+        foreach (var option in new[] { "--overwrite", "--resume" })
+        {
+            var none = cli.Run("restore", cli.LatestId(), cli["r1"], "--include", "nada", option).Expect(27).Error;
+            Assert.Contains("nothing was brought into the target", none, StringComparison.Ordinal);
+            Assert.DoesNotContain("only its root folder", none, StringComparison.Ordinal);
+        }
+        Assert.Equal(2, Directory.GetFiles(cli["r1"], "*", SearchOption.AllDirectories).Length);
         var some = cli.Run("restore", "latest", cli["r5"], "--include", cli["source/a/"], "--include", "b").Expect(3).Error;
         Assert.Contains("the path that the source had", some, StringComparison.Ordinal);
     }

@@ -69,7 +69,7 @@ static class RestoreCommand
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
-                throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches; the target has only its root folder.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
+                throw new HoldfastException(ErrorCode.SnapshotMissing, $"Nothing in the snapshot matches; {(resume || overwrite ? "nothing was brought into the target" : "the target has only its root folder")}.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
             if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
