@@ -216,6 +216,9 @@ public sealed class ProofTests
         cli.Run("verify").Expect(22);
         cli.Run("log", "prove", "latest", "--out", cli["proof"]).Expect(22);
         Assert.Contains("OBJECT MISSING", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        foreach (var call in new string[][] { ["expire"], ["expire", "--dry-run"], ["expire", "--quiet"] })
+            Assert.Contains("may need anything", cli.Run(call).Expect(22).Error, StringComparison.Ordinal);
+        Assert.True(Json(cli.Run("expire", "--json").Expect(22)).GetProperty("blocked").GetBoolean());
         cli.Run("attest", "--full", "--older-than", "1s").Expect(22);
         var attest = cli.Run("attest", "latest", "--full").Expect(22);
         Assert.Contains($"missing or damaged object {first}", attest.Out, StringComparison.Ordinal);
@@ -226,10 +229,12 @@ public sealed class ProofTests
         File.WriteAllBytes(path, bytes);
         cli.Run("status").Expect(23);
         cli.Run("verify").Expect(23);
+        cli.Run("expire").Expect(23);
 
         File.Delete(path);
         File.Move(cli["kept"], path);
         cli.Run("verify").Expect(0);
+        cli.Run("expire").Expect(0);
         cli.Run("attest").Expect(0);
         cli.Run("status").Expect(0);
     }

@@ -86,12 +86,13 @@ static class ExpireCommand
         }
         if (dry)
             tell("This was a dry run: nothing was written, and nothing was removed.");
-        if (result.IsBlocked)
-            session.Warn("holdfast: a locked snapshot cannot say what it needs, as an object is missing or damaged; so nothing is given up, since it may need anything. `holdfast verify` names the object: bring it back from another copy of the vault");
         if (result.Stuck > 0)
             session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} {(result.Stuck == 1 ? "was" : "were")} given up and {(result.Stuck == 1 ? "is" : "are")} still there: immutable, on a disk that refuses, or the vault was busy. Run `holdfast guard` as root where there is one (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
             session.Warn(ClockWords.Of(vault.Keeper.Clock));
+        if (result.IsBlocked)
+            return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? ErrorCode.ObjectDamaged,
+                "Nothing is given up: a locked snapshot cannot say what it needs, as an object is missing or damaged, and it may need anything.", "`holdfast verify` names the object: bring it back from another copy of the vault, then run this again.");
         // A vault that is busy and a disk that refuses are what the words above are of, and pass.
         return result.Fault is { Code: not (ErrorCode.VaultBusy or ErrorCode.StoreUnavailable) } fault ? session.Fail(fault.Code, $"{Text.Count(result.Stuck, "file")} of what was given up could not be removed: {fault.Message}", fault.Guidance) : 0;
     }
