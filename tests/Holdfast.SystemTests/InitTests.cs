@@ -95,7 +95,10 @@ public sealed class InitTests
     public void A_lock_of_less_than_a_day_is_made_and_said_to_protect_little()
     {
         using var cli = new Cli();
-        Assert.Contains("a lock of 5 seconds protects nothing from an attack", cli.Run("init", cli["vault"], "--lock", "5s").Expect(0).Error, StringComparison.Ordinal);
+        var made = cli.Run("init", cli["vault"], "--lock", "5s").Expect(0);
+        Assert.Contains("a lock of 5 seconds protects nothing from an attack", made.Error, StringComparison.Ordinal);
+        Assert.Contains($"policy set --vault {cli["vault"]} --keys {cli["keys"]} --lock 30d` makes it longer", made.Error, StringComparison.Ordinal);
+        Assert.Contains($"{cli["vault/keeper/log.key"]}", made.Out, StringComparison.Ordinal);
         Assert.Empty(cli.Run("init", cli["v2"], "--keys", cli["k2"], "--lock", "1d").Expect(0).Error);
     }
 

@@ -88,6 +88,19 @@ public sealed class KeyFileTests
         Assert.Empty(cli.Run("status").Expect(0).Error);
     }
 
+    [Theory]
+    [InlineData("put.key")]
+    [InlineData("agent.key")]
+    [InlineData("opening.key")]
+    public void A_key_file_that_is_damaged_is_named(string file)
+    {
+        using var cli = Sample();
+        var text = File.ReadAllText(cli[$"keys/{file}"]);
+        File.WriteAllText(cli[$"keys/{file}"], text[..^9]);
+        var refused = file == "opening.key" ? cli.Run("ls", "latest") : cli.Run("backup", cli["source"], "--name", "ward");
+        Assert.Contains(cli[$"keys/{file}"], refused.Expect(17).Error, StringComparison.Ordinal);
+    }
+
     /// <summary>What stops the next backup is told before it.</summary>
     [Theory]
     [InlineData("echo garbage > vault/keeper/log.key", 17)]

@@ -77,7 +77,7 @@ static class InitCommand
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (length < RetentionPolicy.Day)
-                session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `holdfast policy set --lock 30d` makes it longer; nothing makes it shorter");
+                session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `{Shell.Program} policy set --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --lock 30d` makes it longer; nothing makes it shorter");
             if (longest > length)
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (vault.Keeper.Reserve is { } room && room.Kept < room.Wanted)
@@ -89,6 +89,7 @@ static class InitCommand
             session.Step(passphrase is null
                 ? $"  {KeyFolder.OpeningFile}, {KeyFolder.SecretFile}   open everything: move {KeyFolder.SecretFile} to a safe place, off this machine"
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
+            session.Step($"  {Path.Combine(folder, "keeper", "log.key")}   signs the log: keep a copy {(passphrase is null ? $"with {KeyFolder.SecretFile}" : "in a safe place, off this machine")}; without it a vault whose disk is lost is restored from its copies, and cannot go on");
             session.Step();
             session.Step("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");

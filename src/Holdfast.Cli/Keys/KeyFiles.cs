@@ -41,6 +41,20 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
         return UserFile.Kept(PathOf(file), $"The key folder's {file}", UserFile.KeyLimit, $"Name the folder that `holdfast init` wrote the keys to: --keys FOLDER. {Lost(file)}");
     }
 
+    /// <summary>The same of one that makes sense; else it is named.</summary>
+    public T Read<T>(string file, Func<byte[], T> parse)
+    {
+        var bytes = Read(file);
+        try
+        {
+            return parse(bytes);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.KeyFileBad)
+        {
+            throw new HoldfastException(e.Code, $"{PathOf(file)}: {e.Message}", e.Guidance, e);
+        }
+    }
+
     byte[] Kept(string file) => UserFile.Kept(PathOf(file), file, UserFile.KeyLimit);
 
     /// <summary>What is left to do where no folder has the file any more.</summary>
@@ -269,7 +283,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     /// <exception cref="HoldfastException"><c>WrongKey</c>, <c>KeyFileBad</c>, <c>WrongVault</c>.</exception>
     public OpeningKeys Open(Vault vault, Func<OpeningKeyFile, SecretBytes> unwrap)
     {
-        var file = OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile));
+        var file = Read(KeyFolder.OpeningFile, bytes => OpeningKeyFile.Parse(bytes));
         file.RequireVault(vault.Id);
         foreach (var epoch in PendingEpochs().Where(e => e > file.Epoch && e <= vault.State.KeyEpoch))
         {
@@ -300,7 +314,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     {
         if (OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile)).Epoch < keys.Keyring.Epoch && Has(PendingFile(keys.Keyring.Epoch)))
             TakePending(keys.Keyring.Epoch, Read(PendingFile(keys.Keyring.Epoch))); // an earlier rotation was cut short here
-        using var put = Has(KeyFolder.PutFile) ? PutKey.Parse(Read(KeyFolder.PutFile)) : null;
+        using var put = Has(KeyFolder.PutFile) ? Read(KeyFolder.PutFile, text => PutKey.Parse(text)) : null;
         // A pending file of the next epoch is of a rotation that was cut short before its leaf: nothing is sealed to it.
         byte[] made = [];
         var (epoch, rotated) = vault.Rotate(keys, put, (seed, next) =>

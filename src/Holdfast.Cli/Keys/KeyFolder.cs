@@ -166,7 +166,7 @@ sealed class KeyFolder
     /// <summary>The files in it.</summary>
     public KeyFiles Files => _files ??= new KeyFiles(Path.GetFullPath(Folder), warn: _session.Warn);
 
-    public PutKey Put() => PutKey.Parse(Files.Read(PutFile));
+    public PutKey Put() => Files.Read(PutFile, text => PutKey.Parse(text));
 
     /// <summary>The source of a name, which put.key alone tells: what opens names is not asked for.</summary>
     public Id16 SourceOf(Vault vault, string name)
@@ -176,7 +176,7 @@ sealed class KeyFolder
         return put.Domain.SourceId(Encoding.UTF8.GetBytes(name));
     }
 
-    public AgentKey Agent() => AgentKey.Parse(Files.Read(AgentFile));
+    public AgentKey Agent() => Files.Read(AgentFile, text => AgentKey.Parse(text));
 
     /// <summary>A secret that the user named by its path.</summary>
     static byte[] Secret(Session session, string path, string what, int limit = UserFile.TextLimit)
