@@ -113,8 +113,12 @@ static class SnapshotArgument
         if (sources.Count == 0 && vault.Keeper is { Log.IsInPart: true, LogFault: { } fault })
             throw new HoldfastException(fault.Code, $"What can be read of the log names no snapshot of a source with this name; what the rest of it named is not known. {fault.Message}", fault.Guidance);
         return sources.Count > 0 ? sources
-            : throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.", $"`{new KeyFolder(session).Line("snapshots", vault, opens: true)}` lists the names there are; upper and lower case differ.");
+            : throw NoneOfName(vault, new KeyFolder(session).Line("snapshots", vault, opens: true));
     }
+
+    /// <summary>Which source a snapshot was of that was removed, nobody can tell any more.</summary>
+    internal static HoldfastException NoneOfName(Vault vault, string list) => new(ErrorCode.SnapshotMissing, "There is no snapshot of a source with this name.",
+        $"`{list}` lists the names there are; upper and lower case differ.{(vault.State.Snapshots.Exists(s => s.IsRemoved) ? " Where there were some, an expiry may have removed them once no lock held them: `holdfast log entries` says when one ran." : "")}");
 
     /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one; or escaped, as `ls` prints it, where nothing has the very name that was typed. The root is empty.</summary>
     public static byte[] PathWithin(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, string typed)
