@@ -17,7 +17,7 @@ static class Program
     static int Main(string[] arguments)
     {
         Output.Open();
-        Console.SetError(new StandardError(Console.Error));
+        Console.SetError(new StandardError(StandardOutput.IsInherited(2) ? Console.Error : TextWriter.Null));
         using var interrupt = Interrupt.Listen();
         var status = Run(arguments);
         // Whatever else went wrong, and was told, counts more than a report that did not get out.

@@ -51,6 +51,30 @@ public sealed class TerminalTests
         cli.Run("verify", "--full").Expect(0);
     }
 
+    /// <summary>The runtime opens /dev/urandom in the place of a closed standard input: it has no end.</summary>
+    [Theory]
+    [InlineData("backup --stdin --name dump", 2)]
+    [InlineData("backup --stdin --allow-empty --name dump", 2)]
+    [InlineData("recover-key --out again", 2)]
+    [InlineData("recover-key /dev/stdin --out again", 2)]
+    [InlineData("restore latest back --opening-secret /dev/stdin", 17)]
+    public void A_standard_input_that_is_closed_is_told_and_nothing_is_read_in_its_place(string call, int status)
+    {
+        using var cli = Sample();
+        var result = Bash(cli, $"ulimit -f 20000; timeout 20 '{Program}' {call} <&-").Expect(status); // in case: no more than 20 MB
+        Assert.Contains("closed", result.Error, StringComparison.Ordinal);
+        Assert.Single(JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray());
+        Assert.False(Directory.Exists(cli["again"]));
+    }
+
+    [Fact]
+    public void Recovery_shares_from_a_pipe_are_bounded()
+    {
+        using var cli = new Cli();
+        var result = Bash(cli, $"head -c 300000000 /dev/zero | tr '\\0' A | timeout 60 '{Program}' recover-key --out again").Expect(2);
+        Assert.Contains("Standard input is too large", result.Error, StringComparison.Ordinal);
+    }
+
     /// <summary>Whoever owns the vault, or the keys, writes files whose text others see.</summary>
     [Fact]
     public void Nothing_that_stands_in_the_vaults_lists_plays_with_the_terminal()

@@ -140,7 +140,7 @@ static class BackupCommand
         {
             if (!Console.IsInputRedirected)
                 session.Note("Reading what is typed at this terminal, until Ctrl+D at the beginning of a line.");
-            using var input = new StandardInput(Console.OpenStandardInput(), session.Stop);
+            using var input = StandardInput.Open(session.Stop);
             using var plain = new StreamSource(input, fileName, TimeProvider.System, whenEmpty: whenEmpty);
             return Run(session, vault, keys, plain, name, "", options);
         }

@@ -52,11 +52,11 @@ static class RecoverKeyCommand
         var files = session.Parsed.GetValue(ShareArgument)!;
         if (files.Length == 0 && Prompt.IsPossible)
             return new ShareDialogue(question => Prompt.Line(question, session.Stop), session.Warn).Run();
-        var texts = files.Length > 0
-            ? files.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}")))
-            : Console.In.ReadToEnd().ReplaceLineEndings("\n").Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text));
         try
         {
+            var texts = files.Length > 0
+                ? files.Select((file, i) => (Name: $"share file {i + 1}", Text: UserFile.Text(file, $"Share file {i + 1}")))
+                : UserFile.InputText(session.Stop).ReplaceLineEndings("\n").Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select((text, i) => (Name: $"share {i + 1}", Text: text));
             return [.. texts.Select(t => RecoveryShare.Parse(t.Text, t.Name))];
         }
         catch (HoldfastException e) when (files.Length == 0)

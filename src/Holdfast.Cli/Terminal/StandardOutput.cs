@@ -23,8 +23,7 @@ sealed partial class StandardOutput : WriteOnlyStream
     /// <summary>Made before anything else is opened.</summary>
     public StandardOutput()
     {
-        // What a program inherits has no close-on-exec flag, or it would not have inherited it: what has the flag was opened by the runtime, in the place of a closed output.
-        _isOpen = _console is not null || Control(Descriptor, GetFlags, 0) is >= 0 and var flags && (flags & CloseOnExec) == 0;
+        _isOpen = IsInherited(Descriptor);
     }
 
     public override void Write(ReadOnlySpan<byte> buffer)
@@ -56,6 +55,10 @@ sealed partial class StandardOutput : WriteOnlyStream
             }
         }
     }
+
+    /// <summary>False of a standard descriptor that was closed when the program began. What a program inherits has no close-on-exec flag, or it would not have inherited it: what has the flag was opened
+    /// by the runtime, or by <see cref="Output.Open"/>, in the place of a closed one.</summary>
+    internal static bool IsInherited(int descriptor) => !OperatingSystem.IsLinux() || (Control(descriptor, GetFlags, 0) is >= 0 and var flags && (flags & CloseOnExec) == 0);
 
     /// <summary>Until the reader has taken something, or is gone: what the next write then says.</summary>
     static void AwaitRoom() => Await(Descriptor, CanTake, NoLimit);

@@ -22,19 +22,35 @@ static class UserFile
     {
         if (Directory.Exists(path))
             throw new HoldfastException(bad, $"{what} is a folder.", "Name the file itself.");
+        if (path is "/dev/stdin" or "/dev/fd/0" or "/proc/self/fd/0" && !StandardInput.IsOpen)
+            throw new HoldfastException(bad, $"{what} is standard input, which is closed.", "Pipe it in, or name a file.");
         return Translated(what, bad, whereItIs, () => Awaited(() =>
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-            using var bytes = new MemoryStream();
-            var buffer = new byte[1 << 16];
-            while (file.Read(buffer) is var count and > 0)
-            {
-                if (bytes.Length + count > limit)
-                    throw new HoldfastException(bad, $"{what} is too large: it holds something else.", "Check the path; another file may have been meant.");
-                bytes.Write(buffer, 0, count);
-            }
-            return bytes.ToArray();
+            return ReadAll(file, what, bad, limit);
         }));
+    }
+
+    static byte[] ReadAll(Stream file, string what, ErrorCode bad, int limit)
+    {
+        using var bytes = new MemoryStream();
+        var buffer = new byte[1 << 16];
+        while (file.Read(buffer) is var count and > 0)
+        {
+            if (bytes.Length + count > limit)
+                throw new HoldfastException(bad, $"{what} is too large: it holds something else.", "Check the path; another file may have been meant.");
+            bytes.Write(buffer, 0, count);
+        }
+        return bytes.ToArray();
+    }
+
+    /// <summary>What comes from standard input, to its end.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>: it is closed, or too much.</exception>
+    /// <exception cref="OperationCanceledException">A person's wish.</exception>
+    public static string InputText(CancellationToken stop, int limit = TextLimit)
+    {
+        using var input = StandardInput.Open(stop);
+        return Decoded(Translated("Standard input", ErrorCode.Usage, null, () => ReadAll(input, "Standard input", ErrorCode.Usage, limit)));
     }
 
     /// <summary>On a thread of its own, since nothing calls the opening of a pipe back, or a read. One that is left waiting ends with the process.</summary>
