@@ -5,6 +5,7 @@ namespace Holdfast.SystemTests;
 /// <summary>Where a vault and its keys may be made, and what is there after a refusal: nothing.</summary>
 public sealed class InitTests
 {
+    const UnixFileMode PrivateFolder = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
     const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     static string Program => Path.Combine(Cli.Root, "artifacts/holdfast/holdfast");
@@ -220,6 +221,25 @@ public sealed class InitTests
         Assert.Contains("Going on with the trial", cli.Run("up", cli["source"], "--base", cli["trial"]).Expect(0).Out, StringComparison.Ordinal);
         cli.Environment["HOLDFAST_VAULT"] = cli.Environment["HOLDFAST_KEYS"] = "";
         Assert.Contains("TRIAL - NOT PROTECTION", cli.Run("status").Expect(0).Out, StringComparison.Ordinal); // one trial, under either spelling
+    }
+
+    [Fact]
+    public void Every_folder_of_a_vault_has_its_mode_whatever_the_umask()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "modes of Linux");
+        using var cli = new Cli();
+        cli.Run("--version").Expect(0);
+        cli.Write("a", [1]);
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["home/local/state"];
+        cli.Shell($"""
+            umask 002
+            '{Program}' init vault --lock 1d
+            '{Program}' backup source --name ward
+            """);
+        foreach (var folder in Directory.GetDirectories(cli["vault"], "*", SearchOption.AllDirectories).Append(cli["vault"]))
+            Assert.True((Mode(folder) & ~PrivateFolder) == 0, $"{folder} {Mode(folder)}");
+        foreach (var folder in new[] { "home", "home/local", "home/local/state" })
+            Assert.Equal(OwnerFile | UnixFileMode.UserExecute, Mode(cli[folder]));
     }
 
     /// <summary>Every command that writes key material, under the widest and the narrowest umask.</summary>

@@ -375,7 +375,7 @@ public sealed class ChunkIndex : IDisposable
 
     SafeFileHandle LockFolder()
     {
-        FolderOwner.Act(_folder, () => Directory.CreateDirectory(_folder));
+        FolderOwner.MakeFolder(_folder, Disk.PrivateFolder);
         for (var attempt = 0; ; attempt++)
         {
             try

@@ -11,7 +11,7 @@ public class Disk
 
     const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     const UnixFileMode OwnerFolder = PrivateFile | UnixFileMode.UserExecute;
-    const UnixFileMode PrivateFolder = OwnerFolder | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
+    internal const UnixFileMode PrivateFolder = OwnerFolder | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 
     /// <summary>Opens a pack or an object to read it; null where something else than a plain file has the name.</summary>
     public virtual SafeFileHandle? OpenStored(string path) => DiskFault.Translated(() => PlainFile.Open(path));

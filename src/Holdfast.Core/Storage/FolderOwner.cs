@@ -145,7 +145,15 @@ public static class FolderOwner
         return Act(path, () => Make(path, mode));
     }
 
-    static DirectoryInfo Make(string path, UnixFileMode mode) => OperatingSystem.IsWindows() ? Directory.CreateDirectory(path) : Directory.CreateDirectory(path, mode);
+    /// <summary>Each on the way by itself: .NET gives the mode to the last folder alone, and to the others what the umask leaves.</summary>
+    static DirectoryInfo Make(string path, UnixFileMode mode)
+    {
+        if (OperatingSystem.IsWindows())
+            return Directory.CreateDirectory(path);
+        if (Path.GetDirectoryName(Full(path)) is { } above && !Directory.Exists(above))
+            Make(above, mode);
+        return Directory.CreateDirectory(path, mode);
+    }
 
     /// <summary>The innermost folder known that holds the path, or is it.</summary>
     static Known? Find(string path)
