@@ -148,7 +148,7 @@ public sealed class CopyTests
         Says(Back(cli, "third").Expect(45), "is not there now", "log accept");
         Says(cli.Run("log", "accept").Expect(36), "--confirm");
         var id = JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("vault").GetString()!;
-        var accepted = JsonDocument.Parse(cli.Run("log", "accept", "--confirm", id[..8], "--json").Expect(0).Out).RootElement;
+        var accepted = JsonDocument.Parse(cli.Run("log", "accept", "--confirm", id, "--json").Expect(0).Out).RootElement;
         Assert.True(File.Exists(accepted.GetProperty("earlierCheckpoint").GetString()));
         Assert.Equal("", Back(cli, "third").Expect(0).Error);
         Assert.Equal("third", cli.Run("cat", "latest", "notes.txt").Expect(0).Out);

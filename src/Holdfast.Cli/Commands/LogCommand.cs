@@ -14,7 +14,7 @@ static class LogCommand
     static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint that was kept earlier: the log must still begin with all that it covered.", HelpName = "FILE" };
     static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
     static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's public key, from someone you trust. `holdfast init --json` prints it, and it stands in the vault's file `vault`, after `log`.", HelpName = "KEY" };
-    static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the first eight letters of the vault's id.", HelpName = "LETTERS" };
+    static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the vault's id, or its first eight letters.", HelpName = "LETTERS" };
     static readonly Option<string?> OutOption = new("--out") { Description = "A new file to write it to, instead of standard output.", HelpName = "FILE" };
 
     public static Command Create()
@@ -74,7 +74,7 @@ static class LogCommand
         var here = vault.State.Snapshots.LastOrDefault(s => !s.IsRemoved);
         session.Warn($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");
         session.Warn(seen is null ? "These keys have seen none before." : $"These keys have seen one of {Text.Count(seen.Size, "leaf", "leaves")}{(memory.Place is { } place ? $" in {place}" : "")}. Snapshots committed and locks lengthened in it only are not here, and that vault is refused from now on.");
-        if (session.Parsed.GetValue(ConfirmOption) != word && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
+        if (session.Parsed.GetValue(ConfirmOption) is var typed && typed != word && typed != vault.Id.ToString() && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, "That was not confirmed; nothing was changed.", $"Be sure that nobody else put this log here. Then type the first letters of the vault's id when asked, or add --confirm {word}.");
         var kept = memory.Accept(vault);
         session.Json(w =>
