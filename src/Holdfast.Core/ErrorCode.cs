@@ -59,6 +59,7 @@ public enum ErrorCode
     DiskFull = 60,
     StoreUnavailable = 61,
     OutputFailed = 62,
+    SystemLimit = 63,
 
     SharesTooFew = 70,
     ShareBad = 71,

@@ -6,7 +6,8 @@ namespace Holdfast.Tests;
 
 /// <summary>A real disk that does not give some packs at first.</summary>
 /// <param name="isGone">As if they were not there; else it reports an error.</param>
-sealed class SilentDisk(bool isGone = false) : Disk
+/// <param name="error">Which; EIO.</param>
+sealed class SilentDisk(bool isGone = false, int error = 5) : Disk
 {
     readonly Dictionary<string, int> _refusals = [];
     readonly Dictionary<string, Action> _before = [];
@@ -29,6 +30,6 @@ sealed class SilentDisk(bool isGone = false) : Disk
                 return base.OpenStored(path);
             _refusals[Path.GetFileName(path)] = left - 1;
         }
-        return isGone ? null : throw DiskFault.OfErrno(5); // EIO
+        return isGone ? null : throw DiskFault.OfErrno(error);
     }
 }

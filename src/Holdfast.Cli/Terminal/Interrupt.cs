@@ -2,9 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace Holdfast.Cli.Terminal;
 
-/// <summary>Ctrl+C and SIGTERM end a command in order: what is stored stays, nothing half-done counts.</summary>
+/// <summary>Ctrl+C and SIGTERM end a command in order: what is stored stays, nothing half-done counts. A file that grows beyond `ulimit -f` is for who writes it to tell.</summary>
 sealed class Interrupt : IDisposable
 {
+    const PosixSignal FileTooLarge = (PosixSignal)25; // SIGXFSZ: would end the program; handled, not ignored, so that a command whose output is backed up does not inherit it
+
     readonly CancellationTokenSource _source = new();
     readonly List<PosixSignalRegistration> _signals = [];
 
@@ -22,6 +24,8 @@ sealed class Interrupt : IDisposable
                 interrupt._source.Cancel();
             }));
         }
+        if (OperatingSystem.IsLinux())
+            interrupt._signals.Add(PosixSignalRegistration.Create(FileTooLarge, context => context.Cancel = true));
         return interrupt;
     }
 

@@ -58,6 +58,7 @@ sealed class Session
     {
         try
         {
+            ProcessLimits.RequireOpenFiles();
             return run(this);
         }
         catch (HoldfastException e)
@@ -75,6 +76,10 @@ sealed class Session
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var fault = Core.Storage.DiskFault.Of(e);
+            return Fail(fault.Code, fault.Message, fault.Guidance);
+        }
+        catch (Exception e) when (ProcessLimits.Of(e) is { } fault)
+        {
             return Fail(fault.Code, fault.Message, fault.Guidance);
         }
         catch (Exception e)

@@ -77,6 +77,8 @@ static class UserFile
         }
         catch (IOException e)
         {
+            if (DiskFault.Of(e) is { Code: ErrorCode.SystemLimit } limit)
+                throw limit;
             throw new HoldfastException(ErrorCode.StoreUnavailable, $"{what} cannot be read: the system reports error {e.HResult & 0xFFFF}.", "Look at the disk, share or card it is on (dmesg shows what the system saw), or take another copy.", e);
         }
     }

@@ -215,10 +215,11 @@ public sealed class ChunkIndex : IDisposable
     /// <param name="ct">Stops between packs.</param>
     /// <param name="groupChunks">Ids held in memory, and one footer's more for each that is being read, before they become a run.</param>
     /// <returns>Packs whose footer could not be read, with the reason.</returns>
+    /// <exception cref="HoldfastException"><c>SystemLimit</c>: what was not read is there, for a process that may open more.</exception>
     public List<(Hash32 Pack, HoldfastException Fault)> AddMissing(IStore store, IEnumerable<Hash32> packs, IProgress<(int Done, int All)>? progress, CancellationToken ct, int groupChunks = GroupChunks)
     {
         var missing = packs.Where(p => !Knows(p)).Distinct().ToList();
-        var faults = new List<(Hash32, HoldfastException)>();
+        var faults = new List<(Hash32 Pack, HoldfastException Fault)>();
         var read = new List<(IndexedPack, Hash32[])>();
         var (done, next, chunks) = (0, 0, 0L);
         var writing = Task.CompletedTask; // the last group becomes a run while the next is read
@@ -249,7 +250,7 @@ public sealed class ChunkIndex : IDisposable
         Add(read);
         if (_isFilling)
             EndFilling();
-        return faults;
+        return faults.Find(f => f.Fault.Code == ErrorCode.SystemLimit).Fault is { } limit ? throw limit : faults;
 
         void ReadFooter(Hash32 name)
         {

@@ -60,10 +60,10 @@ public sealed class PackReader : IDisposable
     public static bool IsDamage(HoldfastException e) => e.Code is ErrorCode.PackDamaged or ErrorCode.PackMissing or ErrorCode.Truncated or ErrorCode.StoreUnavailable;
 
     /// <summary>Those that the next look may find otherwise: they say nothing of the bytes.</summary>
-    public static bool MayPass(HoldfastException e) => e.Code is ErrorCode.PackMissing or ErrorCode.StoreUnavailable or ErrorCode.NoPermission;
+    public static bool MayPass(HoldfastException e) => e.Code == ErrorCode.PackMissing || IsOfDisk(e);
 
-    /// <summary>Those that lie with the disk or the user, and say nothing of the bytes.</summary>
-    static bool IsOfDisk(HoldfastException e) => e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission;
+    /// <summary>Those that lie with the disk, the user or what the system lets the process have, and say nothing of the bytes.</summary>
+    static bool IsOfDisk(HoldfastException e) => e.Code is ErrorCode.StoreUnavailable or ErrorCode.NoPermission or ErrorCode.SystemLimit;
 
     /// <summary>What to tell of two copies: what could not be read may be sound. That a newer version wrote it is for the caller to believe or not.</summary>
     static HoldfastException Telling(HoldfastException? told, HoldfastException e) =>

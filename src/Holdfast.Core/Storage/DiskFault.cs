@@ -33,6 +33,7 @@ public static class DiskFault
     {
         FolderOwner.AtMercyException => AtMercy(fault),
         UnauthorizedAccessException => NoPermission(fault, folder),
+        ArgumentOutOfRangeException => Of(Libc.FileTooLarge, fault, folder, needed), // what .NET makes of EFBIG
         DirectoryNotFoundException or FileNotFoundException => Unavailable("a folder of the vault is gone", fault),
         _ => Of(fault.HResult, fault, folder, needed),
     };
@@ -48,6 +49,11 @@ public static class DiskFault
             $"The disk{(folder is null ? "" : $" of {folder}")} is mounted read-only.",
             "Reading, listing, restoring and verifying work as they are. To write, mount it for writing (mount -o remount,rw).", fault),
         NotThere => Unavailable("a folder of the vault is gone", fault),
+        Libc.FileTooLarge => new(ErrorCode.DiskFull,
+            $"A file has reached the size that the process, or the file system{(folder is null ? "" : $" of {folder}")}, may give it: what was being written is not in the vault; everything that was there before is.",
+            "Raise the limit where the command is started (ulimit -f, LimitFSIZE= of a unit), or use a file system that holds larger files; then run the same command again.", fault),
+        Libc.TooManyOpen or Libc.TooManyOpenInSystem => TooFewFiles(code == Libc.TooManyOpen ? "This process may open no more files" : "The whole system has as many files open as it may", fault),
+        Libc.NoMemory => TooLittleMemory(fault),
         _ => Unavailable($"the system reports error {code & 0xFFFF}", fault),
     };
 
@@ -63,6 +69,18 @@ public static class DiskFault
             return $" ({folder})";
         }
     }
+
+    /// <param name="what">Begins a sentence.</param>
+    /// <param name="fault">If it has shown in one.</param>
+    public static HoldfastException TooFewFiles(string what, Exception? fault = null) => new(ErrorCode.SystemLimit,
+        $"{what}: its limit is too low.",
+        "Raise it where the command is started (`ulimit -n 1024`, LimitNOFILE= of a unit, fs.file-max of the system), then run the same command again. Nothing says that the vault is damaged.", fault)
+    { IsTransient = true };
+
+    public static HoldfastException TooLittleMemory(Exception? fault = null) => new(ErrorCode.SystemLimit,
+        "The system does not give this process the memory it needs.",
+        "Raise the limit where the command is started (`ulimit -v`, MemoryMax= of a unit, that of a container), or free some; fewer --threads need less. Then run the same command again: nothing half-done counts.", fault)
+    { IsTransient = true };
 
     static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,
         $"The system refuses access to a folder or file of the vault{(folder is null ? "" : $", in {folder}")}.",

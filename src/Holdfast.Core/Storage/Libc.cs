@@ -12,6 +12,10 @@ static partial class Libc
     static readonly bool IsArm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
     public static readonly int OpenFolder = IsArm ? ReadOnlyFolderArm : ReadOnlyFolder;
     public const int Exist = 17; // EEXIST
+    public const int NoMemory = 12; // ENOMEM
+    public const int TooManyOpenInSystem = 23; // ENFILE
+    public const int TooManyOpen = 24; // EMFILE
+    public const int FileTooLarge = 27; // EFBIG
     public const int NoSpace = 28; // ENOSPC
     public const int ReadOnlyFileSystem = 30; // EROFS
     public const int InvalidArgument = 22; // EINVAL

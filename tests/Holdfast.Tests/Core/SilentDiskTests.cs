@@ -134,6 +134,26 @@ public sealed class SilentDiskTests
         Assert.Equal([(AttestationDefect.PackDamaged, tree)], Attest(test).Defects);
     }
 
+    /// <summary>The vault has all of it: nobody is told otherwise.</summary>
+    [Theory]
+    [InlineData(23, false)] // ENFILE
+    [InlineData(24, false)] // EMFILE
+    [InlineData(24, true)]
+    public void A_restore_that_may_open_no_more_files_ends_and_counts_nothing_as_lost(int error, bool fillsIndex)
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.Write("f", TestVault.Noise(1, 60_000));
+        var result = BackUp(test);
+        if (fillsIndex)
+            ForgetIndex(test);
+        var disk = new SilentDisk(error: error);
+        disk.Refuse(PackOf(result, KeyClass.Content), int.MaxValue);
+        Assert.Equal(ErrorCode.SystemLimit, Assert.Throws<HoldfastException>(() => Restore(test, disk, "r")).Code);
+        Assert.True(Restore(test, new SilentDisk(), "r") is { IsWhole: true });
+        TestVault.AssertSame(test.Source, test["r"]);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

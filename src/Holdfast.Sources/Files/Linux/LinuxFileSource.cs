@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Sources.Files.Linux;
 
@@ -348,6 +349,8 @@ sealed unsafe class LinuxFileSource : ISource
 
     void Problem(ReadOnlySpan<byte> path, int error, string what)
     {
+        if (TargetFaults.IsOfTheProcess(error))
+            throw DiskFault.OfErrno(error); // every other entry would be left out too
         var kind = error switch
         {
             Native.ENoEnt or Native.ENotDir or Native.ELoop or Native.EStale => ProblemKind.Vanished,

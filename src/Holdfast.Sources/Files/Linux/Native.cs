@@ -64,7 +64,7 @@ static unsafe partial class Native
     public const int DontNeed = 4;
 
     public const int EPerm = 1, ENoEnt = 2, EIntr = 4, EIo = 5, ENxio = 6, E2Big = 7, EAgain = 11, EAcces = 13, EExist = 17, EXDev = 18, ENotDir = 20, EIsDir = 21, EInval = 22,
-        EFBig = 27, ENoSpc = 28, ERofs = 30, EMLink = 31, ERange = 34, ENameTooLong = 36, ENoSys = 38, ENotEmpty = 39, ELoop = 40, ENoData = 61, EOverflow = 75, EIlSeq = 84, EOpNotSupp = 95, EStale = 116, EDQuot = 122;
+        ENFile = 23, EMFile = 24, EFBig = 27, ENoSpc = 28, ERofs = 30, EMLink = 31, ERange = 34, ENameTooLong = 36, ENoSys = 38, ENotEmpty = 39, ELoop = 40, ENoData = 61, EOverflow = 75, EIlSeq = 84, EOpNotSupp = 95, EStale = 116, EDQuot = 122;
 
     public static int Error => Marshal.GetLastPInvokeError();
 

@@ -1,5 +1,6 @@
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Sources.Files.Linux;
 
@@ -23,7 +24,11 @@ static class TargetFaults
     /// <summary>What keeps everything out of a folder, whatever its name.</summary>
     public static bool IsOfTheFolder(int error) => error is Native.EAcces or Native.EPerm or Native.ERofs or Native.ENoEnt;
 
-    public static bool IsOfTheDisk(int error) => error is Native.ENoSpc or Native.EDQuot or Native.EIo;
+    /// <summary>What would keep everything else out too: a full or broken disk, or what the system lets the process have.</summary>
+    public static bool IsOfTheDisk(int error) => error is Native.ENoSpc or Native.EDQuot or Native.EIo || IsOfTheProcess(error);
+
+    /// <summary>Nothing is wrong with what is read or written: too many files are open.</summary>
+    public static bool IsOfTheProcess(int error) => error is Native.EMFile or Native.ENFile;
 
     public static HoldfastException Unsafe(string why) => new(ErrorCode.TargetUnsafe, $"The snapshot was refused: {why}. Nothing was written outside the target.",
         "This tree was not written by a sound Holdfast. Treat its writer as suspect and restore from an earlier snapshot.");
@@ -37,6 +42,7 @@ static class TargetFaults
             Native.ENoSpc or Native.EDQuot => new(ErrorCode.DiskFull, "The target's disk is full: the restore is not complete.",
                 "Free space, or restore into a folder on another disk; with --resume it goes on where it stopped."),
             Native.EAcces or Native.EPerm => new(ErrorCode.NoPermission, $"{what}: the system refuses access.", "Restore into a folder that this user may write, or run as one who may."),
+            _ when IsOfTheProcess(error) => DiskFault.OfErrno(error),
             Native.ERofs => new(ErrorCode.ReadOnlyMedia, $"{what}: the target is mounted read-only.", "Restore into a folder on another disk."),
             Native.ELoop or Native.ENotDir or Native.EXDev => new(ErrorCode.TargetUnsafe, $"{what}: something else has taken a folder's place in the target.",
                 "Nothing was written outside the target. Restore into an empty folder that nobody else writes to."),
