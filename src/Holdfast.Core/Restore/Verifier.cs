@@ -229,9 +229,9 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         {
             return CheckOnce(item, buffer, frames);
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
+        catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.SystemLimit)
         {
-            // For a moment, it may be: no file may be opened just now, or a share is away.
+            // For a moment, it may be: a share is away, or no more files may be open just now.
         }
         try
         {
@@ -262,7 +262,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         }
     }
 
-    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>.</exception>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>, <c>SystemLimit</c>.</exception>
     DefectKind? CheckOnce(StoredName item, byte[] buffer, FrameBuffer frames)
     {
         try

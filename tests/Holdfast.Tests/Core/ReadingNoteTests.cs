@@ -216,21 +216,22 @@ public sealed class ReadingNoteTests
         Assert.Equal([NameOf(pack)], Judged(test, NameOf(pack), isStopped: true).Damaged); // nobody waits for that
     }
 
-    /// <summary>A file that cannot be opened, such as where no more may be open, or a share is away.</summary>
-    sealed class Away(string path, int times) : Disk
+    /// <summary>A file that cannot be opened.</summary>
+    sealed class Away(string path, int error, int times) : Disk
     {
         int _left = times;
 
-        public override SafeFileHandle? OpenStored(string opened) => opened == path && Interlocked.Decrement(ref _left) >= 0 ? throw DiskFault.OfErrno(23) : base.OpenStored(opened);
+        public override SafeFileHandle? OpenStored(string opened) => opened == path && Interlocked.Decrement(ref _left) >= 0 ? throw DiskFault.OfErrno(error) : base.OpenStored(opened);
     }
 
     [Theory]
-    [InlineData(1, true)]
-    [InlineData(int.MaxValue, false)]
-    public void What_does_not_answer_is_not_accused(int times, bool isSound)
+    [InlineData(116, 1, true)] // ESTALE
+    [InlineData(116, int.MaxValue, false)]
+    [InlineData(23, 1, true)] // ENFILE
+    public void What_does_not_answer_is_not_accused(int error, int times, bool isSound)
     {
         using var test = Small(KeyClass.Content, out var pack);
-        using (var vault = test.Open(new Away(pack, times)))
+        using (var vault = test.Open(new Away(pack, error, times)))
         {
             var result = vault.Verify(null, null, new VerifyProgress(), 1, CancellationToken.None);
             Assert.Equal(isSound, result.IsSound);
