@@ -96,7 +96,7 @@ public sealed class AttackTests
         {
             cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
             cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "2MiB").Expect(0);
-            cli.Write("f", Cli.Noise(1, 4_000_000));
+            cli.Write("f", Cli.Noise(1, 8_000_000));
             cli.Run("backup", cli["source"], "--name", "s").Expect(0);
             cli.Run("store", "add", cli["second"]).Expect(0);
             cli.Run("status").Expect(0);

@@ -93,7 +93,7 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>What to do where that is not enough: the log lies in the vault's own folder, and no other folder helps it.</summary>
     public string HowToMakeRoom => $"Make room on the disk of {_folder} from what is not the vault's. Never delete a file of the vault."
-        + (Store.Folders.Count > 1 ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk." : "");
+        + (Store.Folders.Count > 1 ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk (make OTHER/packs/XX where it is missing)." : "");
 
     static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
