@@ -1,6 +1,8 @@
 using Holdfast.Core.Index;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
+using Holdfast.Core.Restore;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core;
@@ -10,17 +12,17 @@ public sealed partial class Vault
 {
     readonly HashSet<Id16> _checkedIndexes = []; // of domains, found whole where they cannot be made anew
 
-    /// <summary>Packs that no backup builds on: found damaged when they were read, or of no copy that has the size they were written with; and of those that no commit names, which a run that was cut off left,
-    /// the ones whose footer does not open: nothing else says how long they were.</summary>
-    HashSet<Hash32> DamagedPacks(ChunkIndex index, DomainKeys domain, CancellationToken ct)
+    /// <summary>Takes from an index what no backup builds on: packs found damaged when they were read, and those of no copy that has the size they were written with. Of packs that no commit names, which a run
+    /// that was cut off left, or one that goes on, nothing says how long they were: each that is built on is opened first.</summary>
+    void LeaveOutDamaged(ChunkIndex index, DomainKeys domain)
     {
-        HashSet<Hash32> damaged = [.. LastReads().Damaged.Keys, .. State.Lost.Keys]; // the log has what attestations found, should the note of it be gone
+        var reads = LastReads();
+        HashSet<Hash32> damaged = [.. reads.Damaged.Keys, .. FoundByAttestations(reads)];
         var named = State.NamedPacks().Packs;
         var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
         damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
-        var unnamed = index.Packs().Select(p => p.Name).Where(n => !named.ContainsKey(n) && !damaged.Contains(n));
-        damaged.UnionWith(unnamed.AsParallel().WithCancellation(ct).Where(n => !Opens(n)).ToList());
-        return damaged;
+        index.Drop(damaged);
+        index.Doubt(index.Packs().Select(p => p.Name).Where(n => !named.ContainsKey(n)), Opens);
 
         bool Opens(Hash32 pack)
         {
@@ -31,10 +33,17 @@ public sealed partial class Vault
             }
             catch (HoldfastException)
             {
-                return false;
+                return false; // now, at least: what is in it is stored again
             }
         }
     }
+
+    /// <summary>The log has what attestations found damaged, should the note of it be gone. Packs that were read and found right since are not among them, nor such as were only missing.</summary>
+    IEnumerable<Hash32> FoundByAttestations(ReadTimes reads) =>
+        from snapshot in State.Snapshots
+        from defect in snapshot.DefectsIn.Object?.Defects ?? []
+        where defect.Kind == AttestationDefect.PackDamaged && State.Lost.ContainsKey(defect.Name) && reads.Times.GetValueOrDefault(defect.Name) <= snapshot.DefectsFound
+        select defect.Name;
 
     /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
     public void ForgetIndex()
@@ -68,10 +77,17 @@ public sealed partial class Vault
         {
             return Fill(folder);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFault.IsOfFile(e))
         {
             // Read-only media, or a folder this user may not write: the index is a cache and may lie anywhere.
-            return Fill(PrivateCache(Path.Combine("index", Id.ToString(), domain.Domain.ToString())));
+            try
+            {
+                return Fill(PrivateCache(Path.Combine("index", Id.ToString(), domain.Domain.ToString())));
+            }
+            catch (ArgumentOutOfRangeException limit)
+            {
+                throw DiskFault.Of(limit);
+            }
         }
 
         ChunkIndex Fill(string at)

@@ -18,14 +18,17 @@ public sealed partial class Vault
     /// <summary>Told where what was found damaged could not be noted: then no status tells of it, and the next backup builds on it.</summary>
     public Action<HoldfastException>? NotNoted { get; set; }
 
-    void Note(ReadFindings found) => Noted(found, ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now));
+    void Note(ReadFindings found) => Tell(found, ReadTimes.Update(ReadsPath, found, Keeper.Clock.Now));
 
-    bool Noted(ReadFindings found, HoldfastException? fault)
+    void Tell(ReadFindings found, HoldfastException? fault)
     {
-        if (fault is not null && found.Damaged.Count + found.ContentWrong.Count > 0)
-            NotNoted?.Invoke(fault);
-        return fault is null;
+        if (fault is null || _hasTold || found.Damaged.Concat(found.ContentWrong).All(LastReads().Damaged.ContainsKey))
+            return;
+        _hasTold = true; // once: a reading of many snapshots comes to the same packs
+        NotNoted?.Invoke(fault);
     }
+
+    bool _hasTold;
 
     /// <summary>However a reading ended, status tells from now on of packs that it found damaged, and the next backup does not build on them. Where that cannot be noted, the reading counts all the same.</summary>
     void NoteFailed(ChunkReader chunks, ReadingKeys keys, CancellationToken ct)
@@ -52,8 +55,10 @@ public sealed partial class Vault
         {
             var found = judge();
             List<Hash32> names = [.. found.Damaged, .. found.ContentWrong, .. found.Missing];
-            if (names.Count > 0 && Noted(found, ReadTimes.TryUpdate(ReadsPath, found, Keeper.Clock.Now, NotePatience, ct)))
-                _noted.UnionWith(names);
+            if (names.Count == 0)
+                return;
+            _noted.UnionWith(names); // or could not be: they are not read whole again for that
+            Tell(found, ReadTimes.TryUpdate(ReadsPath, found, Keeper.Clock.Now, NotePatience, ct));
         }
         catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
         {

@@ -98,8 +98,9 @@ public sealed partial class Vault
         return tree;
     }
 
-    /// <summary>Of each source the last snapshot that is there: a source that is no longer backed up would lose its last copy by an expiry.</summary>
-    public IReadOnlyList<SnapshotRecord> Lasts() => [.. State.Snapshots.Where(s => !s.IsRemoved).GroupBy(s => s.Source).Select(g => g.MaxBy(s => s.Ordinal)!)];
+    /// <summary>Of each source the last snapshot that is there: a source that is no longer backed up would lose its last copy by an expiry. One whose object is missing may be of any source.</summary>
+    public IReadOnlyList<SnapshotRecord> Lasts() =>
+        [.. State.Snapshots.Where(s => !s.IsRemoved).GroupBy(s => s.Object is null ? s.Snapshot : s.Source).Select(g => g.MaxBy(s => s.Ordinal)!).OrderBy(s => s.Ordinal)];
 
     /// <summary>What changed in the run that made a snapshot.</summary>
     public RunStatistics Statistics(SnapshotRecord record, ReadingKeys keys) =>

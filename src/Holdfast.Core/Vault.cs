@@ -123,7 +123,7 @@ public sealed partial class Vault : IDisposable
         Keeper.Refresh();
         Keeper.Store.SweepStaging(); // before anything is written: a run that was killed for want of room gives it back
         using var index = OpenIndex(put.Domain, ct);
-        index.Drop(DamagedPacks(index, put.Domain, ct));
+        LeaveOutDamaged(index, put.Domain);
         try
         {
             return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);

@@ -32,7 +32,8 @@ static class ExpireCommand
     {
         using var vault = KeyFolder.OpenVault(session);
         var dry = session.Parsed.GetValue(DryRunOption);
-        new KeyFolder(session).Remember(vault, toChange: !dry || vault.Keeper.LogFault is not null); // what a lost leaf lengthened would be told as free
+        var keys = new KeyFolder(session);
+        keys.Remember(vault, toChange: !dry || vault.Keeper.LogFault is not null); // what a lost leaf lengthened would be told as free
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var lasts = vault.Lasts().Select(s => s.Snapshot).ToHashSet();
         var named = session.Parsed.GetValue(LastOption) ?? [];
@@ -76,11 +77,11 @@ static class ExpireCommand
             tell($"  and {Text.Count(ended.Count - ShownSnapshots, "more", "more")}; --json lists them all");
         if (staying.Count > 0)
             tell($"{Text.Count(staying.Count, "snapshot")} {(staying.Count == 1 ? "stays" : "stay")}: the first lock ends {Text.Time(staying.Min(s => s.Expiry))}, the last {Text.Time(staying.Max(s => s.Expiry))}. What no lock holds goes 14 days later at the earliest.");
-        if (result.Held.Count > 0)
+        if (result is { IsBlocked: false, Held.Count: > 0 })
         {
             tell($"{Text.Count(result.Held.Count, "snapshot")} {(result.Held.Count == 1 ? "is" : "are")} kept though no lock holds {(result.Held.Count == 1 ? "it" : "them")}: each is the last of its source, which may no longer be backed up.");
             foreach (var snapshot in result.Held.Take(ShownSnapshots))
-                tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}, of source {Text.Id(snapshot.Source)}; to remove it: holdfast expire --with-last {Text.Id(snapshot.Snapshot)}");
+                tell($"  {Text.Id(snapshot.Snapshot)}  committed {Text.Time(snapshot.Committed)}, locked until {Text.Time(snapshot.Expiry)}, of source {Text.Id(snapshot.Source)}; to remove it: {keys.Line("expire --with-last " + Text.Id(snapshot.Snapshot), vault)}");
             if (result.Held.Count > ShownSnapshots)
                 tell($"  and {Text.Count(result.Held.Count - ShownSnapshots, "more", "more")}; --json lists them all");
         }
@@ -92,7 +93,7 @@ static class ExpireCommand
             session.Warn(ClockWords.Of(vault.Keeper.Clock));
         if (result.IsBlocked)
             return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? ErrorCode.ObjectDamaged,
-                "Nothing is given up: a locked snapshot cannot say what it needs, as an object is missing or damaged, and it may need anything.", "`holdfast verify` names the object: bring it back from another copy of the vault, then run this again.");
+                $"Nothing is given up: a snapshot that stays cannot say what it needs, and it may need anything. An object that says so is missing or damaged, or its list does not add up.", "Where a folder of the vault is away, mount its disk first. `holdfast verify` and `holdfast status` name the object: bring it back from another copy of the vault, then run this again." + (result.Held.Count > 0 ? $" Where there is none, and the snapshot may go: {keys.Line(string.Join(' ', result.Held.Select(s => $"--with-last {Text.Id(s.Snapshot)}").Prepend("expire")), vault)}." : ""));
         // A vault that is busy and a disk that refuses are what the words above are of, and pass.
         return result.Fault is { Code: not (ErrorCode.VaultBusy or ErrorCode.StoreUnavailable) } fault ? session.Fail(fault.Code, $"{Text.Count(result.Stuck, "file")} of what was given up could not be removed: {fault.Message}", fault.Guidance) : 0;
     }

@@ -220,7 +220,7 @@ static class UpCommand
         VerifyResult verified;
         using (new ProgressLine(session, elapsed => $"opening every chunk: {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Duration(elapsed)}"))
             verified = vault.Verify(keys, null, progress, 0, session.Stop);
-        vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 2, (ulong)verified.Bytes, (ulong)verified.Defects.Count(d => d.Kind != DefectKind.Foreign));
+        vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 2, (ulong)verified.Bytes, (ulong)verified.Defects.Count(d => d.Kind is not (DefectKind.Foreign or DefectKind.Unread)));
         session.Step($"  {(verified.IsSound ? "verified         " : "VERIFY FAILED    ")} every one of {Text.Count(verified.Chunks, "chunk")} opened and compared, {Text.Duration(TimeProvider.System.GetElapsedTime(since))}");
         var record = vault.Find(result.Snapshot.ToString());
         var attested = vault.Attest(record, keys, full: false, agent.Agent, session.Stop);

@@ -42,9 +42,10 @@ static class VerifyCommand
         var reads = vault.LastReads();
         if (reads.IsUnreadable)
             session.Warn($"holdfast: {ReadsWords.Fault}. {ReadsWords.Advice}");
+        var sample = Sample(session, vault, reads);
         using (var line = new ProgressLine(session, time => ProgressLine.Rate(progress.Bytes, progress.All, time)))
         {
-            result = vault.Verify(keys, Sample(session, vault, reads), progress, threads, session.Stop);
+            result = vault.Verify(keys, sample, progress, threads, session.Stop);
             elapsed = line.Elapsed;
         }
         var madeGood = vault.Health().MadeGood;
@@ -89,7 +90,7 @@ static class VerifyCommand
             }
             w.WriteEndArray();
         });
-        var isSample = result.Packs < result.AllPacks;
+        var isSample = sample is not null && result.Packs < result.AllPacks;
         session.Step(string.Create(CultureInfo.InvariantCulture,
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {Text.Count(result.Chunks, "chunk")} opened and compared")}."));
         if (vault.Keeper.Store.Folders is { Count: > 1 } folders)
@@ -99,25 +100,30 @@ static class VerifyCommand
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
             session.Finding($"  {ProblemReport.Describe(refused)}");
+        var unread = bad.FindAll(d => d.Kind == DefectKind.Unread);
+        bad.RemoveAll(d => d.Kind == DefectKind.Unread);
+        var isRead = unread.Count == 0 ? "What was read is sound." : $"What was read is sound; {Text.Count(unread.Count, "file")} did not answer.";
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
-            return session.Fail(damaged.Code, $"What was read is sound. {damaged.Message}", damaged.Guidance);
+            return session.Fail(damaged.Code, $"{isRead} {damaged.Message}", damaged.Guidance);
         var tiles = TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null });
         if (tiles is not null && bad.Count == 0)
-            return session.Fail(tiles.Code, $"What was read is sound. {tiles.Message}", tiles.Guidance);
+            return session.Fail(tiles.Code, $"{isRead} {tiles.Message}", tiles.Guidance);
         if (tiles is not null)
             session.Finding($"  {tiles.Message}");
         if (bad.Count == 0 && refused is not null)
             return session.Fail(refused.Code, ProblemReport.Describe(refused) + ".", ProblemReport.Advice(refused.Code));
+        if (bad.Count == 0 && unread.Count > 0)
+        {
+            return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "file")} of the vault could not be read, as {(unread.Count == 1 ? "it" : "they")} did not answer when asked twice: whether {(unread.Count == 1 ? "it is" : "they are")} whole is not known, and nothing is noted of {(unread.Count == 1 ? "it" : "them")}.",
+                "Look at the disks of the vault, their cables or mounts (dmesg shows what the system saw), then run this again.");
+        }
         if (bad.Count == 0)
         {
             session.Step(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
             return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
         var code = bad.Min(Code);
-        if (code == ErrorCode.StoreUnavailable)
-            return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault could not be read, as {(bad.Count == 1 ? "it" : "they")} did not answer when asked twice: whether {(bad.Count == 1 ? "it is" : "they are")} whole is not known, and nothing is noted of {(bad.Count == 1 ? "it" : "them")}. All else that was read is sound.",
-                "Look at the disks of the vault (dmesg shows what the system saw) and at how many files this process may open (ulimit -n), then run this again.");
-        return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.",
+        return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.{(unread.Count > 0 ? $" {Text.Count(unread.Count, "more file", "more files")} did not answer: nothing is known of {(unread.Count == 1 ? "it" : "them")}." : "")}",
             (vault.Keeper.Store.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
             + "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
     }
@@ -133,9 +139,8 @@ static class VerifyCommand
     static ErrorCode Code(Defect defect) => (defect.Store, defect.Kind) switch
     {
         (StoreKind.Pack, DefectKind.Missing) => ErrorCode.PackMissing,
-        (StoreKind.Pack, not DefectKind.Unread) => ErrorCode.PackDamaged,
+        (StoreKind.Pack, _) => ErrorCode.PackDamaged,
         (_, DefectKind.Missing) => ErrorCode.ObjectMissing,
-        (_, DefectKind.Unread) => ErrorCode.StoreUnavailable,
         _ => ErrorCode.ObjectDamaged,
     };
 
@@ -157,6 +162,6 @@ static class VerifyCommand
         DefectKind.Foreign => $"{(defect.Name.IsNone ? $"the file {Text.Name(Encoding.UTF8.GetBytes(defect.Path ?? ""))}" : $"the file {defect.Name} in {(defect.Store == StoreKind.Pack ? "packs" : "objects")}/")} does not belong to the vault; it is left alone",
         DefectKind.Unread => $"not read, as it did not answer: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound" : "")}",
         DefectKind.Missing => $"missing: {defect.Store} {defect.Name}",
-        _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound and is used, this one may be removed" : "")}",
+        _ => $"{(defect.Kind == DefectKind.Damaged ? "damaged" : "wrong content")}: {defect.Store} {defect.Name}{(defect.Copy > 0 ? $" (copy {defect.Copy})" : "")}{(defect.HasGoodCopy ? "; another copy is sound, and is used" : "")}",
     };
 }

@@ -312,7 +312,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     /// <param name="wrap">Wraps a new epoch's seed.</param>
     public uint Rotate(Vault vault, OpeningKeys keys, Func<SecretBytes, uint, OpeningKeyFile> wrap)
     {
-        if (OpeningKeyFile.Parse(Read(KeyFolder.OpeningFile)).Epoch < keys.Keyring.Epoch && Has(PendingFile(keys.Keyring.Epoch)))
+        if (Read(KeyFolder.OpeningFile, bytes => OpeningKeyFile.Parse(bytes)).Epoch < keys.Keyring.Epoch && Has(PendingFile(keys.Keyring.Epoch)))
             TakePending(keys.Keyring.Epoch, Read(PendingFile(keys.Keyring.Epoch))); // an earlier rotation was cut short here
         using var put = Has(KeyFolder.PutFile) ? Read(KeyFolder.PutFile, text => PutKey.Parse(text)) : null;
         // A pending file of the next epoch is of a rotation that was cut short before its leaf: nothing is sealed to it.

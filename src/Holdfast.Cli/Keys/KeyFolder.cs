@@ -96,7 +96,7 @@ sealed class KeyFolder
     public static Vault OpenVault(Session session, string path)
     {
         var vault = Vault.Open(path, seen: () => Seen(session));
-        vault.NotNoted = fault => session.Warn($"holdfast: what was found damaged could not be noted: {fault.Message} So `holdfast status` does not tell of it, and the next backup builds on it. {fault.Guidance} Then run this again, or `holdfast verify`");
+        vault.NotNoted = fault => session.Warn($"holdfast: what was found damaged could not be noted ({fault.Message.TrimEnd('.')}): where nothing else tells of it, neither `holdfast status` nor the next backup knows. `holdfast verify`, where it may write to the vault, notes it");
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");
         foreach (var away in vault.Keeper.Store.Away)

@@ -1,4 +1,5 @@
 using System.Text;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Terminal;
 
@@ -23,7 +24,7 @@ sealed class StandardError(TextWriter inner) : TextWriter
         {
             write();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException) // the second where it was closed, and its number now belongs to a file of the runtime's own
+        catch (Exception e) when (DiskFault.IsOfFile(e)) // the second where it was closed, and its number now belongs to a file of the runtime's own
         {
         }
     }

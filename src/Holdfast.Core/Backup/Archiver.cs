@@ -181,11 +181,18 @@ sealed class Archiver : IDisposable
     {
         for (var copy = 0; copy < StoreExtensions.MaxCopies; copy++)
         {
-            using var item = store.Open(StoreKind.Pack, name, copy);
-            if (item is null)
-                break;
-            if (PackTrailer.TryRead(item, out _))
-                return item.Size;
+            try
+            {
+                using var item = store.Open(StoreKind.Pack, name, copy);
+                if (item is null)
+                    break;
+                if (PackTrailer.TryRead(item, out _))
+                    return item.Size;
+            }
+            catch (HoldfastException)
+            {
+                // Another copy may answer.
+            }
         }
         return null;
     }

@@ -198,7 +198,7 @@ static class SourceState
                 _file = null;
                 return true;
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException)
+            catch (Exception e) when (DiskFault.IsOfFile(e) || e is HoldfastException)
             {
                 return false;
             }
@@ -217,7 +217,7 @@ static class SourceState
             {
                 _file?.Write(bytes);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (DiskFault.IsOfFile(e))
             {
                 Forget();
             }
@@ -229,7 +229,7 @@ static class SourceState
             {
                 _file?.Dispose();
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (DiskFault.IsOfFile(e))
             {
                 // What it still held in memory did not fit either.
             }

@@ -28,6 +28,7 @@ public sealed class ChunkIndex : IDisposable
     readonly List<IndexedPack> _packs = [];
     readonly Dictionary<Hash32, int> _packNumbers = [];
     readonly HashSet<Hash32> _gone = [];
+    Dictionary<Hash32, Lazy<bool>>? _doubted; // and whether they are whole; set before anybody looks for a chunk
     volatile LoadedRun[] _runs = [];
     bool _isFilling; // very many are being added: their blocks stay on disk meanwhile
 
@@ -131,6 +132,19 @@ public sealed class ChunkIndex : IDisposable
             _gone.UnionWith(packs);
     }
 
+    /// <summary>Packs that are looked at when the first of their chunks is found, once: those that are not whole count as not there.</summary>
+    /// <param name="packs">Their names.</param>
+    /// <param name="isWhole">From any thread.</param>
+    public void Doubt(IEnumerable<Hash32> packs, Func<Hash32, bool> isWhole) => _doubted = packs.ToDictionary(p => p, p => new Lazy<bool>(() => isWhole(p)));
+
+    bool IsOut(ChunkPlace place)
+    {
+        if (_gone.Count == 0 && _doubted is not { Count: > 0 })
+            return false;
+        var name = Pack(place.Pack).Name;
+        return _gone.Contains(name) || (_doubted?.TryGetValue(name, out var whole) == true && !whole.Value);
+    }
+
     /// <summary>Finds a chunk by its id; newest runs first, dropped packs passed over.</summary>
     public bool TryFind(Hash32 id, out ChunkPlace place) => TryFind(id.Prefix, out place);
 
@@ -142,12 +156,12 @@ public sealed class ChunkIndex : IDisposable
             if (!run.Run.TryFind(prefix, out var pack, out var number))
                 continue;
             place = new ChunkPlace(run.Packs[pack], number);
-            if (_gone.Count == 0 || !_gone.Contains(Pack(place.Pack).Name))
+            if (!IsOut(place))
                 return true;
             foreach (var other in PlacesIn(run, prefix))
             {
                 place = other;
-                if (!_gone.Contains(Pack(place.Pack).Name))
+                if (!IsOut(place))
                     return true;
             }
         }

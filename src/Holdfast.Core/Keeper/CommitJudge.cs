@@ -64,7 +64,7 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
                     "Run the backup again: it stores anew what has expired.")
                 { IsTransient = true };
             using var item = Open(pack);
-            if (item is null || known is not null && known != pack.Size || known is null && !PackTrailer.TryRead(item, out _)) // what is committed with another size is told as damaged for ever
+            if (item is null || known is not null && known != pack.Size || known is null && !PackTrailer.IsLegalSize(item.Size)) // what is committed with a size that no pack has is told as damaged for ever
                 throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
                     "Run the backup again: it finds what is missing and stores it anew.")
                 { IsTransient = true };

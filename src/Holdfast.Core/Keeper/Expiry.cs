@@ -8,13 +8,13 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Names">What is given up.</param>
 /// <param name="Bytes">How much that frees.</param>
 /// <param name="InDoubt">True where the clocks disagree: then nothing is given up that one of them still protects.</param>
-/// <param name="IsBlocked">True where a locked snapshot cannot say what it needs: then nothing at all is given up.</param>
+/// <param name="IsBlocked">True where a snapshot that stays cannot say what it needs: then nothing at all is given up.</param>
 public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked)
 {
     /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
 
-    /// <summary>Snapshots that were to stay though no lock holds them, and of which something would have been given up.</summary>
+    /// <summary>Snapshots that were to stay though no lock holds them, and of which something would have been given up; where one of them cannot say what it needs, those that cannot.</summary>
     public IReadOnlyList<SnapshotRecord> Held { get; init; } = [];
 
     /// <summary>What first kept files from being removed, where it was no such file.</summary>
@@ -31,15 +31,17 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
 
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
     /// <param name="held">Snapshots that stay though their locks may be over.</param>
-    public ExpiryResult Plan(bool note, IEnumerable<Id16> held)
+    public ExpiryResult Plan(bool note, IReadOnlyCollection<Id16> held)
     {
         _names.Clear();
         var bytes = 0L;
-        var needs = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToDictionary(s => s, Needs);
-        HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
+        var stays = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToList();
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
-        if (IsBlocked())
-            return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
+        var untold = stays.FindAll(projection.IsUntold);
+        if (IsBlocked() || untold.Count > 0)
+            return new ExpiryResult([], 0, inDoubt, IsBlocked: true) { Held = untold };
+        var needs = stays.ToDictionary(s => s, Needs);
+        HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
         var named = projection.NamedPacks().Packs;
@@ -83,7 +85,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         }
     }
 
-    /// <summary>A snapshot's packs, as far as can be told, its object, and those that its pack set builds on.</summary>
+    /// <summary>A snapshot's packs, its object, and those that its pack set builds on.</summary>
     HashSet<(StoreKind, Hash32)> Needs(SnapshotRecord record)
     {
         HashSet<(StoreKind, Hash32)> needed = [.. (projection.PacksOf(record)?.ToList() ?? []).Select(p => (StoreKind.Pack, p.Name))];

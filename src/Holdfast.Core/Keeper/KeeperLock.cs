@@ -45,7 +45,7 @@ sealed class KeeperLock : IDisposable
                     throw new HoldfastException(ErrorCode.StoreUnavailable, "Something else than a plain file stands at keeper/lock, or the file system has no locks: nothing is written to this vault.",
                         "Look at keeper/lock and who put it there; where it is a link or a pipe, move it away. A vault needs a file system with locks (flock).", e);
                 if (ct.IsCancellationRequested || TimeProvider.System.GetElapsedTime(since) > (patience ?? Patience))
-                    throw new HoldfastException(ErrorCode.VaultBusy, "Another process has been writing this vault's log for two minutes.",
+                    throw new HoldfastException(ErrorCode.VaultBusy, ct.IsCancellationRequested || patience is not null ? "Another process is writing this vault's log." : "Another process has been writing this vault's log for two minutes.",
                         "See which with `fuser` on the file keeper/lock; a process that hangs on a dead disk or mount is the usual cause. Then run the same command again.")
                     { IsTransient = true };
                 Thread.Sleep(20); // the system's wait for a lock has no time limit, and cannot be taken back

@@ -93,7 +93,7 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>What to do where that is not enough: the log lies in the vault's own folder, and no other folder helps it.</summary>
     public string HowToMakeRoom => $"Make room on the disk of {_folder} from what is not the vault's. Never delete a file of the vault."
-        + (Store.Folders.Count > 1 ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk (make OTHER/packs/XX where it is missing)." : "");
+        + (Store.Folders.Count > 1 && !IsGuarded ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk (make OTHER/packs/XX where it is missing)." : "");
 
     static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
@@ -221,17 +221,19 @@ public sealed partial class VaultKeeper : IDisposable
                 TellRefusals();
                 result = change();
             }
-            catch
+            catch (Exception again)
             {
                 Reopen();
                 reserve.Make(_projection.Genesis!.Reserve); // what it was let go for did not come about
+                if (again is HoldfastException { Code: ErrorCode.DiskFull } full && Store.Folders.Count > 1)
+                    throw OfTheLog(full);
                 throw;
             }
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && Store.Folders.Count > 1)
         {
             Reopen();
-            throw new HoldfastException(e.Code, e.Message, $"{HowToMakeRoom} Then run the same command again.", e);
+            throw OfTheLog(e);
         }
         catch
         {
@@ -243,6 +245,8 @@ public sealed partial class VaultKeeper : IDisposable
         KeepTwice();
         return result;
     }
+
+    HoldfastException OfTheLog(HoldfastException full) => new(full.Code, full.Message, $"{HowToMakeRoom} Then run the same command again.", full);
 
     /// <summary>What was asked for is in the log by now, and its leaf has the time: where the clock's file cannot be written, that is no failure of it.</summary>
     void SaveClock(KeeperReserve reserve)

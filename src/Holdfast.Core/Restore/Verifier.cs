@@ -178,11 +178,12 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
     VerifyResult Result()
     {
         var good = _good.ToHashSet();
+        var unread = _defects.Where(d => d.Kind == DefectKind.Unread).Select(d => d.Name).ToHashSet(); // a copy of them may be sound
         var defects = _defects.Select(d => d with { HasGoodCopy = good.Contains(d.Name) }).OrderBy(d => d.Name).ToList();
         return new VerifyResult(_packs, _opened.Count, _closed, _allPacks, _objects, _bytes, _chunks, defects,
             new ReadFindings { Sound = good, Opened = _opened.ToHashSet(), Damaged = Names(DefectKind.Damaged), ContentWrong = Names(DefectKind.ContentWrong), Missing = Names(DefectKind.Missing) });
 
-        HashSet<Hash32> Names(DefectKind kind) => [.. defects.Where(d => d.Kind == kind && !d.HasGoodCopy).Select(d => d.Name)];
+        HashSet<Hash32> Names(DefectKind kind) => [.. defects.Where(d => d.Kind == kind && !d.HasGoodCopy && !unread.Contains(d.Name)).Select(d => d.Name)];
     }
 
     /// <summary>Bytes to hash and to unpack. What compresses well takes many times as long as what does not: it goes first, so that the threads end together.</summary>

@@ -82,7 +82,7 @@ sealed class DirectDiskFile : DiskFile
         {
             RandomAccess.Write(_file, bytes, at);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
+        catch (Exception e) when (DiskFault.IsOfFile(e))
         {
             throw DiskFault.Of(e, _folder, Room);
         }

@@ -203,7 +203,7 @@ public class DiskFile(SafeFileHandle handle, string? folder = null) : IDisposabl
         {
             RandomAccess.Write(handle, bytes, _length);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
+        catch (Exception e) when (DiskFault.IsOfFile(e))
         {
             throw DiskFault.Of(e, folder, bytes.Length);
         }

@@ -26,6 +26,9 @@ public static class DiskFault
         }
     }
 
+    /// <summary>True of what the system throws where it refuses a file; .NET makes an <see cref="ArgumentOutOfRangeException"/> of EFBIG.</summary>
+    public static bool IsOfFile(Exception fault) => fault is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException;
+
     /// <param name="fault">As the system reports it.</param>
     /// <param name="folder">What was written to: named where its disk is full or mounted read-only.</param>
     /// <param name="needed">Bytes that have to be free at least.</param>
@@ -78,8 +81,8 @@ public static class DiskFault
     { IsTransient = true };
 
     public static HoldfastException TooLittleMemory(Exception? fault = null) => new(ErrorCode.SystemLimit,
-        "The system does not give this process the memory it needs.",
-        "Raise the limit where the command is started (`ulimit -v`, MemoryMax= of a unit, that of a container), or free some; fewer --threads need less. Then run the same command again: nothing half-done counts.", fault)
+        "The system does not give this process the memory, or the threads, it needs.",
+        "Raise the limit where the command is started (`ulimit -v` and `-u`, MemoryMax= and TasksMax= of a unit, those of a container), or free some; fewer --threads need less. Then run the same command again: nothing half-done counts.", fault)
     { IsTransient = true };
 
     static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,

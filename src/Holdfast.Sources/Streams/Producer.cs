@@ -27,7 +27,9 @@ public sealed class Producer : IDisposable
         }
         catch (Exception e) when (e is Win32Exception or InvalidOperationException)
         {
-            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command `{command[0].Split(' ')[0]}` could not be started{(e is Win32Exception { NativeErrorCode: NotThere } ? ": there is no such program" : e is Win32Exception { NativeErrorCode: AccessDenied } ? ": this user may not run it" : "")}. Nothing was committed.",
+            if (command[0].Contains('=', StringComparison.Ordinal)) // it may be a password's
+                throw new HoldfastException(ErrorCode.ProducerFailed, "A command was to be started, and its first word is the setting of a variable. Nothing was committed.", "There is no shell to set it: put `env` before it, or set it before `holdfast`.", e);
+            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command `{Path.GetFileName(command[0].Split(' ')[0])}` could not be started{(e is Win32Exception { NativeErrorCode: NotThere } ? ": there is no such program" : e is Win32Exception { NativeErrorCode: AccessDenied } ? ": this user may not run it" : "")}. Nothing was committed.",
                 "Check that the program is installed, and name it with its full path. Its arguments go apart from it: `-- PROGRAM ARGUMENT ARGUMENT`, without a shell.", e);
         }
     }

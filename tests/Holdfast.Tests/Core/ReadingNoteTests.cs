@@ -241,6 +241,27 @@ public sealed class ReadingNoteTests
         Assert.Empty(Problems(test));
     }
 
+    /// <summary>Once, however many snapshots come to it, and not where it stands in the note already.</summary>
+    [Theory]
+    [InlineData(false, 1)]
+    [InlineData(true, 0)]
+    public void What_cannot_be_noted_is_told_once(bool isKnown, int told)
+    {
+        using var test = Small(KeyClass.Content, out var pack);
+        test.BackUp();
+        Flip(pack);
+        if (isKnown)
+            Assert.False(test.Verify(full: false).IsSound);
+        using var held = KeeperLock.Take(Path.Combine(test.Folder, "keeper", "lock"), TimeSpan.Zero, CancellationToken.None); // so that nothing is noted
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var faults = new List<HoldfastException>();
+        vault.NotNoted = faults.Add;
+        foreach (var record in vault.State.Snapshots)
+            Assert.Throws<HoldfastException>(() => vault.Cat(record, keys, "f"u8.ToArray(), Stream.Null, CancellationToken.None));
+        Assert.Equal(told, faults.Count);
+    }
+
     /// <summary>The log has what an attestation found.</summary>
     [Fact]
     public void What_an_attestation_found_damaged_is_not_built_on_though_the_note_of_it_is_gone()
