@@ -1,8 +1,6 @@
 using Holdfast.Core.Index;
-using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
-using Holdfast.Core.Restore;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core;
@@ -17,7 +15,9 @@ public sealed partial class Vault
     void LeaveOutDamaged(ChunkIndex index, DomainKeys domain)
     {
         var reads = LastReads();
-        HashSet<Hash32> damaged = [.. reads.Damaged.Keys, .. FoundByAttestations(reads)];
+        HashSet<Hash32> damaged = [.. reads.Damaged.Keys];
+        // The log has what attestations found, should the note of it be gone; but for what was read and found right since.
+        damaged.UnionWith(State.FoundDamaged.Where(f => reads.Times.GetValueOrDefault(f.Key) <= f.Value).Select(f => f.Key));
         var named = State.NamedPacks().Packs;
         var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
         damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
@@ -37,13 +37,6 @@ public sealed partial class Vault
             }
         }
     }
-
-    /// <summary>The log has what attestations found damaged, should the note of it be gone. Packs that were read and found right since are not among them, nor such as were only missing.</summary>
-    IEnumerable<Hash32> FoundByAttestations(ReadTimes reads) =>
-        from snapshot in State.Snapshots
-        from defect in snapshot.DefectsIn.Object?.Defects ?? []
-        where defect.Kind == AttestationDefect.PackDamaged && State.Lost.ContainsKey(defect.Name) && reads.Times.GetValueOrDefault(defect.Name) <= snapshot.DefectsFound
-        select defect.Name;
 
     /// <summary>Empties the chunk index; the next that needs it rebuilds it from the footers.</summary>
     public void ForgetIndex()

@@ -141,7 +141,7 @@ public sealed class AttackTests
             cli.Run("status").Expect(21);
 
             cli.Shell($": > disk/vault/keeper/reserve; rm disk/vault/keeper/reads; {fill}");
-            Assert.Contains("what was found damaged could not be noted: The disk is full", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
+            Assert.Contains("what was found damaged could not be noted (The disk is full", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
             cli.Shell("rm disk/fill*");
             cli.Run("verify").Expect(21);
             cli.Run("backup", cli["source"], "--name", "s", "--read-all").Expect(0);

@@ -57,7 +57,7 @@ static class VerifyCommand
             if (folder is not { IsGiven: true, NotCompared: null }) // nobody can tell a copy of a vault from the vault then, and what is written to a copy parts it from the vault
                 session.Note($"Not noted in the log: {(folder.NotCompared is null ? "that needs the key folder (--keys)" : "it was not compared with what these keys saw")}.");
             else
-                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count(d => d.Kind != DefectKind.Unread));
+                vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, (ulong)level, (ulong)result.Bytes, (ulong)lost.Count(d => !lost.Exists(u => u.Kind == DefectKind.Unread && u.Name == d.Name)));
         }
         catch (HoldfastException e)
         {
@@ -100,8 +100,8 @@ static class VerifyCommand
         var refused = VaultHealth.Refused(vault.Keeper);
         if (refused is not null)
             session.Finding($"  {ProblemReport.Describe(refused)}");
-        var unread = bad.FindAll(d => d.Kind == DefectKind.Unread);
-        bad.RemoveAll(d => d.Kind == DefectKind.Unread);
+        var unread = bad.Where(d => d.Kind == DefectKind.Unread).DistinctBy(d => d.Name).ToList();
+        bad.RemoveAll(d => unread.Exists(u => u.Name == d.Name)); // the copy that did not answer may be sound
         var isRead = unread.Count == 0 ? "What was read is sound." : $"What was read is sound; {Text.Count(unread.Count, "file")} did not answer.";
         if (bad.Count == 0 && vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, $"{isRead} {damaged.Message}", damaged.Guidance);

@@ -75,7 +75,7 @@ sealed class ChunkSink(ChunkIndex index, PackSession session, Snapshots.PackSet 
             {
                 index.Add([.. _stored.Select(p => (new IndexedPack(p.Name, p.Class, p.Ends), p.Ids))]);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or HoldfastException { Code: ErrorCode.IndexDamaged })
+            catch (Exception e) when (Storage.DiskFault.IsOfFile(e) || e is HoldfastException { Code: ErrorCode.IndexDamaged })
             {
                 return; // a cache: the claims stay, and the next run reads the footers
             }

@@ -14,7 +14,7 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
     /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
 
-    /// <summary>Snapshots that were to stay though no lock holds them, and of which something would have been given up; where one of them cannot say what it needs, those that cannot.</summary>
+    /// <summary>Snapshots that were to stay though no lock holds them, and of which something would have been given up.</summary>
     public IReadOnlyList<SnapshotRecord> Held { get; init; } = [];
 
     /// <summary>What first kept files from being removed, where it was no such file.</summary>
@@ -38,9 +38,9 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var stays = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToList();
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         var untold = stays.FindAll(projection.IsUntold);
-        if (IsBlocked() || untold.Count > 0)
-            return new ExpiryResult([], 0, inDoubt, IsBlocked: true) { Held = untold };
-        var needs = stays.ToDictionary(s => s, Needs);
+        if (IsBlocked() || (untold.Count > 0 && store.Away.Count > 0)) // what they need may be known again when the disk is back
+            return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
+        var needs = stays.Except(untold).ToDictionary(s => s, Needs);
         HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
         var unclaimed = ReadUnclaimed();
         var seen = new Dictionary<Hash32, ulong>();
@@ -60,7 +60,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
             // No commit names it: of a session that is still writing, or that never came to its end.
             var first = unclaimed.TryGetValue(pack.Name, out var known) ? known : clock.Now;
             seen[pack.Name] = first;
-            if (IsOver(first + LockRules.SessionLife))
+            if (IsOver(first + LockRules.SessionLife) && untold.Count == 0) // else one of them may need it
                 Give(pack);
         }
         var objects = projection.ObjectLocks();

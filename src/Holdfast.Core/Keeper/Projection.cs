@@ -70,6 +70,9 @@ public sealed partial class Projection
     /// <summary>Packs that attestations found missing or damaged, and the ordinal of the first that did since one last found them there.</summary>
     public Dictionary<Hash32, ulong> Lost { get; } = [];
 
+    /// <summary>Of those, packs that were there and damaged, and the vault time of the last attestation that found them so.</summary>
+    public Dictionary<Hash32, ulong> FoundDamaged { get; } = [];
+
     public Genesis? Genesis { get; private set; }
 
     /// <summary>In the order of their commits.</summary>
@@ -413,13 +416,18 @@ public sealed partial class Projection
             {
                 if (kind is AttestationDefect.PackMissing or AttestationDefect.PackDamaged)
                     Lost.TryAdd(name, ordinal);
+                if (kind == AttestationDefect.PackDamaged)
+                    FoundDamaged[name] = leaf.VaultTime;
             }
             return;
         }
         if (isFull && Lost.Count > 0 && PacksOf(record) is { } set)
         {
             foreach (var name in Lost.Keys.Where(set.Contains).ToList())
+            {
                 Lost.Remove(name);
+                FoundDamaged.Remove(name);
+            }
         }
         if (isFull)
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);

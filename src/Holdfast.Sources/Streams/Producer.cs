@@ -1,11 +1,12 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using Holdfast.Core;
 
 namespace Holdfast.Sources.Streams;
 
 /// <summary>A command whose output is backed up. A dump that died is never committed: its exit status is asked before the end of the stream counts.</summary>
-public sealed class Producer : IDisposable
+public sealed partial class Producer : IDisposable
 {
     const int NotThere = 2; // ENOENT
     const int AccessDenied = 13; // EACCES
@@ -27,12 +28,15 @@ public sealed class Producer : IDisposable
         }
         catch (Exception e) when (e is Win32Exception or InvalidOperationException)
         {
-            if (command[0].Contains('=', StringComparison.Ordinal)) // it may be a password's
+            if (VariableSetting().IsMatch(command[0])) // its value may be a password
                 throw new HoldfastException(ErrorCode.ProducerFailed, "A command was to be started, and its first word is the setting of a variable. Nothing was committed.", "There is no shell to set it: put `env` before it, or set it before `holdfast`.", e);
-            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command `{Path.GetFileName(command[0].Split(' ')[0])}` could not be started{(e is Win32Exception { NativeErrorCode: NotThere } ? ": there is no such program" : e is Win32Exception { NativeErrorCode: AccessDenied } ? ": this user may not run it" : "")}. Nothing was committed.",
+            throw new HoldfastException(ErrorCode.ProducerFailed, $"The command `{Path.GetFileName(command[0].Split(' ', '=')[0])}` could not be started{(e is Win32Exception { NativeErrorCode: NotThere } ? ": there is no such program" : e is Win32Exception { NativeErrorCode: AccessDenied } ? ": this user may not run it" : "")}. Nothing was committed.",
                 "Check that the program is installed, and name it with its full path. Its arguments go apart from it: `-- PROGRAM ARGUMENT ARGUMENT`, without a shell.", e);
         }
     }
+
+    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_]*=[^ ]*$")]
+    private static partial Regex VariableSetting();
 
     public Stream Output => _process.StandardOutput.BaseStream;
 

@@ -84,6 +84,43 @@ public sealed class LockTests
         Assert.True(test.Verify(full: true).IsSound);
     }
 
+    /// <summary>What it needs cannot be told, and may be told again once a disk is back; where none is away, others are not held up by it, and no pack counts as one that nobody named.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_last_snapshot_whose_object_is_lost_holds_up_an_expiry_only_while_a_folder_is_away(bool isAway)
+    {
+        using var test = new TestVault(new RetentionPolicy(Day, 0, 0, 0, 0, 0));
+        if (isAway)
+        {
+            using var vault = test.Open();
+            vault.Keeper.AddFolder(test["second"]);
+        }
+        test.WriteSome(1);
+        test.BackUp(name: "lab");
+        Hash32 lost;
+        using (var vault = test.Open())
+            lost = vault.State.Snapshots[0].Name;
+        for (var day = 0; day < 60; day += 15)
+        {
+            test.Machine.Pass(15 * Day);
+            test.Write("ward", $"{day}");
+            test.BackUp(name: "ward");
+        }
+        foreach (var folder in new[] { test.Folder, test["second"] }.Where(f => Directory.Exists(Path.Combine(f, "objects", $"{lost}"[..2]))))
+        {
+            foreach (var path in Directory.EnumerateFiles(Path.Combine(folder, "objects", $"{lost}"[..2]), $"{lost}*").ToList())
+                File.Delete(path);
+        }
+        if (isAway)
+            Directory.Move(test["second"], test["elsewhere"]);
+        using var later = test.Open();
+        Assert.Contains(later.Lasts(), s => s.Object is null);
+        var result = later.Keeper.Expire(dryRun: true, [.. later.Lasts().Select(s => s.Snapshot)]);
+        Assert.Equal(isAway, result.IsBlocked);
+        Assert.Equal(isAway, result.Names.Count == 0);
+    }
+
     /// <summary>The log's checkpoint is gone, or its disk full, once the leaf of an expiry is written.</summary>
     sealed class FailingLater(string folder, bool isFull) : Disk
     {
