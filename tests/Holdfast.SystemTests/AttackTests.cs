@@ -45,113 +45,86 @@ public sealed class AttackTests
     [Fact]
     public void A_full_disk_ends_with_a_clear_word_and_loses_nothing()
     {
-        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
         using var cli = new Cli();
-        Directory.CreateDirectory(cli["disk"]);
-        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=110m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
-        try
-        {
-            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
-            cli.Run("init", cli["disk/vault"], "--lock", "1d").Expect(0);
-            cli.Write("first", Cli.Noise(1, 5_000_000));
-            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            cli.Write("second", Cli.Noise(2, 60_000_000));
-            var full = cli.Run("backup", cli["source"], "--name", "s").Expect(60);
-            Assert.Contains("store add", full.Error, StringComparison.Ordinal);
-            Assert.Matches($@"\([0-9.]+ [KM]?i?B are free in {cli["disk/vault/staging"]}, and 64 MiB", full.Error);
-            cli.Shell("fill=disk/fill; dd if=/dev/zero of=$fill bs=64k 2>/dev/null || true"); // not a byte left
-            var later = DateTimeOffset.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
-            cli.Run("lock", "latest", "--until", later).Expect(0); // from the reserve
-            // What that needs is little, and the rest of it is kept: from packs too.
-            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
-            cli.Write("third", Cli.Noise(3, 2_000_000));
-            cli.Run("backup", cli["source"], "--name", "t", "--exclude", "/first", "--exclude", "/second").Expect(60);
-            cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(25).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
-            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
-            cli.Shell(": > disk/vault/keeper/reserve"); // as a process leaves it that is killed before it makes it again
-            cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(26).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
-            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 55L << 20, 64L << 20);
-            cli.Shell("rm disk/fill; rm -f disk/vault/staging/*");
-            cli.Run("verify", "--full").Expect(0);
-            cli.Run("store", "add", cli["more"]).Expect(0);
-            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            cli.Run("restore", "latest", cli["r"]).Expect(0);
-            cli.Shell("diff -r source r");
-        }
-        finally
-        {
-            cli.Shell("umount disk");
-        }
+        using var mounted = cli.MountTmpfs("disk", "size=110m");
+        cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+        cli.Run("init", cli["disk/vault"], "--lock", "1d").Expect(0);
+        cli.Write("first", Cli.Noise(1, 5_000_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Write("second", Cli.Noise(2, 60_000_000));
+        var full = cli.Run("backup", cli["source"], "--name", "s").Expect(60);
+        Assert.Contains("store add", full.Error, StringComparison.Ordinal);
+        Assert.Matches($@"\([0-9.]+ [KM]?i?B are free in {cli["disk/vault/staging"]}, and 64 MiB", full.Error);
+        cli.Shell("fill=disk/fill; dd if=/dev/zero of=$fill bs=64k 2>/dev/null || true"); // not a byte left
+        var later = DateTimeOffset.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        cli.Run("lock", "latest", "--until", later).Expect(0); // from the reserve
+        // What that needs is little, and the rest of it is kept: from packs too.
+        Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
+        cli.Write("third", Cli.Noise(3, 2_000_000));
+        cli.Run("backup", cli["source"], "--name", "t", "--exclude", "/first", "--exclude", "/second").Expect(60);
+        cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(25).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
+        Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 60L << 20, 64L << 20);
+        cli.Shell(": > disk/vault/keeper/reserve"); // as a process leaves it that is killed before it makes it again
+        cli.Run("lock", "latest", "--until", DateTimeOffset.UtcNow.AddDays(26).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(0);
+        Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 55L << 20, 64L << 20);
+        cli.Shell("rm disk/fill; rm -f disk/vault/staging/*");
+        cli.Run("verify", "--full").Expect(0);
+        cli.Run("store", "add", cli["more"]).Expect(0);
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
     }
 
     /// <summary>Further folders take packs, and the log stays where it is.</summary>
     [Fact]
     public void A_full_disk_under_the_log_is_told_whatever_room_the_other_folders_have()
     {
-        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
         using var cli = new Cli();
-        Directory.CreateDirectory(cli["disk"]);
-        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=100m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
-        try
-        {
-            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
-            cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "2MiB").Expect(0);
-            cli.Write("f", Cli.Noise(1, 8_000_000));
-            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            cli.Run("store", "add", cli["second"]).Expect(0);
-            cli.Run("status").Expect(0);
-            cli.Shell("dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true; : > disk/vault/keeper/reserve; dd if=/dev/zero of=disk/fill3 bs=4k 2>/dev/null || true");
-            Assert.Contains("mv ", cli.Run("backup", cli["source"], "--name", "s").Expect(60).Error, StringComparison.Ordinal);
-            var status = cli.Run("status").Expect(60);
-            Assert.Contains($"are left in {cli["disk/vault"]}", status.Error, StringComparison.Ordinal);
+        using var mounted = cli.MountTmpfs("disk", "size=100m");
+        cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+        cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "2MiB").Expect(0);
+        cli.Write("f", Cli.Noise(1, 8_000_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Run("store", "add", cli["second"]).Expect(0);
+        cli.Run("status").Expect(0);
+        cli.Shell("dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true; : > disk/vault/keeper/reserve; dd if=/dev/zero of=disk/fill3 bs=4k 2>/dev/null || true");
+        Assert.Contains("mv ", cli.Run("backup", cli["source"], "--name", "s").Expect(60).Error, StringComparison.Ordinal);
+        var status = cli.Run("status").Expect(60);
+        Assert.Contains($"are left in {cli["disk/vault"]}", status.Error, StringComparison.Ordinal);
 
-            // As it says: a pack may lie in any of its folders.
-            cli.Shell("p=$(ls -S $(find disk/vault/packs -type f) | head -1); d=$(basename $(dirname $p)); mkdir -p second/packs/$d; mv $p second/packs/$d/");
-            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            cli.Run("verify", "--full").Expect(0);
-            cli.Run("status").Expect(0);
-            cli.Run("restore", "latest", cli["r"]).Expect(0);
-            cli.Shell("diff -r source r");
-        }
-        finally
-        {
-            cli.Shell("umount disk");
-        }
+        // As it says: a pack may lie in any of its folders.
+        cli.Shell("p=$(ls -S $(find disk/vault/packs -type f) | head -1); d=$(basename $(dirname $p)); mkdir -p second/packs/$d; mv $p second/packs/$d/");
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        cli.Run("verify", "--full").Expect(0);
+        cli.Run("status").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
     }
 
     /// <summary>It has the reserve's room; and where there is none either, that is told.</summary>
     [Fact]
     public void Damage_that_is_found_on_a_full_disk_is_not_forgotten()
     {
-        Assert.SkipUnless(Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
         using var cli = new Cli();
-        Directory.CreateDirectory(cli["disk"]);
-        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=200m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
-        try
-        {
-            cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
-            cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "8MiB").Expect(0);
-            cli.Write("first", Cli.Noise(1, 8_000_000));
-            cli.Run("backup", cli["source"], "--name", "s").Expect(0);
-            const string fill = "dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true";
-            cli.Shell($"p=$(ls -S $(find disk/vault/packs -type f) | head -1); printf X | dd of=$p bs=1 seek=500000 conv=notrunc 2>/dev/null; {fill}");
-            Assert.DoesNotContain("could not be noted", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
-            Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 6 << 20, 8 << 20);
-            cli.Shell("rm disk/fill*");
-            cli.Run("status").Expect(21);
+        using var mounted = cli.MountTmpfs("disk", "size=200m");
+        cli.Environment["HOLDFAST_VAULT"] = cli["disk/vault"];
+        cli.Run("init", cli["disk/vault"], "--lock", "1d", "--reserve", "8MiB").Expect(0);
+        cli.Write("first", Cli.Noise(1, 8_000_000));
+        cli.Run("backup", cli["source"], "--name", "s").Expect(0);
+        const string fill = "dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || dd if=/dev/zero of=disk/fill2 bs=512 2>/dev/null || true";
+        cli.Shell($"p=$(ls -S $(find disk/vault/packs -type f) | head -1); printf X | dd of=$p bs=1 seek=500000 conv=notrunc 2>/dev/null; {fill}");
+        Assert.DoesNotContain("could not be noted", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
+        Assert.InRange(new FileInfo(cli["disk/vault/keeper/reserve"]).Length, 6 << 20, 8 << 20);
+        cli.Shell("rm disk/fill*");
+        cli.Run("status").Expect(21);
 
-            cli.Shell($": > disk/vault/keeper/reserve; rm disk/vault/keeper/reads; {fill}");
-            Assert.Contains("what was found damaged could not be noted (The disk is full", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
-            cli.Shell("rm disk/fill*");
-            cli.Run("verify").Expect(21);
-            cli.Run("backup", cli["source"], "--name", "s", "--read-all").Expect(0);
-            cli.Run("restore", "latest", cli["r"]).Expect(0);
-            cli.Shell("diff -r source r");
-        }
-        finally
-        {
-            cli.Shell("umount disk");
-        }
+        cli.Shell($": > disk/vault/keeper/reserve; rm disk/vault/keeper/reads; {fill}");
+        Assert.Contains("what was found damaged could not be noted (The disk is full", cli.Run("verify").Expect(21).Error, StringComparison.Ordinal);
+        cli.Shell("rm disk/fill*");
+        cli.Run("verify").Expect(21);
+        cli.Run("backup", cli["source"], "--name", "s", "--read-all").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        cli.Shell("diff -r source r");
     }
 
     [Fact]

@@ -46,6 +46,22 @@ sealed class Cli : IDisposable
         Environment["FAKETIME"] = lie;
     }
 
+    /// <summary>Mounts a small disk in memory; it goes with what is returned. Skips where this user may not mount.</summary>
+    /// <param name="name">Of the folder.</param>
+    /// <param name="options">Of the mount, such as "size=1m".</param>
+    public IDisposable MountTmpfs(string name, string options)
+    {
+        Assert.SkipUnless(System.Environment.UserName == "root" && OperatingSystem.IsLinux(), "needs root to mount a small tmpfs");
+        Directory.CreateDirectory(this[name]);
+        Assert.SkipUnless(Finish(StartProgram("mount", null, "-t", "tmpfs", "-o", options, "tmpfs", this[name])).Status == 0, "mounting is not allowed here");
+        return new Mounted(this, name);
+    }
+
+    sealed class Mounted(Cli cli, string name) : IDisposable
+    {
+        public void Dispose() => cli.Shell($"umount {name}");
+    }
+
     public Process Start(params string[] arguments) => StartProgram(Path.Combine(Root, "holdfast"), null, arguments);
 
     public Process StartProgram(string program, string? folder, params string[] arguments)

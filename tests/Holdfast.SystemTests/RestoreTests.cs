@@ -222,30 +222,21 @@ public sealed class RestoreTests
     [Fact]
     public void A_full_disk_ends_it_once_and_more_room_lets_it_go_on()
     {
-        Assert.SkipUnless(IsRoot, "needs root to mount a small tmpfs");
         using var cli = Sample();
-        Directory.CreateDirectory(cli["disk"]);
-        Assert.SkipUnless(Cli.Finish(cli.StartProgram("mount", null, "-t", "tmpfs", "-o", "size=20m", "tmpfs", cli["disk"])).Status == 0, "mounting is not allowed here");
-        try
-        {
-            var full = cli.Run("restore", "latest", cli["disk/r"]).Expect(60);
-            Assert.Contains("it will not fit", full.Error, StringComparison.Ordinal);
-            Assert.Equal(2, full.Error.Split("--resume").Length); // told once
-            var told = Regex.Match(full.Error, $"free in {Regex.Escape(cli["disk/r"])}, and at least ([0-9.]+) MiB more are needed");
-            Assert.InRange(double.Parse(told.Groups[1].Value, CultureInfo.InvariantCulture), 0.98 * StillToCome(cli), 1.02 * StillToCome(cli));
-            Assert.Single(full.Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
-            cli.Shell("test -z \"$(find disk/r -name '.holdfast-*')\"; cd disk/r; find . -type f | while read f; do cmp \"$f\" \"../../source/$f\"; done");
-            Assert.Equal(0, RestoresLogged(cli));
-            cli.Shell("mkdir disk/later; dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || true");
-            Assert.DoesNotContain("\n    ", cli.Run("restore", "latest", cli["disk/later"]).Expect(60).Error, StringComparison.Ordinal); // before any file
-            cli.Shell("rm disk/fill; mount -o remount,size=200m disk");
-            cli.Run("restore", cli.LatestId(), cli["disk/r"], "--resume").Expect(0);
-            cli.Shell("diff -r --no-dereference source disk/r");
-        }
-        finally
-        {
-            cli.Shell("umount disk");
-        }
+        using var mounted = cli.MountTmpfs("disk", "size=20m");
+        var full = cli.Run("restore", "latest", cli["disk/r"]).Expect(60);
+        Assert.Contains("it will not fit", full.Error, StringComparison.Ordinal);
+        Assert.Equal(2, full.Error.Split("--resume").Length); // told once
+        var told = Regex.Match(full.Error, $"free in {Regex.Escape(cli["disk/r"])}, and at least ([0-9.]+) MiB more are needed");
+        Assert.InRange(double.Parse(told.Groups[1].Value, CultureInfo.InvariantCulture), 0.98 * StillToCome(cli), 1.02 * StillToCome(cli));
+        Assert.Single(full.Error.Split('\n'), l => l.Contains("code:", StringComparison.Ordinal));
+        cli.Shell("test -z \"$(find disk/r -name '.holdfast-*')\"; cd disk/r; find . -type f | while read f; do cmp \"$f\" \"../../source/$f\"; done");
+        Assert.Equal(0, RestoresLogged(cli));
+        cli.Shell("mkdir disk/later; dd if=/dev/zero of=disk/fill bs=64k 2>/dev/null || true");
+        Assert.DoesNotContain("\n    ", cli.Run("restore", "latest", cli["disk/later"]).Expect(60).Error, StringComparison.Ordinal); // before any file
+        cli.Shell("rm disk/fill; mount -o remount,size=200m disk");
+        cli.Run("restore", cli.LatestId(), cli["disk/r"], "--resume").Expect(0);
+        cli.Shell("diff -r --no-dereference source disk/r");
     }
 
     [Fact]
