@@ -99,6 +99,25 @@ sealed class Cli : IDisposable
         return result;
     }
 
+    /// <summary>Runs it days later by both its clocks: in a time namespace of its own, which moves the boot clock, and with the wall clock moved. For root.</summary>
+    public Result RunLater(int days, params string[] arguments)
+    {
+        RequireFakeTime();
+        Assert.SkipUnless(System.Environment.UserName == "root" && Has("unshare"), "needs root and unshare to move the boot clock");
+        var seconds = (days * 86_400).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        FakeTime($"+{days}d");
+        try
+        {
+            var result = Finish(StartProgram("unshare", Folder, ["--time", "--boottime", seconds, "--monotonic", seconds, "--fork", Path.Combine(Root, "artifacts/holdfast/holdfast"), .. arguments]));
+            Assert.SkipWhen(result.Error.StartsWith("unshare:", StringComparison.Ordinal), "time namespaces are not allowed here");
+            return result;
+        }
+        finally
+        {
+            FakeTime(null);
+        }
+    }
+
     /// <summary>Id of the newest snapshot.</summary>
     public string LatestId() => System.Text.Json.JsonDocument.Parse(Run("snapshots", "--json").Expect(0).Out).RootElement.GetProperty("snapshots").EnumerateArray()
         .Last().GetProperty("id").GetString()!; // they are listed oldest first

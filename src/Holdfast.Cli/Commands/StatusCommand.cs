@@ -51,8 +51,8 @@ static class StatusCommand
         if (status.Snapshots > 0)
             session.Line("             whether entries were left out of one is sealed: holdfast snapshots, with a key that opens names, shows it as INCOMPLETE");
         // What is noted in the log cannot be done here: in a copy, or without the log's key.
-        var isReadOnly = vault.Keeper is { Closed.Code: ErrorCode.VaultIsCopy } or { HasLogKey: false };
-        session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, isReadOnly ? keys.Line("verify", vault) + " here, attest at the vault itself" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
+        var elsewhere = vault.Keeper switch { { Closed.Code: ErrorCode.VaultIsCopy } => "at the vault itself", { HasLogKey: false } => "where keeper/log.key is", _ => null };
+        session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, elsewhere is not null ? $"{keys.Line("verify", vault)} here, attest {elsewhere}" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
             session.Line($"             {RestoreReport.WhatCounts}");
         if (health.Healed.Count > 0)
@@ -69,7 +69,7 @@ static class StatusCommand
         if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
             session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (`holdfast log entries` has them when their hour is over)" : "")}");
-        var kit = isReadOnly ? "print it at the vault itself" : $"run {keys.Line("recovery-kit --out kit.pdf", vault, opens: true)}{keys.AlsoNeeds}";
+        var kit = elsewhere is not null ? "print it " + elsewhere : $"run {keys.Line("recovery-kit --out kit.pdf", vault, opens: true)}{keys.AlsoNeeds}";
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: {kit}")}");
         if (vault.State.IsKitOld)
             session.Line($"             RECOVERY KIT IS OLD: it does not open what is backed up since the rotation of {Text.Time(vault.State.KeyEpochBegan)[..10]}: {kit}");
