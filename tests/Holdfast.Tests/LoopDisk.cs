@@ -38,6 +38,9 @@ sealed class LoopDisk : IDisposable
         return null;
     }
 
+    /// <summary>From now on it gives nothing: what memory does not hold is answered with an I/O error.</summary>
+    public void Break() => Run("truncate", "-s", "0", System.IO.Path.Combine(_below ?? _folder.Path, "image"));
+
     public static bool Run(string program, params string[] arguments)
     {
         try

@@ -252,6 +252,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
             using var copy = store.Open(item.Kind, item.Name, item.Copy);
             if (copy is null || copy.Size == 0)
                 return copy is not null;
+            copy.Forget(); // memory answers for a disk that is gone
             Span<byte> end = stackalloc byte[1];
             copy.Read(0, end);
             copy.Read(copy.Size - 1, end);

@@ -333,6 +333,12 @@ public sealed class FolderStore : IStore
             _asked = from + Ahead;
         }
 
+        public void Forget()
+        {
+            if (OperatingSystem.IsLinux())
+                _ = Libc.Advise(file, 0, 0, Libc.DontNeed);
+        }
+
         public void Dispose() => file.Dispose();
     }
 }

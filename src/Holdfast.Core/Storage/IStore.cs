@@ -57,4 +57,9 @@ public interface IStoredItem : IDisposable
     /// <summary>Fills the whole destination from <paramref name="offset"/> (bytes).</summary>
     /// <exception cref="HoldfastException"><c>Truncated</c> where it is too short; <c>StoreUnavailable</c> where the medium fails.</exception>
     void Read(long offset, Span<byte> destination);
+
+    /// <summary>Lets go what memory holds of it, where it does: the next reading asks the medium.</summary>
+    void Forget()
+    {
+    }
 }

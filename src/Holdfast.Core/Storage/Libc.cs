@@ -30,6 +30,7 @@ static partial class Libc
     public const int ReadLease = 0; // F_RDLCK
     public const int NoLease = 2; // F_UNLCK
     public const int WillNeed = 3; // POSIX_FADV_WILLNEED
+    public const int DontNeed = 4; // POSIX_FADV_DONTNEED
     public const int LockShared = 1 | 4; // LOCK_SH | LOCK_NB
     public const int LockAlone = 2 | 4; // LOCK_EX | LOCK_NB
     public const int WouldBlock = 11; // EWOULDBLOCK

@@ -241,6 +241,32 @@ public sealed class ReadingNoteTests
         Assert.Empty(Problems(test));
     }
 
+    /// <summary>The disk is gone, and memory still has the ends of its files.</summary>
+    [Fact]
+    public void What_memory_has_of_a_disk_that_is_gone_accuses_nothing()
+    {
+        using var disk = LoopDisk.TryMake("ext4");
+        Assert.SkipWhen(disk is null, "needs root to mount a disk of its own");
+        using var test = new TestVault(parent: disk.Path);
+        test.Write("image", TestVault.Noise(1, 4 << 20));
+        test.BackUp();
+        var packs = Directory.GetFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories);
+        using var vault = test.Open();
+        Assert.True(LoopDisk.Run("sync", ["-f", test.Folder]));
+        foreach (var pack in packs)
+        {
+            using var file = File.OpenHandle(pack);
+            Assert.Equal(0, Libc.Advise(file, 0, 0, Libc.DontNeed));
+            RandomAccess.Read(file, new byte[1], 0);
+            RandomAccess.Read(file, new byte[1], RandomAccess.GetLength(file) - 1);
+        }
+        disk.Break();
+        var result = vault.Verify(null, null, new VerifyProgress(), 1, CancellationToken.None);
+        var defects = result.Defects.Where(d => d.Store == StoreKind.Pack).ToList();
+        Assert.Equal(packs.Length, defects.Count);
+        Assert.All(defects, d => Assert.Equal(DefectKind.Unread, d.Kind));
+    }
+
     /// <summary>Once, however many snapshots come to it, and not where it stands in the note already.</summary>
     [Theory]
     [InlineData(false, 1)]
