@@ -153,6 +153,37 @@ public sealed class KeyFileTests
         Assert.Contains("the passphrase file can be read", cli.Run("init", cli["vault"], "--passphrase-file", cli["pass"]).Expect(0).Error, StringComparison.Ordinal);
     }
 
+    /// <summary>Bytes that are no text would all read as one and the same character, and open whatever was set with others.</summary>
+    [Theory]
+    [InlineData("a good l\xf6ng passphrase\n", 17)] // Latin-1
+    [InlineData("\xe2\x82 a good passphrase\n", 17)] // cut short
+    [InlineData("\xed\xa0\x80 a good passphrase\n", 17)] // half of a pair
+    [InlineData("\xef\xbf\xbd a good passphrase\n", 17)] // what another program made of such
+    [InlineData("a \x00 good passphrase\n", 2)]
+    public void A_passphrase_that_is_no_text_is_refused(string bytes, int status)
+    {
+        using var cli = new Cli();
+        File.WriteAllBytes(cli["pass"], System.Text.Encoding.Latin1.GetBytes(bytes));
+        cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(status);
+        Assert.False(Directory.Exists(cli["vault"]));
+        Assert.False(File.Exists(cli["keys/opening.key"]));
+    }
+
+    [Fact]
+    public void A_passphrase_beyond_ascii_is_taken_as_it_is_and_warned_of()
+    {
+        using var cli = new Cli();
+        File.WriteAllText(cli["pass"], "Grüße von der Station\n");
+        Assert.Contains("letters beyond a to z", cli.Run("init", cli["vault"], "--lock", "1d", "--passphrase-file", cli["pass"]).Expect(0).Error, StringComparison.Ordinal);
+        cli.Write("f", [1]);
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("ls", "latest", "--passphrase-file", cli["pass"]).Expect(0);
+        File.WriteAllBytes(cli["other"], System.Text.Encoding.Latin1.GetBytes("Gr\xfc\xdfe von der Station\n"));
+        Assert.Contains("UTF-8", cli.Run("ls", "latest", "--passphrase-file", cli["other"]).Expect(17).Error, StringComparison.Ordinal);
+        if (Cli.Has("script"))
+            Assert.Contains("terminal's encoding", Cli.Finish(cli.StartProgram("bash", null, "-c", $"printf 'Gr\\374\\337e von der Station\\r' | script -qec \"'{Path.Combine(Cli.Root, "holdfast")}' ls latest\" /dev/null")).Expect(2).Out, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Status_prints_lines_that_work_as_they_stand()
     {
