@@ -48,7 +48,7 @@ public sealed class CopyTests
         using var cli = Sample();
         var first = cli.LatestId();
         Back(cli, "second").Expect(0);
-        cli.Shell("f=$(ls vault/log/tile/entries/000.p/*) && size=$(stat -c %s $f) && printf XYZ | dd of=$f bs=1 seek=$((size - 3)) conv=notrunc status=none");
+        cli.Shell("f=$(ls -v vault/log/tile/entries/000.p/* | tail -1) && size=$(stat -c %s $f) && printf XYZ | dd of=$f bs=1 seek=$((size - 3)) conv=notrunc status=none");
         Says(cli.Run("status").Expect(41), "1 of its", "cannot be read");
         cli.Run("verify").Expect(41);
         cli.Run("log", "verify").Expect(41);
@@ -198,7 +198,11 @@ public sealed class CopyTests
         Back(cli, "second").Expect(0);
         cli.Shell("mv vault newer; mv copy vault");
         foreach (var call in new string[][] { ["restore", "latest", cli["r"]], ["log", "prove", "latest"], ["attest"], ["backup", cli["source"], "--name", "ward"] })
-            Says(cli.Run(call).Expect(40), "attack", "log accept", "These keys saw it on");
+            Says(cli.Run(call).Expect(40), "attack", "log accept", "These keys saw it on", "a key folder that remembers nothing");
+        cli.Shell("mkdir reading; cp keys/opening.* reading/; mv vault/keeper/log.key kept");
+        cli.Run("restore", "latest", cli["as-told"], "--keys", cli["reading"]).Expect(0);
+        Says(cli.Run("log", "accept", "--confirm", "0000").Expect(17), "a key folder that remembers nothing");
+        cli.Shell("mv kept vault/keeper/log.key");
         cli.Shell("mv vault copy");
         cli.Run("restore", "latest", cli["r"], "--vault", cli["copy"]).Expect(0);
     }

@@ -514,9 +514,25 @@ public sealed class ProofTests
         File.WriteAllBytes(cli["keys/checkpoint"], bytes);
         Assert.Contains("log accept", cli.Run("snapshots").Expect(17).Error, StringComparison.Ordinal);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(17);
+        Assert.Contains("cannot be told", cli.Run("log", "accept").Expect(36).Error, StringComparison.Ordinal); // which log it is, a person decides
+        Assert.Equal(bytes, File.ReadAllBytes(cli["keys/checkpoint"]));
+        cli.Shell("mkdir reading; cp keys/opening.* reading/");
+        cli.Run("restore", "latest", cli["r"], "--keys", cli["reading"]).Expect(0); // as it says
         var id = File.ReadLines(cli["vault/vault"]).Single(l => l.StartsWith("id ", StringComparison.Ordinal))[3..11];
-        cli.Run("log", "accept", "--confirm", id).Expect(0);
+        Assert.Equal(bytes, File.ReadAllBytes(Json(cli.Run("log", "accept", "--confirm", id, "--json").Expect(0)).GetProperty("earlierCheckpoint").GetString()!));
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+    }
+
+    /// <summary>Whoever puts the vault back takes it away too.</summary>
+    [Fact]
+    public void Keys_that_lost_their_checkpoint_accept_nothing_unasked()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault older");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("rm -r vault; mv older vault; rm keys/checkpoint");
+        Assert.Contains("damaged or gone", cli.Run("log", "accept").Expect(36).Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(cli["keys/checkpoint"]));
     }
 
     [Fact]

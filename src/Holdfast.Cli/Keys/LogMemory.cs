@@ -14,6 +14,10 @@ sealed class LogMemory(string folder)
 {
     public const string CheckpointFile = "checkpoint";
     public const string PlaceFile = "checkpoint.place";
+
+    /// <summary>How to read a vault whose log is not, or cannot be shown to be, what was seen before.</summary>
+    public const string ReadUncompared = "name a key folder that remembers nothing with --keys, a new folder with a copy of opening.key and, where there is one, opening.secret in it.";
+
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     string CheckpointPath => Path.Combine(folder, CheckpointFile);
@@ -85,7 +89,7 @@ sealed class LogMemory(string folder)
             catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
             {
                 throw new HoldfastException(e.Code, $"{e.Message} These keys saw it {When}, in this place.",
-                    $"{e.Guidance} Did you yourself bring back an older copy of this vault? Then snapshots committed, locks lengthened and keys rotated after that copy are not in it. To read it, move it to another folder and name that with --vault. "
+                    $"{e.Guidance} Did you yourself bring back an older copy of this vault? Then snapshots committed, locks lengthened and keys rotated after that copy are not in it. To read it, " + ReadUncompared + " "
                     + $"To go on with it for good and without those, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
             }
         }
@@ -99,8 +103,8 @@ sealed class LogMemory(string folder)
         if (copy.Behind > 0 ? isThere && !IsBeginningOf(log, place) : !Extends(log, seen))
         {
             throw new HoldfastException(ErrorCode.LogForked, $"This copy of the vault went its own way: its log is no beginning of the one that these keys saw in {place} {When}, and does not go on from it.",
-                $"Something was written to it after it had been copied. If you did that, all is well in {place}; keep this copy read-only, until you have what only it holds. If nobody did, treat it as an attack. To read it all the same, use a key folder that remembers nothing: "
-                + "a copy of opening.key and opening.secret in a folder of their own. To go on with this one for good instead of the other: `holdfast log accept` (docs/errors.md, LogForked).");
+                $"Something was written to it after it had been copied. If you did that, all is well in {place}; keep this copy read-only, until you have what only it holds. If nobody did, treat it as an attack. To read it all the same, " + ReadUncompared
+                + " To go on with this one for good instead of the other: `holdfast log accept` (docs/errors.md, LogForked).");
         }
         return copy;
     }
