@@ -49,7 +49,7 @@ public sealed partial class MerkleLog
             var width = (int)Math.Min(checkpoint.Size - bundle * TileSize, TileSize);
             var hashes = log.ReadAtLeast("tile/0", bundle, width, TileSize * Hash32.Size, width * Hash32.Size) ?? [];
             if (hashes.Length < width * Hash32.Size)
-                throw Damaged("a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
+                throw Damaged(!Directory.Exists(Path.Combine(folder, "tile")) ? "its folder is missing, or there is nothing in it" : "a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
             log.Take(log.ReadAtLeast("tile/entries", bundle, width, TileSize * (2 + MaxLeaf)) ?? [], hashes.AsSpan(0, width * Hash32.Size), leafLength);
         }
         if (log.Tree.Root(checkpoint.Size) != checkpoint.Root)

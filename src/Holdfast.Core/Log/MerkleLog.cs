@@ -18,6 +18,7 @@ public sealed partial class MerkleLog
     const int TileSize = 256; // hashes, and entries in a bundle
     const int TileHeight = 8;
     const int Tries = 20;
+    const int KeptPartials = 16; // of a level: as many commits may come while the log is copied
 
     readonly string _folder;
     readonly Disk _disk;
@@ -118,7 +119,7 @@ public sealed partial class MerkleLog
         var checkpoint = cover();
         _disk.Replace(Path.Combine(_folder, "checkpoint"), Encoding.UTF8.GetBytes(checkpoint.Note));
         Checkpoint = checkpoint;
-        DiscardPartials(first);
+        DiscardPartials();
         return first;
     }
 
@@ -264,17 +265,19 @@ public sealed partial class MerkleLog
         _disk.Replace(path, bytes);
     }
 
-    /// <summary>A partial tile is a beginning of the next one: once a checkpoint covers that, the old one says nothing new.</summary>
-    void DiscardPartials(long oldSize)
+    /// <summary>A partial tile is a beginning of the next one: once a checkpoint covers that, the old one says nothing new. The last few stay: whoever copies the log file by file, the checkpoint first, while it
+    /// grows, has a copy of the log as it was then.</summary>
+    void DiscardPartials()
     {
-        var (old, now) = (oldSize, Size);
-        for (var level = -1; old > 0; level++)
+        var count = Size;
+        for (var level = -1; count > 0; level++)
         {
             var name = level < 0 ? "tile/entries" : string.Create(CultureInfo.InvariantCulture, $"tile/{level}");
-            if (old % TileSize != 0 && old != now)
-                _disk.Discard(FilePath(name, old / TileSize, (int)(old % TileSize)));
+            var number = count / TileSize;
+            foreach (var (tile, width) in new[] { number, number - 1 }.Where(t => t >= 0).SelectMany(t => Widths(name, t).Where(w => w < TileSize).OrderDescending().Select(w => (t, w))).Skip(KeptPartials))
+                _disk.Discard(FilePath(name, tile, width));
             if (level >= 0)
-                (old, now) = (old / TileSize, now / TileSize);
+                count = number;
         }
     }
 
@@ -299,7 +302,7 @@ public sealed partial class MerkleLog
     const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the vault is read with the key folder that was used last (--keys), and what is said then tells whether the file `checkpoint` of that folder may take its place. Otherwise: ";
 
     /// <summary>What to do about a damaged log.</summary>
-    internal const string BringBack = "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside, and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
+    internal const string BringBack = "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside (a guarded one as root, after `chattr -R -i -a log`), and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
         + "An older log costs what came after it: snapshots committed, locks lengthened and keys rotated since are not in it, and what only those snapshots need is given up in time. With one, commands end with LogForked until `holdfast log accept` takes it for good (docs/errors.md); after that, back up at once.";
 
     static HoldfastException Damaged(string what, string first = "") => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.", first + BringBack);

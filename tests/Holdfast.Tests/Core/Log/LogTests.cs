@@ -25,20 +25,44 @@ public sealed class LogTests
     [InlineData(256)]
     [InlineData(257)]
     [InlineData(600)]
-    public void A_log_of_any_size_opens_and_has_no_partial_tiles_left_over(int leaves)
+    public void A_log_of_any_size_opens_and_has_few_partial_tiles_left_over(int leaves)
     {
         using var folder = new TempFolder();
         var log = MerkleLog.Create(folder["log"], Disk.Real, Key);
-        for (var i = 0; i < leaves; i += 50)
-            log.Append([.. Enumerable.Range(i, Math.Min(50, leaves - i)).Select(n => Encoding.ASCII.GetBytes($"leaf {n}"))], Signer);
+        for (var i = 0; i < leaves; i += 5)
+            log.Append([.. Enumerable.Range(i, Math.Min(5, leaves - i)).Select(n => Encoding.ASCII.GetBytes($"leaf {n}"))], Signer);
         var again = MerkleLog.Open(folder["log"], Disk.Real, Key);
         Assert.Equal(leaves, again.Size);
         Assert.Equal(log.Checkpoint!.Root, again.Checkpoint!.Root);
         Assert.Equal("leaf 0", Encoding.ASCII.GetString(again.Leaf(0)));
         var partial = Directory.EnumerateFiles(folder["log"], "*", SearchOption.AllDirectories).Where(f => f.Contains(".p/", StringComparison.Ordinal)).ToList();
-        Assert.True(partial.Count <= 3, string.Join(' ', partial));
+        Assert.InRange(partial.Count, 1, 3 * 16);
         Assert.Equal(leaves >= 256, File.Exists(Path.Combine(folder["log"], "tile/0/000")));
         Assert.Equal(leaves >= 256 ? 256 * 32 : leaves * 32, new FileInfo(Path.Combine(folder["log"], leaves >= 256 ? "tile/0/000" : $"tile/0/000.p/{leaves}")).Length);
+    }
+
+    /// <summary>As one does who copies the checkpoint first, and the rest while the log grows: what the copy's checkpoint covers is all there, and is taken for whole.</summary>
+    [Theory]
+    [InlineData(3)]
+    [InlineData(250)]
+    [InlineData(256)]
+    [InlineData(505)]
+    public void A_copy_made_while_the_log_grows_is_the_log_of_its_checkpoint(int leaves)
+    {
+        using var folder = new TempFolder();
+        var log = Make(folder, leaves);
+        var checkpoint = File.ReadAllText(Path.Combine(folder["log"], "checkpoint"));
+        var listed = Directory.GetFiles(folder["log"], "*", SearchOption.AllDirectories);
+        for (var later = 0; later < 15; later++)
+            log.Append([Encoding.ASCII.GetBytes($"later {later}")], Signer);
+        Assert.All(listed, f => Assert.True(File.Exists(f), f)); // so that what was listed is not missed when it is copied
+        File.WriteAllText(Path.Combine(folder["log"], "checkpoint"), checkpoint);
+        foreach (var path in Directory.GetFiles(folder["log"], "*", SearchOption.AllDirectories).Except(listed))
+            File.Delete(path); // nor is what came later needed
+        var copy = MerkleLog.Open(folder["log"], Disk.Real, Key);
+        Assert.Equal(leaves, copy.Size);
+        Assert.Equal($"leaf {leaves - 1}", Encoding.ASCII.GetString(copy.Leaf(leaves - 1)));
+        Assert.Empty(copy.DamagedTiles());
     }
 
     [Fact]
