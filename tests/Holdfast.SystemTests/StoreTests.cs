@@ -32,6 +32,29 @@ public sealed class StoreTests
         Assert.Equal(1, JsonDocument.Parse(cli.Run("store", "list", "--json").Out).RootElement.GetProperty("away").GetArrayLength());
     }
 
+    /// <summary>A second way to a folder of the vault has the same files: what is kept twice would lie there once. And a copy of the vault that became a part of it would be a copy no more.</summary>
+    [Fact]
+    public void Another_way_to_the_vault_and_a_copy_of_it_are_no_further_folders()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        cli.Run("store", "add", cli["copy"]).Expect(2);
+        cli.Shell("rm copy/log/checkpoint");
+        cli.Run("store", "add", cli["copy"]).Expect(2);
+        Assert.False(File.Exists(cli["vault/keeper/folders"]));
+        Directory.CreateDirectory(cli["bound"]);
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Finish(cli.StartProgram("mount", null, "--bind", cli["vault"], cli["bound"])).Status == 0, "needs root to mount");
+        try
+        {
+            Assert.Contains("one of the vault's already", cli.Run("store", "add", cli["bound"]).Expect(2).Error, StringComparison.Ordinal);
+            Assert.False(File.Exists(cli["vault/keeper/folders"]));
+        }
+        finally
+        {
+            cli.Shell("umount bound");
+        }
+    }
+
     [Fact]
     public void A_folder_is_retired_as_the_help_says()
     {

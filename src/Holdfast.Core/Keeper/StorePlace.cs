@@ -39,7 +39,7 @@ static class StorePlace
             throw new HoldfastException(ErrorCode.Usage, "The folder's name has characters in it that no list of folders can hold.", "Choose a name without control characters.");
         foreach (var known in folders)
         {
-            if (FolderPath.Real(folder) == FolderPath.Real(known))
+            if (FolderPath.Real(folder) == FolderPath.Real(known) || FolderPath.AreOne(folder, known))
                 throw new HoldfastException(ErrorCode.Usage, "That folder is one of the vault's already.", "Nothing needs to be done; `holdfast store list` shows them all.");
             if (FolderPath.IsWithin(folder, known))
                 throw new HoldfastException(ErrorCode.Usage, "That folder lies inside the vault.", "Choose an empty folder on another disk: inside the vault it adds no room.");
@@ -54,6 +54,9 @@ static class StorePlace
             {
                 if (VaultFile.Read(folder).Vault != vault)
                     throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Choose an empty folder on another disk.");
+                if (Path.Exists(Path.Combine(folder, "log", "checkpoint")) || Directory.Exists(Path.Combine(folder, "keeper")))
+                    throw new HoldfastException(ErrorCode.Usage, "That is a whole vault, or a copy of this one: it has a log of its own, and would be none any more.",
+                        "Choose an empty folder on another disk. Where a folder of this vault was moved, `holdfast store move OLD NEW` says where it lies now.");
                 return;
             }
             foreach (var path in Directory.EnumerateFileSystemEntries(folder))
