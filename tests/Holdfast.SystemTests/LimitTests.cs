@@ -35,6 +35,20 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public void Where_proc_is_not_mounted_nothing_is_left_out_but_told()
+    {
+        using var cli = Sample();
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("unshare"), "needs root and unshare to take /proc away");
+        foreach (var call in new[] { "backup source --name ward", "restore latest back" })
+        {
+            var result = Bash(cli, $"unshare -m sh -c \"umount -l /proc && exec '{Program}' {call}\"");
+            Assert.SkipWhen(result.Error.StartsWith("unshare", StringComparison.Ordinal) || result.Error.StartsWith("umount", StringComparison.Ordinal), "mounts cannot be changed here");
+            Assert.Contains("/proc is not mounted", result.Expect(63).Error, StringComparison.Ordinal);
+        }
+        cli.Run("restore", "latest", cli["back"]).Expect(0);
+    }
+
+    [Fact]
     public void A_soft_limit_on_open_files_is_raised_where_it_may_be()
     {
         using var cli = Sample();

@@ -383,6 +383,7 @@ static class BackupCommand
             return Path.GetFullPath(Path.Combine(state, "holdfast"));
         if (OperatingSystem.IsWindows())
             return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "Holdfast");
-        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".local", "state", "holdfast") : null;
+        // A user without an entry in the list of users has the root folder for a home.
+        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home && (home != "/" || Environment.GetEnvironmentVariable("HOME") is { Length: > 0 }) ? Path.Combine(home, ".local", "state", "holdfast") : null;
     }
 }

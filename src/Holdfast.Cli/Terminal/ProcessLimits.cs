@@ -20,6 +20,15 @@ static partial class ProcessLimits
             throw DiskFault.TooFewFiles($"This process may open {limit.Soft} files, and {LeastOpenFiles} are needed");
     }
 
+    /// <summary>Attributes, and what lies in a folder that is held open, are reached through /proc/self/fd: without it they would look as if they were not there.</summary>
+    /// <exception cref="HoldfastException"><c>SystemLimit</c>.</exception>
+    public static void RequireProc()
+    {
+        if (OperatingSystem.IsLinux() && !Directory.Exists("/proc/self/fd"))
+            throw new HoldfastException(ErrorCode.SystemLimit, "/proc is not mounted where this process runs: attributes of files cannot be read or set without it. Nothing was done.",
+                "Mount it (`mount -t proc proc /proc` as root, in the container or chroot), then run the same command again.");
+    }
+
     /// <summary>The words for a failure that is no defect; null for any other.</summary>
     public static HoldfastException? Of(Exception fault)
     {

@@ -59,6 +59,7 @@ sealed class Session
         try
         {
             ProcessLimits.RequireOpenFiles();
+            ProcessLimits.RequireProc();
             return run(this);
         }
         catch (HoldfastException e)

@@ -111,9 +111,11 @@ sealed class Archiver : IDisposable
     {
         var workers = Enumerable.Range(0, _options.ThreadCount).Select(_ => new ContentWorker(this, _options.Level)).ToList();
         var threads = workers.Select(w => new Thread(() => Consume(w)) { IsBackground = true, Name = "holdfast backup" }).ToList();
+        var started = 0;
         try
         {
-            threads.ForEach(t => t.Start());
+            for (; started < threads.Count; started++)
+                threads[started].Start(); // the system may have none left
             foreach (var batch in Source.Walk(_pool, _ct))
             {
                 ThrowIfStopped();
@@ -137,8 +139,7 @@ sealed class Archiver : IDisposable
         {
             _fault ??= ExceptionDispatchInfo.Capture(new OperationCanceledException());
             _work.Complete();
-            foreach (var thread in threads.Where(t => t.ThreadState != ThreadState.Unstarted))
-                thread.Join();
+            threads[..started].ForEach(t => t.Join());
             workers.ForEach(w => w.Dispose());
             _own?.Dispose();
         }
