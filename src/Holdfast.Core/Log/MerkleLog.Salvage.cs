@@ -127,14 +127,24 @@ public sealed partial class MerkleLog
         return damaged.Count;
     }
 
+    /// <summary>The hashes, and what stays of earlier partial files.</summary>
     IEnumerable<(string Path, byte[] Bytes)> Tiles()
     {
-        var hashes = Size;
-        for (var level = 0; hashes > 0 && _lost.Count == 0; level++)
+        if (_lost.Count > 0)
+            yield break;
+        var count = Size;
+        for (var level = EntryLevel; count > 0; level++)
         {
-            for (long tile = 0; tile * TileSize < hashes; tile++)
-                yield return Tile(level, tile, hashes);
-            hashes /= TileSize;
+            for (long tile = 0; level > EntryLevel && tile * TileSize < count; tile++)
+                yield return Tile(level, tile, count);
+            foreach (var (tile, width) in Partials(level, count))
+            {
+                var end = tile * TileSize + width;
+                if (end < count)
+                    yield return level == EntryLevel ? (FilePath(Kind(level), tile, width), Bundle(tile, width)) : Tile(level, tile, end);
+            }
+            if (level > EntryLevel)
+                count /= TileSize;
         }
     }
 

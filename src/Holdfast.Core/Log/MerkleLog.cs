@@ -18,7 +18,8 @@ public sealed partial class MerkleLog
     const int TileSize = 256; // hashes, and entries in a bundle
     const int TileHeight = 8;
     const int Tries = 20;
-    const int KeptPartials = 16; // of a level: as many commits may come while the log is copied
+    const int EntryLevel = -1; // below the hashes
+    const int KeptPartials = 16; // of a level, the one in use among them: as many commits may come while the log is copied
 
     readonly string _folder;
     readonly Disk _disk;
@@ -119,7 +120,7 @@ public sealed partial class MerkleLog
         var checkpoint = cover();
         _disk.Replace(Path.Combine(_folder, "checkpoint"), Encoding.UTF8.GetBytes(checkpoint.Note));
         Checkpoint = checkpoint;
-        DiscardPartials();
+        DiscardPartials(first);
         return first;
     }
 
@@ -210,15 +211,21 @@ public sealed partial class MerkleLog
         for (var bundle = first / TileSize; bundle * TileSize < Size; bundle++)
         {
             var width = (int)Math.Min(Size - bundle * TileSize, TileSize);
-            var bytes = new Codec.ByteWriter(width * 104);
-            for (var i = 0; i < width; i++)
-            {
-                var leaf = _leaves[(int)(bundle * TileSize) + i];
-                BinaryPrimitives.WriteUInt16BigEndian(bytes.Reserve(2), (ushort)leaf.Length);
-                bytes.Raw(leaf);
-            }
-            Write(FilePath("tile/entries", bundle, width), bytes.Span);
+            Write(FilePath("tile/entries", bundle, width), Bundle(bundle, width));
         }
+    }
+
+    /// <summary>The first leaves of a bundle, as its file has them.</summary>
+    byte[] Bundle(long bundle, int width)
+    {
+        var bytes = new Codec.ByteWriter(width * 104);
+        for (var i = 0; i < width; i++)
+        {
+            var leaf = _leaves[(int)(bundle * TileSize) + i];
+            BinaryPrimitives.WriteUInt16BigEndian(bytes.Reserve(2), (ushort)leaf.Length);
+            bytes.Raw(leaf);
+        }
+        return bytes.Span.ToArray();
     }
 
     void WriteTiles(long first)
@@ -267,19 +274,30 @@ public sealed partial class MerkleLog
 
     /// <summary>A partial tile is a beginning of the next one: once a checkpoint covers that, the old one says nothing new. The last few stay: whoever copies the log file by file, the checkpoint first, while it
     /// grows, has a copy of the log as it was then.</summary>
-    void DiscardPartials()
+    void DiscardPartials(long first)
     {
-        var count = Size;
-        for (var level = -1; count > 0; level++)
+        var (old, now) = (first, Size);
+        for (var level = EntryLevel; now > 0; level++)
         {
-            var name = level < 0 ? "tile/entries" : string.Create(CultureInfo.InvariantCulture, $"tile/{level}");
-            var number = count / TileSize;
-            foreach (var (tile, width) in new[] { number, number - 1 }.Where(t => t >= 0).SelectMany(t => Widths(name, t).Where(w => w < TileSize).OrderDescending().Select(w => (t, w))).Skip(KeptPartials))
-                _disk.Discard(FilePath(name, tile, width));
-            if (level >= 0)
-                count = number;
+            var kept = 0;
+            foreach (var (tile, width) in Partials(level, now))
+            {
+                var end = tile * TileSize + width;
+                if ((end > old && end != now) || ++kept > KeptPartials) // the first is of an append that came to nothing
+                    _disk.Discard(FilePath(Kind(level), tile, width));
+            }
+            if (level > EntryLevel)
+                (old, now) = (old / TileSize, now / TileSize);
         }
     }
+
+    /// <summary>The partial files of a level that are there, of its last tile and the one before, the widest first.</summary>
+    /// <param name="level"><see cref="EntryLevel"/> for the leaves, 0 for the hashes of them.</param>
+    /// <param name="count">How many of them the level has.</param>
+    IEnumerable<(long Tile, int Width)> Partials(int level, long count) =>
+        new[] { count / TileSize, count / TileSize - 1 }.Where(t => t >= 0).SelectMany(t => Widths(Kind(level), t).Where(w => w < TileSize).OrderDescending().Select(w => (t, w)));
+
+    static string Kind(int level) => level == EntryLevel ? "tile/entries" : string.Create(CultureInfo.InvariantCulture, $"tile/{level}");
 
     /// <summary>tile/L/x001/x234/067 and, where it is not full, .p/W behind it.</summary>
     string FilePath(string kind, long number, int width)
