@@ -28,7 +28,7 @@ public static class FileTarget
     static void Prepare(string target, FileTargetOptions options)
     {
         if (!Directory.Exists(target) && (File.Exists(target) || new FileInfo(target).LinkTarget is not null))
-            throw new HoldfastException(ErrorCode.TargetNotEmpty, "The target is a file, not a folder; nothing was written.", "Name a folder that is empty or does not exist yet.");
+            throw new HoldfastException(ErrorCode.TargetNotEmpty, "The target is a file, or a link that leads nowhere, and no folder; nothing was written.", "Name a folder that is empty or does not exist yet.");
         if (Directory.Exists(target))
         {
             if (options.Existing == ExistingFiles.Refuse && Directory.EnumerateFileSystemEntries(target).Any())
