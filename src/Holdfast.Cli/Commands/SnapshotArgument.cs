@@ -163,8 +163,9 @@ static class SnapshotArgument
     {
         const int looked = 200; // snapshots, the newest first: each costs a walk down its tree
         var id = Text.Id(record.Snapshot);
+        string Line(string call) => new KeyFolder(session).Line(call, vault, opens: true);
         if (Has(session, vault, keys, record, path))
-            return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`holdfast ls -l {id} PATH` shows what it is; a folder comes back with `holdfast restore {id} FOLDER --include PATH`.");
+            return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`{Line($"ls -l {id} PATH")}` shows what it is; a folder comes back with `{Line($"restore {id} FOLDER --include PATH")}`.");
         var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
         var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
         var all = vault.State.Snapshots.Where(s => !s.IsRemoved && s != record).OrderByDescending(s => s.Source == record.Source).ThenByDescending(s => s.Ordinal).ToList();
@@ -178,7 +179,7 @@ static class SnapshotArgument
         return new HoldfastException(ErrorCode.SnapshotMissing, "There is no such path in the snapshot.", (others.Count == 0
             ? $"No other snapshot {(open.Length == 0 ? "" : "that was looked at ")}has it{open}. "
             : $"It is in {Text.Count(others.Count, "other snapshot")}, the newest {Text.Id(others[0].Snapshot)} of {Text.Time(others[0].Committed)}: name that one. ")
-            + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `holdfast ls {id}{(there > 0 ? " PATH" : "")}` shows what else is{(others.Count == 0 ? ", and `holdfast find NAME` in which folder a name lies" : "")}. Paths are relative to the source's root; upper and lower case differ.");
+            + $"{(there == 0 ? "Nothing of it is there" : there == 1 ? "Here its first part is there, and no more" : $"Here its first {there} parts are there, and no more")}: `{Line($"ls {id}{(there > 0 ? " PATH" : "")}")}` shows what else is{(others.Count == 0 ? $", and `{Line("find NAME")}` in which folder a name lies" : "")}. Paths are relative to the source's root; upper and lower case differ.");
     }
 
     /// <summary>For commands that need the opening key itself, and write what they found.</summary>
