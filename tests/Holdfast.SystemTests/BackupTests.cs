@@ -111,6 +111,10 @@ public sealed class BackupTests
         Assert.Equal(0, Snapshots(cli));
         File.WriteAllText(cli["patterns"], "# [ours\nscan[0-9]\nnotes/[]x]\n\\[plain\n");
         cli.Run("backup", cli["source"], "--exclude-from", cli["patterns"]).Expect(0);
+        File.WriteAllBytes(cli["latin"], "notes\nK\u00f6ln\n"u8.ToArray());
+        Assert.DoesNotContain("UTF-8", cli.Run("backup", cli["source"], "--exclude-from", cli["latin"]).Error, StringComparison.Ordinal);
+        File.WriteAllBytes(cli["latin"], System.Text.Encoding.Latin1.GetBytes("notes\nK\u00f6ln\n"));
+        Assert.Contains("line 2 of --exclude-from is not text in UTF-8", cli.Run("backup", cli["source"], "--exclude-from", cli["latin"]).Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -85,6 +85,8 @@ static class BackupCommand
         {
             var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
             Excludes.RequireSound(lines, "Line", areLines: true);
+            if (lines.ToList().FindIndex(l => l.Contains('\uFFFD', StringComparison.Ordinal)) is var at and >= 0)
+                session.Warn($"holdfast: line {at + 1} of --exclude-from is not text in UTF-8, and matches nothing: save the file as UTF-8, and write * for what of a name is no UTF-8 itself");
             excludes.AddLines(lines);
         }
         using var source = FileSource.Open(path, new FileSourceOptions
