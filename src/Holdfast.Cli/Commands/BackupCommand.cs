@@ -55,7 +55,7 @@ static class BackupCommand
         var level = session.Parsed.GetValue(LevelOption);
         if (level is < 1 or > 19)
             throw new HoldfastException(ErrorCode.Usage, "The level is out of range.", "Choose 1 (fast) to 19 (small).");
-        var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption) };
+        var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption), HasMounts = !session.Parsed.GetValue(OneFileSystemOption) };
         return session.Parsed.GetValue(StdinOption) ? Stream(session, vault, keys, options) : Folder(session, vault, keys, options);
     }
 
@@ -178,7 +178,14 @@ static class BackupCommand
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
             session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Store.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
-        keys.Remember(vault, toChange: true);
+        try
+        {
+            keys.Remember(vault, toChange: true);
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: the snapshot is stored; that these keys have seen it could not be remembered ({e.Code}): see that the key folder is there, and as it was");
+        }
         Core.Keeper.AttestationObject? attested = null;
         try
         {

@@ -73,7 +73,7 @@ static class RestoreCommand
             if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
-            var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted());
+            var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number]}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)

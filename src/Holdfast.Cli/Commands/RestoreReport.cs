@@ -15,14 +15,14 @@ static class RestoreReport
     const int Shown = 20;
     const long RateFrom = 1 << 20; // bytes
 
-    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isPart, bool isLogged, bool isDoubted)
+    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isPart, bool isLogged, bool isDoubted, IReadOnlyList<string> gone)
     {
         var problems = target.Problems;
         var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
-        var code = result.Failed > 0 || result.Lost > 0 ? ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
+        var code = result.Failed > 0 || result.Lost > 0 ? gone.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
         WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
         var written = result.Written;
-        session.Step($"{(code == ErrorCode.RestoreMismatch ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
+        session.Step($"{(result.Failed > 0 || result.Lost > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
         session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
         if (isPart)
             session.Step("  a part             what --include names, and nothing else of the snapshot");
@@ -47,8 +47,13 @@ static class RestoreReport
             session.Warn($"holdfast: the disk did not give the {(result.UnreadPacks == 1 ? "footer" : "footers")} of {Text.Count(result.UnreadPacks, "pack")}: what {(result.UnreadPacks == 1 ? "it holds" : "they hold")} could not be found");
             session.Warn("  what to do: look at the disk, its cable or its mount (dmesg shows what the system saw), then run this again with --resume and the snapshot's id, before anything else that is said here.");
         }
+        if (code == ErrorCode.StoreUnavailable)
+        {
+            session.Warn($"holdfast: {(gone.Count == 1 ? "a folder" : "folders")} of the vault went away while this ran, or {(gone.Count == 1 ? "does" : "do")} not answer any more: {string.Join(", ", gone)}. That says nothing of what the vault holds");
+            session.Warn("  what to do: look at the disk, its cable or its mount (dmesg shows what the system saw); when it is there again, run this again with --resume and the snapshot's id, before anything else that is said here.");
+        }
         TellLost(session, result);
-        Group(session, result.Failed, result.UnreadPacks > 0 ? "did not come back: no copy that could be read gives them whole" : "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
+        Group(session, result.Failed, gone.Count > 0 || result.UnreadPacks > 0 ? "did not come back: no copy that could be read gives them whole" : "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
             "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
         foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
         {

@@ -122,6 +122,11 @@ static class VerifyCommand
             session.Step(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
             return folder.NotCompared is { } fault ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
         }
+        if (vault.Keeper.Lost is { Count: > 0 } gone)
+        {
+            return session.Fail(ErrorCode.StoreUnavailable, $"{(gone.Count == 1 ? "A folder" : "Folders")} of the vault went away while this ran, or {(gone.Count == 1 ? "does" : "do")} not answer any more: {string.Join(", ", gone)}. What is called missing or damaged above may be there and sound.",
+                "Look at the disk, its cable or its mount (dmesg shows what the system saw), then run this again.");
+        }
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.{(unread.Count > 0 ? $" {Text.Count(unread.Count, "more file", "more files")} did not answer: nothing is known of {(unread.Count == 1 ? "it" : "them")}." : "")}",
             (vault.Keeper.Store.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")

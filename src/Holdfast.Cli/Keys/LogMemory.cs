@@ -191,6 +191,7 @@ sealed class LogMemory(string folder)
     {
         ErrorCode.ReadOnlyMedia => "Mount that folder for writing, or keep the key folder on a disk that takes writes",
         ErrorCode.DiskFull => "Free some space on that disk",
+        _ when !Directory.Exists(folder) => "Bring the disk back that the key folder is on",
         _ => $"Let this user write to that folder ({TakeOver()}), or use a key folder of this user's own",
     };
 

@@ -18,6 +18,9 @@ public sealed record ArchiveOptions
     /// <summary>Trust the state file's word that a file has not changed. Where not, all is read, and the state only tells what is new since.</summary>
     public bool UseState { get; init; } = true;
 
+    /// <summary>File systems that are mounted below the source's root are part of it: one that was there and is not is told.</summary>
+    public bool HasMounts { get; init; } = true;
+
     /// <summary>Chunks of durable packs that are given to the index together while the run goes on, 1 or more: fewer take less memory, more make fewer runs to merge.</summary>
     public int IndexFrom { get; init; } = 1 << 17;
 
@@ -76,6 +79,9 @@ sealed class Archiver : IDisposable
     int _lastRow;
     bool _lastDone;
     long _extents; // of rows in flight
+    ulong _rootDevice;
+    ulong _lastRootDevice; // in the last run
+    byte[]? _bared; // path of the folder before, where something was mounted in an earlier run, and nothing is now
     bool _seen; // the walk has met the last run's row at hand
     long _surprises;
     ulong _files;
@@ -123,6 +129,7 @@ sealed class Archiver : IDisposable
             }
             while (_tickets.Count > 0)
                 DrainOne();
+            TellBared(default);
             SkipRemoved(default, toTheEnd: true);
             _work.Complete();
             threads.ForEach(t => t.Join());
@@ -273,8 +280,10 @@ sealed class Archiver : IDisposable
         var batch = ticket.Batch;
         var path = batch.Path(row);
         var known = SkipRemoved(path, toTheEnd: false);
+        TellBared(path);
         if (batch.Kind[row] != EntryKind.File)
         {
+            LookForMount(ticket, row, known);
             if (known && _last.Kind[_lastRow] == EntryKind.File)
                 CountRemoved(); // what has its name now is something else
             if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row) && !IsFresh())
@@ -291,6 +300,28 @@ sealed class Archiver : IDisposable
         if (batch.State[row] == ContentState.Unchanged && batch.Size[row] > LargeFile.DigestLimit)
             RereadLarge(ticket, row); // last: from here on the row is a worker's
         return read;
+    }
+
+    /// <summary>A folder in which a file system was mounted in the last run, and is not now: its share is away, it may be. What the state has of it stays, so that it is told each time.</summary>
+    void LookForMount(BatchTicket ticket, int row, bool known)
+    {
+        var batch = ticket.Batch;
+        var path = batch.Path(row);
+        if (path.IsEmpty)
+            (_rootDevice, _lastRootDevice) = (batch.Device[row], known ? _last.Device[_lastRow] : batch.Device[row]);
+        else if (_options.HasMounts && known && batch.Kind[row] == EntryKind.Directory && _last.Kind[_lastRow] == EntryKind.Directory && _last.Device[_lastRow] != _lastRootDevice && batch.Device[row] == _rootDevice)
+            (_bared, ticket.Mounts[row]) = (path.ToArray(), _last.Device[_lastRow]);
+    }
+
+    /// <summary>Tells of the folder before, where nothing lies in it. One that was filled otherwise is as it should be.</summary>
+    /// <param name="next">The path that follows in the walk.</param>
+    void TellBared(ReadOnlySpan<byte> next)
+    {
+        if (_bared is not { } bared)
+            return;
+        _bared = null;
+        if (!(next.Length > bared.Length && next.StartsWith(bared) && next[bared.Length] == (byte)'/'))
+            Source.Report(new SourceProblem(ProblemKind.ReadFailed, bared, "empty, and what was mounted there at an earlier backup is not mounted; where that is meant, remove the folder or exclude it"));
     }
 
     /// <summary>Those of the last run.</summary>
@@ -482,8 +513,8 @@ sealed class Archiver : IDisposable
             }
             Count(ticket, row);
             _tree.Add(batch, row);
-            if (_next is not null)
-                kept.AddCopy(batch, row);
+            if (_next is not null && kept.AddCopy(batch, row) is var at && ticket.Mounts.TryGetValue(row, out var device))
+                kept.Device[at] = device;
         }
         _next?.Add(kept);
         _pool.Return(kept);

@@ -14,6 +14,9 @@ readonly record struct WorkItem(BatchTicket? Ticket, int[]? Rows, LargeFile? Lar
 /// <summary>A batch between the walk and the tree: complete when no row is being worked on.</summary>
 sealed class BatchTicket(EntryBatch batch)
 {
+    /// <summary>Folders in which nothing is mounted any more, with the device that was.</summary>
+    public Dictionary<int, ulong> Mounts { get; } = [];
+
     int _pending = 1; // the walk itself
     readonly object _gate = new();
 

@@ -100,4 +100,29 @@ public sealed partial class VaultKeeper
         check([_folder, .. extra]);
         FolderList.Write(_folder, extra, _disk);
     }
+
+    /// <summary>Folders that were there when the vault was opened, and are gone since or give nothing: what was not found or not read in them may be whole.</summary>
+    public IReadOnlyList<string> Lost => [.. Store.AtFirst.Where(f => Store.Away.Contains(f) || !Answers(f))];
+
+    static bool Answers(string folder)
+    {
+        try
+        {
+            using var file = PlainFile.Open(Path.Combine(folder, VaultFile.Name));
+            if (file is null)
+                return true;
+            if (OperatingSystem.IsLinux())
+                _ = Libc.Advise(file, 0, 0, Libc.DontNeed); // memory answers for a disk that is gone
+            RandomAccess.Read(file, new byte[1], 0);
+            return true;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or UnauthorizedAccessException)
+        {
+            return true; // who may not read it has not lost it
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
 }

@@ -20,6 +20,7 @@ public sealed class FolderStore : IStore
     {
         _disk = disk ?? Disk.Real;
         _folders = Known(folders);
+        AtFirst = [.. _folders.Where(IsThere)];
     }
 
     /// <summary>All are changed in the name of the first one's owner: whoever may write the list of them could name any folder of this machine.</summary>
@@ -52,6 +53,9 @@ public sealed class FolderStore : IStore
 
     /// <summary>Folders whose disk is not there: what lies in them cannot be read now.</summary>
     public IReadOnlyList<string> Away => [.. _folders.Where(f => !IsThere(f))];
+
+    /// <summary>Those whose disk was there when the store was opened.</summary>
+    public IReadOnlyList<string> AtFirst { get; }
 
     /// <summary>The place where a disk is mounted is a folder with or without the disk. Staging may be missing: a copy does without.</summary>
     static bool IsThere(string folder) => Directory.Exists(Path.Combine(folder, "packs"));
