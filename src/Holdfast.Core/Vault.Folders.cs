@@ -17,7 +17,7 @@ public sealed partial class Vault
     public bool MoveFolder(string old, string folder, CancellationToken ct)
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var isMerged = Keeper.Store.Folders.Any(f => FolderPath.Real(f) == FolderPath.Real(folder) && FolderPath.Real(f) != FolderPath.Real(old));
+        var isMerged = Keeper.Store.Folders.Any(f => (FolderPath.Real(f) == FolderPath.Real(folder) || FolderPath.AreOne(f, folder)) && FolderPath.Real(f) != FolderPath.Real(old));
         if (!isMerged)
             StorePlace.RequireOf(folder, Id);
         var leaving = new LeavingFolder(Keeper, old, ct);

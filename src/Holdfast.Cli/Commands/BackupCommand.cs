@@ -85,7 +85,7 @@ static class BackupCommand
         {
             var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
             Excludes.RequireSound(lines, "Line", areLines: true);
-            if (lines.ToList().FindIndex(l => l.Contains('\uFFFD', StringComparison.Ordinal)) is var at and >= 0)
+            if (lines.ToList().FindIndex(l => l.Contains('\uFFFD', StringComparison.Ordinal) && !l.StartsWith('#')) is var at and >= 0)
                 session.Warn($"holdfast: line {at + 1} of --exclude-from is not text in UTF-8, and matches nothing: save the file as UTF-8, and write * for what of a name is no UTF-8 itself");
             excludes.AddLines(lines);
         }
@@ -182,9 +182,13 @@ static class BackupCommand
         {
             keys.Remember(vault, toChange: true);
         }
+        catch (HoldfastException e) when (keys.IsAway)
+        {
+            session.Warn($"holdfast: the snapshot is stored; that these keys have seen it could not be remembered ({e.Code}): bring the disk back that the key folder is on, or the next command does not notice should the log be put back");
+        }
         catch (HoldfastException e)
         {
-            session.Warn($"holdfast: the snapshot is stored; that these keys have seen it could not be remembered ({e.Code}): see that the key folder is there, and as it was");
+            throw new HoldfastException(e.Code, $"Snapshot {Text.Id(result.Snapshot)} is stored. {e.Message}", e.Guidance, e);
         }
         Core.Keeper.AttestationObject? attested = null;
         try
@@ -253,6 +257,7 @@ static class BackupCommand
     public static BackupResult Execute(Session session, Vault vault, ISource source, string name, string rootPath, ArchiveOptions options, Core.Keys.PutKey put, Core.Keys.AgentKey agent, string keys)
     {
         var progress = new BackupProgress();
+        ProcessLimits.RequireProc();
         var state = StateFolder();
         if (state is null)
             session.Warn("holdfast: this user has no home folder, and HOLDFAST_STATE_DIR names none: what is seen is not remembered, and the next run reads every file");
@@ -393,6 +398,6 @@ static class BackupCommand
         if (OperatingSystem.IsWindows())
             return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "Holdfast");
         // A user without an entry in the list of users has the root folder for a home.
-        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home && (home != "/" || Environment.GetEnvironmentVariable("HOME") is { Length: > 0 }) ? Path.Combine(home, ".local", "state", "holdfast") : null;
+        return Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home && (home != "/" || Environment.IsPrivilegedProcess) ? Path.Combine(home, ".local", "state", "holdfast") : null;
     }
 }

@@ -37,7 +37,7 @@ static class ExpireCommand
         var before = vault.State.Snapshots.Where(s => !s.IsRemoved).ToList();
         var lasts = vault.Lasts().Select(s => s.Snapshot).ToHashSet();
         var named = session.Parsed.GetValue(LastOption) ?? [];
-        var givenUp = named.Where(n => n != All).Select(n => vault.Find(n).Snapshot).ToList();
+        var givenUp = (named.Contains(All) ? [] : named).Select(n => vault.Find(n).Snapshot).ToList();
         foreach (var snapshot in givenUp.Except(lasts))
             session.Warn($"holdfast: {Text.Id(snapshot)} is not the last snapshot of its source: --with-last changes nothing for it, it goes when its lock has been over for 14 days");
         var held = named.Contains(All) ? [] : lasts.Except(givenUp).ToList();

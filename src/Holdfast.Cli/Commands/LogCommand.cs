@@ -60,7 +60,7 @@ static class LogCommand
             throw new HoldfastException(ErrorCode.KeyFileBad, "The key folder that was named is not there; nothing was changed.", "Look at --keys or HOLDFAST_KEYS.");
         if (folder.Files.Vault() is { } of && of != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
-        var isUnknown = memory.Place is not null && (memory.Seen is null || folder.IsUnreadable(memory, vault)); // then it agrees with any log
+        var isUnknown = memory.HasLostCheckpoint || folder.IsUnreadable(memory, vault); // then it agrees with any log
         if (memory.Place is not null && !isUnknown && IsAccepted(memory, vault))
         {
             memory.Keep(vault);

@@ -29,6 +29,7 @@ static class RestoreCommand
 
     static int Run(Session session)
     {
+        ProcessLimits.RequireProc();
         var threads = ThreadsArgument.Get(session);
         var (resume, overwrite) = (session.Parsed.GetValue(ResumeOption), session.Parsed.GetValue(OverwriteOption));
         if (resume && overwrite)

@@ -69,7 +69,7 @@ static class StatusCommand
         if (status.Freed.Skip(ShownDays).ToList() is { Count: > 0 } later)
             session.Line($"             and on {Text.Count(later.Count, "more day")}: {Text.Bytes(later.Sum(f => f.Bytes))}, the last of it from {Text.Iso(later[^1].Day)[..10]}");
         if (status.Freed.Any(f => f.Day <= status.Now) && vault.Lasts().Any(s => vault.Keeper.Clock.HasPassed(s.Expiry + LockRules.Margin)))
-            session.Line("             of that, the last snapshot of each source stays all the same: `holdfast expire --dry-run` shows what would go");
+            session.Line($"             of that, the last snapshot of each source stays all the same: {keys.Line("expire --dry-run", vault)} shows what would go");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (`holdfast log entries` has them when their hour is over)" : "")}");
         var kit = elsewhere is not null ? "print it " + elsewhere : $"run {keys.Line("recovery-kit --out kit.pdf", vault, opens: true)}{keys.AlsoNeeds}";
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: {kit}")}");

@@ -157,7 +157,7 @@ sealed class KeyFolder
     const string LookAgain = "Look at --keys or HOLDFAST_KEYS: name the key folder that was made with this vault, and see that its disk is mounted";
 
     /// <summary>It was named, and is not there, as far as this user may look.</summary>
-    bool IsAway => FolderPath.ClosedOnTheWay(Folder) is null && !Directory.Exists(Folder);
+    public bool IsAway => FolderPath.ClosedOnTheWay(Folder) is null && !Directory.Exists(Folder);
 
     public bool IsGiven => !string.IsNullOrEmpty(_folder);
 

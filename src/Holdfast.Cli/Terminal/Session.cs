@@ -59,7 +59,6 @@ sealed class Session
         try
         {
             ProcessLimits.RequireOpenFiles();
-            ProcessLimits.RequireProc();
             return run(this);
         }
         catch (HoldfastException e)

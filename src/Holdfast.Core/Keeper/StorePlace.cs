@@ -18,12 +18,19 @@ static class StorePlace
         {
             if (VaultFile.Read(folder).Vault != vault)
                 throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Name the folder that the old one was copied or moved to.");
+            RequireNoCopy(folder);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.VaultMissing)
         {
             throw new HoldfastException(ErrorCode.TargetMissing, "That is no folder of a vault: its file `vault` is missing.",
                 "Copy or move the whole old folder there first (its vault, packs, objects and staging), then run this again. An empty folder is added with `holdfast store add`.", e);
         }
+    }
+
+    static void RequireNoCopy(string folder)
+    {
+        if (Path.Exists(Path.Combine(folder, "log", "checkpoint")) || Directory.Exists(Path.Combine(folder, "keeper")))
+            throw new HoldfastException(ErrorCode.Usage, "That is a whole vault, or a copy of this one: it has a log of its own, and would be none any more.", "Choose another folder: an empty one on another disk, or for `store move` the one that the old one was copied or moved to.");
     }
 
     /// <summary>Refuses any other folder. Changes nothing.</summary>
@@ -40,7 +47,7 @@ static class StorePlace
         foreach (var known in folders)
         {
             if (FolderPath.Real(folder) == FolderPath.Real(known) || FolderPath.AreOne(folder, known))
-                throw new HoldfastException(ErrorCode.Usage, "That folder is one of the vault's already.", "Nothing needs to be done; `holdfast store list` shows them all.");
+                throw new HoldfastException(ErrorCode.Usage, "That folder is one of the vault's already, or another way to one.", "`holdfast store list` shows them all; for more room choose an empty folder on another disk.");
             if (FolderPath.IsWithin(folder, known))
                 throw new HoldfastException(ErrorCode.Usage, "That folder lies inside the vault.", "Choose an empty folder on another disk: inside the vault it adds no room.");
             if (FolderPath.IsWithin(known, folder))
@@ -54,9 +61,7 @@ static class StorePlace
             {
                 if (VaultFile.Read(folder).Vault != vault)
                     throw new HoldfastException(ErrorCode.WrongVault, "That folder belongs to another vault.", "Choose an empty folder on another disk.");
-                if (Path.Exists(Path.Combine(folder, "log", "checkpoint")) || Directory.Exists(Path.Combine(folder, "keeper")))
-                    throw new HoldfastException(ErrorCode.Usage, "That is a whole vault, or a copy of this one: it has a log of its own, and would be none any more.",
-                        "Choose an empty folder on another disk. Where a folder of this vault was moved, `holdfast store move OLD NEW` says where it lies now.");
+                RequireNoCopy(folder);
                 return;
             }
             foreach (var path in Directory.EnumerateFileSystemEntries(folder))

@@ -120,9 +120,9 @@ public sealed partial class VaultKeeper
         {
             return true; // who may not read it has not lost it
         }
-        catch (IOException)
+        catch (IOException e)
         {
-            return false;
+            return DiskFault.Of(e).Code == ErrorCode.SystemLimit;
         }
     }
 }

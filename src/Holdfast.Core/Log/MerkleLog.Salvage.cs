@@ -49,7 +49,7 @@ public sealed partial class MerkleLog
             var width = (int)Math.Min(checkpoint.Size - bundle * TileSize, TileSize);
             var hashes = log.ReadAtLeast("tile/0", bundle, width, TileSize * Hash32.Size, width * Hash32.Size) ?? [];
             if (hashes.Length < width * Hash32.Size)
-                throw Damaged(!Directory.Exists(Path.Combine(folder, "tile")) ? "its folder is missing, or there is nothing in it" : "a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
+                throw Damaged(!Directory.Exists(Path.Combine(folder, "tile")) ? "its folder `tile` is missing" : "a leaf of it is not what was signed, and the hashes that would tell which are damaged too");
             log.Take(log.ReadAtLeast("tile/entries", bundle, width, TileSize * (2 + MaxLeaf)) ?? [], hashes.AsSpan(0, width * Hash32.Size), leafLength);
         }
         if (log.Tree.Root(checkpoint.Size) != checkpoint.Root)
@@ -88,10 +88,10 @@ public sealed partial class MerkleLog
         return _lost.Remove(index);
     }
 
-    /// <summary>A partial file of this width, or a later one that begins with the same; null where there is none.</summary>
+    /// <summary>A partial file of this width, or a later one that begins with the same; null where there is none. The widest first: that one is compared by who verifies, and what stays of earlier ones is not.</summary>
     byte[]? ReadAtLeast(string kind, long number, int width, int limit, int least = 0)
     {
-        foreach (var path in Widths(kind, number).Where(w => w >= width).Order().Select(w => FilePath(kind, number, w)).Prepend(FilePath(kind, number, width)))
+        foreach (var path in Widths(kind, number).Where(w => w >= width).OrderDescending().Select(w => FilePath(kind, number, w)).Append(FilePath(kind, number, width)))
         {
             if (ReadIfThere(path, limit) is { } bytes && bytes.Length >= least)
                 return bytes;
@@ -127,24 +127,14 @@ public sealed partial class MerkleLog
         return damaged.Count;
     }
 
-    /// <summary>The hashes, and what stays of earlier partial files.</summary>
     IEnumerable<(string Path, byte[] Bytes)> Tiles()
     {
-        if (_lost.Count > 0)
-            yield break;
-        var count = Size;
-        for (var level = EntryLevel; count > 0; level++)
+        var hashes = Size;
+        for (var level = 0; hashes > 0 && _lost.Count == 0; level++)
         {
-            for (long tile = 0; level > EntryLevel && tile * TileSize < count; tile++)
-                yield return Tile(level, tile, count);
-            foreach (var (tile, width) in Partials(level, count))
-            {
-                var end = tile * TileSize + width;
-                if (end < count)
-                    yield return level == EntryLevel ? (FilePath(Kind(level), tile, width), Bundle(tile, width)) : Tile(level, tile, end);
-            }
-            if (level > EntryLevel)
-                count /= TileSize;
+            for (long tile = 0; tile * TileSize < hashes; tile++)
+                yield return Tile(level, tile, hashes);
+            hashes /= TileSize;
         }
     }
 

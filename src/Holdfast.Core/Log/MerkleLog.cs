@@ -19,7 +19,7 @@ public sealed partial class MerkleLog
     const int TileHeight = 8;
     const int Tries = 20;
     const int EntryLevel = -1; // below the hashes
-    const int KeptPartials = 16; // of a level, the one in use among them: as many commits may come while the log is copied
+    const int KeptPartials = 16; // of a level: as many commits may come while the log is copied
 
     readonly string _folder;
     readonly Disk _disk;
@@ -110,6 +110,7 @@ public sealed partial class MerkleLog
     long Append(IReadOnlyList<byte[]> leaves, Func<Checkpoint> cover)
     {
         var first = Size;
+        DiscardPartials();
         foreach (var leaf in leaves)
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(leaf.Length, MaxLeaf);
@@ -120,7 +121,6 @@ public sealed partial class MerkleLog
         var checkpoint = cover();
         _disk.Replace(Path.Combine(_folder, "checkpoint"), Encoding.UTF8.GetBytes(checkpoint.Note));
         Checkpoint = checkpoint;
-        DiscardPartials(first);
         return first;
     }
 
@@ -273,21 +273,20 @@ public sealed partial class MerkleLog
     }
 
     /// <summary>A partial tile is a beginning of the next one: once a checkpoint covers that, the old one says nothing new. The last few stay: whoever copies the log file by file, the checkpoint first, while it
-    /// grows, has a copy of the log as it was then.</summary>
-    void DiscardPartials(long first)
+    /// grows, has a copy of the log as it was then. What reaches beyond the checkpoint is of an append that came to nothing.</summary>
+    void DiscardPartials()
     {
-        var (old, now) = (first, Size);
-        for (var level = EntryLevel; now > 0; level++)
+        var count = Size;
+        for (var level = EntryLevel; count > 0; level++)
         {
             var kept = 0;
-            foreach (var (tile, width) in Partials(level, now))
+            foreach (var (tile, width) in Partials(level, count))
             {
-                var end = tile * TileSize + width;
-                if ((end > old && end != now) || ++kept > KeptPartials) // the first is of an append that came to nothing
+                if (tile * TileSize + width > count || ++kept > KeptPartials)
                     _disk.Discard(FilePath(Kind(level), tile, width));
             }
             if (level > EntryLevel)
-                (old, now) = (old / TileSize, now / TileSize);
+                count /= TileSize;
         }
     }
 
@@ -320,7 +319,7 @@ public sealed partial class MerkleLog
     const string CheckpointElsewhere = "Where nothing but the file `log/checkpoint` is damaged, the vault is read with the key folder that was used last (--keys), and what is said then tells whether the file `checkpoint` of that folder may take its place. Otherwise: ";
 
     /// <summary>What to do about a damaged log.</summary>
-    internal const string BringBack = "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside (a guarded one as root, after `chattr -R -i -a log`), and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
+    internal const string BringBack = "Do not write to this vault; packs and snapshots are not touched by this. Next: put the damaged folder `log` aside (docs/manual/operate.md says how, where a guard runs), and bring it back from another copy of the vault or from the guard's state folder, the newest there is; then `holdfast log verify` and `holdfast snapshots`. "
         + "An older log costs what came after it: snapshots committed, locks lengthened and keys rotated since are not in it, and what only those snapshots need is given up in time. With one, commands end with LogForked until `holdfast log accept` takes it for good (docs/errors.md); after that, back up at once.";
 
     static HoldfastException Damaged(string what, string first = "") => new(ErrorCode.LogDamaged, $"The vault's log is damaged: {what}.", first + BringBack);

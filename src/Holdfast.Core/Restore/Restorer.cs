@@ -231,9 +231,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         var items = _items; // not touched again until the workers are done
         var groups = new ConcurrentQueue<(int Start, int End)>(Groups(items, threads));
         var empties = new ConcurrentQueue<int>(_empty);
-        var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(items, groups, empties)) { IsBackground = true, Name = "holdfast restore" }).ToList();
-        workers.ForEach(w => w.Start());
-        workers.ForEach(w => w.Join());
+        Workers.Run(threads, "holdfast restore", () => Work(items, groups, empties), Stop);
         _fault?.Throw();
         ct.ThrowIfCancellationRequested();
         _unplaced.ForEach(Fail);
@@ -284,9 +282,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
         catch (Exception e)
         {
-            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+            Stop(e);
         }
     }
+
+    void Stop(Exception fault) => Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(fault), null);
 
     void MakeEmpty(int handle)
     {

@@ -104,9 +104,7 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         var items = chosen.SelectMany(g => g.OrderBy(a => a.Copy).Take(StoreExtensions.MaxCopies).Select((a, number) => a with { Copy = number })).ToList();
         var queue = new ConcurrentQueue<StoredName>(keys is not null && items.Count <= MaxOrdered ? items.OrderByDescending(Cost) : items);
         progress.All = queue.Sum(q => Math.Min(q.Size, StoreExtensions.MaxObject));
-        var workers = Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(queue)) { IsBackground = true, Name = "holdfast verify" }).ToList();
-        workers.ForEach(w => w.Start());
-        workers.ForEach(w => w.Join());
+        Workers.Run(threads, "holdfast verify", () => Work(queue), Stop);
         Miss([.. _vanished.Distinct()]);
         var result = Result();
         var isWhole = _fault is null && !ct.IsCancellationRequested;
@@ -220,9 +218,11 @@ sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<
         }
         catch (Exception e)
         {
-            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+            Stop(e);
         }
     }
+
+    void Stop(Exception fault) => Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(fault), null);
 
     DefectKind? Check(StoredName item, byte[] buffer, FrameBuffer frames)
     {

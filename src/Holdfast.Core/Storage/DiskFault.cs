@@ -87,7 +87,7 @@ public static class DiskFault
 
     static HoldfastException NoPermission(Exception? fault, string? folder) => new(ErrorCode.NoPermission,
         $"The system refuses access to a folder or file of the vault{(folder is null ? "" : $", in {folder}")}.",
-        "Run as the user who owns the vault's folder, or let that user grant access (chmod or setfacl). Where files in it have come to belong to somebody else, `sudo chown -R --reference=VAULT VAULT`, with the vault's folder for VAULT, gives all of them to its owner (it says `Operation not permitted` of files that are immutable: those were that owner's already, or `chattr -i` first).", fault);
+        "Run as the user who owns the vault's folder, or let that user grant access (chmod or setfacl). Where files in it have come to belong to somebody else, `sudo chown -R --reference=VAULT VAULT`, with the vault's folder for VAULT, gives all of them to its owner (it says `Operation not permitted` of what a guard has made immutable or append-only: that was its owner's already, or `chattr -i -a` comes first).", fault);
 
     static HoldfastException AtMercy(Exception fault) => new(ErrorCode.NoPermission,
         "A folder of root's lies in one of another user's, who could put another in its place while root changes it: root changes nothing there, and that user may not.",
