@@ -255,7 +255,7 @@ public sealed class VaultTests
         var first = test.BackUp();
         test.Write("later", "x");
         test.BackUp();
-        var entries = Directory.EnumerateFiles(Path.Combine(test.Folder, "log", "tile", "entries"), "*", SearchOption.AllDirectories).Single();
+        var entries = Directory.EnumerateFiles(Path.Combine(test.Folder, "log", "tile", "entries"), "*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!; // the one in use
         var bytes = File.ReadAllBytes(entries);
         bytes[^1] ^= 1; // of the newest leaf, a commit
         File.WriteAllBytes(entries, bytes);
