@@ -397,6 +397,8 @@ public sealed class RestoreTests
     [InlineData("back\\slash", "back\\\\slash")]
     [InlineData("!bang", "\\!bang")]
     [InlineData("a[1]", "a\\[1]")]
+    [InlineData("a[1]", "a[1]")]
+    [InlineData("d/a[1] *[!x].pdf", "d/a[1] *[!x].pdf")]
     public void A_name_is_found_as_it_is_written(string name, string pattern)
     {
         using var cli = new Cli().Init();
@@ -409,13 +411,27 @@ public sealed class RestoreTests
     }
 
     [Fact]
+    public void A_name_with_brackets_comes_back_beside_what_the_pattern_matches()
+    {
+        using var cli = new Cli().Init();
+        cli.Write("report [2].pdf", "one"u8.ToArray());
+        cli.Write("report 2.pdf", "two"u8.ToArray());
+        cli.Write("report 3.pdf", "three"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Run("restore", "latest", cli["r"], "--include", "report [2].pdf").Expect(0);
+        Assert.Equal(["report 2.pdf", "report [2].pdf"], Directory.GetFiles(cli["r"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        cli.Run("restore", "latest", cli["r2"], "--include", "report \\[2].pdf").Expect(0);
+        Assert.Equal("report [2].pdf", Path.GetFileName(Assert.Single(Directory.GetFiles(cli["r2"]))));
+    }
+
+    [Fact]
     public void A_pattern_that_means_something_else_than_the_name_says_how_that_is_written()
     {
         using var cli = new Cli().Init();
         cli.Write("back\\slash", "one"u8.ToArray());
         cli.Write("other", "two"u8.ToArray());
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
-        const string hint = "where a name has [ or a backslash, write \\[ or \\\\";
+        const string hint = "where a name has a backslash, write \\\\";
         Assert.Contains(hint, cli.Run("find", "back\\slash").Expect(0).Error, StringComparison.Ordinal);
         Assert.Contains(hint, cli.Run("restore", "latest", cli["r1"], "--include", "back\\slash").Expect(27).Error, StringComparison.Ordinal);
         var some = cli.Run("restore", "latest", cli["r2"], "--include", "back\\slash", "--include", "other").Expect(3).Error;

@@ -8,7 +8,7 @@ namespace Holdfast.Cli.Commands;
 static class NamePattern
 {
     /// <summary>How it is written, for the help of an option.</summary>
-    public const string Rules = "Written as in .gitignore, but that # and spaces are a name's own here: *, ? and [..] stand for others, and a backslash before a character takes it as it is (\\\\ for a backslash, \\[ for a [, \\! for a ! at the beginning). A byte that no text has may be written as `ls` prints it: \\x0a.";
+    public const string Rules = "Written as in .gitignore, but that # and spaces are a name's own here: *, ? and [..] stand for others ([..] for itself too), and a backslash before a character takes it as it is (\\\\ for a backslash, \\[ for a [ alone, \\! for a ! at the beginning). A byte that no text has may be written as `ls` prints it: \\x0a.";
 
     /// <summary>Refuses what is no pattern, and what would take something out again: what was meant by it is not known.</summary>
     /// <param name="typed">As typed.</param>
@@ -21,10 +21,25 @@ static class NamePattern
         Excludes.RequireSound(typed, what);
     }
 
-    public static Excludes Parse(string typed) => new Excludes().Add(Text.Pattern(typed));
+    /// <summary>The pattern, and what it says with each [ as the character itself: who copies "report [2].pdf" from `ls` means that file, and must get it, whatever else matches.</summary>
+    public static Excludes Parse(string typed)
+    {
+        var pattern = Text.Pattern(typed);
+        var literal = new List<byte>(pattern.Length);
+        for (var i = 0; i < pattern.Length; i++)
+        {
+            if (pattern[i] == '[')
+                literal.Add((byte)'\\');
+            literal.Add(pattern[i]);
+            if (pattern[i] == '\\' && i + 1 < pattern.Length)
+                literal.Add(pattern[++i]);
+        }
+        var parsed = new Excludes().Add(pattern);
+        return literal.Count > pattern.Length ? parsed.Add([.. literal]) : parsed;
+    }
 
     /// <summary>What to look at where patterns match nothing, though there are such names: empty, or a sentence and a space.</summary>
-    public static string Hint(IEnumerable<string> typed) => typed.Any(t => t.AsSpan().IndexOfAny('\\', '[') >= 0)
-        ? "In a pattern [..] stands for one character, and a backslash takes the next one as it is: where a name has [ or a backslash, write \\[ or \\\\. "
+    public static string Hint(IEnumerable<string> typed) => typed.Any(t => t.Contains('\\'))
+        ? "In a pattern a backslash takes the next character as it is: where a name has a backslash, write \\\\. "
         : "";
 }

@@ -6,7 +6,7 @@ public enum ExistingFiles
     /// <summary>The target must be empty or absent.</summary>
     Refuse = 0,
 
-    /// <summary>Files of equal size, modification time and content stay, others are replaced: goes on with an interrupted restore.</summary>
+    /// <summary>Files of equal content stay, whatever their time, which is set; others are replaced: goes on with an interrupted restore.</summary>
     KeepEqual = 1,
 
     /// <summary>Every file of the snapshot is written anew; files that the snapshot does not have stay.</summary>

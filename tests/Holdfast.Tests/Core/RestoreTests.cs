@@ -64,6 +64,26 @@ public sealed class RestoreTests
         Assert.True(kept.IsWhole);
     }
 
+    /// <summary>As on a target that keeps whole seconds alone (sshfs, older NFS): what is equal byte for byte is not brought again, and gets its time.</summary>
+    [Fact]
+    public void A_file_of_another_time_stays_where_its_bytes_are_equal()
+    {
+        using var test = new TestVault();
+        test.WriteSome();
+        test.BackUp();
+        using (var target = Target(test))
+            Restore(test, target);
+        var files = Directory.GetFiles(test["r"], "*", SearchOption.AllDirectories);
+        var times = files.ToDictionary(f => f, File.GetLastWriteTimeUtc);
+        foreach (var file in files)
+            File.SetLastWriteTimeUtc(file, new DateTime(times[file].Ticks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond, DateTimeKind.Utc));
+        using var again = Target(test, ExistingFiles.KeepEqual);
+        var kept = Restore(test, again);
+        Assert.True(kept.IsWhole);
+        Assert.Equal((0, files.Length), (kept.Files, kept.Written.Kept));
+        Assert.All(files, f => Assert.Equal(times[f], File.GetLastWriteTimeUtc(f)));
+    }
+
     /// <summary>A target whose disk gives up at the n-th write.</summary>
     sealed class GivesUp(ITreeWriter target, int at, Action giveUp) : ITreeWriter
     {

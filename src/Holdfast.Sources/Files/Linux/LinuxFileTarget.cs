@@ -178,10 +178,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         try
         {
             byte nothing = 0;
-            isEqual = Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row]
-                && stat.Modified.Seconds == batch.MtimeSeconds[row] && stat.Modified.Nanoseconds == batch.MtimeNanoseconds[row] && IsSafe(stat, batch, row)
+            isEqual = Native.StatX(file, &nothing, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && stat.Type == Native.TypeFile && (long)stat.Size == batch.Size[row] && IsSafe(stat, batch, row)
                 && Xattrs.Others(file, batch.Xattrs[row]) is { Count: 0 } && content.IsOnDisk()
-                && ContentCheck.Matches(content.Read, batch, row, _options.Stop); // size and time are easily put back; after a power failure they may be right before the bytes are
+                && ContentCheck.Matches(content.Read, batch, row, _options.Stop); // whatever its time: that is easily put back, may be right before the bytes are after a power failure, and some file systems keep whole seconds alone
             return isEqual ? content : null;
         }
         finally

@@ -89,7 +89,8 @@ sealed unsafe class TargetAttributes
     {
         StatX stat;
         byte nul = 0;
-        if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
+        if (Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || (stat.Mode & 0xFFF) != entry.Mode || stat.Uid != entry.Uid || stat.Gid != entry.Gid
+            || stat.Modified.Seconds != entry.Seconds || stat.Modified.Nanoseconds != entry.Nanoseconds)
         {
             Set(file, entry, isMet: true);
             return;

@@ -60,7 +60,9 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
             return -1;
-        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || there.LastWriteTimeUtc != time || !Matches(path, batch, row, options.Stop))
+        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || !Matches(path, batch, row, options.Stop))
+            return _noted.Count - 1;
+        if (there.LastWriteTimeUtc != time && Tried(_last, () => { File.SetLastWriteTimeUtc(path, time); return path; }) is null)
             return _noted.Count - 1;
         _kept++;
         _keptBytes += batch.Size[row];
