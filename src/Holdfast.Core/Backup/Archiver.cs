@@ -74,14 +74,12 @@ sealed class Archiver : IDisposable
     readonly Dictionary<(ulong, ulong), FoundInode?> _inodes = [];
     readonly HashSet<Hash32> _removedDigests = [];
     readonly List<(Hash32 Digest, ContentKind Kind)> _newDigests = [];
+    readonly MountWatch? _mounts;
     readonly CancellationToken _ct;
     ContentWorker? _own; // the walking thread's; made when it must read a file itself
     int _lastRow;
     bool _lastDone;
     long _extents; // of rows in flight
-    ulong _rootDevice;
-    ulong _lastRootDevice; // in the last run
-    byte[]? _bared; // path of the folder before, where something was mounted in an earlier run, and nothing is now
     bool _seen; // the walk has met the last run's row at hand
     long _surprises;
     ulong _files;
@@ -100,6 +98,7 @@ sealed class Archiver : IDisposable
         _run = (state?.Head.Run ?? uint.MaxValue) + 1;
         _tree = new TreeBuilder(sink, options.Level, Refused);
         _lastDone = state is null;
+        _mounts = options.HasMounts ? new MountWatch(source) : null;
         _ct = ct;
     }
 
@@ -129,7 +128,7 @@ sealed class Archiver : IDisposable
             }
             while (_tickets.Count > 0)
                 DrainOne();
-            TellBared(default);
+            _mounts?.Tell(default);
             SkipRemoved(default, toTheEnd: true);
             _work.Complete();
             threads.ForEach(t => t.Join());
@@ -280,10 +279,10 @@ sealed class Archiver : IDisposable
         var batch = ticket.Batch;
         var path = batch.Path(row);
         var known = SkipRemoved(path, toTheEnd: false);
-        TellBared(path);
+        _mounts?.Tell(path);
         if (batch.Kind[row] != EntryKind.File)
         {
-            LookForMount(ticket, row, known);
+            _mounts?.Look(ticket, row, known ? _last : null, _lastRow);
             if (known && _last.Kind[_lastRow] == EntryKind.File)
                 CountRemoved(); // what has its name now is something else
             if (known && _options.UseState && _last.Kind[_lastRow] == batch.Kind[row] && IsSameInode(batch, row) && !IsFresh())
@@ -300,28 +299,6 @@ sealed class Archiver : IDisposable
         if (batch.State[row] == ContentState.Unchanged && batch.Size[row] > LargeFile.DigestLimit)
             RereadLarge(ticket, row); // last: from here on the row is a worker's
         return read;
-    }
-
-    /// <summary>A folder in which a file system was mounted in the last run, and is not now: its share is away, it may be. What the state has of it stays, so that it is told each time.</summary>
-    void LookForMount(BatchTicket ticket, int row, bool known)
-    {
-        var batch = ticket.Batch;
-        var path = batch.Path(row);
-        if (path.IsEmpty)
-            (_rootDevice, _lastRootDevice) = (batch.Device[row], known ? _last.Device[_lastRow] : batch.Device[row]);
-        else if (_options.HasMounts && known && batch.Kind[row] == EntryKind.Directory && _last.Kind[_lastRow] == EntryKind.Directory && _last.Device[_lastRow] != _lastRootDevice && batch.Device[row] == _rootDevice)
-            (_bared, ticket.Mounts[row]) = (path.ToArray(), _last.Device[_lastRow]);
-    }
-
-    /// <summary>Tells of the folder before, where nothing lies in it. One that was filled otherwise is as it should be.</summary>
-    /// <param name="next">The path that follows in the walk.</param>
-    void TellBared(ReadOnlySpan<byte> next)
-    {
-        if (_bared is not { } bared)
-            return;
-        _bared = null;
-        if (!(next.Length > bared.Length && next.StartsWith(bared) && next[bared.Length] == (byte)'/'))
-            Source.Report(new SourceProblem(ProblemKind.ReadFailed, bared, "empty, and what was mounted there at an earlier backup is not mounted; where that is meant, remove the folder or exclude it"));
     }
 
     /// <summary>Those of the last run.</summary>

@@ -211,21 +211,15 @@ public sealed partial class MerkleLog
         for (var bundle = first / TileSize; bundle * TileSize < Size; bundle++)
         {
             var width = (int)Math.Min(Size - bundle * TileSize, TileSize);
-            Write(FilePath("tile/entries", bundle, width), Bundle(bundle, width));
+            var bytes = new Codec.ByteWriter(width * 104);
+            for (var i = 0; i < width; i++)
+            {
+                var leaf = _leaves[(int)(bundle * TileSize) + i];
+                BinaryPrimitives.WriteUInt16BigEndian(bytes.Reserve(2), (ushort)leaf.Length);
+                bytes.Raw(leaf);
+            }
+            Write(FilePath("tile/entries", bundle, width), bytes.Span);
         }
-    }
-
-    /// <summary>The first leaves of a bundle, as its file has them.</summary>
-    byte[] Bundle(long bundle, int width)
-    {
-        var bytes = new Codec.ByteWriter(width * 104);
-        for (var i = 0; i < width; i++)
-        {
-            var leaf = _leaves[(int)(bundle * TileSize) + i];
-            BinaryPrimitives.WriteUInt16BigEndian(bytes.Reserve(2), (ushort)leaf.Length);
-            bytes.Raw(leaf);
-        }
-        return bytes.Span.ToArray();
     }
 
     void WriteTiles(long first)
