@@ -230,7 +230,7 @@ public static class TreeNode
         for (var i = 0; i < owners.Length; i++)
         {
             var number = reader.Var();
-            reader.Require(number <= uint.MaxValue);
+            reader.Require(number < uint.MaxValue); // the last is no user's: chown(2) takes it for "leave it as it is"
             owners[i] = (uint)number;
         }
         for (var i = 0; i < rows.Count; i++)
@@ -341,12 +341,12 @@ public static class TreeNode
         {
             var gap = reader.Var();
             var length = reader.Var();
-            reader.Require(length > 0 && gap <= (ulong)size && length <= (ulong)size && (i == 0 || gap > 0));
+            var left = (ulong)(size - end);
+            reader.Require(length > 0 && gap <= left && length <= left - gap && (i == 0 || gap > 0)); // before anything is added: a size may be 2^63 - 1
             if (reader.Failed)
                 break;
             extents[i] = new Extent(end + (long)gap, (long)length);
             end = extents[i].Offset + extents[i].Length;
-            reader.Require(end >= 0 && end <= size);
         }
         return extents;
     }

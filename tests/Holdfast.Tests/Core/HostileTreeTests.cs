@@ -540,18 +540,49 @@ public sealed class HostileTreeTests
         Assert.InRange(found!.LateDigests.Length, 32 << 20, 64 << 20);
     }
 
+    /// <summary>All pairs of ranges at the edges of what 64 bits hold, which wrap when they are added up.</summary>
+    [Fact]
+    public void Extents_that_lead_out_of_a_file_or_back_are_refused()
+    {
+        const long most = long.MaxValue;
+        long[] edges = [0, 1, 4, 5, most - 5, most - 2, most, -7, -3, -1, long.MinValue];
+        long[] sizes = [0, 4, 5, 64, most - 1, most];
+        var ranges = edges.SelectMany(gap => edges, (gap, length) => (Gap: gap, Length: length)).ToList();
+        var sound = 0;
+        foreach (var size in sizes)
+        {
+            foreach (var (one, two) in ranges.SelectMany(_ => ranges, (one, two) => (one, two)))
+            {
+                var first = new Extent(one.Gap, one.Length);
+                var second = new Extent(unchecked(one.Gap + one.Length + two.Gap), two.Length);
+                var rows = new EntryBatch();
+                var row = File(rows, "f"u8, size);
+                (rows.Extents[row], rows.Chunks[row]) = ([first, second], [new ChunkRef(OneDigest, 5)]);
+                var node = new ByteWriter();
+                TreeNode.Write(rows, node);
+                if (!TreeNode.TryRead(node.Span, new EntryBatch()))
+                    continue;
+                sound++;
+                Assert.True(first.Offset >= 0 && first.Length > 0 && second.Length > 0 && two.Gap > 0 && (Int128)first.Offset + first.Length + two.Gap + second.Length <= size, $"{size} {first} {second}");
+            }
+        }
+        Assert.True(sound > 4); // 1 and 4 bytes, in either order
+    }
+
     [Fact]
     public void An_owner_that_no_system_has_is_refused_and_not_made_another()
     {
         var rows = new EntryBatch();
         rows.Kind[rows.Add([])] = EntryKind.Directory;
-        rows.Uid[0] = uint.MaxValue;
+        rows.Uid[0] = uint.MaxValue - 1;
         var node = new ByteWriter();
         TreeNode.Write(rows, node);
         var bytes = node.ToArray();
         Assert.True(TreeNode.TryRead(bytes, new EntryBatch()));
-        var at = bytes.AsSpan().IndexOf(new byte[] { 0xFF, 0xFF, 0xFF, 0xFF, 0x0F });
-        bytes[at + 4] = 0x1F; // 2^33 - 1
+        var at = bytes.AsSpan().IndexOf(new byte[] { 0xFE, 0xFF, 0xFF, 0xFF, 0x0F });
+        bytes[at] = 0xFF; // 2^32 - 1: chown(2) would leave the file root's
+        Assert.False(TreeNode.TryRead(bytes, new EntryBatch()));
+        (bytes[at], bytes[at + 4]) = (0xFE, 0x1F); // above 2^32
         Assert.False(TreeNode.TryRead(bytes, new EntryBatch()));
     }
 
@@ -668,7 +699,7 @@ public sealed class HostileTreeTests
         public IReadOnlyCollection<TargetProblem> Problems => [];
         public IReadOnlyCollection<AttributeRefusal> Refusals => [];
 
-        public int Add(EntryBatch batch, int row)
+        public int Add(EntryBatch batch, int row, bool isOnWay = false)
         {
             if (batch.Kind[row] != EntryKind.File)
                 return -1;
