@@ -60,6 +60,7 @@ public enum ErrorCode
     StoreUnavailable = 61,
     OutputFailed = 62,
     SystemLimit = 63,
+    KeyringFull = 64,
 
     SharesTooFew = 70,
     ShareBad = 71,

@@ -74,10 +74,11 @@ public sealed partial class Vault
         RequireNewest(keys);
         var epoch = keys.Keyring.Epoch + 1;
         using var seed = SecretBytes.Random(OpeningKeyFile.SeedSize);
-        keep(seed, epoch);
         var fresh = keys.Keyring.SealingKeys.Select(k => (k.Domain, k.Class, k.Source)).Distinct().Select(k => SealingKey.Create(seed, Id, epoch, k.Domain, k.Class, k.Source)).ToList();
         List<SealingKey> all = [.. keys.Keyring.SealingKeys, .. fresh];
-        Keeper.BeginEpoch(epoch, Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds));
+        var keyring = Keyring.Create(Id, epoch, Keeper.Clock.Now, seed, all, keys.Domains, keys.Seeds);
+        keep(seed, epoch); // only a seed that a keyring stands for
+        Keeper.BeginEpoch(epoch, keyring);
         return (epoch, put is null ? null : put with { SealingKeys = [.. all.Where(k => k.Domain == put.Domain.Domain)] });
     }
 

@@ -3,6 +3,7 @@ using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Cli.Commands;
@@ -147,6 +148,8 @@ static class KeyCommand
         session.Step(newSecret is null
             ? $"It opens with the same secret or passphrase as before. Where that was seen by others, whoever gets hold of the new {KeyFolder.OpeningFile} reads on: rotate again with --new-secret FILE."
             : $"It opens with the new secret in {newSecret} alone: keep that file where the old one was, and name it with --opening-secret.");
+        if (Keyring.MaxEarlierSeeds + 1 - (int)epoch is var left and < 100)
+            session.Warn($"holdfast: the keyring has room for {Text.Count(left, "more key epoch")}: plan a new vault before they are used up");
         session.Step();
         session.Finding(kit > 0 && hadKit
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."

@@ -14,9 +14,11 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
 {
     const int MaxSealingKeys = 65_536;
     const int MaxDomains = 1_024;
+    public const int MaxEarlierSeeds = 1_024; // so the last epoch is 1,025
     const int MaxBox = 1 << 20; // bytes
 
     /// <summary>Seals a new keyring under an epoch's seed.</summary>
+    /// <exception cref="HoldfastException"><c>KeyringFull</c>: no reader would take it.</exception>
     public static byte[] Create(Id16 vault, uint epoch, ulong vaultTime, SecretBytes seed, IEnumerable<SealingKey> sealingKeys,
         IReadOnlyCollection<DomainKeys> domains, IReadOnlyDictionary<uint, SecretBytes> earlierSeeds)
     {
@@ -31,14 +33,19 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
             secret.Raw(earlierSeed.Span);
         }
         using var keyPair = KeyPair(seed, vault, epoch);
+        var keys = sealingKeys.Order(Comparer<SealingKey>.Create(SealingKey.Compare)).ToList();
         var box = SealedBox.Seal(keyPair.PublicKey, Labels.Keyring, Context(vault, epoch), secret.Span);
+        if (earlierSeeds.Count > MaxEarlierSeeds || domains.Count > MaxDomains || keys.Count > MaxSealingKeys || box.Length > MaxBox)
+        {
+            throw new HoldfastException(ErrorCode.KeyringFull, $"The vault has had {epoch - 1} key epochs, and its keyring has no room for one more. Nothing was changed: the keys that there are go on as they are.",
+                "Make a new vault and back up into it from here on; this one is kept, and read with its newest opening key, until its last lock has ended.");
+        }
 
         var body = new ByteWriter(4096);
         using var salt = SecretBytes.Random(Hash32.Size);
         body.Raw(salt.Span);
         body.U32(epoch);
         body.U64(vaultTime);
-        var keys = sealingKeys.Order(Comparer<SealingKey>.Create(SealingKey.Compare)).ToList();
         body.Var((ulong)keys.Count);
         foreach (var key in keys)
             key.Write(body);
@@ -90,7 +97,7 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
                 if (DomainKeys.TryRead(ref reader, out var keys))
                     domains.Add(keys!);
             }
-            var seeds = reader.Count(MaxDomains);
+            var seeds = reader.Count(MaxEarlierSeeds);
             for (var i = 0; i < seeds && !reader.Failed; i++)
             {
                 var epoch = reader.U32();

@@ -1,3 +1,4 @@
+using Holdfast.Core;
 using Holdfast.Core.Keys;
 
 namespace Holdfast.Tests.Core;
@@ -25,6 +26,24 @@ public sealed class PutKeyTests
         Assert.Equal(rotated.ToText(), turned.ToText());
         using var read = PutKey.Parse(turned.ToText());
         AssertAscending(read);
+    }
+
+    /// <summary>What nobody could open any more is not made: backups would go on sealing to it.</summary>
+    [Fact]
+    public void A_keyring_that_no_reader_takes_is_not_made()
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        using var keys = vault.Unlock(test.Seed);
+        var seeds = Enumerable.Range(1, Keyring.MaxEarlierSeeds).ToDictionary(e => (uint)e, _ => test.Seed);
+        var last = (uint)Keyring.MaxEarlierSeeds + 1;
+        Assert.True(Keyring.TryParse(Create(), out var keyring));
+        Assert.True(keyring!.TryOpen(test.Seed, out _, out var earlier));
+        Assert.Equal(seeds.Count, earlier.Count);
+        seeds[last++] = test.Seed;
+        Assert.Equal(ErrorCode.KeyringFull, Assert.Throws<HoldfastException>(Create).Code);
+
+        byte[] Create() => Keyring.Create(vault.Id, last, 1, test.Seed, keys.Keyring.SealingKeys, keys.Domains, seeds);
     }
 
     static void AssertAscending(PutKey put) =>
