@@ -199,7 +199,7 @@ public sealed partial class Vault
         try
         {
             return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
-                .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { WithAbove = true }, filter, below);
+                .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { WithAbove = true }, filter, tree.HasRoot, below);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {

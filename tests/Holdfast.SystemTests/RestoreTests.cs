@@ -24,6 +24,45 @@ public sealed class RestoreTests
         return cli;
     }
 
+    /// <summary>A folder that was shut since stays shut: who asks for one file asks for nothing else.</summary>
+    [Theory]
+    [InlineData("--overwrite")]
+    [InlineData("--resume")]
+    public void Folders_on_the_way_to_a_part_stay_as_they_are(string how)
+    {
+        using var cli = new Cli().Init();
+        cli.Write("priv/deep/f", "one"u8.ToArray());
+        cli.Write("priv/new/g", "two"u8.ToArray());
+        cli.Shell("chmod 755 source source/priv source/priv/deep; chmod 750 source/priv/new");
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        cli.Shell("rm -r source/priv/new; chmod 700 source source/priv source/priv/deep; echo changed > source/priv/deep/f");
+        var part = cli.Run("restore", cli.LatestId(), cli["source"], "--include", "priv/deep/f", "--include", "priv/new/g", how).Expect(0).Out;
+        Assert.Contains("on the way         3 folders that were there", part, StringComparison.Ordinal);
+        Assert.Contains("Restored 2 files (6 B) and 1 folder", part, StringComparison.Ordinal);
+        Assert.Equal("700 700 700 750", cli.Shell("stat -c %a source source/priv source/priv/deep source/priv/new").Out.Trim().Replace('\n', ' '));
+        Assert.Equal("onetwo", cli.Shell("cat source/priv/deep/f source/priv/new/g").Out);
+        cli.Shell("mkdir -m 700 empty");
+        cli.Run("restore", "latest", cli["empty"], "--include", "priv/deep").Expect(0);
+        Assert.Equal("700 755 755", cli.Shell("stat -c %a empty empty/priv empty/priv/deep").Out.Trim().Replace('\n', ' '));
+        cli.Run("restore", "latest", cli["made"], "--include", "priv/deep").Expect(0);
+        Assert.Equal("755", cli.Shell("stat -c %a made").Out.Trim()); // it was not there
+    }
+
+    /// <summary>A dump has no folder: the one that its file is put into is whoever's it was.</summary>
+    [Fact]
+    public void A_stream_comes_back_into_a_folder_that_stays_as_it_is()
+    {
+        using var cli = new Cli().Init();
+        cli.Run("backup", "--stdin", "--name", "dump.sql", "--vault", cli["vault"], "--", "echo", "select 1").Expect(0);
+        cli.Shell("mkdir -m 755 data; echo old > data/other; mkdir -m 755 empty");
+        cli.Run("restore", "latest", cli["data"], "--overwrite").Expect(0);
+        cli.Run("restore", "latest", cli["empty"]).Expect(0);
+        cli.Run("restore", "latest", cli["made"]).Expect(0);
+        Assert.Equal("755 755 700", cli.Shell("stat -c %a data empty made").Out.Trim().Replace('\n', ' '));
+        Assert.Equal("select 1\n", cli.Shell("cat data/dump.sql").Out);
+        Assert.True(RestoresLogged(cli) == 1);
+    }
+
     static JsonElement Json(Result result) => JsonDocument.Parse(result.Out).RootElement;
 
     static int RestoresLogged(Cli cli)

@@ -26,6 +26,8 @@ static class RestoreReport
         session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
         if (isPart)
             session.Step("  a part             what --include names, and nothing else of the snapshot");
+        if (written.Untouched > 0)
+            session.Step($"  on the way         {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, the target among them: owner and permissions are as they were, not the snapshot's");
         if (tree is { Problems: > 0 })
             session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
         foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
@@ -143,6 +145,7 @@ static class RestoreReport
         w.WriteNumber("files", result.Files);
         w.WriteNumber("bytes", result.Bytes);
         w.WriteNumber("folders", result.Written.Folders);
+        w.WriteNumber("foldersLeftAsTheyWere", result.Written.Untouched);
         w.WriteNumber("furtherNames", result.Written.Names);
         w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
         w.WriteNumber("filesWithHoles", result.WithHoles);

@@ -19,21 +19,21 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
     /// <summary>Entries that matched by themselves.</summary>
     public long Matched { get; private set; }
 
-    /// <summary>The rows to take, in tree order; each holds until the next is asked for.</summary>
+    /// <summary>The rows to take, in tree order; each holds until the next is asked for. Those on the way are folders that were not asked for, above what was.</summary>
     /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: folders above have more attributes than memory should be filled with.</exception>
-    public IEnumerable<(EntryBatch Rows, int Row)> Choose(EntryBatch rows)
+    public IEnumerable<(EntryBatch Rows, int Row, bool IsOnWay)> Choose(EntryBatch rows)
     {
         for (var row = 0; row < rows.Count; row++)
         {
             if (matches is null)
             {
-                yield return (rows, row);
+                yield return (rows, row, false);
                 continue;
             }
             if (IsInside(rows.Path(row)))
             {
                 matches(rows.Path(row)); // who asks may want to know which of its patterns matched
-                yield return (rows, row);
+                yield return (rows, row, false);
                 continue;
             }
             var above = AboveCount(rows.Path(row));
@@ -45,9 +45,9 @@ public sealed class PathFilter(PathFilter.Matcher? matches)
                 Matched++;
                 _inside = rows.Path(row).ToArray();
                 for (var i = _given; i < _above.Count; i++)
-                    yield return (_above, i);
+                    yield return (_above, i, true);
                 _given = _above.Count;
-                yield return (rows, row);
+                yield return (rows, row, false);
             }
             else if (rows.Kind[row] == EntryKind.Directory)
             {

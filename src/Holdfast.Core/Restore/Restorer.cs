@@ -103,9 +103,10 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
 
     /// <param name="tree">What to bring back.</param>
     /// <param name="filter">Which of it.</param>
+    /// <param name="hasRoot">False where the tree's root is no folder of the source: a stream has none.</param>
     /// <param name="below">Nothing else is asked for than what is at or below this path; null where that is not so.</param>
     /// <exception cref="HoldfastException">Among others why the tree cannot be read at all, or, where that is no damage, to its end; what comes before that stands in the target.</exception>
-    public RestoreResult Run(TreeReader tree, PathFilter filter, byte[]? below)
+    public RestoreResult Run(TreeReader tree, PathFilter filter, bool hasRoot, byte[]? below)
     {
         tree.Lost = Lose;
         try
@@ -113,10 +114,10 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             using var batches = tree.Rows(below).GetEnumerator();
             while (_unread is null && TryNext(batches))
             {
-                foreach (var (rows, row) in filter.Choose(batches.Current))
+                foreach (var (rows, row, isOnWay) in filter.Choose(batches.Current))
                 {
                     ct.ThrowIfCancellationRequested();
-                    Plan(rows, row);
+                    Plan(rows, row, isOnWay || (!hasRoot && rows.Path(row).IsEmpty));
                     if (_unread is not null)
                         break;
                     if (_items.Count + _empty.Count >= Window || _waiting >= WindowBytes)
@@ -180,10 +181,10 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
         }
     }
 
-    void Plan(EntryBatch rows, int row)
+    void Plan(EntryBatch rows, int row, bool isOnWay)
     {
         _entries++;
-        var handle = target.Add(rows, row);
+        var handle = target.Add(rows, row, isOnWay);
         if (handle < 0)
             return;
         _withHoles += rows.Extents[row] is not null ? 1 : 0;

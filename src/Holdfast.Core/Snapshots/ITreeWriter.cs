@@ -14,7 +14,10 @@ public interface ITreeWriter : IDisposable
     /// <summary>Makes folders; notes everything else. Returns a handle number for a file that waits for content (an empty file too),
     /// -1 otherwise (no content, a further name of a hard link, a file that policy leaves as it is, or one that nothing can be made of here).</summary>
     /// <exception cref="HoldfastException"><c>TargetUnsafe</c>, <c>DiskFull</c>, <c>ReadOnlyMedia</c>, <c>StoreUnavailable</c>.</exception>
-    int Add(EntryBatch batch, int row);
+    /// <param name="batch">Of the tree.</param>
+    /// <param name="row">The entry.</param>
+    /// <param name="isOnWay">It is a folder that was not asked for, and something in it was: made as the snapshot has it where it is not there, and left as it is where it is.</param>
+    int Add(EntryBatch batch, int row, bool isOnWay = false);
 
     /// <summary>The path a handle stands for.</summary>
     ReadOnlySpan<byte> PathOf(int handle);
@@ -71,7 +74,7 @@ public interface IContentRoom : IDisposable
 }
 
 /// <summary>What a target made besides the content of files.</summary>
-/// <param name="Folders">Folders below the root, made or found there.</param>
+/// <param name="Folders">Folders below the root, made, or found there and given what the snapshot says.</param>
 /// <param name="Names">Further names of hard-linked files.</param>
 /// <param name="Others">Symlinks and special files.</param>
 /// <param name="Kept">Files that stood there already, equal byte for byte, and stayed.</param>
@@ -80,6 +83,9 @@ public sealed record TreeWritten(long Folders, long Names, long Others, long Kep
 {
     /// <summary>Names in the snapshot's folders that the snapshot has not: they stay. What lies in them is not counted. Null where nobody looked.</summary>
     public long? Strangers { get; init; }
+
+    /// <summary>Folders that were there and stay as they were, the target itself included: they are only on the way to what was asked for, or the snapshot says nothing of them but their names.</summary>
+    public long Untouched { get; init; }
 
     /// <summary>Files that this run brought, and in whose place another entry of the snapshot stands now: the file system takes their names for one.</summary>
     public long Gone { get; init; }

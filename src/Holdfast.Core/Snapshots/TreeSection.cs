@@ -22,6 +22,9 @@ public sealed record TreeSection
     /// <summary>Seconds since the oldest of the unchanged bytes was last read.</summary>
     public required ulong OldestReread { get; init; }
 
+    /// <summary>False for a stream: the folder that its file lies in is made up (docs/format.md, section 9.3).</summary>
+    public bool HasRoot => RootPath.Length > 0;
+
     /// <summary>Entries left out or unsettled.</summary>
     public required ulong Problems { get; init; }
 

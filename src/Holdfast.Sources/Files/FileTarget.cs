@@ -14,6 +14,7 @@ public static class FileTarget
     {
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         RequireOutside(target, options.Forbidden);
+        var wasThere = Directory.Exists(target);
         try
         {
             Prepare(target, options);
@@ -22,7 +23,7 @@ public static class FileTarget
         {
             throw Fault(e);
         }
-        return OperatingSystem.IsLinux() ? new Linux.LinuxFileTarget(target, options) : new Portable.PortableFileTarget(target, options);
+        return OperatingSystem.IsLinux() ? new Linux.LinuxFileTarget(target, wasThere, options) : new Portable.PortableFileTarget(target, wasThere, options);
     }
 
     static void Prepare(string target, FileTargetOptions options)

@@ -95,7 +95,7 @@ public sealed class RestoreTests
                 giveUp();
         }
 
-        public int Add(EntryBatch batch, int row) => target.Add(batch, row);
+        public int Add(EntryBatch batch, int row, bool isOnWay = false) => target.Add(batch, row, isOnWay);
         public ReadOnlySpan<byte> PathOf(int handle) => target.PathOf(handle);
         public IReadOnlyCollection<TargetProblem> Problems => target.Problems;
         public IReadOnlyCollection<AttributeRefusal> Refusals => target.Refusals;

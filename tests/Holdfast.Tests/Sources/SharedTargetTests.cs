@@ -98,6 +98,83 @@ public sealed partial class SharedTargetTests
         Assert.True(exchanged > 0, "nothing was exchanged");
     }
 
+    /// <summary>Whoever may write to the target puts the folder that all may read in the place of the one that root alone may, and back: what is written to one would come out in the other.</summary>
+    [Theory]
+    [InlineData("chown 65534 $1", true)]
+    [InlineData("chown 0:65534 $1; chmod 775 $1", true)]
+    [InlineData("chmod 777 $1", true)]
+    [InlineData("setfacl -m u:65534:rwx $1", true)]
+    [InlineData("chgrp 65534 $1; chmod 755 $1", false)]
+    [InlineData("chmod 1777 $1", false)]
+    public void A_folder_is_the_same_from_first_to_last_where_others_have_the_way(string open, bool isOpen)
+    {
+        Assert.SkipUnless(IsRoot, "needs root");
+        foreach (var back in new[] { true, false })
+        {
+            foreach (var moment in new[] { "made", "written" })
+            {
+                using var folder = new TempFolder();
+                Directory.CreateDirectory(folder["t"]);
+                Run("sh", "-ec", open, "sh", folder["t"]);
+                using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+                var rows = new EntryBatch();
+                target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+                target.Add(rows, Add(rows, "open", EntryKind.Directory, 0x1FF, 0));
+                target.Add(rows, Add(rows, "shut", EntryKind.Directory, 0x1C0, 0));
+                var file = target.Add(rows, Add(rows, "shut/file", EntryKind.File, 0x1A4, 0));
+                rows.Size[3] = 6;
+                if (moment == "made")
+                    Swap();
+                Exception? refused = null;
+                try
+                {
+                    target.WriteWhole(file, "secret"u8);
+                    if (moment == "written")
+                        Swap();
+                    else if (back)
+                        Swap();
+                    target.Finish();
+                }
+                catch (HoldfastException e)
+                {
+                    refused = e;
+                }
+                if (!isOpen)
+                {
+                    Assert.Null(refused); // nobody but root could have done it
+                    continue;
+                }
+                Assert.Equal(moment == "made" ? ErrorCode.TargetUnsafe : null, (refused as HoldfastException)?.Code);
+                Assert.DoesNotContain(Directory.GetFiles(folder["t"], "file", SearchOption.AllDirectories), f => Look(Path.GetDirectoryName(f)!) == "0 777");
+                if (refused is null)
+                    Assert.Contains(target.Problems, p => p.Fault == TargetFault.InTheWay);
+
+                void Swap() => Assert.Equal(0, Rename(CurrentFolder, folder["t/open"], CurrentFolder, folder["t/shut"], Exchange));
+            }
+        }
+    }
+
+    /// <summary>Both names lead to one folder at the moment that each is looked at.</summary>
+    [Fact]
+    public void Two_folders_of_the_snapshot_are_never_one()
+    {
+        Assert.SkipUnless(IsRoot, "needs root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t"]);
+        Run("chmod", "777", folder["t"]);
+        Directory.CreateDirectory(folder["t/open"]);
+        Directory.CreateDirectory(folder["t/shut"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+        target.Add(rows, Add(rows, "open", EntryKind.Directory, 0x1FF, 0));
+        Assert.Equal(0, Rename(CurrentFolder, folder["t/open"], CurrentFolder, folder["t/shut"], Exchange));
+        target.Add(rows, Add(rows, "shut", EntryKind.Directory, 0x1C0, 0)); // the one that was looked at before
+        target.Finish();
+        Assert.Equal("0 755", Look(folder["t/shut"])); // as it was
+        Assert.NotEmpty(target.Refusals);
+    }
+
     [Fact]
     public void Special_files_get_all_their_attributes()
     {

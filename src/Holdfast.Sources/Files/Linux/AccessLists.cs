@@ -62,6 +62,18 @@ static class AccessLists
         return all.FindAll(a => IsList(a.Name));
     }
 
+    /// <summary>True where users or groups that a folder's list names may write to it.</summary>
+    /// <param name="folder">A handle on it.</param>
+    public static unsafe bool LetOthersWrite(int folder)
+    {
+        const ushort write = 0x02; // ACL_WRITE
+        var list = new byte[XattrList.MaxBytes];
+        nint length;
+        fixed (byte* path = (byte[])[.. FolderHandle.ProcPath(folder)[..^1], (byte)'/', (byte)'.', 0], name = "system.posix_acl_access\0"u8, value = list)
+            length = Native.GetXattr(path, name, value, (nuint)list.Length);
+        return length > 0 && Entries(list[..(int)length]).Any(e => (list[e.At - 2] & write) != 0);
+    }
+
     static bool IsList(byte[] name) => name.AsSpan().StartsWith(Names);
 
     /// <summary>Entries that have a number, and where it stands.</summary>

@@ -1,9 +1,15 @@
 namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Opens folders below a root without ever following a symlink or leaving the root. One of these per thread; it remembers the last folder.</summary>
-sealed unsafe class FolderHandle(int root) : IDisposable
+/// <param name="root">A handle on it.</param>
+/// <param name="isRight">Says of a folder that was opened whether it is the one that its path is to lead to; null for any.</param>
+sealed unsafe class FolderHandle(int root, FolderHandle.Judge? isRight = null) : IDisposable
 {
     const int Piece = 4_000; // bytes: below the system's limit for one call
+
+    /// <param name="path">Below the root.</param>
+    /// <param name="folder">What it led to.</param>
+    public delegate bool Judge(ReadOnlySpan<byte> path, int folder);
 
     byte[] _path = [];
     int _handle = -1;
@@ -18,6 +24,12 @@ sealed unsafe class FolderHandle(int root) : IDisposable
         var handle = Walk(path);
         if (handle < 0)
             return -1;
+        if (isRight is not null && !isRight(path, handle))
+        {
+            _ = Native.Close(handle);
+            System.Runtime.InteropServices.Marshal.SetLastPInvokeError(Native.EXDev); // as where a link led out
+            return -1;
+        }
         if (_handle >= 0)
             _ = Native.Close(_handle);
         _handle = handle;

@@ -15,6 +15,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly TargetReport _report;
     readonly TargetAttributes _attributes;
     readonly FolderMaker _maker;
+    readonly bool _wasThere;
     readonly MetFolder? _root; // as it was before
     readonly TargetFiles _files;
     readonly LateEntries _late;
@@ -28,8 +29,12 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     long _kept;
     long _keptBytes;
 
-    public LinuxFileTarget(string target, FileTargetOptions options)
+    /// <param name="target">The folder; it is there.</param>
+    /// <param name="wasThere">Not made for this run.</param>
+    /// <param name="options">How.</param>
+    public LinuxFileTarget(string target, bool wasThere, FileTargetOptions options)
     {
+        _wasThere = wasThere;
         _options = options;
         _folders = new TargetFolders(target, options.Forbidden);
         try
@@ -38,7 +43,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var names = new ApartNames();
             var disks = new TargetDisks(names);
             var apart = new ApartFiles(_folders, _notes, _report, names, options.Existing);
-            _root = MetFolder.Unknown(_folders.Root);
+            _root = MetFolder.Untouched(_folders.Root);
             if (options.Existing != ExistingFiles.Refuse)
                 FolderMaker.MakeReady(_folders.Root);
             _ownUser = disks.Require(_folders.Root);
@@ -64,7 +69,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             _notes.MapOwners(users, groups);
     }
 
-    public int Add(EntryBatch batch, int row)
+    public int Add(EntryBatch batch, int row, bool isOnWay = false)
     {
         var path = batch.Path(row);
         if (!TreePath.IsValid(path) || (_any && TreePath.Compare(_last, path) >= 0))
@@ -82,12 +87,13 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _any = true;
         _last = path.ToArray();
         var kind = batch.Kind[row];
-        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), batch.Uid[row] == ITreeWriter.UnknownOwner ? _root : null) : _open.Peek().Made;
+        var isUnknown = batch.Uid[row] == ITreeWriter.UnknownOwner;
+        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), isUnknown || (isOnWay && _wasThere) ? _root : null) : _open.Peek().Made;
         var above = parentMade.Shut;
         var parentNote = path.IsEmpty ? -1 : _open.Peek().Note;
         if (kind == EntryKind.Directory)
         {
-            var made = path.IsEmpty || above is { IsThere: false } ? parentMade : _maker.Make(path, _notes.OwnerOf(batch, row), parentMade.Way);
+            var made = path.IsEmpty || above is { IsThere: false } ? parentMade : _maker.Make(path, _notes.OwnerOf(batch, row), parentMade.Way, isUnknown || isOnWay);
             var note = made.Shut is { IsThere: false } ? -1 : Note(batch, row, parentNote);
             _open.Push((_last, made, note));
             if (note < 0)
@@ -208,18 +214,24 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var names = _links.FindAll(link => _late.MakeName(_notes[link.Entry], _notes[link.First])).ConvertAll(link => _notes[link.Entry]);
         var look = new FinalLook(_folders, _notes, _report);
         var strangers = _options.Existing == ExistingFiles.Refuse ? 0 : look.Compare(_foldersMade.Select(f => f.Entry)); // nothing of an empty target's was replaced
-        var folders = 0L;
+        var (folders, untouched) = (0L, 0L);
         for (var i = _foldersMade.Count - 1; i >= 0; i--)
         {
             var (number, met) = _foldersMade[i];
             var entry = _notes[number];
-            folders += entry.IsThere && _maker.Finish(entry, met) && !_notes.PathOf(entry).IsEmpty ? 1 : 0;
+            if (!entry.IsThere || !_maker.Finish(entry, met))
+                continue;
+            if (met is { IsUntouched: true })
+                untouched++;
+            else if (!_notes.PathOf(entry).IsEmpty)
+                folders++;
         }
         _folders.Sync();
         var kept = look.Gone.Where(e => e.IsKept).ToList();
         return new TreeWritten(folders, names.Count(n => n.IsThere), others.Count(o => o.IsThere), _kept - kept.Count, _keptBytes - kept.Sum(k => k.Size))
         {
             Strangers = strangers,
+            Untouched = untouched,
             Gone = look.Gone.Count(e => e is { Kind: EntryKind.File, IsKept: false }) - names.Count(n => n is { Kind: EntryKind.File, IsThere: false }),
         };
     }

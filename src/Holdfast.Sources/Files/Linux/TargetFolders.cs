@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Holdfast.Core;
 
 namespace Holdfast.Sources.Files.Linux;
@@ -9,6 +10,9 @@ sealed unsafe class TargetFolders : IDisposable
     readonly Dictionary<ulong, int> _disks = []; // by device: a folder on each file system that is mounted in the target, open since before anything was written there
 
     readonly HashSet<(ulong Device, ulong Inode)> _forbidden = [];
+    readonly ConcurrentDictionary<string, (ulong Device, ulong Inode)> _pinned = []; // by path, a byte a character
+    readonly HashSet<(ulong Device, ulong Inode)> _pinnedFolders = [];
+    volatile bool _hasPinned;
 
     /// <param name="target">The root.</param>
     /// <param name="forbidden">Folders in which nothing is made, wherever a mount or a symlink shows them.</param>
@@ -31,16 +35,19 @@ sealed unsafe class TargetFolders : IDisposable
         StatX stat;
         byte nul = 0;
         if (Native.StatX(Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0)
-            _disks[stat.Device] = Root;
+            _disks[Device = stat.Device] = Root;
         if (_disks.Count > 0 && IsForbidden(stat))
         {
             _ = Native.Close(Root);
             throw FileTarget.Inside();
         }
-        _handles = new ThreadLocal<FolderHandle>(() => new FolderHandle(Root), trackAllValues: true);
+        _handles = new ThreadLocal<FolderHandle>(Another, trackAllValues: true);
     }
 
     public int Root { get; }
+
+    /// <summary>On which the root lies.</summary>
+    public ulong Device { get; }
 
     /// <summary>-1 where it cannot be opened, with the error set.</summary>
     /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: something else has taken its place. <c>StoreUnavailable</c>.</exception>
@@ -55,7 +62,25 @@ sealed unsafe class TargetFolders : IDisposable
     public int TryOpen(ReadOnlySpan<byte> path) => _handles.Value!.Open(path);
 
     /// <summary>For two folders at once: the thread's own handle holds one.</summary>
-    public FolderHandle Another() => new(Root);
+    public FolderHandle Another() => new(Root, IsPinned);
+
+    /// <summary>From here on a path leads to this folder or to none: somebody else can put another in its place, and back, while files are written. From one thread.</summary>
+    /// <returns>False where another path leads to the same folder.</returns>
+    public bool Pin(ReadOnlySpan<byte> path, ulong device, ulong inode)
+    {
+        _pinned[Key(path)] = (device, inode);
+        _hasPinned = true;
+        return _pinnedFolders.Add((device, inode));
+    }
+
+    bool IsPinned(ReadOnlySpan<byte> path, int folder)
+    {
+        StatX stat;
+        byte nul = 0;
+        return !_hasPinned || !_pinned.TryGetValue(Key(path), out var pinned) || (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && pinned == (stat.Device, stat.Inode));
+    }
+
+    static string Key(ReadOnlySpan<byte> path) => System.Text.Encoding.Latin1.GetString(path);
 
     /// <summary>A part of the target may be mounted read-only; where all of it is, nothing more can be done.</summary>
     public void RequireWritable()

@@ -7,7 +7,7 @@ namespace Holdfast.Sources.Files.Portable;
 
 /// <summary>Writes a tree below one folder through .NET's own file API, for systems other than Linux: content, times, read-only flags; symlinks where the system
 /// lets this user make them. Names that the system cannot hold are listed, not altered.</summary>
-sealed class PortableFileTarget(string target, FileTargetOptions options) : ITreeWriter
+sealed class PortableFileTarget(string target, bool wasThere, FileTargetOptions options) : ITreeWriter
 {
     readonly string _root = Path.GetFullPath(target);
     readonly ProblemList _problems = new();
@@ -29,7 +29,7 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
         // Owners are not written here.
     }
 
-    public int Add(EntryBatch batch, int row)
+    public int Add(EntryBatch batch, int row, bool isOnWay = false)
     {
         var bytes = batch.Path(row);
         if (!TreePath.IsValid(bytes) || (_last is not null && TreePath.Compare(_last, bytes) >= 0))
@@ -54,7 +54,7 @@ sealed class PortableFileTarget(string target, FileTargetOptions options) : ITre
             _problems.Add(TargetFault.NotHeld, _last, "special file");
             return -1;
         }
-        var isUnknown = kind == EntryKind.Directory && batch.Uid[row] == ITreeWriter.UnknownOwner && Directory.Exists(path);
+        var isUnknown = kind == EntryKind.Directory && (isOnWay || batch.Uid[row] == ITreeWriter.UnknownOwner) && Directory.Exists(path) && (wasThere || batch.Path(row).Length > 0);
         _noted.Add((path, _last, batch.Mode[row], batch.Size[row], isUnknown ? Directory.GetLastWriteTimeUtc(path) : time, batch.LinkTarget[row], kind == EntryKind.Directory));
         if (kind == EntryKind.Directory)
             Directory.CreateDirectory(path);
