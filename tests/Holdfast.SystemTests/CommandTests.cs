@@ -319,6 +319,8 @@ public sealed class CommandTests
         var proven = JsonDocument.Parse(cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key, "--json").Expect(0).Out).RootElement;
         Assert.Equal((true, "Commit"), (proven.GetProperty("valid").GetBoolean(), proven.GetProperty("type").GetString()));
         Assert.True(proven.GetProperty("lockedUntil").GetDateTimeOffset() > DateTimeOffset.UtcNow);
+        cli.Shell("sed 's/$/\\r/' proof > mailed; echo >> mailed"); // as mail and editors leave it
+        cli.Run("log", "verify", "--proof", cli["mailed"], "--log-key", key).Expect(0);
         Assert.Contains("That file is no proof", cli.Run("log", "verify", "--proof", "/etc/passwd", "--log-key", key).Expect(42).Error, StringComparison.Ordinal);
         File.WriteAllText(cli["proof"], File.ReadAllText(cli["proof"]).Replace("index 4", "index 5", StringComparison.Ordinal));
         cli.Run("log", "verify", "--proof", cli["proof"], "--log-key", key).Expect(42);

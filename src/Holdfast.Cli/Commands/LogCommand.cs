@@ -236,7 +236,7 @@ static class LogCommand
     {
         if (session.Parsed.GetValue(SinceOption) is not { } file)
             return null;
-        if (!Core.Log.Checkpoint.TryParse(UserFile.Text(file, "The earlier checkpoint"), out var earlier))
+        if (!Core.Log.Checkpoint.TryParse(Note(file, "The earlier checkpoint"), out var earlier))
             throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
         HoldfastException? fault = null;
         try
@@ -258,12 +258,15 @@ static class LogCommand
         return (fault is null ? $"The log begins with the {leaves} of the earlier checkpoint, unaltered." : $"Nor does it begin with the {leaves} of the earlier checkpoint that --since names.", fault);
     }
 
+    /// <summary>A note that was sent by mail or saved by an editor has other line ends, or a blank line more, and says the same.</summary>
+    static string Note(string file, string what) => UserFile.Text(file, what).Replace("\r\n", "\n", StringComparison.Ordinal).TrimEnd('\n') + "\n";
+
     static int VerifyProof(Session session, string file)
     {
         var named = session.Parsed.GetValue(KeyOption) ?? throw new HoldfastException(ErrorCode.Usage, "A proof is checked against a log key.", "Add --log-key KEY; take the key from someone you trust, not from where the proof came from.");
         if (!VerifierKey.TryParse(named, out var key))
             throw new HoldfastException(ErrorCode.ProofInvalid, "That is no verifier key.", "It looks like holdfast/HEX+HEX8+BASE64.");
-        if (!LogProof.TryParse(UserFile.Text(file, "The proof file"), out var proof))
+        if (!LogProof.TryParse(Note(file, "The proof file"), out var proof))
             throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no proof.", "It is what `holdfast log prove SNAPSHOT` wrote, unchanged.");
         if (!proof.IsValid(key) || !Leaf.TryParse(proof.Leaf, out var leaf))
             throw new HoldfastException(ErrorCode.ProofInvalid, "The proof does not hold.", "It was altered, or is of another log. Ask for a new one: holdfast log prove SNAPSHOT.");

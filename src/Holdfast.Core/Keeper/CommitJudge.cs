@@ -116,13 +116,13 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
         var source = snapshot.Source;
         var earlier = CountedWith(snapshot, policy);
         var day = clock.Now - Math.Min(clock.Now, RetentionPolicy.Day);
-        if (policy.DailyQuota > 0 && (ulong)(earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh) > policy.DailyQuota)
-            throw Quota("it would add more in a day than its quota allows", source);
+        if (policy.DailyQuota > 0 && (ulong)(earlier.Where(s => s.Committed >= day).Sum(s => s.Added + s.ObjectSize) + fresh) is var added && added > policy.DailyQuota)
+            throw Quota($"with it {ByteCount.Words(added)} would be added in a day, and its quota allows {ByteCount.Words(policy.DailyQuota)}", source);
         if (policy.LockedQuota > 0)
         {
             var locked = earlier.Where(s => !s.IsRemoved && s.Expiry > clock.Now).ToHashSet();
-            if ((ulong)(state.BytesOf(locked) + locked.Sum(s => s.ObjectSize) + fresh) > policy.LockedQuota)
-                throw Quota("it would hold more locked bytes than its quota allows", source);
+            if ((ulong)(state.BytesOf(locked) + locked.Sum(s => s.ObjectSize) + fresh) is var held && held > policy.LockedQuota)
+                throw Quota($"with it {ByteCount.Words(held)} would be locked, and its quota allows {ByteCount.Words(policy.LockedQuota)}", source);
         }
     }
 

@@ -18,13 +18,13 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         string text;
         try
         {
-            text = Encoding.ASCII.GetString(Storage.PlainFile.ReadAll(path, MaxSize) ?? throw Missing());
+            text = Encoding.ASCII.GetString(Storage.PlainFile.ReadAll(path, MaxSize) ?? throw Missing(folder));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw Directory.Exists(folder) ? Missing()
-                : File.Exists(folder) ? new HoldfastException(ErrorCode.VaultMissing, "What was named as the vault is a file.", "Name the vault's folder: the file `vault` lies in it.")
-                : new HoldfastException(ErrorCode.VaultMissing, "The folder that was named as the vault does not exist.", "Check the path of --vault or HOLDFAST_VAULT, and that its disk is mounted.");
+            throw Directory.Exists(folder) ? Missing(folder)
+                : File.Exists(folder) ? new HoldfastException(ErrorCode.VaultMissing, $"What was named as the vault is a file: {folder}.", "Name the vault's folder: the file `vault` lies in it.")
+                : new HoldfastException(ErrorCode.VaultMissing, $"The folder that was named as the vault does not exist: {folder}.", "Check the path of --vault or HOLDFAST_VAULT, and that its disk is mounted.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -36,7 +36,7 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
         if (lines.Length != 5 || lines[0] != FirstLine || lines[4].Length > 0 || !lines[1].StartsWith("id ", StringComparison.Ordinal)
             || !lines[2].StartsWith("log ", StringComparison.Ordinal) || !lines[3].StartsWith("genesis ", StringComparison.Ordinal)
             || !Id16.TryParse(lines[1].AsSpan(3), out var id) || !Hash32.TryParse(lines[3].AsSpan(8), out var genesis))
-            throw Missing();
+            throw Missing(folder);
         return new VaultFile(id, lines[2][4..], genesis);
     }
 
@@ -64,8 +64,8 @@ public sealed record VaultFile(Id16 Vault, string LogKey, Hash32 Genesis)
 
     const string ShowLogKey = "`tail -n +2 put.key | base64 -d | grep -aoE 'holdfast/[0-9a-f]{32}[+][0-9a-f]{8}[+][A-Za-z0-9+/]{44}'`";
 
-    static HoldfastException Missing() => new(ErrorCode.VaultMissing,
-        "There is no vault in this folder: its file `vault` is missing or says something else.",
+    static HoldfastException Missing(string folder) => new(ErrorCode.VaultMissing,
+        $"There is no vault in {folder}: its file `vault` is missing or says something else.",
         "Check the path (it is the folder that `holdfast init` made). Where only this one small file was lost: every copy of the vault, and every folder added with `store add`, has the same one. Without any, write it anew after the format.md next to it, section 3: "
         + $"what follows `log` is in put.key, and {ShowLogKey} shows it; `id` is what stands in that between / and the first +; `genesis` is the payload of leaf 0 of the log.");
 }

@@ -45,7 +45,7 @@ public sealed class QuotaTests
         test.BackUp(name: "noisy");
         test.Machine.Pass(2 * Day);
         test.Write("grows", TestVault.Noise(2, 3_000_000));
-        Assert.Contains("locked bytes", Refused(test, "noisy").Message, StringComparison.Ordinal);
+        Assert.Contains("would be locked, and its quota allows", Refused(test, "noisy").Message, StringComparison.Ordinal);
         test.Machine.Pass(20 * Day);
         Refused(test, "noisy"); // another day is not enough
         test.Machine.Pass(9 * Day);
