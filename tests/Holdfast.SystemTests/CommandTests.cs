@@ -446,7 +446,7 @@ public sealed class CommandTests
         Assert.Equal("", cli.Run("policy", "set", "--name", "A", "--lock", "9d", "--new-source").Expect(0).Error);
         Assert.Equal("", cli.Run("policy", "set", "--name", "a", "--lock", "9d").Expect(0).Error);
         Assert.Contains("2 sources have one of their own", cli.Run("status").Expect(0).Out, StringComparison.Ordinal);
-        cli.Run("find", "[a").Expect(2);
+        cli.Run("find", new string('x', 4_096)).Expect(2);
     }
 
     [Fact]

@@ -134,6 +134,7 @@ static class KeyCommand
         vault.Keeper.Refresh(); // what another rotation did while this one waited
         folder.Remember(vault, toChange: true);
         using var keys = folder.Open(vault);
+        keys.Keyring.RequireRoom();
         var (kit, hadKit) = (vault.State.KitPrinted, vault.State.KitEpoch == vault.State.KeyEpoch);
         var epoch = folder.Rotate(vault, keys, newSecret);
         folder.Remember(vault);
@@ -149,7 +150,7 @@ static class KeyCommand
             ? $"It opens with the same secret or passphrase as before. Where that was seen by others, whoever gets hold of the new {KeyFolder.OpeningFile} reads on: rotate again with --new-secret FILE."
             : $"It opens with the new secret in {newSecret} alone: keep that file where the old one was, and name it with --opening-secret.");
         if (Keyring.MaxEarlierSeeds + 1 - (int)epoch is var left and < 100)
-            session.Warn($"holdfast: the keyring has room for {Text.Count(left, "more key epoch")}: plan a new vault before they are used up");
+            session.Warn($"holdfast: {(left > 0 ? $"the keyring has room for {Text.Count(left, "more key epoch")}: plan a new vault before they are used up" : "that was the last key epoch that the keyring has room for: make a new vault before the keys must be rotated again")}");
         session.Step();
         session.Finding(kit > 0 && hadKit
             ? $"THE RECOVERY KIT IS OLD NOW: the one printed {Text.Time(kit)[..10]} opens what was backed up before this moment; of later backups it may lack parts, or all."

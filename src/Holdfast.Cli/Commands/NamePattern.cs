@@ -18,13 +18,22 @@ static class NamePattern
     {
         if (typed.Any(t => t.StartsWith('!')))
             throw new HoldfastException(ErrorCode.Usage, "A pattern here says what is wanted; one that begins with ! would take something out again.", "Name what is wanted. A name that begins with ! is written \\!name.");
-        Excludes.RequireSound(typed, what);
+        foreach (var (number, text) in typed.Index())
+        {
+            if (Literal(Text.Pattern(text)).Length >= Excludes.MaxPattern) // one more for a / before it
+                throw new HoldfastException(ErrorCode.Usage, $"{what} {number + 1} makes no sense as a pattern: it is longer than {Excludes.MaxPattern} bytes. Nothing was done.", "Name a folder above it, or use * for a part of the name.");
+        }
     }
 
-    /// <summary>The pattern, and what it says with each [ as the character itself: who copies "report [2].pdf" from `ls` means that file, and must get it, whatever else matches.</summary>
+    /// <summary>The pattern, and what it says with each [ as the character itself: who copies "report [2].pdf" from `ls` means that file, and must get it, whatever else matches. A [ that no ] closes is the character anyway.</summary>
     public static Excludes Parse(string typed)
     {
         var pattern = Text.Pattern(typed);
+        return new Excludes().Add(pattern).Add(Literal(pattern));
+    }
+
+    static byte[] Literal(byte[] pattern)
+    {
         var literal = new List<byte>(pattern.Length);
         for (var i = 0; i < pattern.Length; i++)
         {
@@ -34,8 +43,7 @@ static class NamePattern
             if (pattern[i] == '\\' && i + 1 < pattern.Length)
                 literal.Add(pattern[++i]);
         }
-        var parsed = new Excludes().Add(pattern);
-        return literal.Count > pattern.Length ? parsed.Add([.. literal]) : parsed;
+        return [.. literal];
     }
 
     /// <summary>What to look at where patterns match nothing, though there are such names: empty, or a sentence and a space.</summary>

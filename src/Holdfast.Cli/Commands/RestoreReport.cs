@@ -27,7 +27,9 @@ static class RestoreReport
         if (isPart)
             session.Step("  a part             what --include names, and nothing else of the snapshot");
         if (written.Untouched > 0)
-            session.Step($"  on the way         {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, the target among them: owner and permissions are as they were, not the snapshot's");
+            session.Step($"  as they were       {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, above what was brought back: owner and permissions are not the snapshot's");
+        if (written.MoreOpen > 0)
+            session.Finding($"  MORE OPEN          {written.MoreOpen} of them {(written.MoreOpen == 1 ? "lets" : "let")} in users whom the snapshot kept out: see whether what was brought back may be read there (ls -ld)");
         if (tree is { Problems: > 0 })
             session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
         foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
@@ -146,6 +148,7 @@ static class RestoreReport
         w.WriteNumber("bytes", result.Bytes);
         w.WriteNumber("folders", result.Written.Folders);
         w.WriteNumber("foldersLeftAsTheyWere", result.Written.Untouched);
+        w.WriteNumber("foldersMoreOpen", result.Written.MoreOpen);
         w.WriteNumber("furtherNames", result.Written.Names);
         w.WriteNumber("linksAndSpecialFiles", result.Written.Others);
         w.WriteNumber("filesWithHoles", result.WithHoles);

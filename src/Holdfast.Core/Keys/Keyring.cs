@@ -36,10 +36,7 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
         var keys = sealingKeys.Order(Comparer<SealingKey>.Create(SealingKey.Compare)).ToList();
         var box = SealedBox.Seal(keyPair.PublicKey, Labels.Keyring, Context(vault, epoch), secret.Span);
         if (earlierSeeds.Count > MaxEarlierSeeds || domains.Count > MaxDomains || keys.Count > MaxSealingKeys || box.Length > MaxBox)
-        {
-            throw new HoldfastException(ErrorCode.KeyringFull, $"The vault has had {epoch - 1} key epochs, and its keyring has no room for one more. Nothing was changed: the keys that there are go on as they are.",
-                "Make a new vault and back up into it from here on; this one is kept, and read with its newest opening key, until its last lock has ended.");
-        }
+            throw Full(epoch);
 
         var body = new ByteWriter(4096);
         using var salt = SecretBytes.Random(Hash32.Size);
@@ -53,6 +50,17 @@ public sealed record Keyring(Id16 Vault, uint Epoch, ulong VaultTime, IReadOnlyL
 
         return ObjectHeader.Wrap(ObjectType.Keyring, vault, Id16.None, body);
     }
+
+    /// <summary>Before anything is made for another epoch.</summary>
+    /// <exception cref="HoldfastException"><c>KeyringFull</c>.</exception>
+    public void RequireRoom()
+    {
+        if (Epoch > MaxEarlierSeeds)
+            throw Full(Epoch + 1);
+    }
+
+    static HoldfastException Full(uint epoch) => new(ErrorCode.KeyringFull, $"The vault has had {epoch - 1} key epochs, and its keyring has no room for one more. Nothing was changed: the keys that there are go on as they are.",
+        "Make a new vault and back up into it from here on; this one is kept, and read with its newest opening key, until its last lock has ended.");
 
     public static bool TryParse(ReadOnlySpan<byte> bytes, out Keyring? keyring)
     {

@@ -87,6 +87,9 @@ public sealed record TreeWritten(long Folders, long Names, long Others, long Kep
     /// <summary>Folders that were there and stay as they were, the target itself included: they are only on the way to what was asked for, or the snapshot says nothing of them but their names.</summary>
     public long Untouched { get; init; }
 
+    /// <summary>Of these, folders that let in others whom the snapshot keeps out.</summary>
+    public long MoreOpen { get; init; }
+
     /// <summary>Files that this run brought, and in whose place another entry of the snapshot stands now: the file system takes their names for one.</summary>
     public long Gone { get; init; }
 }

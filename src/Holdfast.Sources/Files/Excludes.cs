@@ -7,7 +7,8 @@ namespace Holdfast.Sources.Files;
 /// Matching takes time linear in pattern times path.</summary>
 public sealed class Excludes
 {
-    const int MaxPattern = 4_096; // bytes
+    /// <summary>Bytes of a pattern.</summary>
+    public const int MaxPattern = 4_096;
 
     readonly List<Rule> _rules = [];
     long _leftOut;

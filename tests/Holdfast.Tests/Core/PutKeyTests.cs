@@ -40,6 +40,8 @@ public sealed class PutKeyTests
         Assert.True(Keyring.TryParse(Create(), out var keyring));
         Assert.True(keyring!.TryOpen(test.Seed, out _, out var earlier));
         Assert.Equal(seeds.Count, earlier.Count);
+        Assert.Equal(ErrorCode.KeyringFull, Assert.Throws<HoldfastException>(keyring.RequireRoom).Code);
+        (keyring with { Epoch = last - 1 }).RequireRoom();
         seeds[last++] = test.Seed;
         Assert.Equal(ErrorCode.KeyringFull, Assert.Throws<HoldfastException>(Create).Code);
 

@@ -98,60 +98,47 @@ public sealed partial class SharedTargetTests
         Assert.True(exchanged > 0, "nothing was exchanged");
     }
 
-    /// <summary>Whoever may write to the target puts the folder that all may read in the place of the one that root alone may, and back: what is written to one would come out in the other.</summary>
+    /// <summary>Whose the target is puts the folder that all may read in the place of the one that root alone may, and back: what is written to one would come out in the other.</summary>
     [Theory]
-    [InlineData("chown 65534 $1", true)]
-    [InlineData("chown 0:65534 $1; chmod 775 $1", true)]
-    [InlineData("chmod 777 $1", true)]
-    [InlineData("setfacl -m u:65534:rwx $1", true)]
-    [InlineData("chgrp 65534 $1; chmod 755 $1", false)]
-    [InlineData("chmod 1777 $1", false)]
-    public void A_folder_is_the_same_from_first_to_last_where_others_have_the_way(string open, bool isOpen)
+    [InlineData("made", true)]
+    [InlineData("made", false)]
+    [InlineData("written", false)]
+    [InlineData("removed", false)]
+    public void A_folder_in_anothers_target_is_the_same_from_first_to_last(string moment, bool back)
     {
         Assert.SkipUnless(IsRoot, "needs root");
-        foreach (var back in new[] { true, false })
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t"]);
+        Run("chown", "65534", folder["t"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+        target.Add(rows, Add(rows, "open", EntryKind.Directory, 0x1FF, 0));
+        target.Add(rows, Add(rows, "shut", EntryKind.Directory, 0x1C0, 0));
+        var file = target.Add(rows, Add(rows, "shut/file", EntryKind.File, 0x1A4, 0));
+        rows.Size[3] = 6;
+        if (moment == "made")
+            Swap();
+        else if (moment == "removed") // and made by another: some file systems give it the same number
+            Run("sh", "-ec", "n=$(stat -c %i $1); for i in $(seq 50); do rmdir $1; mkdir -m 777 $1; chown 65534 $1; [ $(stat -c %i $1) != $n ] || break; done", "sh", folder["t/shut"]);
+        ErrorCode? refused = null;
+        try
         {
-            foreach (var moment in new[] { "made", "written" })
-            {
-                using var folder = new TempFolder();
-                Directory.CreateDirectory(folder["t"]);
-                Run("sh", "-ec", open, "sh", folder["t"]);
-                using var target = FileTarget.Create(folder["t"], new FileTargetOptions());
-                var rows = new EntryBatch();
-                target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
-                target.Add(rows, Add(rows, "open", EntryKind.Directory, 0x1FF, 0));
-                target.Add(rows, Add(rows, "shut", EntryKind.Directory, 0x1C0, 0));
-                var file = target.Add(rows, Add(rows, "shut/file", EntryKind.File, 0x1A4, 0));
-                rows.Size[3] = 6;
-                if (moment == "made")
-                    Swap();
-                Exception? refused = null;
-                try
-                {
-                    target.WriteWhole(file, "secret"u8);
-                    if (moment == "written")
-                        Swap();
-                    else if (back)
-                        Swap();
-                    target.Finish();
-                }
-                catch (HoldfastException e)
-                {
-                    refused = e;
-                }
-                if (!isOpen)
-                {
-                    Assert.Null(refused); // nobody but root could have done it
-                    continue;
-                }
-                Assert.Equal(moment == "made" ? ErrorCode.TargetUnsafe : null, (refused as HoldfastException)?.Code);
-                Assert.DoesNotContain(Directory.GetFiles(folder["t"], "file", SearchOption.AllDirectories), f => Look(Path.GetDirectoryName(f)!) == "0 777");
-                if (refused is null)
-                    Assert.Contains(target.Problems, p => p.Fault == TargetFault.InTheWay);
-
-                void Swap() => Assert.Equal(0, Rename(CurrentFolder, folder["t/open"], CurrentFolder, folder["t/shut"], Exchange));
-            }
+            target.WriteWhole(file, "secret"u8);
+            if (moment == "written" || back)
+                Swap();
+            target.Finish();
         }
+        catch (HoldfastException e)
+        {
+            refused = e.Code;
+        }
+        Assert.Equal(moment == "written" ? null : ErrorCode.TargetUnsafe, refused);
+        Assert.DoesNotContain(Directory.GetFiles(folder["t"], "file", SearchOption.AllDirectories), f => Look(Path.GetDirectoryName(f)!).EndsWith(" 777", StringComparison.Ordinal));
+        if (refused is null)
+            Assert.Contains(target.Problems, p => p.Fault == TargetFault.InTheWay);
+
+        void Swap() => Assert.Equal(0, Rename(CurrentFolder, folder["t/open"], CurrentFolder, folder["t/shut"], Exchange));
     }
 
     /// <summary>Both names lead to one folder at the moment that each is looked at.</summary>
@@ -160,10 +147,9 @@ public sealed partial class SharedTargetTests
     {
         Assert.SkipUnless(IsRoot, "needs root");
         using var folder = new TempFolder();
-        Directory.CreateDirectory(folder["t"]);
-        Run("chmod", "777", folder["t"]);
         Directory.CreateDirectory(folder["t/open"]);
         Directory.CreateDirectory(folder["t/shut"]);
+        Run("chown", "65534", folder["t"]);
         using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
         var rows = new EntryBatch();
         target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
@@ -171,8 +157,61 @@ public sealed partial class SharedTargetTests
         Assert.Equal(0, Rename(CurrentFolder, folder["t/open"], CurrentFolder, folder["t/shut"], Exchange));
         target.Add(rows, Add(rows, "shut", EntryKind.Directory, 0x1C0, 0)); // the one that was looked at before
         target.Finish();
-        Assert.Equal("0 755", Look(folder["t/shut"])); // as it was
-        Assert.NotEmpty(target.Refusals);
+        Assert.Equal(["0 755", "0 700"], new[] { "t/open", "t/shut" }.Select(n => Look(folder[n])).Order(StringComparer.Ordinal).Reverse()); // none got what the other was to get
+        Assert.Equal(TargetFault.InTheWay, Assert.Single(target.Problems).Fault);
+    }
+
+    /// <summary>Nobody but the owner exchanges what lies in a target, or in a folder that was there, while it is written; what is not the snapshot's has its permissions again afterwards.</summary>
+    [Theory]
+    [InlineData("chgrp 65534 $1; chmod 775 $1", true)]
+    [InlineData("chmod 777 $1", true)]
+    [InlineData("setfacl -m u:65534:rwx $1", true)]
+    [InlineData("chmod 777 $1", false)]
+    public void What_others_may_write_to_is_shut_while_it_is_written(string open, bool isOnWay)
+    {
+        Assert.SkipUnless(IsRoot, "needs root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/there"]);
+        foreach (var name in new[] { "t/there", "t" })
+            Run("sh", "-ec", open, "sh", folder[name]);
+        Run("chmod", "755", folder["."]);
+        var before = Look(folder["t"]);
+        using (var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace }))
+        {
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0), isOnWay);
+            target.Add(rows, Add(rows, "there", EntryKind.Directory, 0x1ED, 0), isOnWay);
+            target.Add(rows, Add(rows, "there/new", EntryKind.Directory, 0x1C0, 0));
+            foreach (var name in new[] { "t/there", "t/there/new" })
+                Assert.NotEqual("gone", Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "mv $1 $1.gone 2>/dev/null && echo gone", "sh", folder[name]));
+            target.Finish();
+            Assert.Empty(target.Problems);
+        }
+        Assert.Equal(isOnWay ? before : "0 755", Look(folder["t"]));
+        Assert.Equal(isOnWay ? before : "0 755", Look(folder["t/there"])); // narrowed, not opened, where it is the snapshot's
+        Assert.Equal("0 700", Look(folder["t/there/new"]));
+    }
+
+    /// <summary>Where others could have put any folder there, rights are taken away that the snapshot does not give, and none are given.</summary>
+    [Theory]
+    [InlineData(0x1FFu, 0x1E8u, "0 750", false)]
+    [InlineData(0x1C0u, 0x1EDu, "0 700", true)]
+    [InlineData(0x3FFu, 0x1EDu, "0 1755", true)]
+    public void A_folder_that_others_may_have_put_there_is_shut_and_never_opened(uint mode, uint snapshot, string after, bool isTold)
+    {
+        Assert.SkipUnless(IsRoot, "needs root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/there"]);
+        File.WriteAllText(folder["t/there/file"], "whose?");
+        Run("chmod", "777", folder["t"]);
+        Run("chmod", Convert.ToString(mode, 8), folder["t/there"]);
+        using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = ExistingFiles.Replace });
+        var rows = new EntryBatch();
+        target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+        target.Add(rows, Add(rows, "there", EntryKind.Directory, snapshot, 0));
+        target.Finish();
+        Assert.Equal(after, Look(folder["t/there"]));
+        Assert.Equal(isTold, target.Refusals.Any(r => r.What == "permissions"));
     }
 
     [Fact]

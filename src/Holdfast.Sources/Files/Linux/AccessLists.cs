@@ -67,11 +67,16 @@ static class AccessLists
     public static unsafe bool LetOthersWrite(int folder)
     {
         const ushort write = 0x02; // ACL_WRITE
-        var list = new byte[XattrList.MaxBytes];
-        nint length;
-        fixed (byte* path = (byte[])[.. FolderHandle.ProcPath(folder)[..^1], (byte)'/', (byte)'.', 0], name = "system.posix_acl_access\0"u8, value = list)
-            length = Native.GetXattr(path, name, value, (nuint)list.Length);
-        return length > 0 && Entries(list[..(int)length]).Any(e => (list[e.At - 2] & write) != 0);
+        fixed (byte* path = (byte[])[.. FolderHandle.ProcPath(folder)[..^1], (byte)'/', (byte)'.', 0], name = "system.posix_acl_access\0"u8)
+        {
+            var length = Native.GetXattr(path, name, null, 0);
+            if (length <= 0)
+                return false;
+            var list = new byte[length];
+            fixed (byte* value = list)
+                length = Native.GetXattr(path, name, value, (nuint)list.Length);
+            return length != list.Length || Entries(list).Any(e => (list[e.At - 2] & write) != 0); // another by now: somebody else is at it
+        }
     }
 
     static bool IsList(byte[] name) => name.AsSpan().StartsWith(Names);

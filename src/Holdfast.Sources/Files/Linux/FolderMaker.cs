@@ -5,48 +5,55 @@ namespace Holdfast.Sources.Files.Linux;
 
 /// <summary>Makes the folders of a tree, open to their owner alone until all that they hold is there, and gives them their attributes at the end.</summary>
 /// <remarks>Who owns a folder on the way, or may write to it, can put any folder of the same file system in a name's place, root's own too, and would be given what lies in it, or what is
-/// written there. So a folder that was there gets an owner and permissions only where nobody but this user and its own owner had a say on the way, or nothing lies in it; and one to which
-/// others have the way is the same from first to last, or nothing more is written (docs/design/0011).</remarks>
+/// written there. So a folder that was there gets an owner and permissions only where nobody but this user and its own owner had a say on the way, or nothing lies in it. Folders of this
+/// user's are shut for others to write while the restore runs; below another user's, a path leads to the same folder from first to last, or nothing more is written (docs/design/0011).</remarks>
 /// <param name="ownUser">Whose a folder is that this user makes there.</param>
 sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, TargetReport report, TargetAttributes attributes, TargetDisks disks, ExistingFiles existing, uint ownUser)
 {
-    const int Executable = 0x1C0; // rwx------ while restoring
+    const uint Executable = 0x1C0; // rwx------ while restoring
     const uint Sticky = 0x200; // what lies there is renamed by its own owner alone, and by the folder's
     const uint GroupMayWrite = 0x10;
     const uint OthersMayWrite = 0x2;
+    const uint OthersMayAnything = 0x3F;
+    const string Replaced = "another folder has taken its place";
 
-    /// <summary>A folder that an earlier run may have finished: its owner may write into it again, and files that the run did not finish go.</summary>
-    public static void MakeReady(int folder)
+    /// <summary>A folder that was there: its owner may write into it (an earlier run may have finished it), and nobody else, so that what is made there stays what it is.</summary>
+    /// <returns>The permissions that it has now; null where they are as they were.</returns>
+    public static uint? MakeReady(int folder)
     {
         StatX stat;
         byte nul = 0;
-        if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && (stat.Mode & Executable) != Executable)
-        {
-            fixed (byte* path = FolderHandle.ProcPath(folder))
-                _ = Native.ChangeMode(Native.AtCurrent, path, (stat.Mode & 0xFFFu) | Executable, 0); // where it is refused, the next write says so
-        }
-        ApartFiles.RemoveLeft(folder);
+        if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
+            return null;
+        var (mode, ready) = (stat.Mode & 0xFFFu, stat.Mode & 0xFFFu | Executable);
+        if (stat.Uid == Native.EffectiveUser() && (stat.Mode & Sticky) == 0)
+            ready &= ~(GroupMayWrite | OthersMayWrite);
+        if (ready == mode)
+            return null;
+        fixed (byte* path = FolderHandle.ProcPath(folder))
+            return Native.ChangeMode(Native.AtCurrent, path, ready, 0) == 0 ? ready : null; // where it is refused, the next write says so
     }
 
     /// <summary>The way to what lies in the target itself, which is whose this user chose.</summary>
-    public FolderWay Way()
+    /// <param name="met">As it was before.</param>
+    public FolderWay Way(MetFolder? met)
     {
         StatX stat;
         byte nul = 0;
-        return Native.StatX(folders.Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? Through(default, folders.Root, stat) : default(FolderWay).Through(uint.MaxValue);
+        return met is not null && Native.StatX(folders.Root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 ? Through(default, folders.Root, stat, met.Mode) : default(FolderWay).Through(uint.MaxValue);
     }
 
     bool IsOwn(uint user) => user == ownUser || user == Native.EffectiveUser();
 
-    FolderWay Through(FolderWay way, int folder, in StatX stat)
+    FolderWay Through(FolderWay way, int folder, in StatX stat, uint mode)
     {
         way = IsOwn(stat.Uid) ? way : way.Through(stat.Uid);
-        return MayOthersExchange(folder, stat) ? way.Through(uint.MaxValue) : way;
+        return MayOthersExchange(folder, stat, mode) ? way.ThroughOpen() : way;
     }
 
-    /// <summary>Others than the owner may put something else in the place of what lies in a folder. A group whose number is the owner's own is that user's alone.</summary>
-    static bool MayOthersExchange(int folder, in StatX stat) => (stat.Mode & Sticky) == 0
-        && ((stat.Mode & OthersMayWrite) != 0 || ((stat.Mode & GroupMayWrite) != 0 && (stat.Gid != stat.Uid || AccessLists.LetOthersWrite(folder))));
+    /// <summary>Others than the owner may have put something else in the place of what lies in a folder. A group whose number is the owner's own is that user's alone, as far as this goes.</summary>
+    static bool MayOthersExchange(int folder, in StatX stat, uint mode) => (mode & Sticky) == 0
+        && ((mode & OthersMayWrite) != 0 || ((mode & GroupMayWrite) != 0 && (stat.Gid != stat.Uid || AccessLists.LetOthersWrite(folder))));
 
     /// <param name="path">The folder's path.</param>
     /// <param name="owner">Whose it is to be.</param>
@@ -62,7 +69,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         var name = stackalloc byte[TreePath.MaxName + 1];
         FolderHandle.Terminate(TreePath.Name(path), name);
         var isMade = Native.MakeFolder(folder, name, Executable) == 0;
-        if (isMade && way.IsOwn)
+        if (isMade && !way.IsLoose)
             return new MadeFolder(null, way, null);
         var error = Native.Error;
         if (!isMade && TargetFaults.IsOfTheDisk(error))
@@ -85,16 +92,20 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             _ = Native.Close(there);
             return new MadeFolder(report.Shut(path, TargetFaults.Forbidden, isThere: false), way, null);
         }
-        if (!isMade && existing != ExistingFiles.Refuse)
-            MakeReady(there);
-        if (isSeen && folders.Meet(there, stat.Device))
-            disks.Meet(there);
-        var isOnlyOne = way.IsOwn || (isSeen && folders.Pin(path, stat.Device, stat.Inode));
-        if (isMade && !(isOnlyOne && IsEmpty(there) && (IsOwn(stat.Uid) || stat.Device != folders.Device))) // on another disk it may get another owner
+        var isOnlyOne = !way.IsLoose || (isSeen && folders.Pin(path, stat));
+        if (isMade && !(isOnlyOne && IsAsMade(there, stat, folder)))
         {
             _ = Native.Close(there);
             throw TargetFaults.Fault("A folder that was made cannot be written into", Native.EXDev);
         }
+        uint? ready = null;
+        if (!isMade && existing != ExistingFiles.Refuse)
+        {
+            ready = MakeReady(there);
+            ApartFiles.RemoveLeft(there);
+        }
+        if (isSeen && folders.Meet(there, stat.Device))
+            disks.Meet(there);
         MetFolder? met = null;
         if (!isMade && staysAsItIs)
         {
@@ -105,10 +116,20 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             var isFree = isSeen && isOnlyOne && (way.IsOf(stat.Uid) || ((stat.Uid == owner || IsOwn(stat.Uid)) && IsEmpty(there)));
             met = isSeen ? new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, isFree) : new MetFolder(0, 0, 0, IsFree: false);
         }
-        var wayOn = isSeen ? Through(way, there, stat) : way.Through(uint.MaxValue);
+        var wayOn = isSeen ? Through(way, there, stat, stat.Mode & 0xFFFu) : way.Through(uint.MaxValue);
         _ = Native.Close(there);
         var isOpen = Native.Access(folder, name, Native.WriteAccess | Native.ExecuteAccess, Native.AtEffective | Native.AtNoFollow) == 0;
-        return new MadeFolder(isOpen ? null : report.Shut(path, Native.Error, isThere: true), wayOn, met);
+        return new MadeFolder(isOpen ? null : report.Shut(path, Native.Error, isThere: true), wayOn, met is null ? null : met with { Ready = ready });
+    }
+
+    /// <summary>What was just made, and nothing that was put in its place since: empty, on the same file system, and, where that is the target's and it keeps such things, this user's and shut.</summary>
+    bool IsAsMade(int there, in StatX stat, int parent)
+    {
+        StatX above;
+        byte nul = 0;
+        if (Native.StatX(parent, &nul, Native.AtEmptyPath, Native.BasicStats, &above) != 0 || above.Device != stat.Device || !IsEmpty(there))
+            return false;
+        return stat.Device != folders.Device || (IsOwn(stat.Uid) && ((stat.Mode & OthersMayAnything) == 0 || !disks.Of(stat.Device).KeepsModes));
     }
 
     static bool IsEmpty(int folder)
@@ -123,14 +144,19 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         return isRead && names.Count == 0;
     }
 
-    const string Replaced = "another folder has taken its place";
-
     public bool Finish(Noted entry, MetFolder? met)
     {
+        if (met is { IsUntouched: true })
+        {
+            PutBack(notes.PathOf(entry), met);
+            return true;
+        }
         var path = notes.PathOf(entry);
         var handle = folders.TryOpen(path);
         var dot = stackalloc byte[2] { (byte)'.', 0 };
         var file = handle < 0 ? -1 : Native.OpenAt(handle, dot, Native.ReadOnly | Native.Folder | Native.CloseOnExec, 0);
+        if (file < 0 && TargetFaults.IsOfTheDisk(Native.Error))
+            throw TargetFaults.Fault("A folder of the target cannot be opened");
         if (file < 0)
         {
             if (Native.Error is Native.EXDev or Native.ELoop or Native.ENotDir)
@@ -147,11 +173,6 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
                     attributes.RemoveOthers(file, entry);
                 return attributes.Set(file, entry);
             }
-            if (met.Is(file) && met.IsUntouched)
-            {
-                _ = Native.ChangeMode(file, met.Mode);
-                return true;
-            }
             if (met.Is(file))
             {
                 attributes.Keep(file, entry, met.Mode);
@@ -165,17 +186,40 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             _ = Native.Close(file);
         }
     }
+
+    /// <summary>Gives a folder that stays as it is the permissions that it had before it was made ready, unless somebody gave it others since.</summary>
+    public void PutBack(ReadOnlySpan<byte> path, MetFolder met)
+    {
+        if (met.Ready is not null && folders.TryOpen(path) is >= 0 and var folder)
+            PutBack(folder, met);
+    }
+
+    /// <param name="folder">A handle on what may be it.</param>
+    /// <param name="met">As it was.</param>
+    public static void PutBack(int folder, MetFolder met)
+    {
+        if (met.Ready is not { } ready || !met.Is(folder) || !Native.Look(folder, out var stat) || (stat.Mode & 0xFFFu) != ready)
+            return;
+        fixed (byte* name = (byte[])[.. FolderHandle.ProcPath(folder)[..^1], (byte)'/', (byte)'.', 0])
+            _ = Native.ChangeMode(Native.AtCurrent, name, met.Mode, 0);
+    }
 }
 
-/// <summary>Who else than this user owns a folder on the way to an entry: nobody, one user, or several.</summary>
-readonly record struct FolderWay(uint? Other, bool IsOfSeveral)
+/// <summary>Who else than this user had a say on the way to an entry: nobody, one user, or several.</summary>
+/// <param name="Other">Who owns a folder there.</param>
+/// <param name="IsOfSeveral">More than one, or whoever may write to an open folder.</param>
+/// <param name="IsLoose">Somebody may exchange what lies there while the restore runs: a folder of another user's cannot be shut for its owner.</param>
+readonly record struct FolderWay(uint? Other, bool IsOfSeveral, bool IsLoose)
 {
-    public bool IsOwn => Other is null;
+    public bool IsOwn => Other is null && !IsOfSeveral;
 
     /// <summary>At most this one.</summary>
     public bool IsOf(uint user) => !IsOfSeveral && (Other is null || Other == user);
 
-    public FolderWay Through(uint owner) => new(owner, IsOfSeveral || Other is { } other && other != owner);
+    public FolderWay Through(uint owner) => new(owner, IsOfSeveral || (Other is { } other && other != owner), IsLoose: true);
+
+    /// <summary>Through one of this user's, to which others could write before.</summary>
+    public FolderWay ThroughOpen() => this with { IsOfSeveral = true };
 }
 
 /// <summary>A folder in which entries can be made, or is said to be shut.</summary>
@@ -191,6 +235,9 @@ readonly record struct MadeFolder(ShutFolder? Shut, FolderWay Way, MetFolder? Me
 /// <param name="IsFree">It may be given what the snapshot says.</param>
 sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree)
 {
+    /// <summary>The permissions that it was given for the time of the restore; null where it has its own.</summary>
+    public uint? Ready { get; init; }
+
     /// <summary>It stays as it was: it is only on the way, or the snapshot says nothing of it but its name.</summary>
     public bool IsUntouched { get; private init; }
 

@@ -8,6 +8,8 @@ namespace Holdfast.Sources.Files.Linux;
 /// links and special files: <see cref="LateEntries"/>; <see cref="TargetAttributes"/>; what failed: <see cref="TargetReport"/>.</remarks>
 sealed unsafe class LinuxFileTarget : ITreeWriter
 {
+    const uint OthersMayAnything = 0x3F; // ---rwxrwx
+
     readonly FileTargetOptions _options;
     readonly TargetFolders _folders;
     readonly TargetNotes _notes = new();
@@ -26,6 +28,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly Stack<(byte[] Path, MadeFolder Made, int Note)> _open = new(); // the folder at hand and those above it
     byte[] _last = [];
     bool _any;
+    bool _isFinished;
     long _kept;
     long _keptBytes;
 
@@ -44,8 +47,10 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var disks = new TargetDisks(names);
             var apart = new ApartFiles(_folders, _notes, _report, names, options.Existing);
             _root = MetFolder.Untouched(_folders.Root);
+            if (_root is not null)
+                _root = _root with { Ready = FolderMaker.MakeReady(_folders.Root) };
             if (options.Existing != ExistingFiles.Refuse)
-                FolderMaker.MakeReady(_folders.Root);
+                ApartFiles.RemoveLeft(_folders.Root);
             _ownUser = disks.Require(_folders.Root);
             _attributes = new TargetAttributes(_report, disks);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, disks, options.Existing, _ownUser);
@@ -54,6 +59,8 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         }
         catch
         {
+            if (_root is not null)
+                FolderMaker.PutBack(_folders.Root, _root);
             _folders.Dispose();
             throw;
         }
@@ -88,7 +95,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _last = path.ToArray();
         var kind = batch.Kind[row];
         var isUnknown = batch.Uid[row] == ITreeWriter.UnknownOwner;
-        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(), isUnknown || (isOnWay && _wasThere) ? _root : null) : _open.Peek().Made;
+        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(_root), isUnknown || (isOnWay && _wasThere) ? _root : null) : _open.Peek().Made;
         var above = parentMade.Shut;
         var parentNote = path.IsEmpty ? -1 : _open.Peek().Note;
         if (kind == EntryKind.Directory)
@@ -214,7 +221,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         var names = _links.FindAll(link => _late.MakeName(_notes[link.Entry], _notes[link.First])).ConvertAll(link => _notes[link.Entry]);
         var look = new FinalLook(_folders, _notes, _report);
         var strangers = _options.Existing == ExistingFiles.Refuse ? 0 : look.Compare(_foldersMade.Select(f => f.Entry)); // nothing of an empty target's was replaced
-        var (folders, untouched) = (0L, 0L);
+        var (folders, untouched, open) = (0L, 0L, 0L);
         for (var i = _foldersMade.Count - 1; i >= 0; i--)
         {
             var (number, met) = _foldersMade[i];
@@ -222,22 +229,37 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             if (!entry.IsThere || !_maker.Finish(entry, met))
                 continue;
             if (met is { IsUntouched: true })
+            {
                 untouched++;
+                open += (met.Mode & ~entry.Mode & OthersMayAnything) != 0 && entry.Uid != ITreeWriter.UnknownOwner ? 1 : 0;
+            }
             else if (!_notes.PathOf(entry).IsEmpty)
                 folders++;
         }
+        _isFinished = true;
         _folders.Sync();
         var kept = look.Gone.Where(e => e.IsKept).ToList();
         return new TreeWritten(folders, names.Count(n => n.IsThere), others.Count(o => o.IsThere), _kept - kept.Count, _keptBytes - kept.Sum(k => k.Size))
         {
             Strangers = strangers,
             Untouched = untouched,
+            MoreOpen = open,
             Gone = look.Gone.Count(e => e is { Kind: EntryKind.File, IsKept: false }) - names.Count(n => n is { Kind: EntryKind.File, IsThere: false }),
         };
     }
 
     public void Dispose()
     {
+        if (!_isFinished && _root is not null)
+        {
+            foreach (var (number, met) in _foldersMade)
+            {
+                if (met is { IsUntouched: true })
+                    _maker.PutBack(_notes.PathOf(_notes[number]), met);
+            }
+            if (!_any)
+                _maker.PutBack(default, _root); // nothing was begun
+        }
         _files.Dispose();
         _folders.Dispose();
     }

@@ -99,25 +99,49 @@ sealed unsafe class TargetAttributes
         NoteGot(file, entry);
     }
 
-    /// <summary>Of a folder that stays whose it was: only its time is set, and what it has not of the snapshot's is told.</summary>
+    /// <summary>Of a folder that stays whose it was: its time is set, and rights are taken away that the snapshot does not give, which nobody gains by. What it has not of the snapshot's is told.</summary>
+    /// <param name="folder">A handle on it.</param>
+    /// <param name="entry">What the snapshot has.</param>
+    /// <param name="mode">The permissions that it had.</param>
     public void Keep(int folder, Noted entry, uint mode)
     {
-        const string why = "it was there already, in another user's folder; see what it holds, then chown and chmod it";
-        StatX stat;
-        byte nul = 0;
-        if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0 || stat.Uid != entry.Uid || stat.Gid != entry.Gid)
+        const string why = "it was there already, and others may have put it there; see what it holds, then chown and chmod it";
+        const uint owner = 0x1C0, group = 0x38, others = 0x7, sticky = 0x200;
+        var isSeen = Native.Look(folder, out var stat);
+        if (!isSeen || !IsOwners(stat, entry))
             _report.Refusal("owners", why);
-        if (mode != entry.Mode)
+        var allowed = isSeen && stat.Gid == entry.Gid ? entry.Mode : (entry.Mode & ~group) | (entry.Mode & group & ((entry.Mode & others) << 3)); // another group has what everybody has
+        if (!isSeen || stat.Uid != entry.Uid)
+            allowed |= owner; // its owner can have it anyway
+        var isMine = isSeen && (stat.Uid == entry.Uid || stat.Uid == Native.EffectiveUser()); // a third one's is not touched
+        var narrow = isMine ? (mode & allowed) | (mode & sticky) : mode;
+        if (narrow != entry.Mode)
             _report.Refusal("permissions", why);
-        if (entry.Xattrs is not null || Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 })
+        if (Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 } || !HasAll(folder, entry.Xattrs))
             _report.Refusal("extended attributes", why);
         if (HasList(folder, entry, AccessList) || HasList(folder, entry, DefaultList))
             _report.Refusal("access control lists", why);
-        _ = Native.ChangeMode(folder, mode); // without what was added for this run
+        _ = Native.ChangeMode(folder, narrow); // and without what was added for this run
         var times = stackalloc TimeSpec[2];
         FillTimes(times, entry);
         if (Native.SetTimes(folder, times) != 0)
             _report.Refusal("times", Native.Error);
+    }
+
+    static bool HasAll(int file, byte[]? xattrs)
+    {
+        var all = new List<(byte[] Name, byte[] Value)>();
+        if (xattrs is null || !XattrList.TryDecode(xattrs, all))
+            return xattrs is null;
+        foreach (var (name, value) in all)
+        {
+            fixed (byte* n = (byte[])[.. name, 0])
+            {
+                if (!Has(file, (nint)n, value))
+                    return false;
+            }
+        }
+        return true;
     }
 
     /// <summary>True for a list that the snapshot has not: whoever it names has rights that the snapshot gives nobody.</summary>

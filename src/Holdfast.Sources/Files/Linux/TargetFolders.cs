@@ -10,7 +10,7 @@ sealed unsafe class TargetFolders : IDisposable
     readonly Dictionary<ulong, int> _disks = []; // by device: a folder on each file system that is mounted in the target, open since before anything was written there
 
     readonly HashSet<(ulong Device, ulong Inode)> _forbidden = [];
-    readonly ConcurrentDictionary<string, (ulong Device, ulong Inode)> _pinned = []; // by path, a byte a character
+    readonly ConcurrentDictionary<Hash32, (ulong Device, ulong Inode, uint Owner)> _pinned = []; // by the digest of the path, which may be long
     readonly HashSet<(ulong Device, ulong Inode)> _pinnedFolders = [];
     volatile bool _hasPinned;
 
@@ -65,22 +65,23 @@ sealed unsafe class TargetFolders : IDisposable
     public FolderHandle Another() => new(Root, IsPinned);
 
     /// <summary>From here on a path leads to this folder or to none: somebody else can put another in its place, and back, while files are written. From one thread.</summary>
+    /// <remarks>The owner is part of it: a number is given anew once its folder is removed, but nobody makes a folder of another user's.</remarks>
     /// <returns>False where another path leads to the same folder.</returns>
-    public bool Pin(ReadOnlySpan<byte> path, ulong device, ulong inode)
+    public bool Pin(ReadOnlySpan<byte> path, in StatX stat)
     {
-        _pinned[Key(path)] = (device, inode);
+        _pinned[Key(path)] = (stat.Device, stat.Inode, stat.Uid);
         _hasPinned = true;
-        return _pinnedFolders.Add((device, inode));
+        return _pinnedFolders.Add((stat.Device, stat.Inode));
     }
 
     bool IsPinned(ReadOnlySpan<byte> path, int folder)
     {
         StatX stat;
         byte nul = 0;
-        return !_hasPinned || !_pinned.TryGetValue(Key(path), out var pinned) || (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && pinned == (stat.Device, stat.Inode));
+        return !_hasPinned || !_pinned.TryGetValue(Key(path), out var pinned) || (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && pinned == (stat.Device, stat.Inode, stat.Uid));
     }
 
-    static string Key(ReadOnlySpan<byte> path) => System.Text.Encoding.Latin1.GetString(path);
+    static Hash32 Key(ReadOnlySpan<byte> path) => new(System.Security.Cryptography.SHA256.HashData(path));
 
     /// <summary>A part of the target may be mounted read-only; where all of it is, nothing more can be done.</summary>
     public void RequireWritable()

@@ -15,6 +15,7 @@ sealed class PortableFileTarget(string target, bool wasThere, FileTargetOptions 
     byte[]? _last;
     long _kept;
     long _keptBytes;
+    long _untouched;
     readonly List<string> _forbidden = [.. options.Forbidden.Select(FileTarget.Real)];
     readonly string _realRoot = FileTarget.Real(target);
     readonly bool _replace = options.Existing != ExistingFiles.Refuse;
@@ -55,12 +56,13 @@ sealed class PortableFileTarget(string target, bool wasThere, FileTargetOptions 
             return -1;
         }
         var isUnknown = kind == EntryKind.Directory && (isOnWay || batch.Uid[row] == ITreeWriter.UnknownOwner) && Directory.Exists(path) && (wasThere || batch.Path(row).Length > 0);
+        _untouched += isUnknown ? 1 : 0;
         _noted.Add((path, _last, batch.Mode[row], batch.Size[row], isUnknown ? Directory.GetLastWriteTimeUtc(path) : time, batch.LinkTarget[row], kind == EntryKind.Directory));
         if (kind == EntryKind.Directory)
             Directory.CreateDirectory(path);
         if (kind != EntryKind.File)
             return -1;
-        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true } there || there.Length != batch.Size[row] || !Matches(path, batch, row, options.Stop))
+        if (options.Existing != ExistingFiles.KeepEqual || new FileInfo(path) is not { Exists: true, LinkTarget: null } there || there.Length != batch.Size[row] || !Matches(path, batch, row, options.Stop))
             return _noted.Count - 1;
         if (there.LastWriteTimeUtc != time && Tried(_last, () => { File.SetLastWriteTimeUtc(path, time); return path; }) is null)
             return _noted.Count - 1;
@@ -143,7 +145,7 @@ sealed class PortableFileTarget(string target, bool wasThere, FileTargetOptions 
             Directory.SetLastWriteTimeUtc(entry.Path, entry.Time);
             folders += entry.Name.Length > 0 ? 1 : 0;
         }
-        return new TreeWritten(folders, 0, links, _kept, _keptBytes);
+        return new TreeWritten(folders, 0, links, _kept, _keptBytes) { Untouched = _untouched };
     }
 
     public void Dispose()
