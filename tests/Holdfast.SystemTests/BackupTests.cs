@@ -128,6 +128,28 @@ public sealed class BackupTests
         Assert.Equal("", cli.Run("cat", "latest", "dump").Expect(0).Out);
     }
 
+    /// <summary>A stream comes back as a file of its name.</summary>
+    [Fact]
+    public void A_stream_has_a_name_that_a_file_can_have()
+    {
+        using var cli = Data();
+        cli.Run("backup", "--stdin", "--name", new string('d', 255), "--", "echo", "x").Expect(0);
+        cli.Run("restore", "latest", cli["r"]).Expect(0);
+        foreach (var name in new[] { new string('d', 256), string.Concat(Enumerable.Repeat("\u00e9", 128)) })
+            Assert.Contains("255 bytes", cli.Run("backup", "--stdin", "--name", name, "--", "touch", cli["began"]).Expect(2).Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(cli["began"]));
+        Assert.Equal(1, Snapshots(cli));
+
+        // A source that an earlier version took goes on: here one that began as a folder.
+        var earlier = new string('e', 300);
+        cli.Run("backup", cli["source"], "--name", earlier).Expect(0);
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["elsewhere"];
+        cli.Run("backup", "--stdin", "--name", earlier, "--", "echo", "x").Expect(0);
+        var refused = cli.Run("restore", "latest", cli["r2"], "--name", earlier).Expect(3).Error;
+        Assert.Contains("holdfast cat SNAPSHOT PATH > FILE", refused, StringComparison.Ordinal);
+        Assert.Equal("x\n", cli.Run("cat", "latest", earlier, "--name", earlier).Expect(0).Out);
+    }
+
     [Fact]
     public void What_was_taken_without_some_entries_says_so_for_as_long_as_it_is_kept()
     {

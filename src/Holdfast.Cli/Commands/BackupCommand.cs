@@ -18,6 +18,7 @@ static class BackupCommand
 {
     const int ShownProblems = 20;
     const int ShownExcludes = 10;
+    const int MaxFileName = 255; // bytes: file systems take no longer name, and a stream comes back as a file of its name
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<string[]> CommandArgument = new("COMMAND") { Description = "With --stdin: a command whose output is backed up, after --.", Arity = ArgumentArity.ZeroOrMore };
@@ -132,6 +133,8 @@ static class BackupCommand
         var fileName = Encoding.UTF8.GetBytes(name.Replace('/', '-'));
         if (!TreePath.IsValid(fileName) || fileName.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
+        if (fileName.Length > MaxFileName && IsNew(vault, keys, name))
+            throw new HoldfastException(ErrorCode.Usage, $"A stream comes back as a file of its name, and file systems take {MaxFileName} bytes for one at most; this name has {fileName.Length}.", "Choose a shorter --name.");
         Action? whenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.ProducerFailed, "Not one byte came; nothing was committed.",
             "A dump of nothing is a dump that failed: look at what should have written it. Where nothing is right, add --allow-empty.");
         if (session.Parsed.GetResult(SourceArgument)?.Tokens is [var stray, ..] && session.Parsed.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash).Any(t => ReferenceEquals(t, stray)))
@@ -151,6 +154,9 @@ static class BackupCommand
         using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess, whenEmpty);
         return Run(session, vault, keys, source, name, "", options);
     }
+
+    /// <summary>False for a source whose first backups were taken as they were named: it goes on.</summary>
+    static bool IsNew(Vault vault, KeyFolder keys, string name) => vault.Keeper.Newest(keys.SourceOf(vault, name)) is null;
 
     static int Run(Session session, Vault vault, KeyFolder keys, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes = null)
     {

@@ -15,6 +15,10 @@ public sealed class RestoreReportTests
         Assert.Contains("chattr -i", mend, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_the_file_system_does_not_hold_comes_under_another_name() =>
+        Assert.Contains("`holdfast cat SNAPSHOT PATH > FILE`", RestoreReport.Describe(TargetFault.NotHeld, isRoot: true).Mend, StringComparison.Ordinal);
+
     [Theory]
     [InlineData(0, "")]
     [InlineData(485, "")]
