@@ -151,6 +151,19 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public void A_name_or_a_path_that_is_too_long_is_refused_before_anything_is_stored()
+    {
+        using var cli = Data();
+        cli.Run("backup", cli["source"], "--name", new string('n', 1_024)).Expect(0);
+        foreach (var length in new[] { 1_025, 66_000 })
+            Assert.Contains("1024 bytes", cli.Run("backup", cli["source"], "--name", new string('n', length)).Expect(2).Error, StringComparison.Ordinal);
+        foreach (var times in new[] { 2_000, 30_000 })
+            Assert.Contains("path", cli.Run("backup", cli.Folder + string.Concat(Enumerable.Repeat("/dd", times))).Expect(2).Error, StringComparison.Ordinal);
+        Assert.Equal(1, Snapshots(cli));
+        cli.Run("ls", "latest").Expect(0);
+    }
+
+    [Fact]
     public void What_was_taken_without_some_entries_says_so_for_as_long_as_it_is_kept()
     {
         Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv"), "needs root and setpriv to become someone else");

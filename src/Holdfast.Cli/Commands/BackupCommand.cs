@@ -18,6 +18,7 @@ static class BackupCommand
 {
     const int ShownProblems = 20;
     const int ShownExcludes = 10;
+    const int MaxName = 1_024; // bytes
     const int MaxFileName = 255; // bytes: file systems take no longer name, and a stream comes back as a file of its name
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
@@ -66,6 +67,8 @@ static class BackupCommand
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name the folder to back up. In a script, look at the variable that should hold its name.");
         var path = FolderPath.Full(named); // the path is the name of a source that was given none
+        if (session.Parsed.GetValue(NameOption) is { } name && Encoding.UTF8.GetByteCount(name) > MaxName && IsNew(vault, keys, name))
+            throw new HoldfastException(ErrorCode.Usage, $"The name of a source has at most {MaxName} bytes.", "Choose a shorter --name.");
         if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(path, f)))
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))

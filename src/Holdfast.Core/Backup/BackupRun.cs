@@ -18,6 +18,20 @@ public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] Ro
 
     /// <summary>Called before anything is read where this machine's last run of that name was of another root, with that root: two sources under one name take each other's place.</summary>
     public Action<byte[]>? OnOtherRoot { get; init; }
+
+    /// <exception cref="HoldfastException"><c>Usage</c>: a name that no snapshot holds.</exception>
+    public void RequireHeld()
+    {
+        Require(SourceName, "name of the source", "Choose a shorter --name.");
+        Require(HostName, "name of this machine", "Give the machine a shorter name (hostname).");
+        Require(RootPath, "path of the folder to back up", "Name the folder by a shorter path: mount it elsewhere, or make a symlink to it.");
+
+        static void Require(byte[] name, string what, string guidance)
+        {
+            if (name.Length > TreeSection.MaxName)
+                throw new HoldfastException(ErrorCode.Usage, $"The {what} has more than the {TreeSection.MaxName} bytes that a snapshot holds; nothing was stored.", guidance);
+        }
+    }
 }
 
 /// <summary>A snapshot that was committed.</summary>
@@ -30,6 +44,7 @@ static class BackupRun
 {
     public static BackupResult Run(VaultKeeper keeper, ChunkIndex index, ISource source, BackupRequest request, PutKey put, AgentKey agent, BackupProgress progress, CancellationToken ct)
     {
+        request.RequireHeld(); // before hours of reading
         var sourceId = put.Domain.SourceId(request.SourceName);
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;

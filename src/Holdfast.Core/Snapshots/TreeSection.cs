@@ -6,7 +6,8 @@ namespace Holdfast.Core.Snapshots;
 /// <summary>What only a holder of the tree key sees of a snapshot (docs/format.md, section 10.2).</summary>
 public sealed record TreeSection
 {
-    const int MaxName = 65_535; // bytes
+    /// <summary>Bytes of each of its names.</summary>
+    public const int MaxName = 65_535;
     const int MaxOwners = 1 << 20;
 
     public required Hash32 RootSalt { get; init; }
@@ -28,6 +29,8 @@ public sealed record TreeSection
     /// <summary>Entries left out or unsettled.</summary>
     public required ulong Problems { get; init; }
 
+    /// <summary>What is written is read as a reader would before it is sealed: a snapshot that no reader takes would be found out when it is needed.</summary>
+    /// <exception cref="InvalidOperationException">No reader takes it.</exception>
     public ByteWriter ToWriter()
     {
         var writer = new ByteWriter(1024);
@@ -43,6 +46,8 @@ public sealed record TreeSection
         WriteOwners(Groups, writer);
         writer.Var(OldestReread);
         writer.Var(Problems);
+        if (!TryParse(writer.Span, out _))
+            throw new InvalidOperationException("Readers refuse what was written of a snapshot.");
         return writer;
     }
 

@@ -7,7 +7,8 @@ namespace Holdfast.Core.Storage;
 /// <summary>Where folders lie to each other, symlinks followed: a folder has many spellings.</summary>
 public static class FolderPath
 {
-    const int MaxPath = 4_096; // bytes, PATH_MAX
+    /// <summary>Bytes of a path that Linux takes at once, the zero at its end counted (PATH_MAX).</summary>
+    public const int MaxPath = 4_096;
 
     /// <summary>The full path of a folder that a person named, who may have ended it with a separator.</summary>
     public static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));

@@ -1,3 +1,4 @@
+using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -19,9 +20,11 @@ public static class FileSource
                 $"Run as a user who may, or let this user through: setfacl -m u:USER:x {closed} (and setfacl -R -m u:USER:rX FOLDER for the source itself).");
     }
 
-    /// <exception cref="HoldfastException"><c>SourceMissing</c>, <c>SourceUnreadable</c>.</exception>
+    /// <exception cref="HoldfastException"><c>SourceMissing</c>, <c>SourceUnreadable</c>; <c>Usage</c> where the system takes no path as long.</exception>
     public static ISource Open(string root, FileSourceOptions options)
     {
+        if (OperatingSystem.IsLinux() && Encoding.UTF8.GetByteCount(root) >= FolderPath.MaxPath) // else it would be told as missing
+            throw new HoldfastException(ErrorCode.Usage, $"The path of the folder has more than the {FolderPath.MaxPath - 1} bytes that this system takes.", "Name the folder by a shorter path: mount it elsewhere (mount --bind), or make a symlink to it.");
         RequireReachable(root);
         if (!Directory.Exists(root))
             throw new HoldfastException(ErrorCode.SourceMissing, File.Exists(root) ? "The source is a file, not a folder." : "The source folder does not exist.",

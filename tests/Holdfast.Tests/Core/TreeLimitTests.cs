@@ -1,6 +1,7 @@
 using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 using Holdfast.Sources.Files.Linux;
@@ -157,6 +158,56 @@ public sealed class TreeLimitTests
                 add($"{i:d4}{rest}", EntryKind.File, null);
         });
         Assert.Equal(1_201, Paths(test).Count);
+    }
+
+    [Theory]
+    [InlineData(0, "name of the source")]
+    [InlineData(1, "name of this machine")]
+    [InlineData(2, "path of the folder")]
+    public void A_name_that_no_reader_takes_is_refused_before_anything_is_stored(int which, string told)
+    {
+        using var test = new TestVault();
+        using var vault = test.Open();
+        BackUpNamed(TreeSection.MaxName);
+        using var keys = vault.Unlock(test.Seed);
+        var kept = vault.Describe(vault.Find("latest"), keys);
+        Assert.Equal(TreeSection.MaxName, new[] { kept.SourceName, kept.HostName, kept.RootPath }[which].Length);
+        var refused = Assert.Throws<HoldfastException>(() => BackUpNamed(TreeSection.MaxName + 1));
+        Assert.Equal(ErrorCode.Usage, refused.Code);
+        Assert.Contains(told, refused.Message, StringComparison.Ordinal);
+        Assert.Single(vault.State.Snapshots);
+
+        void BackUpNamed(int length)
+        {
+            byte[] Name(int at) => at == which ? Encoding.ASCII.GetBytes(new string('n', length)) : "n"u8.ToArray();
+            using var source = new Rows(add => add("", EntryKind.Directory, null));
+            vault.BackUp(source, new BackupRequest(Name(0), Name(1), Name(2), test.State) { Options = new ArchiveOptions { Threads = 1 } }, test.Keys.Put, test.Keys.Agent, new BackupProgress(), Ct);
+        }
+    }
+
+    [Theory]
+    [InlineData(65_535)]
+    [InlineData(65_536)]
+    public void A_description_that_no_reader_takes_is_not_sealed(int length)
+    {
+        var section = new TreeSection
+        {
+            RootSalt = Hash32.None,
+            Root = new ChunkRef(Hash32.None, 1),
+            RootLevel = 0,
+            SourceName = [],
+            HostName = [],
+            RootPath = [],
+            ProgramVersion = [],
+            Users = new Dictionary<uint, byte[]> { [1_000] = new byte[length] },
+            Groups = new Dictionary<uint, byte[]>(),
+            OldestReread = 0,
+            Problems = 0,
+        };
+        if (length <= TreeSection.MaxName)
+            Assert.True(TreeSection.TryParse(section.ToWriter().Span, out _));
+        else
+            Assert.Throws<InvalidOperationException>(section.ToWriter);
     }
 
     [Fact]
