@@ -227,6 +227,26 @@ public sealed class CopyTests
         Assert.Equal("", Back(cli, "second").Expect(0).Error);
     }
 
+    [Fact]
+    public void A_vault_that_this_user_may_not_look_at_is_not_told_as_gone()
+    {
+        using var cli = new Cli();
+        cli.Environment["HOLDFAST_VAULT"] = cli["shut/vault"];
+        Directory.CreateDirectory(cli["shut"]);
+        cli.Run("init", cli["shut/vault"], "--lock", "1d").Expect(0);
+        Back(cli, "first").Expect(0);
+        cli.Shell("cp -a shut/vault copy; chmod 755 .; chmod 700 shut; mkdir state2; chown -R 65534:65534 copy keys state2 source");
+        cli.Environment["HOLDFAST_STATE_DIR"] = cli["state2"];
+        var refused = cli.RunAsNobody("backup", cli["source"], "--name", "ward", "--vault", cli["copy"]).Expect(45);
+        Says(refused, "cannot be looked at there by this user", "Run this as a user who may look", "--vault " + cli["shut/vault"]);
+        Assert.DoesNotContain("is not there now", refused.Error, StringComparison.Ordinal);
+        var json = JsonDocument.Parse(cli.RunAsNobody("snapshots", "--json", "--vault", cli["copy"]).Expect(0).Out).RootElement;
+        Assert.Equal(JsonValueKind.Null, json.GetProperty("copy").GetProperty("vaultIsThere").ValueKind);
+        // A vault that is gone from where one may look is told as before.
+        cli.Shell("chmod 755 shut; mv shut/vault gone");
+        Says(cli.RunAsNobody("backup", cli["source"], "--name", "ward", "--vault", cli["copy"]).Expect(45), "is not there now", "mount it again");
+    }
+
     /// <summary>What `status` says to do can be done there.</summary>
     [Theory]
     [InlineData("the keys know the vault")]

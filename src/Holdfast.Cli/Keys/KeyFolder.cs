@@ -521,7 +521,10 @@ sealed class KeyFolder
         {
             w.WriteStartObject("copy");
             w.WriteString("of", copy.Place);
-            w.WriteBoolean("vaultIsThere", copy.IsPlaceThere);
+            if (copy.IsPlaceShut)
+                w.WriteNull("vaultIsThere");
+            else
+                w.WriteBoolean("vaultIsThere", copy.IsPlaceThere);
             w.WriteNumber("leavesBehind", copy.Behind);
             w.WriteString("seen", Text.Iso(copy.Seen));
             w.WriteString("ends", Text.Iso(copy.Latest));

@@ -93,10 +93,11 @@ sealed class LogMemory(string folder)
                     + $"To go on with it for good and without those, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
             }
         }
-        var isThere = IsThere(vault, place);
+        var isThere = IsThere(vault, place, out var isShut);
         var copy = new VaultCopy(place, isThere, (ulong)Math.Max(0, seen.Size - log.Size), SeenTime, vault.State.LatestTime)
         {
             Accept = AcceptLine(vault),
+            IsPlaceShut = isShut,
             HasLogKey = vault.Keeper.HasLogKey,
             IsPlaceWritable = VaultKeeper.HasLogKeyIn(place),
         };
@@ -140,14 +141,19 @@ sealed class LogMemory(string folder)
 
     static bool IsAt(Vault vault, string place) => FolderPath.Real(vault.Keeper.Folder) == place || FolderPath.AreOne(vault.Keeper.Folder, place);
 
-    static bool IsThere(Vault vault, string place)
+    /// <param name="vault">The vault.</param>
+    /// <param name="place">Where it was.</param>
+    /// <param name="isShut">This user may not look whether it is there.</param>
+    static bool IsThere(Vault vault, string place, out bool isShut)
     {
+        isShut = false;
         try
         {
             return VaultFile.Read(place).Vault == vault.Id;
         }
-        catch (HoldfastException)
+        catch (HoldfastException e)
         {
+            isShut = e.Code == ErrorCode.NoPermission || FolderPath.ClosedOnTheWay(Path.Combine(place, VaultFile.Name)) is not null;
             return false;
         }
     }
@@ -232,6 +238,9 @@ sealed record VaultCopy(string Place, bool IsPlaceThere, ulong Behind, ulong See
     /// <summary>The line that takes it for the vault.</summary>
     public required string Accept { get; init; }
 
+    /// <summary>Whether the vault is still in <see cref="Place"/> cannot be told: this user may not look.</summary>
+    public bool IsPlaceShut { get; init; }
+
     /// <summary>Something can be committed to it.</summary>
     public required bool HasLogKey { get; init; }
 
@@ -243,15 +252,19 @@ sealed record VaultCopy(string Place, bool IsPlaceThere, ulong Behind, ulong See
 
     public string Words => Behind > 0
         ? $"this is an older copy of the vault: its log is {Text.Count((long)Behind, "leaf", "leaves")} behind what these keys saw in {Place} on {Text.Time(Seen)}. It ends on {Text.Time(Latest)}; what was backed up later is not in it"
-        : MayBeMoved ? $"the vault was in {Place} when these keys last saw it, on {Text.Time(Seen)}, and is not there now; this may be a copy of it, or the vault itself, moved"
+        : MayBeMoved ? $"the vault was in {Place} when these keys last saw it, on {Text.Time(Seen)}, and {NotSeen}; this may be a copy of it, or the vault itself, moved"
         : $"this is a copy of the vault that these keys go on with in {Place}";
 
     /// <summary>Why nothing is written to it.</summary>
     public HoldfastException Refusal => new(ErrorCode.VaultIsCopy, $"Nothing was written: {Words}.", $"Reading it is allowed. {Instead}Two that go on from one copy never fit together again. {GoOn}");
 
+    string NotSeen => IsPlaceShut ? "cannot be looked at there by this user" : "is not there now";
+
     /// <summary>What is most likely wanted.</summary>
-    string Instead => !IsPlaceThere
-        ? $"{(Behind > 0 ? $"The vault in {Place} is not there now, and has more. " : "")}Is its disk only away? Then mount it again, and write to the vault itself: --vault {Shell.Word(Place)}. "
+    string Instead => IsPlaceShut
+        ? $"{(Behind > 0 ? $"The vault in {Place} {NotSeen}, and had more. " : "")}Run this as a user who may look, best as the vault's own, and write to the vault itself: --vault {Shell.Word(Place)}. "
+        : !IsPlaceThere
+        ? $"{(Behind > 0 ? $"The vault in {Place} {NotSeen}, and has more. " : "")}Is its disk only away? Then mount it again, and write to the vault itself: --vault {Shell.Word(Place)}. "
         : IsPlaceWritable
             ? $"To write, name the vault itself: --vault {Shell.Word(Place)}. "
             : $"The one in {Place} has no keeper/log.key: nothing can be written to it either, so it is a copy too, if its key was not lost. ";
