@@ -163,6 +163,21 @@ public sealed class BackupTests
         cli.Run("ls", "latest").Expect(0);
     }
 
+    [Theory]
+    [InlineData("--exclude", "x")]
+    [InlineData("--exclude-from", "patterns")]
+    [InlineData("--one-file-system", null)]
+    [InlineData("--skip-caches", null)]
+    [InlineData("--read-all", null)]
+    public void What_is_said_of_a_folder_is_refused_for_a_stream(string option, string? value)
+    {
+        using var cli = Data();
+        File.WriteAllText(cli["patterns"], "x\n");
+        string[] call = ["backup", "--stdin", "--name", "dump", option, .. value is null ? Array.Empty<string>() : [value], "--", "touch", cli["began"]];
+        Assert.Contains($"{option} says how a folder is backed up", cli.Run(call).Expect(2).Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(cli["began"]));
+    }
+
     [Fact]
     public void What_was_taken_without_some_entries_says_so_for_as_long_as_it_is_kept()
     {

@@ -33,6 +33,8 @@ static class BackupCommand
     static readonly Option<int> LevelOption = new("--level") { Description = "zstd level, 1 to 19.", HelpName = "N", DefaultValueFactory = _ => new ArchiveOptions().Level };
     static readonly Option<bool> EmptyOption = new("--allow-empty") { Description = "Take a folder with nothing in it too, or with --stdin a stream of no bytes." };
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
+    /// <summary>What says how a folder is walked and read.</summary>
+    static readonly Option[] FolderOptions = [ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, FormerCachesOption, ReadAllOption];
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
     public static Command Create() => Session.Command("backup", "Back up a folder or a stream.", command =>
@@ -138,6 +140,8 @@ static class BackupCommand
             throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
         if (fileName.Length > MaxFileName && IsNew(vault, keys, name))
             throw new HoldfastException(ErrorCode.Usage, $"A stream comes back as a file of its name, and file systems take {MaxFileName} bytes for one at most; this name has {fileName.Length}.", "Choose a shorter --name.");
+        if (FolderOptions.FirstOrDefault(o => session.Parsed.GetResult(o) is { Implicit: false }) is { } ofFolder)
+            throw new HoldfastException(ErrorCode.Usage, $"{ofFolder.Name} says how a folder is backed up, and with --stdin there is none: a stream is taken as it comes.", $"Leave {ofFolder.Name} out.");
         Action? whenEmpty = session.Parsed.GetValue(EmptyOption) ? null : () => throw new HoldfastException(ErrorCode.ProducerFailed, "Not one byte came; nothing was committed.",
             "A dump of nothing is a dump that failed: look at what should have written it. Where nothing is right, add --allow-empty.");
         if (session.Parsed.GetResult(SourceArgument)?.Tokens is [var stray, ..] && session.Parsed.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash).Any(t => ReferenceEquals(t, stray)))
