@@ -300,7 +300,9 @@ public sealed class CommandTests
         File.WriteAllText(cli["s1"], shares[0]);
         File.WriteAllText(cli["s3"], shares[2]);
         cli.Run("recover-key", cli["s1"], "--out", cli["k1"]).Expect(70);
-        cli.Run("recover-key", cli["s1"], cli["s3"], "--out", cli["k2"]).Expect(0);
+        var next = cli.Run("recover-key", cli["s1"], cli["s3"], "--out", cli["k2"]).Expect(0).Out;
+        Assert.Contains("restore SNAPSHOT TARGET --vault VAULT", next, StringComparison.Ordinal); // `latest` is refused where there are several sources
+        Assert.Contains("(SNAPSHOT: an id that `snapshots` shows)", next, StringComparison.Ordinal);
         cli.Shell("mkdir k3; cp k2/opening.secret k3"); // as a run leaves it that was cut short
         Assert.Contains("was cut short, it opens nothing: move it away", cli.Run("recover-key", cli["s1"], cli["s3"], "--out", cli["k3"]).Expect(11).Error, StringComparison.Ordinal);
         cli.Run("restore", "latest", cli["r"], "--keys", cli["k2"]).Expect(0);

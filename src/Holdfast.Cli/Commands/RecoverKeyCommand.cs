@@ -42,7 +42,7 @@ static class RecoverKeyCommand
         });
         session.Step($"The opening key of vault {vaultId}, epoch {epoch}, is in {folder}.");
         session.Step($"  see what is there   {Shell.Program} snapshots --vault VAULT --keys {Shell.Word(folder)}");
-        session.Step($"  bring it back       {Shell.Program} restore latest TARGET --vault VAULT --keys {Shell.Word(folder)}");
+        session.Step($"  bring it back       {Shell.Program} restore SNAPSHOT TARGET --vault VAULT --keys {Shell.Word(folder)}   (SNAPSHOT: an id that `snapshots` shows)");
         session.Step("Shares that were opened are no longer sealed: print a new kit afterwards (holdfast key rotate, then holdfast recovery-kit).");
         return 0;
     }
