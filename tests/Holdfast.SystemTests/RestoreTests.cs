@@ -183,7 +183,7 @@ public sealed class RestoreTests
         var json = Json(part);
         Assert.Equal((301, 7, 1, 2, false), (json.GetProperty("files").GetInt32(), json.GetProperty("folders").GetInt32(), json.GetProperty("linksAndSpecialFiles").GetInt32(), json.GetProperty("missed").GetInt32(), json.GetProperty("logged").GetBoolean()));
         Assert.Equal("Incomplete", json.GetProperty("error").GetProperty("code").GetString());
-        Assert.Contains("something else stands in their place", part.Error, StringComparison.Ordinal);
+        Assert.Contains("something else stands there", part.Error, StringComparison.Ordinal);
         Assert.Contains("what to do:", part.Error, StringComparison.Ordinal);
         Assert.Equal(0, RestoresLogged(cli));
 

@@ -382,9 +382,9 @@ static class BackupCommand
         ProblemKind.Vanished => "vanished while the backup ran; the next run sees what is there then",
         ProblemKind.PermissionDenied => $"may not be read by this user; the owner or root grants it with: setfacl -R -m {Shell.Word($"u:{FileSource.User}:rX")} FOLDER, which lets that user read all of it; where that is too much, back up as root (files of this user's own: chmod -R u+rX FOLDER)",
         ProblemKind.ReadFailed => "could not be read; look at the disk or share (dmesg)",
-        ProblemKind.Changed => "changed each time they were read; stored as read last. A dump or a file system snapshot gives a consistent copy",
-        ProblemKind.TooMuch => "have more than a snapshot takes of one entry: it is left out, the rest of the entry is kept where nothing else is said",
-        _ => "have paths that are too long or too deep to be kept",
+        ProblemKind.Changed => "changed at each reading; stored as read last. A dump or a file system snapshot gives a consistent copy",
+        ProblemKind.TooMuch => "with more than a snapshot takes of one entry: that is left out, the rest of the entry is kept where nothing else is said",
+        _ => "left out: the path is too long or too deep to be kept",
     };
 
     public static void WriteProblems(System.Text.Json.Utf8JsonWriter w, IReadOnlyCollection<SourceProblem> problems)

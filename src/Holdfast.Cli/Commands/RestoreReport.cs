@@ -57,8 +57,8 @@ static class RestoreReport
             session.Warn("  what to do: look at the disk, its cable or its mount (dmesg shows what the system saw); when it is there again, run this again with --resume and the snapshot's id, before anything else that is said here.");
         }
         TellLost(session, result);
-        Group(session, result.Failed, gone.Count > 0 || result.UnreadPacks > 0 ? "did not come back: no copy that could be read gives them whole" : "did not come back: no copy in the vault gives them whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
-            "`holdfast find NAME` shows which other snapshots have them, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
+        Group(session, result.Failed, gone.Count > 0 || result.UnreadPacks > 0 ? "did not come back: no copy that could be read is whole" : "did not come back: no copy in the vault is whole", [.. result.FailedPaths.Select(p => (p, ""))], result.Failed - result.FailedPaths.Count,
+            "`holdfast find NAME` shows which other snapshots have a file of that name, and `holdfast snapshots` which of those are whole; `holdfast status` names what is missing or damaged. Bring that from another copy of the vault, then run this again with --resume and the snapshot's id.");
         foreach (var group in problems.GroupBy(p => p.Fault).OrderBy(g => g.Key))
         {
             var (what, mend) = Describe(group.Key, Environment.IsPrivilegedProcess);
@@ -120,11 +120,11 @@ static class RestoreReport
 
     internal static (string What, string Mend) Describe(TargetFault fault, bool isRoot) => fault switch
     {
-        TargetFault.NotPermitted when isRoot => ("may not be written even by root", "see with `lsattr -d` whether they, or their folders, are immutable (i) or append-only (a), or lie on what is mounted read-only: find out who made them so, take it away (`chattr -i -a`), then run this again with --resume. On a network share its server decides what root may."),
+        TargetFault.NotPermitted when isRoot => ("may not be written even by root", "see with `lsattr -d` whether the file, or its folder, is immutable (i) or append-only (a), or lies on what is mounted read-only: find out who made it so, take that away (`chattr -i -a`), then run this again with --resume. On a network share its server decides what root may."),
         TargetFault.NotPermitted => ("may not be written by this user", "run this again with --resume as a user who may (root), or after access was granted: setfacl -m u:USER:rwx FOLDER."),
-        TargetFault.InTheWay => ("could not be written: something else stands in their place, or took their folder away", "move it out of the way, then run this again with --resume."),
+        TargetFault.InTheWay => ("could not be written: something else stands there, or took the folder away", "move that out of the way, then run this again with --resume."),
         TargetFault.NotHeld => ("cannot be held unchanged by the target's file system", "restore what is missing into a folder on a file system like that of the source (--include PATH). `holdfast cat SNAPSHOT PATH > FILE` brings a single file under any name."),
-        TargetFault.FirstNameMissing => ("are further names of files that did not come back", "they come back with those files."),
+        TargetFault.FirstNameMissing => ("could not be made: a hard link takes the file, and that did not come back", "a hard link comes back with the file."),
         TargetFault.InUse => ("would lie in the vault, in one of its store folders, or in the key folder that is in use: what is there was left as it is", "where the snapshot's are wanted, restore them into another folder (--include PATH), or copy the vault or the keys elsewhere, name them there (--vault, --keys), and run this again with --resume."),
         _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
     };

@@ -19,6 +19,14 @@ public sealed class RestoreReportTests
     public void What_the_file_system_does_not_hold_comes_under_another_name() =>
         Assert.Contains("`holdfast cat SNAPSHOT PATH > FILE`", RestoreReport.Describe(TargetFault.NotHeld, isRoot: true).Mend, StringComparison.Ordinal);
 
+    /// <summary>It is said of one entry, and of many.</summary>
+    [Fact]
+    public void What_happened_reads_well_of_one_entry_and_of_many()
+    {
+        foreach (var fault in Enum.GetValues<TargetFault>())
+            Assert.DoesNotMatch(@"^(are|is|have|has)\b|\b(they|them|their)\b", RestoreReport.Describe(fault, isRoot: true).What);
+    }
+
     [Theory]
     [InlineData(0, "")]
     [InlineData(485, "")]
