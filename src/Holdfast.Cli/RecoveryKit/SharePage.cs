@@ -17,8 +17,10 @@ static class SharePage
 
         sheet.Paragraph("SECRET. KEEP SEALED. FOR ITS HOLDER ONLY.", 9, sheet.Faces.Bold, right: textRight, after: 0);
         sheet.Paragraph($"Share {share.Index} of {share.Total}", 30, sheet.Faces.Bold, right: textRight, after: 2);
-        sheet.Paragraph("of the key to the encrypted backups of", 11, right: textRight, after: 0);
-        sheet.Paragraph(organisation, 13, sheet.Faces.Bold, right: textRight, after: 2);
+        var isNamed = !string.IsNullOrWhiteSpace(organisation);
+        sheet.Paragraph(isNamed ? "of the key to the encrypted backups of" : "of the key to the encrypted backups in the vault named here", 11, right: textRight, after: isNamed ? 0 : 2);
+        if (isNamed)
+            sheet.Paragraph(organisation, 13, sheet.Faces.Bold, right: textRight, after: 2);
         RecoveryKitPdf.Fact(sheet, "Vault", RecoveryKitPdf.VaultOf(share)[..19], Size);
         sheet.Y -= Size * 1.25;
         sheet.Put(RecoveryKitPdf.VaultOf(share)[20..], Size, PdfSheet.Left + 70, sheet.Y, sheet.Faces.Bold);

@@ -52,6 +52,19 @@ public class RecoveryKitPdfTests
         }
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData(" ")]
+    public void Without_an_organisation_a_share_says_what_it_is_of_all_the_same(string organisation)
+    {
+        using var document = PdfDocument.Open(RecoveryKitPdf.Render(Shares, organisation, Day));
+        foreach (var page in document.GetPages().Skip(1))
+        {
+            var text = string.Join('\n', LinesOf(page)).Replace(" ", "").Replace("\n", "");
+            Assert.Contains("ofthekeytotheencryptedbackupsinthevaultnamedhere", text);
+        }
+    }
+
     [Fact]
     public void The_cover_holds_no_secret_and_says_what_to_do()
     {
