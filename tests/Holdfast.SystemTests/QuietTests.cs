@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 
 namespace Holdfast.SystemTests;
@@ -29,6 +30,17 @@ public sealed class QuietTests
         ];
         foreach (var call in calls)
             Assert.Equal((string.Join(' ', call), "", ""), cli.Run([.. call, "--quiet"]).Expect(0) is var run ? (string.Join(' ', call), run.Out, run.Error) : default);
+    }
+
+    [Fact]
+    public void A_log_that_a_person_accepted_is_not_told_again()
+    {
+        using var cli = Sample();
+        cli.Shell("cp -a vault copy");
+        var id = JsonDocument.Parse(cli.Run("status", "--json").Expect(0).Out).RootElement.GetProperty("vault").GetString()!;
+        Assert.Contains("The log here has", cli.Run("log", "accept", "--vault", cli["copy"], "--quiet").Expect(36).Error, StringComparison.Ordinal);
+        var accepted = cli.Run("log", "accept", "--vault", cli["copy"], "--quiet", "--confirm", id).Expect(0);
+        Assert.Equal(("", ""), (accepted.Out, accepted.Error));
     }
 
     /// <summary>What is free on a disk that others use too is another number at each look.</summary>

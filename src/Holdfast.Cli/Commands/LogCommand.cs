@@ -73,9 +73,12 @@ static class LogCommand
                 "To restore from it no `accept` is needed: where commands end with LogForked, " + LogMemory.ReadUncompared + " To go on backing up to it, put keeper/log.key into it first, from where you keep a copy of that file; where there is none, make a new vault (`holdfast init`) and keep this one for restores.");
         var (seen, word) = (memory.Seen, Text.Id(vault.Id));
         var here = vault.State.Snapshots.LastOrDefault(s => !s.IsRemoved);
-        session.Warn($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");
-        session.Warn(isUnknown ? "What these keys have seen of it before cannot be told: the file `checkpoint` in the key folder is damaged or gone. If the vault was put back to an older state, what was committed since is not here." : seen is null ? "These keys have seen none before." : $"These keys have seen one of {Text.Count(seen.Size, "leaf", "leaves")}{(memory.Place is { } place ? $" in {place}" : "")}. Snapshots committed and locks lengthened in it only are not here, and that vault is refused from now on.");
-        if (session.Parsed.GetValue(ConfirmOption) is var typed && typed != word && typed != vault.Id.ToString() && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
+        var typed = session.Parsed.GetValue(ConfirmOption);
+        var isConfirmed = typed == word || typed == vault.Id.ToString();
+        Action<string> tell = isConfirmed ? session.Note : session.Warn; // whoever has yet to decide has to know, with --quiet too
+        tell($"The log here has {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}; its newest snapshot is {(here is null ? "none" : $"of {Text.Time(here.Committed)}")}.");
+        (isUnknown ? session.Warn : tell)(isUnknown ? "What these keys have seen of it before cannot be told: the file `checkpoint` in the key folder is damaged or gone. If the vault was put back to an older state, what was committed since is not here." : seen is null ? "These keys have seen none before." : $"These keys have seen one of {Text.Count(seen.Size, "leaf", "leaves")}{(memory.Place is { } place ? $" in {place}" : "")}. Snapshots committed and locks lengthened in it only are not here, and that vault is refused from now on.");
+        if (!isConfirmed && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, "That was not confirmed; nothing was changed.", $"Be sure that nobody else put this log here. Then type the first letters of the vault's id when asked, or add --confirm {word}.");
         var kept = memory.Accept(vault);
         session.Json(w =>
