@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
@@ -26,17 +25,7 @@ sealed class EarlierGuard(string folder)
     }
 
     /// <summary>Since when it knew what no commit names. What cannot be read counts as new, and is kept the longer.</summary>
-    public Dictionary<Hash32, ulong> Unclaimed()
-    {
-        var unclaimed = new Dictionary<Hash32, ulong>();
-        foreach (var line in PlainFile.ReadNote(Path.Combine(folder, "unclaimed")))
-        {
-            var parts = line.Split(' ');
-            if (parts.Length == 2 && Hash32.TryParse(parts[0], out var name) && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var first))
-                unclaimed[name] = first;
-        }
-        return unclaimed;
-    }
+    public Dictionary<Hash32, ulong> Unclaimed() => UnclaimedNote.Read(Path.Combine(folder, "unclaimed"));
 
     /// <summary>From here on it is not taken over again: the last step, so that one which was cut short is.</summary>
     public void Retire(Disk disk)

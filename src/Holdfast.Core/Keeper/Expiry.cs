@@ -42,7 +42,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
         var needs = stays.Except(untold).ToDictionary(s => s, Needs);
         HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
-        var unclaimed = ReadUnclaimed();
+        var unclaimed = UnclaimedNote.Read(unclaimedPath);
         var seen = new Dictionary<Hash32, ulong>();
         var named = projection.NamedPacks().Packs;
         foreach (var pack in store.List(StoreKind.Pack))
@@ -124,18 +124,6 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     bool HasCome(ulong judged) => clock.HasPassed(judged - Math.Min(judged, RetentionPolicy.Day));
 
     bool IsOver(ulong end) => Judged > end + LockRules.Margin;
-
-    Dictionary<Hash32, ulong> ReadUnclaimed()
-    {
-        var known = new Dictionary<Hash32, ulong>();
-        foreach (var line in PlainFile.ReadNote(unclaimedPath))
-        {
-            var parts = line.Split(' ');
-            if (parts.Length == 2 && Hash32.TryParse(parts[0], out var name) && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var first))
-                known[name] = first;
-        }
-        return known;
-    }
 
     void WriteUnclaimed(Dictionary<Hash32, ulong> seen)
     {

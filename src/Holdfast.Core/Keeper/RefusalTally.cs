@@ -37,6 +37,9 @@ sealed class RefusalTally(string path, Disk disk)
 {
     const int MaxKinds = 10_000; // of identity, kind and hour: identities are those that the log enrolled
 
+    const int ShortestLine = 55; // identity, kind, hour, count and check, with blanks between
+    const int LongestLine = 95;
+
     const ulong MaxCount = long.MaxValue;
 
     /// <summary>No sum of counts wraps.</summary>
@@ -49,8 +52,9 @@ sealed class RefusalTally(string path, Disk disk)
         var counts = new Dictionary<RefusalKey, ulong>();
         try
         {
-            foreach (var line in PlainFile.ReadNote(path).Take(MaxKinds))
+            foreach (var characters in PlainFile.ReadNote(path, ShortestLine, LongestLine, MaxKinds))
             {
+                var line = characters.ToString();
                 if (line.Split(' ') is { Length: 5 } parts && parts[4] == NoteCheck.Of(line[..^parts[4].Length]) && Id16.TryParse(parts[0], out var identity) && TryNumber(parts[1], out var kind) && kind <= byte.MaxValue
                     && TryNumber(parts[2], out var hour) && hour <= Retention.LockRules.LastEnd && TryNumber(parts[3], out var count))
                     counts[new RefusalKey(identity, (RefusedRequest)kind, hour)] = count;

@@ -34,6 +34,10 @@ public readonly record struct KnownDamage(bool IsContent, ulong Since);
 public sealed class ReadTimes
 {
     const int NameLength = 2 * Hash32.Size;
+    const int ShortestLine = NameLength + 2;
+    const int LongestLine = 2 * (NameLength + 1 + 8 + 1 + 20) + 1; // name, mark and time, twice: a line feed that flipped makes one line of two, of which the first counts
+    const int MaxNames = 1 << 20; // that are read
+    const int MaxKept = 1_000_000; // that are written: 60 TB of full packs, and room for names that a flipped bit has made others
     const string Bytes = "!bytes";
     const string Content = "!content";
 
@@ -62,14 +66,14 @@ public sealed class ReadTimes
         try
         {
             PlainFile.Open(path)?.Dispose(); // tells a note that is not there from one that cannot be asked for
-            foreach (var line in PlainFile.ReadNote(path))
+            foreach (var line in PlainFile.ReadNote(path, ShortestLine, LongestLine, 2 * MaxNames))
             {
-                if (line.Length < NameLength + 2 || !Hash32.TryParse(line.AsSpan(0, NameLength), out var name))
+                if (!Hash32.TryParse(line[..NameLength], out var name))
                     continue;
-                var rest = line.AsSpan(NameLength + 1);
+                var rest = line[(NameLength + 1)..];
                 if (Damage(rest) is { } damage)
                     times.Know(name, damage);
-                else if (TryParse(rest, out var time))
+                else if (TryParse(rest, out var time) && (!times.IsFull || times._times.ContainsKey(name)))
                     times._times[name] = time;
             }
         }
@@ -88,9 +92,12 @@ public sealed class ReadTimes
     /// <summary>Of two lines, one of which may be spoilt, the one that says more.</summary>
     void Know(Hash32 name, KnownDamage damage)
     {
-        if (damage.IsContent || !_damaged.ContainsKey(name))
+        var isKnown = _damaged.ContainsKey(name);
+        if (isKnown ? damage.IsContent : !IsFull)
             _damaged[name] = damage;
     }
+
+    bool IsFull => _times.Count + _damaged.Count >= MaxNames;
 
     /// <summary>Null where that is no line of damage. A mark that cannot be read is of bytes: that accuses nobody, and goes when the pack is hashed and found right.</summary>
     static KnownDamage? Damage(ReadOnlySpan<char> text)
@@ -131,7 +138,7 @@ public sealed class ReadTimes
             if (TryLoad(path, out _) is not { } times) // what was found damaged before is not forgotten for that
                 return new HoldfastException(ErrorCode.StoreUnavailable, "The note of what was read cannot be read itself.", "Look at the disk that the vault's folder `keeper` is on.");
             times.Take(found, now);
-            var bytes = Encoding.ASCII.GetBytes(times.Write());
+            var bytes = times.Write();
             var reserve = new KeeperReserve(Path.Combine(folder, "reserve"), Disk.Real);
             var kept = reserve.Kept;
             try
@@ -179,12 +186,24 @@ public sealed class ReadTimes
             _damaged[name] = new KnownDamage(IsContent: true, _damaged.TryGetValue(name, out var known) ? known.Since : now);
     }
 
-    string Write()
+    /// <summary>Where there are too many, those read longest ago count as never read, and so are read next.</summary>
+    byte[] Write()
     {
-        var damaged = string.Concat(_damaged.Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Key} {(d.Value.IsContent ? Content : Bytes)} {d.Value.Since}\n")));
-        var text = new StringBuilder(damaged);
-        foreach (var (name, time) in _times)
-            text.Append(CultureInfo.InvariantCulture, $"{name} {time}\n");
-        return text.Append(damaged).ToString();
+        var bytes = new MemoryStream();
+        using (var text = new StreamWriter(bytes, Encoding.ASCII))
+        {
+            WriteDamaged(text);
+            var room = Math.Max(0, MaxKept - _damaged.Count);
+            foreach (var (name, time) in _times.Count <= room ? _times : _times.OrderByDescending(t => t.Value).Take(room))
+                text.Write(string.Create(CultureInfo.InvariantCulture, $"{name} {time}\n"));
+            WriteDamaged(text);
+        }
+        return bytes.ToArray();
+    }
+
+    void WriteDamaged(StreamWriter text)
+    {
+        foreach (var (name, damage) in _damaged.Take(MaxKept))
+            text.Write(string.Create(CultureInfo.InvariantCulture, $"{name} {(damage.IsContent ? Content : Bytes)} {damage.Since}\n"));
     }
 }

@@ -13,7 +13,6 @@ static class PlainFile
     const int Loop = 40; // ELOOP: a link
     const int SetFlags = 4; // F_SETFL
     const uint Anyone = 0x1B6; // rw-rw-rw-, less what the process masks
-    const int MaxNote = 256 << 20; // bytes: three million lines of a name and a time
 
     /// <returns>Null where something else than a plain file has the name.</returns>
     /// <exception cref="IOException">As <see cref="File.OpenHandle"/>; no name is told.</exception>
@@ -91,9 +90,12 @@ static class PlainFile
     }
 
     /// <summary>Lines of a note that is a convenience: none where it is missing, too long, or no plain file.</summary>
+    /// <param name="path">The note.</param>
+    /// <param name="shortest">Characters of a line: what has fewer is none.</param>
+    /// <param name="longest">Characters of a line: what has more is none.</param>
+    /// <param name="most">How many lines are given at most.</param>
     /// <exception cref="IOException">As <see cref="ReadAll"/>.</exception>
-    public static string[] ReadNote(string path) =>
-        IsOne(path) && ReadAll(path, MaxNote) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.RemoveEmptyEntries) : [];
+    public static NoteLines ReadNote(string path, int shortest, int longest, int most) => new(IsOne(path) ? Open(path) : null, shortest, longest, most);
 
     /// <summary>True where a plain file has the name. It may be another one a moment later: <see cref="Open"/> looks again.</summary>
     public static bool IsOne(string path) => !OperatingSystem.IsLinux() ? File.Exists(path) : FileStat.TryRead(path, out var stat) && stat.IsFile;

@@ -26,7 +26,7 @@ public sealed class PlainFileTests
         {
             Assert.Null(PlainFile.Open(link));
             Assert.Null(PlainFile.ReadAll(link, 100));
-            Assert.Empty(PlainFile.ReadNote(link));
+            Assert.False(PlainFile.ReadNote(link, 1, 100, 100).MoveNext());
             Assert.False(PlainFile.IsOne(link));
         }
         Assert.Equal("of somebody else"u8.ToArray(), PlainFile.ReadAll(folder["other"], 100));
