@@ -16,6 +16,7 @@ static class Program
 
     static int Main(string[] arguments)
     {
+        SignalMask.Clear(); // first: Console has the runtime look at signals
         Output.Open();
         Console.SetError(new StandardError(StandardOutput.IsInherited(2) ? Console.Error : TextWriter.Null));
         using var interrupt = Interrupt.Listen();

@@ -33,6 +33,48 @@ public sealed class BackupTests
         Assert.DoesNotContain("dump", cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
     }
 
+    /// <summary>Runs it as a launcher does that has left signals ignored or blocked, and ends it after a while, which is a fault.</summary>
+    static Result RunWithSignals(Cli cli, string signals, params string[] command)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals of Linux");
+        Assert.SkipUnless(Cli.Finish(cli.StartProgram("env", null, "--ignore-signal=CHLD", "--block-signal=CHLD", "true")).Status == 0, "needs an env that ignores and blocks signals");
+        return Cli.Finish(cli.StartProgram("timeout", null, ["-s", "KILL", "60", "env", .. signals.Split(' '), Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "backup", "--stdin", "--name", "dump", "--", .. command]));
+    }
+
+    [Theory]
+    [InlineData("--ignore-signal=CHLD")]
+    [InlineData("--block-signal=CHLD")]
+    [InlineData("--ignore-signal=CHLD --block-signal=CHLD,TERM,INT")]
+    public void A_launcher_that_wants_to_hear_of_no_child_keeps_no_backup_from_its_end(string signals)
+    {
+        using var cli = new Cli().Init();
+        RunWithSignals(cli, signals, "sh", "-c", "echo half; exit 3").Expect(52);
+        Assert.Equal(0, Snapshots(cli));
+        RunWithSignals(cli, signals, "sh", "-c", $"grep -E '^Sig(Blk|Ign)' /proc/self/status >'{cli["inherited"]}'; echo whole").Expect(0);
+        Assert.Equal(1, Snapshots(cli));
+        const ulong told = 1 << 16 | 1 << 14 | 1 << 1; // SIGCHLD, SIGTERM, SIGINT
+        Assert.All(File.ReadAllLines(cli["inherited"]), l => Assert.Equal(0UL, Convert.ToUInt64(l.Split('\t')[1], 16) & told));
+    }
+
+    [Theory]
+    [InlineData("TERM")]
+    [InlineData("INT")]
+    public void A_stop_is_heard_where_the_launcher_blocked_it(string signal)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals of Linux");
+        using var cli = new Cli().Init();
+        using var backup = cli.StartProgram("env", null, "--block-signal", "--default-signal", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "backup", "--stdin", "--name", "dump", "--",
+            "sh", "-c", $"touch '{cli["begun"]}'; exec >&-; exec sleep 100"); // it is waited for, and no more is read of it
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]) || backup.HasExited, TimeSpan.FromSeconds(20)));
+        Assert.SkipWhen(backup.HasExited, "needs an env that blocks signals");
+        cli.Shell($"kill -{signal} {backup.Id}");
+        var hasEnded = backup.WaitForExit(30_000);
+        if (!hasEnded)
+            backup.Kill(entireProcessTree: true);
+        Assert.True(hasEnded);
+        Assert.Equal(130, backup.ExitCode);
+    }
+
     [Fact]
     public void Excludes_that_leave_nothing_commit_nothing()
     {

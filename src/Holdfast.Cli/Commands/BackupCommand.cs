@@ -158,7 +158,7 @@ static class BackupCommand
         }
         using var producer = Producer.Start(command);
         using var stopping = session.Stop.Register(producer.Kill); // else its output would have to end first
-        using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, producer.RequireSuccess, whenEmpty);
+        using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, () => producer.RequireSuccess(session.Stop), whenEmpty);
         return Run(session, vault, keys, source, name, "", options);
     }
 

@@ -41,10 +41,13 @@ public sealed partial class Producer : IDisposable
     public Stream Output => _process.StandardOutput.BaseStream;
 
     /// <summary>Waits for the command's end.</summary>
+    /// <param name="ct">Ends the waiting, and what comes of a command that was ended for that.</param>
     /// <exception cref="HoldfastException"><c>ProducerFailed</c>: its exit status is not 0.</exception>
-    public void RequireSuccess()
+    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
+    public void RequireSuccess(CancellationToken ct)
     {
-        _process.WaitForExit();
+        _process.WaitForExitAsync(ct).GetAwaiter().GetResult();
+        ct.ThrowIfCancellationRequested();
         if (_process.ExitCode != 0)
             throw new HoldfastException(ErrorCode.ProducerFailed, $"The command ended with status {_process.ExitCode}; its output was not committed.",
                 "Its own messages say why. Mend it and run the backup again: what was stored already is not sent twice.");

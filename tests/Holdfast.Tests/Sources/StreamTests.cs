@@ -39,7 +39,7 @@ public sealed class StreamTests
         foreach (var script in new[] { "echo half; exit 7", "echo half; kill -9 $$" })
         {
             using var producer = Producer.Start(["sh", "-c", script]);
-            using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, producer.RequireSuccess);
+            using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, () => producer.RequireSuccess(CancellationToken.None));
             Assert.Equal(ErrorCode.ProducerFailed, Assert.Throws<HoldfastException>(() => BackUp(test, source)).Code);
         }
         using var vault = test.Open();
@@ -70,9 +70,22 @@ public sealed class StreamTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "needs sh");
         using var test = new TestVault();
         using var producer = Producer.Start(["sh", "-c", "echo whole"]);
-        using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, producer.RequireSuccess);
+        using var source = new StreamSource(producer.Output, "dump"u8.ToArray(), TimeProvider.System, () => producer.RequireSuccess(CancellationToken.None));
         BackUp(test, source);
         Assert.Equal("whole\n", Encoding.ASCII.GetString(File.ReadAllBytes(Path.Combine(test.Restore(), "dump"))));
+    }
+
+    /// <summary>Its end may never be told, such as that of a child that a debugger holds.</summary>
+    [Fact]
+    public void Who_waits_for_the_end_of_a_command_can_be_stopped()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs sh");
+        using var folder = new TempFolder();
+        using var producer = Producer.Start(["sh", "-c", $"echo $$ >'{folder["id"]}'; exec >&-; exec sleep 30"]);
+        Assert.Equal(-1, producer.Output.ReadByte());
+        using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
+        Assert.ThrowsAny<OperationCanceledException>(() => producer.RequireSuccess(stop.Token));
+        Assert.True(Directory.Exists($"/proc/{File.ReadAllText(folder["id"]).Trim()}"));
     }
 
     [Fact]
