@@ -35,6 +35,8 @@ static class UpCommand
     {
         var places = Named(session, SourceArgument) ?? TrialPlaces.Only("holdfast up FOLDER", session.Parsed.GetValue(BaseOption)) ?? throw new HoldfastException(ErrorCode.Usage, "No folder was named, and there is no trial yet.", "Name a folder with some data: holdfast up FOLDER.");
         var exists = File.Exists(Path.Combine(places.Vault, VaultFile.Name));
+        if (!exists)
+            VaultKeeper.RequireName(places.Vault);
         RequireSensible(places);
         DateTimeOffset? clock = exists ? null : ReleaseDay.RequireClock();
         var size = Announce(session, places, clock);

@@ -3,6 +3,7 @@ using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
 
@@ -157,6 +158,7 @@ sealed class KeyFiles(string folder, Disk? disk = null, Action<string>? warn = n
     /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>Usage</c>.</exception>
     public void RequireFree(Id16 unfinished = default)
     {
+        VaultKeeper.RequireName(folder);
         if (Has(KeyFolder.SecretFile) && Names.Count(Has) == 1)
             throw new HoldfastException(ErrorCode.VaultExists, "The folder holds an opening.secret, and no opening.key that it opens.",
                 "It may be of an opening.key that is kept elsewhere, so it is never overwritten: name another folder (--keys or --out). If it is left from a `recover-key` or `init` that was cut short, it opens nothing: move it away, then run this again.");

@@ -8,12 +8,19 @@ static class StorePlace
     static readonly string[] Parts = ["packs", "objects", "staging"];
     const string FileSystemsOwn = "lost+found"; // at the root of a new disk
 
+    /// <summary>Refuses a path that no note can hold, of a line each: read back it would be another one.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static void RequireName(string folder)
+    {
+        if (folder.Any(char.IsControl) || FolderPath.Real(folder).Any(char.IsControl))
+            throw new HoldfastException(ErrorCode.Usage, "The folder's name, or that of one it lies in, has characters in it that no list of folders can hold.", "Choose a name without control characters.");
+    }
+
     /// <summary>Refuses a folder that is none of this vault's.</summary>
     /// <exception cref="HoldfastException"><c>TargetMissing</c>, <c>WrongVault</c>, <c>Usage</c>.</exception>
     public static void RequireOf(string folder, Id16 vault)
     {
-        if (folder.Any(char.IsControl))
-            throw new HoldfastException(ErrorCode.Usage, "The folder's name has characters in it that no list of folders can hold.", "Choose a name without control characters.");
+        RequireName(folder);
         try
         {
             if (VaultFile.Read(folder).Vault != vault)
@@ -42,8 +49,7 @@ static class StorePlace
     {
         if (File.Exists(folder))
             throw new HoldfastException(ErrorCode.Usage, "That is a file; what is added to a vault is a folder.", "Name an empty folder on another disk.");
-        if (folder.Any(char.IsControl))
-            throw new HoldfastException(ErrorCode.Usage, "The folder's name has characters in it that no list of folders can hold.", "Choose a name without control characters.");
+        RequireName(folder);
         foreach (var known in folders)
         {
             if (FolderPath.Real(folder) == FolderPath.Real(known) || FolderPath.AreOne(folder, known))

@@ -11,6 +11,7 @@ public sealed partial class VaultKeeper
     /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>TargetNotEmpty</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>Usage</c>.</exception>
     public static void RequireFree(string folder)
     {
+        RequireName(folder);
         FreePlace.Require(folder);
         if (FolderOwner.IsAtMercy(folder))
             throw new HoldfastException(ErrorCode.NoPermission, "The new vault would be root's, in a folder of another user's, who could put another vault in its place.",
@@ -25,6 +26,10 @@ public sealed partial class VaultKeeper
                 "Nothing was made, no keys either. Name a folder that you may write to, on a disk that takes writes; or have access to this one granted (chown, chmod).", e);
         }
     }
+
+    /// <summary>Refuses a folder whose place could not be remembered: its path has control characters.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static void RequireName(string folder) => StorePlace.RequireName(folder);
 
     /// <summary>The id that a making which was cut short in this folder has given its vault, or none: keys of that id open nothing, and never will.</summary>
     public static Id16 Unfinished(string folder) => FreePlace.Unfinished(folder);
