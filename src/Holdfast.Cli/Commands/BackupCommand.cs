@@ -357,9 +357,10 @@ static class BackupCommand
     /// <summary>What the result line says of what is not in the snapshot, or not as it should be; empty where all is.</summary>
     public static string LeftOut(IReadOnlyCollection<SourceProblem> problems)
     {
-        var (serious, skipped) = (problems.Count(p => p.Kind != ProblemKind.Skipped), problems.Count(p => p.Kind == ProblemKind.Skipped));
+        var (serious, skipped, sockets) = (problems.Count(p => p.Kind != ProblemKind.Skipped), problems.Count(p => p.Kind == ProblemKind.Skipped), problems.Count(p => p is { Kind: ProblemKind.Skipped, Detail: FileSource.Socket }));
         return (serious > 0 ? $"; INCOMPLETE: {Text.Count(serious, "entry", "entries")} left out or in doubt, listed above" : "")
-            + (skipped > 0 ? $"; {Text.Count(skipped, "socket")} left out, as nothing brings one back" : "");
+            + (sockets > 0 ? $"; {Text.Count(sockets, "socket")} left out, as nothing brings one back" : "")
+            + (skipped > sockets ? $"; {Text.Count(skipped - sockets, "mounted file")} left out, as the kernel makes up what is in it" : "");
     }
 
     /// <summary>What was left out or is in doubt, each with what to do; exit status 3 where a file was.</summary>

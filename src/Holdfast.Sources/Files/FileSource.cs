@@ -8,6 +8,9 @@ namespace Holdfast.Sources.Files;
 /// <summary>A folder as a source.</summary>
 public static class FileSource
 {
+    /// <summary>What is told of a socket, which is left out.</summary>
+    public const string Socket = "socket";
+
     /// <summary>The user that files are read as, as setfacl(1) takes it: its name, or its number where the system has no name for it.</summary>
     public static string User => Environment.UserName is { Length: > 0 } name ? name : OperatingSystem.IsLinux() ? Linux.Native.EffectiveUser().ToString(System.Globalization.CultureInfo.InvariantCulture) : "USER";
 

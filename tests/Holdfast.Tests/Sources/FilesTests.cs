@@ -435,6 +435,62 @@ public sealed partial class FilesTests
         Assert.Equal(["", "proc"], Paths(source));
     }
 
+    /// <summary>Such as a container has over files of /proc: it says 0 bytes, and would be kept as an empty file.</summary>
+    [Fact]
+    public void A_file_that_the_kernel_makes_up_is_left_out_where_it_is_mounted_and_told()
+    {
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["s"], "");
+        Directory.CreateDirectory(folder["source"]);
+        File.WriteAllText(folder["source/p"], "");
+        Assert.SkipUnless(OperatingSystem.IsLinux() && LoopDisk.Run("mount", "--bind", "/proc/version", folder["source/p"]), "needs root to mount");
+        try
+        {
+            using var source = FileSource.Open(folder["source"], new FileSourceOptions());
+            Assert.Equal([""], Paths(source));
+            var told = Assert.Single(source.Problems);
+            Assert.Equal((ProblemKind.Skipped, "p"), (told.Kind, Encoding.UTF8.GetString(told.Path)));
+        }
+        finally
+        {
+            LoopDisk.Run("umount", folder["source/p"]);
+        }
+    }
+
+    /// <summary>What serves a file may not know its length. Twice: the second run compares with the first.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_file_that_says_it_is_empty_and_is_not_is_read_to_its_end(bool isMountedByItself)
+    {
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["fuse"]);
+        Assert.SkipUnless(OperatingSystem.IsLinux() && LoopDisk.Run("bindfs", "-o", "direct_io", "/proc/sys/kernel", folder["fuse"]), "needs root and bindfs");
+        Directory.CreateDirectory(folder["source"]);
+        File.WriteAllText(folder["source/ostype"], "");
+        var isMounted = false;
+        try
+        {
+            Assert.Equal(0, new FileInfo(folder["fuse/ostype"]).Length);
+            isMounted = isMountedByItself && LoopDisk.Run("mount", "--bind", folder["fuse/ostype"], folder["source/ostype"]);
+            using var test = new TestVault();
+            for (var run = 0; run < 2; run++)
+            {
+                using var source = FileSource.Open(folder[isMountedByItself ? "source" : "fuse"], new FileSourceOptions { Excludes = new Excludes().AddLines(["/*", "!/ostype"]) });
+                using (var vault = test.Open())
+                    vault.BackUp(source, new BackupRequest("source"u8.ToArray(), "host"u8.ToArray(), "root"u8.ToArray(), test.State), test.Keys.Put, test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
+                Assert.Empty(source.Problems);
+                Assert.Equal("Linux\n", File.ReadAllText(Path.Combine(test.Restore(), "ostype")));
+            }
+        }
+        finally
+        {
+            if (isMounted)
+                LoopDisk.Run("umount", folder["source/ostype"]);
+            LoopDisk.Run("umount", folder["fuse"]);
+        }
+    }
+
     [Fact]
     public void Excludes_agree_with_git()
     {

@@ -19,7 +19,7 @@ sealed unsafe class LinuxContent : IContent
     /// <param name="row">With what the walk saw.</param>
     /// <param name="source">What it is read from; null where it is never refreshed.</param>
     public LinuxContent(int file, EntryBatch batch, int row, LinuxFileSource? source)
-        : this(file, (batch.Size[row], batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row], batch.Device[row], batch.Inode[row])) => _source = source;
+        : this(file, (Math.Max(0, batch.Size[row]), batch.MtimeSeconds[row], batch.MtimeNanoseconds[row], batch.CtimeSeconds[row], batch.CtimeNanoseconds[row], batch.Device[row], batch.Inode[row])) => _source = source;
 
     /// <param name="file">Open for reading; closed with this.</param>
     /// <param name="stat">What it is now.</param>
@@ -110,7 +110,10 @@ sealed unsafe class LinuxContent : IContent
         if (!TryLook(out var now))
             throw new IOException("no longer a file");
         _seen = Seen(now);
+        var saysNothing = batch.Size[row] < 0 && now.Size == 0; // and has content all the same
         _source!.Refresh(batch, row, now, _file);
+        if (saysNothing)
+            batch.Size[row] = -1;
     }
 
     /// <summary>False where it cannot be asked, or is no file: another kind may have taken the name since the walk.</summary>

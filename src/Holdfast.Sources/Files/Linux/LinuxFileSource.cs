@@ -19,7 +19,7 @@ sealed unsafe class LinuxFileSource : ISource
     readonly ThreadLocal<FolderHandle> _folders;
     readonly HashSet<(ulong, ulong)> _skip = [];
     readonly ulong _rootDevice;
-    readonly Dictionary<ulong, bool> _madeUp = []; // by device
+    readonly Dictionary<ulong, DeviceKind> _devices = [];
     long _leaseWaited; // ms
     uint _lastUid = uint.MaxValue, _lastGid = uint.MaxValue;
 
@@ -29,6 +29,7 @@ sealed unsafe class LinuxFileSource : ISource
         _options = options;
         _rootDevice = stat.Device;
         HasReliableInodes = AreInodesReliable(root);
+        _devices[_rootDevice] = DeviceOf(root);
         _folders = new ThreadLocal<FolderHandle>(() => new FolderHandle(root), trackAllValues: true);
         foreach (var folder in options.SkipFolders)
         {
@@ -48,7 +49,7 @@ sealed unsafe class LinuxFileSource : ISource
         if (root < 0 || Native.StatX(root, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
             throw new HoldfastException(ErrorCode.SourceUnreadable, $"The source folder cannot be opened: {Native.Describe(Native.Error)}.",
                 "Run as a user who may read it, or let this user: setfacl -R -m u:USER:rX FOLDER.");
-        if (IsMadeUp(root))
+        if (DeviceOf(root) == DeviceKind.MadeUp)
         {
             _ = Native.Close(root);
             throw new HoldfastException(ErrorCode.SourceMissing, "There is no data in the folder: the kernel makes up what stands in it while it is read (/proc, /sys and their like).",
@@ -79,25 +80,60 @@ sealed unsafe class LinuxFileSource : ISource
         return (uint)buffer[0] is not (0x6969 or 0xFF534D42 or 0xFE534D42 or 0x517B or 0x65735546 or 0x01021997 or 0x786F4256 or 0x65735543); // NFS, CIFS, SMB2, SMB, FUSE, 9p, vboxsf, fusectl
     }
 
-    /// <summary>What the kernel makes up while it is read (/proc, /sys and their like): no data, and files without end. Kept as an empty folder, as a mount point is.</summary>
-    bool IsMadeUp(int folder, byte* name, ulong device)
+    enum DeviceKind
     {
-        if (_madeUp.TryGetValue(device, out var known))
-            return known;
-        var handle = Native.OpenAt(folder, name, Native.ReadOnly | Native.Folder | Native.NoFollow | Native.CloseOnExec, 0);
-        if (handle < 0)
-            return false; // told when it is entered
-        known = IsMadeUp(handle);
-        _ = Native.Close(handle);
-        return _madeUp[device] = known;
+        Plain,
+
+        /// <summary>What the kernel makes up while it is read (/proc, /sys and their like): no data, and files without end. A folder of it is kept empty, as a mount point is.</summary>
+        MadeUp,
+
+        /// <summary>Whoever serves it may not know how long a file is before it is read, and says 0.</summary>
+        Vague,
     }
 
-    static bool IsMadeUp(int folder)
+    /// <summary>Asked of the first entry of a device; of what cannot be opened it is told when it is entered or read.</summary>
+    DeviceKind DeviceOf(int folder, byte* name, in StatX stat)
+    {
+        if (_devices.TryGetValue(stat.Device, out var known))
+            return known;
+        // A file is not opened for reading: it is only asked where it lies.
+        var handle = Native.OpenAt(folder, name, (stat.Type == Native.TypeFolder ? Native.ReadOnly | Native.Folder : Native.PathOnly) | Native.NoFollow | Native.CloseOnExec, 0);
+        if (handle < 0)
+            return DeviceKind.Plain;
+        known = DeviceOf(handle);
+        _ = Native.Close(handle);
+        return _devices[stat.Device] = known;
+    }
+
+    static DeviceKind DeviceOf(int handle)
     {
         var buffer = stackalloc long[32];
-        // proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, pstore, devpts, binfmt_misc, selinuxfs, efivarfs (linux/magic.h)
-        return Native.StatFs(folder, buffer) == 0 && (uint)buffer[0] is 0x9FA0 or 0x62656572 or 0x64626720 or 0x74726163 or 0x73636673 or 0x27E0EB or 0x63677270 or 0xCAFE4A11
-            or 0x62656570 or 0x6165676C or 0x1CD1 or 0x42494E4D or 0xF97CFF8C or 0xDE5E81E4;
+        return Native.StatFs(handle, buffer) != 0 ? DeviceKind.Plain : (uint)buffer[0] switch
+        {
+            // proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, pstore, devpts, binfmt_misc, selinuxfs, efivarfs (linux/magic.h)
+            0x9FA0 or 0x62656572 or 0x64626720 or 0x74726163 or 0x73636673 or 0x27E0EB or 0x63677270 or 0xCAFE4A11
+                or 0x62656570 or 0x6165676C or 0x1CD1 or 0x42494E4D or 0xF97CFF8C or 0xDE5E81E4 => DeviceKind.MadeUp,
+            0x65735546 or 0x01021997 or 0x786F4256 => DeviceKind.Vague, // FUSE, 9p, vboxsf
+            _ => DeviceKind.Plain,
+        };
+    }
+
+    /// <summary>A file that says it is empty, and is not: the size is known when it has been read.</summary>
+    /// <param name="folder">It lies in.</param>
+    /// <param name="name">Of the file.</param>
+    /// <param name="stat">Taken anew: it may have been empty a moment ago.</param>
+    bool HasContentAllTheSame(int folder, byte* name, ref StatX stat)
+    {
+        var file = OpenFile(folder, name);
+        if (file < 0)
+            return true; // told when it is opened to be read
+        byte first, nul = 0;
+        StatX now;
+        var hasContent = Native.Read(file, &first, 1, 0) != 0; // a fault is told when it is read too
+        if (hasContent && Native.StatX(file, &nul, Native.AtEmptyPath, Native.BasicStats, &now) == 0 && now.Type == Native.TypeFile)
+            stat = now;
+        _ = Native.Close(file);
+        return hasContent && stat.Size == 0;
     }
 
     sealed class Frame
@@ -272,8 +308,19 @@ sealed unsafe class LinuxFileSource : ISource
             return 0;
         if (stat.Type == Native.TypeSocket || KindOf(stat.Type) == EntryKind.None)
         {
-            Report(new SourceProblem(ProblemKind.Skipped, whole.ToArray(), "socket"));
+            Report(new SourceProblem(ProblemKind.Skipped, whole.ToArray(), FileSource.Socket));
             return 0;
+        }
+        var hasUnknownSize = false;
+        if (stat.Type == Native.TypeFile && (stat.Device != _rootDevice || stat.Size == 0))
+        {
+            var device = DeviceOf(frame.Handle, terminated, stat);
+            if (device == DeviceKind.MadeUp) // mounted here by itself
+            {
+                Report(new SourceProblem(ProblemKind.Skipped, whole.ToArray(), "made up by the kernel"));
+                return 0;
+            }
+            hasUnknownSize = stat.Size == 0 && (device == DeviceKind.Vague || stat.IsMountRoot) && HasContentAllTheSame(frame.Handle, terminated, ref stat);
         }
         byte[]? target = null;
         if (stat.Type == Native.TypeSymlink && (target = ReadLink(frame.Handle, terminated)) is null)
@@ -284,7 +331,9 @@ sealed unsafe class LinuxFileSource : ISource
         var row = batch.Add(whole);
         Fill(batch, row, stat);
         batch.LinkTarget[row] = target;
-        return isFolder && (stat.Device == _rootDevice || (!_options.OneFileSystem && !IsMadeUp(frame.Handle, terminated, stat.Device))) ? length : 0;
+        if (hasUnknownSize)
+            batch.Size[row] = -1;
+        return isFolder && (stat.Device == _rootDevice || (!_options.OneFileSystem && DeviceOf(frame.Handle, terminated, stat) != DeviceKind.MadeUp)) ? length : 0;
     }
 
     static byte[]? ReadLink(int folder, byte* name)

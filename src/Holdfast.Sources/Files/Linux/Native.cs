@@ -19,6 +19,7 @@ struct StatX
     public readonly ulong Device => (ulong)DeviceMajor << 32 | DeviceMinor;
     public readonly ulong RawDevice => (ulong)RawDeviceMajor << 32 | RawDeviceMinor;
     public readonly int Type => Mode & 0xF000;
+    public readonly bool IsMountRoot => (Attributes & 0x2000) != 0; // STATX_ATTR_MOUNT_ROOT
 }
 
 [StructLayout(LayoutKind.Sequential)]
