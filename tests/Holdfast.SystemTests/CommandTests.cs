@@ -99,16 +99,20 @@ public sealed class CommandTests
     public void A_path_that_is_not_there_says_how_far_it_is_and_which_snapshots_have_it()
     {
         using var cli = Sample();
-        var id = cli.LatestId()[..8];
+        cli.Write("odd\nname", "one"u8.ToArray());
+        cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
+        File.Delete(cli["source/odd\nname"]);
         Directory.Delete(cli["source/notes"], recursive: true);
         Directory.CreateDirectory(cli["source/notes"]);
         cli.Run("backup", cli["source"], "--name", "ward").Expect(0);
         foreach (var call in new string[][] { ["cat", "latest", "notes/ward.txt"], ["ls", "latest", "notes/ward.txt"] })
         {
             var error = cli.Run(call).Expect(27).Error;
-            foreach (var words in new[] { $"in 1 other snapshot, the newest {id}", "its first part is there, and no more", $"holdfast ls {cli.LatestId()[..8]}" })
+            foreach (var words in new[] { "in 2 other snapshots, the newest ", "its first part is there, and no more", $"holdfast ls {cli.LatestId()[..8]}" })
                 Assert.Contains(words, error, StringComparison.Ordinal);
         }
+        foreach (var odd in new[] { "odd\nname", "odd\\x0aname" }) // as it is, and as ls prints it
+            Assert.Contains("in 1 other snapshot", cli.Run("cat", "latest", odd).Expect(27).Error, StringComparison.Ordinal);
         var none = cli.Run("cat", "latest", "none").Expect(27).Error;
         Assert.Contains("No other snapshot has it", none, StringComparison.Ordinal);
         Assert.Contains("find NAME", none, StringComparison.Ordinal);

@@ -52,6 +52,27 @@ public sealed class RestoreTests
         Assert.Equal("755", cli.Shell("stat -c %a made").Out.Trim()); // it was not there
     }
 
+    /// <summary>The usual shared drive: what comes back over itself is equal, and told to be.</summary>
+    [Fact]
+    public void A_group_folder_with_lists_of_rights_comes_back_over_itself()
+    {
+        Assert.SkipUnless(IsRoot && Cli.Has("setfacl"), "needs root and setfacl");
+        using var cli = new Cli().Init();
+        cli.Write("t/x", "one"u8.ToArray());
+        cli.Shell("chgrp -R 3002 source; chmod 2775 source source/t; setfacl -m g:3001:rwx source/t");
+        cli.Run("backup", cli["source"], "--name", "share").Expect(0);
+        var before = cli.Shell("getfacl -R source; stat -c '%a %u %g %Y' source source/t").Out;
+        foreach (var how in new[] { "--resume", "--overwrite" })
+            cli.Run("restore", cli.LatestId(), cli["source"], how).Expect(0);
+        Assert.Equal(before, cli.Shell("getfacl -R source; stat -c '%a %u %g %Y' source source/t").Out);
+        Assert.Equal(1, RestoresLogged(cli));
+        cli.Shell("setfacl -m u:2010:rwx source/t");
+        var left = cli.Run("restore", cli.LatestId(), cli["source"], "--resume").Expect(3).Error;
+        Assert.Contains("    t\n", left, StringComparison.Ordinal);
+        Assert.Contains("setfacl -b -k", left, StringComparison.Ordinal);
+        Assert.DoesNotContain("as a user who may set them", left, StringComparison.Ordinal);
+    }
+
     /// <summary>A dump has no folder: the one that its file is put into is whoever's it was.</summary>
     [Fact]
     public void A_stream_comes_back_into_a_folder_that_stays_as_it_is()
@@ -441,6 +462,7 @@ public sealed class RestoreTests
     [InlineData("a[1]", "a\\[1]")]
     [InlineData("a[1]", "a[1]")]
     [InlineData("values[].json", "values[].json")]
+    [InlineData("d/sub dir/f", "sub dir/")]
     [InlineData("d/data[1", "d/data[1")]
     [InlineData("d/a[1] *[!x].pdf", "d/a[1] *[!x].pdf")]
     public void A_name_is_found_as_it_is_written(string name, string pattern)

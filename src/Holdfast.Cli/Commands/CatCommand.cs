@@ -38,7 +38,7 @@ static class CatCommand
             }
             catch (HoldfastException e) when (e.Code == ErrorCode.SnapshotMissing)
             {
-                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, path);
+                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, session.Parsed.GetValue(PathArgument)!);
             }
             catch (HoldfastException e) when (e.Code == ErrorCode.OutputFailed)
             {

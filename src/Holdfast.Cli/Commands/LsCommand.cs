@@ -41,7 +41,7 @@ static class LsCommand
             var lost = new LostParts(session);
             var found = List();
             if (!found && lost.Entries == 0)
-                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, folder);
+                throw SnapshotArgument.NoSuchPath(session, vault, keys, record, session.Parsed.GetValue(PathArgument) ?? "");
             var status = lost.Tell();
             return isDoubted() ? (int)Core.ErrorCode.Incomplete : status;
 

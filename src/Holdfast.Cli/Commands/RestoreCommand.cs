@@ -76,7 +76,7 @@ static class RestoreCommand
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             foreach (var number in open.Order())
-                session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number]}; what the others match is there");
+                session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
                 session.Warn($"  what to do: {hint.TrimEnd()}");
             return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
@@ -137,7 +137,8 @@ static class RestoreCommand
     {
         while (text.StartsWith("./", StringComparison.Ordinal))
             text = text[2..] is var rest && rest.Contains('/') ? rest : "/" + rest;
-        return NamePattern.Parse(text.Trim('/') is { Length: > 0 } inner && text.Contains('/') ? "/" + inner : text);
+        // A slash at the end alone, as `ls` prints it behind a folder's name, ties nothing to the root.
+        return NamePattern.Parse(text.Trim('/') is not { Length: > 0 } inner ? text : text.TrimEnd('/').Contains('/') ? "/" + inner : inner);
     }
 
     /// <summary>The folder or entry in which all is that patterns can match: what of the tree lies elsewhere need not be read, and may be damaged. Null where that is not known.</summary>
@@ -149,7 +150,7 @@ static class RestoreCommand
             var path = pattern;
             while (path.StartsWith("./", StringComparison.Ordinal))
                 path = path[2..];
-            if (!pattern.Contains('/'))
+            if (!pattern.TrimEnd('/').Contains('/'))
                 return null; // at any depth
             var names = path.Trim('/').Split('/').TakeWhile(name => name.Length > 0 && name.IndexOfAny(['*', '?', '[', '\\', ' ']) < 0).ToArray();
             common = common is null ? names : [.. common.Zip(names).TakeWhile(n => n.First == n.Second).Select(n => n.First)];

@@ -29,7 +29,7 @@ static class RestoreReport
         if (written.Untouched > 0)
             session.Step($"  as they were       {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, above what was brought back: owner and permissions are not the snapshot's");
         if (written.MoreOpen > 0)
-            session.Finding($"  MORE OPEN          {written.MoreOpen} of them {(written.MoreOpen == 1 ? "lets" : "let")} in users whom the snapshot kept out: see whether what was brought back may be read there (ls -ld)");
+            session.Finding($"  MORE OPEN          {written.MoreOpen} of them {(written.MoreOpen == 1 ? "lets" : "let")} in users whom the snapshot kept out: see whether they may read or exchange what was brought back (ls -ld)");
         if (tree is { Problems: > 0 })
             session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
         foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
@@ -64,9 +64,14 @@ static class RestoreReport
             var (what, mend) = Describe(group.Key, Environment.IsPrivilegedProcess);
             Group(session, group.Sum(p => p.Entries), what, [.. group.Where(p => p.Path is not null).Select(p => (p.Path!, $"{p.Detail}{(p.Entries > 1 ? $"; {Text.Count(p.Entries, "entry", "entries")} in it" : "")}"))], NotListed(group), mend);
         }
-        foreach (var refusal in target.Refusals)
+        foreach (var refusal in target.Refusals.Where(r => r.Detail == AttributeRefusal.MayBeOthers))
+        {
+            Group(session, refusal.Entries, $"not given the snapshot's {refusal.What}: {refusal.Detail}", [.. refusal.Paths.Select(p => (p.Length > 0 ? p : "."u8.ToArray(), ""))], refusal.Entries - refusal.Paths.Count,
+                "see what lies there and who may use it (ls -la, getfacl). Where it is right, set it by hand: chown, chmod; setfacl -b -k and setfattr -x take away what the snapshot has not. Then run this again with --resume and the snapshot's id.");
+        }
+        foreach (var refusal in target.Refusals.Where(r => r.Detail != AttributeRefusal.MayBeOthers))
             session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
-        if (target.Refusals.Count > 0)
+        if (target.Refusals.Any(r => r.Detail != AttributeRefusal.MayBeOthers))
             session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them and keeps them; where names are not known here, after users and groups of these names were made");
         if (code == ErrorCode.None)
         {
@@ -199,6 +204,14 @@ static class RestoreReport
             w.WriteString("what", refusal.What);
             w.WriteString("detail", refusal.Detail);
             w.WriteNumber("entries", refusal.Entries);
+            w.WriteStartArray("folders");
+            foreach (var path in refusal.Paths)
+            {
+                w.WriteStartObject();
+                w.WriteName("path", path);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
             w.WriteEndObject();
         }
         w.WriteEndArray();

@@ -123,8 +123,15 @@ static class SnapshotArgument
     /// <summary>A path within a snapshot as a person may write it: ./notes/, /notes and notes are one; or escaped, as `ls` prints it, where nothing has the very name that was typed. The root is empty.</summary>
     public static byte[] PathWithin(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, string typed)
     {
+        var forms = Forms(typed);
+        return forms.Count > 1 && !Has(session, vault, keys, record, forms[0]) && Has(session, vault, keys, record, forms[1]) ? forms[1] : forms[0];
+    }
+
+    /// <summary>What may be meant: the very name, and what it says escaped.</summary>
+    static List<byte[]> Forms(string typed)
+    {
         var path = Joined(Encoding.UTF8.GetBytes(typed));
-        return Text.Unescaped(typed) is { } name && Joined(name) is var other && !Has(session, vault, keys, record, path) && Has(session, vault, keys, record, other) ? other : path;
+        return Text.Unescaped(typed) is { } name && Joined(name) is var other && !other.SequenceEqual(path) ? [path, other] : [path];
     }
 
     static byte[] Joined(ReadOnlySpan<byte> path)
@@ -159,17 +166,17 @@ static class SnapshotArgument
     }
 
     /// <summary>Says how much of a path there is, and which other snapshots have all of it. The path itself stays out of the words: they end up in logs.</summary>
-    public static HoldfastException NoSuchPath(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, byte[] path)
+    public static HoldfastException NoSuchPath(Session session, Vault vault, ReadingKeys keys, SnapshotRecord record, string typed)
     {
         const int looked = 200; // snapshots, the newest first: each costs a walk down its tree
         var id = Text.Id(record.Snapshot);
         string Line(string call) => new KeyFolder(session).Line(call, vault, opens: true);
-        if (Has(session, vault, keys, record, path))
+        var forms = Forms(typed);
+        if (forms.Exists(path => Has(session, vault, keys, record, path)))
             return new HoldfastException(ErrorCode.SnapshotMissing, "The path is there, and is no file.", $"`{Line($"ls -l {id} PATH")}` shows what it is; a folder comes back with `{Line($"restore {id} FOLDER --include PATH")}`.");
-        var parts = Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList();
-        var there = parts.FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1;
+        var there = forms.Max(path => Enumerable.Range(0, path.Length).Where(i => path[i] == '/').ToList().FindLastIndex(end => Has(session, vault, keys, record, path[..end])) + 1);
         var all = vault.State.Snapshots.Where(s => !s.IsRemoved && s != record).OrderByDescending(s => s.Source == record.Source).ThenByDescending(s => s.Ordinal).ToList();
-        var found = all.Take(looked).Select(s => (Record: s, Seen: Look(session, vault, keys, s, path))).ToList();
+        var found = all.Take(looked).Select(s => (Record: s, Seen: forms.Select(path => Look(session, vault, keys, s, path)).MaxBy(seen => seen.Has))).ToList();
         var others = found.Where(f => f.Seen.Has).Select(f => f.Record).OrderByDescending(s => s.Ordinal).ToList();
         var closed = found.Count(f => f.Seen.Fault == ErrorCode.KeyTooNarrow);
         var unread = found.Count(f => f.Seen.Fault != ErrorCode.None) - closed;

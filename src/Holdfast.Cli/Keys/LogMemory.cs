@@ -213,6 +213,7 @@ sealed class LogMemory(string folder)
     /// <exception cref="HoldfastException">What the disk reports.</exception>
     public string? Accept(Vault vault)
     {
+        Core.Keeper.VaultKeeper.RequireName(vault.Keeper.Folder);
         using var alone = Alone();
         string? kept = null;
         if (File.Exists(CheckpointPath))

@@ -119,7 +119,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
         {
             if (archiver.Stopped)
                 break;
-            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] >= SmallLimit || !ReadSmall(ticket, row))
+            if (ticket.Batch.MayBeSparse[row] || ticket.Batch.Size[row] is < 0 or >= SmallLimit || !ReadSmall(ticket, row))
                 _others.Add(row); // the segment is taken
             if (_filled >= ReadAhead)
                 StoreSmall(ticket);

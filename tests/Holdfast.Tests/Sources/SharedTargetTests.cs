@@ -214,6 +214,35 @@ public sealed partial class SharedTargetTests
         Assert.Equal(isTold, target.Refusals.Any(r => r.What == "permissions"));
     }
 
+    /// <summary>What a group member put there before is no more the snapshot's in the second run than it was in the first, however that ended.</summary>
+    [Theory]
+    [InlineData("chgrp 65534 $1; chmod 775 $1", true)]
+    [InlineData("chgrp 65534 $1; chmod 775 $1", false)]
+    [InlineData("chown 65534 $1", true)]
+    public void What_others_may_have_put_there_is_not_given_away_by_the_next_run(string open, bool isFinished)
+    {
+        Assert.SkipUnless(IsRoot, "needs root");
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["t/d"]);
+        File.WriteAllText(folder["t/d/private"], "");
+        Run("chmod", "700", folder["t/d"]);
+        Run("chown", "12345", folder["t/d"]);
+        Run("sh", "-ec", open, "sh", folder["t"]);
+        var before = Look(folder["t"]);
+        for (var run = 0; run < 2; run++)
+        {
+            using var target = FileTarget.Create(folder["t"], new FileTargetOptions { Existing = run == 0 ? ExistingFiles.Replace : ExistingFiles.KeepEqual });
+            var rows = new EntryBatch();
+            target.Add(rows, Add(rows, "", EntryKind.Directory, 0x1ED, 0));
+            target.Add(rows, Add(rows, "d", EntryKind.Directory, 0x1ED, 54_321));
+            if (run == 0 && !isFinished)
+                continue;
+            target.Finish();
+            Assert.Contains(target.Refusals, r => r.Paths.Any(p => p.AsSpan().SequenceEqual("d"u8)));
+        }
+        Assert.Equal((before, "12345 700"), (Look(folder["t"]), Look(folder["t/d"])));
+    }
+
     [Fact]
     public void Special_files_get_all_their_attributes()
     {
@@ -613,8 +642,9 @@ public sealed partial class SharedTargetTests
         using var folder = new TempFolder();
         var (pub, refusals) = Over(folder, Other, pubOwner, entryOwner);
         Assert.Equal($"{pubOwner} 700", pub);
-        Assert.Equal(pubOwner == entryOwner ? ["permissions"] : ["owners", "permissions"], refusals.Select(r => r.What).Order(StringComparer.Ordinal));
-        Assert.All(refusals, r => Assert.Equal(1, r.Entries));
+        Assert.Equal(pubOwner == entryOwner ? ["owners and permissions", "permissions"] : ["owners", "owners and permissions", "permissions"], refusals.Select(r => r.What).Order(StringComparer.Ordinal));
+        Assert.All(refusals, r => Assert.Equal((1, r.What == "owners and permissions" ? "" : "pub"), (r.Entries, Encoding.UTF8.GetString(Assert.Single(r.Paths))))); // the target stays as it was, so that the next run judges as this one
+        Assert.StartsWith($"{Other} ", Look(folder["t"]), StringComparison.Ordinal);
     }
 
     /// <summary>Rights that somebody has on a folder which stays as it is, and the snapshot gives nobody.</summary>
@@ -638,7 +668,7 @@ public sealed partial class SharedTargetTests
         target.Add(rows, Add(rows, "pub", EntryKind.Directory, 0x1ED, 0));
         target.Finish();
         Assert.Empty(target.Problems);
-        Assert.Equal(told is null ? [] : [(told, 1L)], target.Refusals.Select(r => (r.What, r.Entries)));
+        Assert.Equal(told is null ? [] : [(told, 1L), ("owners and permissions", 1)], target.Refusals.Select(r => (r.What, r.Entries)));
 
         static byte[] Entry(byte tag, byte rights, uint id = uint.MaxValue) => [tag, 0, rights, 0, .. BitConverter.GetBytes(id)];
     }

@@ -15,7 +15,10 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
     const uint GroupMayWrite = 0x10;
     const uint OthersMayWrite = 0x2;
     const uint OthersMayAnything = 0x3F;
+    const uint SetGroup = 0x400;
     const string Replaced = "another folder has taken its place";
+
+    bool _isInDoubt; // a folder was kept as others may have put it there
 
     /// <summary>A folder that was there: its owner may write into it (an earlier run may have finished it), and nobody else, so that what is made there stays what it is.</summary>
     /// <returns>The permissions that it has now; null where they are as they were.</returns>
@@ -26,12 +29,14 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
             return null;
         var (mode, ready) = (stat.Mode & 0xFFFu, stat.Mode & 0xFFFu | Executable);
-        if (stat.Uid == Native.EffectiveUser() && (stat.Mode & Sticky) == 0)
+        // Who is not in its group loses the set-group-id bit by it, and cannot give it back (chmod(2)).
+        var staysAsItWas = (stat.Mode & SetGroup) == 0 || stat.Gid == Native.EffectiveGroup() || Native.EffectiveUser() == 0;
+        if (stat.Uid == Native.EffectiveUser() && (stat.Mode & Sticky) == 0 && staysAsItWas)
             ready &= ~(GroupMayWrite | OthersMayWrite);
         if (ready == mode)
             return null;
         fixed (byte* path = FolderHandle.ProcPath(folder))
-            return Native.ChangeMode(Native.AtCurrent, path, ready, 0) == 0 ? ready : null; // where it is refused, the next write says so
+            return Native.ChangeMode(Native.AtCurrent, path, ready, 0) == 0 && Native.Look(folder, out stat) ? stat.Mode & 0xFFFu : null; // where it is refused, the next write says so
     }
 
     /// <summary>The way to what lies in the target itself, which is whose this user chose.</summary>
@@ -45,11 +50,23 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
 
     bool IsOwn(uint user) => user == ownUser || user == Native.EffectiveUser();
 
+    /// <param name="way">To it.</param>
+    /// <param name="folder">A handle on it.</param>
+    /// <param name="stat">Of it.</param>
+    /// <param name="mode">As it was before it was made ready.</param>
     FolderWay Through(FolderWay way, int folder, in StatX stat, uint mode)
     {
         way = IsOwn(stat.Uid) ? way : way.Through(stat.Uid);
-        return MayOthersExchange(folder, stat, mode) ? way.ThroughOpen() : way;
+        if (!MayOthersExchange(folder, stat, mode))
+            return way;
+        var isShut = Native.Look(folder, out var now) && !MayOthersExchange(folder, now, now.Mode);
+        return way.ThroughOpen(isLoose: !isShut && disks.Of(stat.Device).KeepsModes);
     }
+
+    /// <summary>The target as it is met.</summary>
+    public MetFolder Target(MetFolder met) => met with { IsUntouched = false, IsFree = true, IsOpen = IsOpenToOthers(folders.Root, met.Mode) };
+
+    bool IsOpenToOthers(int folder, uint mode) => !Native.Look(folder, out var stat) || !IsOwn(stat.Uid) || MayOthersExchange(folder, stat, mode);
 
     /// <summary>Others than the owner may have put something else in the place of what lies in a folder. A group whose number is the owner's own is that user's alone, as far as this goes.</summary>
     static bool MayOthersExchange(int folder, in StatX stat, uint mode) => (mode & Sticky) == 0
@@ -116,10 +133,16 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             var isFree = isSeen && isOnlyOne && (way.IsOf(stat.Uid) || ((stat.Uid == owner || IsOwn(stat.Uid)) && IsEmpty(there)));
             met = isSeen ? new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, isFree) : new MetFolder(0, 0, 0, IsFree: false);
         }
+        else if (!isMade && isSeen)
+        {
+            met = new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: true);
+        }
+        if (met is not null && !isMade)
+            met = met with { Ready = ready, IsOpen = IsOpenToOthers(there, met.Mode) };
         var wayOn = isSeen ? Through(way, there, stat, stat.Mode & 0xFFFu) : way.Through(uint.MaxValue);
         _ = Native.Close(there);
         var isOpen = Native.Access(folder, name, Native.WriteAccess | Native.ExecuteAccess, Native.AtEffective | Native.AtNoFollow) == 0;
-        return new MadeFolder(isOpen ? null : report.Shut(path, Native.Error, isThere: true), wayOn, met is null ? null : met with { Ready = ready });
+        return new MadeFolder(isOpen ? null : report.Shut(path, Native.Error, isThere: true), wayOn, met);
     }
 
     /// <summary>What was just made, and nothing that was put in its place since: empty, on the same file system, and, where that is the target's and it keeps such things, this user's and shut.</summary>
@@ -167,6 +190,13 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         }
         try
         {
+            if (met is { IsFree: true, IsOpen: true } && _isInDoubt && met.Is(file))
+            {
+                // Who goes on with this must judge what lies in it as this run did.
+                PutBack(file, met);
+                report.InDoubt("owners and permissions", entry);
+                return true;
+            }
             if (met is null || met.IsFree && met.Is(file))
             {
                 if (existing != ExistingFiles.Refuse)
@@ -175,7 +205,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             }
             if (met.Is(file))
             {
-                attributes.Keep(file, entry, met.Mode);
+                _isInDoubt |= !attributes.Keep(file, entry, met.Mode);
                 return true;
             }
             report.Problem(entry, TargetFault.InTheWay, Replaced);
@@ -219,7 +249,7 @@ readonly record struct FolderWay(uint? Other, bool IsOfSeveral, bool IsLoose)
     public FolderWay Through(uint owner) => new(owner, IsOfSeveral || (Other is { } other && other != owner), IsLoose: true);
 
     /// <summary>Through one of this user's, to which others could write before.</summary>
-    public FolderWay ThroughOpen() => this with { IsOfSeveral = true };
+    public FolderWay ThroughOpen(bool isLoose) => this with { IsOfSeveral = true, IsLoose = IsLoose || isLoose };
 }
 
 /// <summary>A folder in which entries can be made, or is said to be shut.</summary>
@@ -239,7 +269,10 @@ sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree
     public uint? Ready { get; init; }
 
     /// <summary>It stays as it was: it is only on the way, or the snapshot says nothing of it but its name.</summary>
-    public bool IsUntouched { get; private init; }
+    public bool IsUntouched { get; init; }
+
+    /// <summary>Others than this user could put something into it before.</summary>
+    public bool IsOpen { get; init; }
 
     public static MetFolder Untouched(in StatX stat) => new(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: false) { IsUntouched = true };
 

@@ -95,7 +95,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         _last = path.ToArray();
         var kind = batch.Kind[row];
         var isUnknown = batch.Uid[row] == ITreeWriter.UnknownOwner;
-        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(_root), isUnknown || (isOnWay && _wasThere) ? _root : null) : _open.Peek().Made;
+        var parentMade = path.IsEmpty ? new MadeFolder(null, _maker.Way(_root), isUnknown || (isOnWay && _wasThere) ? _root : _root is null ? null : _maker.Target(_root)) : _open.Peek().Made;
         var above = parentMade.Shut;
         var parentNote = path.IsEmpty ? -1 : _open.Peek().Note;
         if (kind == EntryKind.Directory)
@@ -252,9 +252,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     {
         if (!_isFinished && _root is not null)
         {
-            foreach (var (number, met) in _foldersMade)
+            for (var i = _foldersMade.Count - 1; i >= 0; i--) // what a folder holds before it
             {
-                if (met is { IsUntouched: true })
+                if (_foldersMade[i] is (var number, { Ready: not null } met))
                     _maker.PutBack(_notes.PathOf(_notes[number]), met);
             }
             if (!_any)

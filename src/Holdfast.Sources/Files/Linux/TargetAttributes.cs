@@ -103,29 +103,37 @@ sealed unsafe class TargetAttributes
     /// <param name="folder">A handle on it.</param>
     /// <param name="entry">What the snapshot has.</param>
     /// <param name="mode">The permissions that it had.</param>
-    public void Keep(int folder, Noted entry, uint mode)
+    /// <returns>False where something was told.</returns>
+    public bool Keep(int folder, Noted entry, uint mode)
     {
-        const string why = "it was there already, and others may have put it there; see what it holds, then chown and chmod it";
+        var isAsSaid = true;
         const uint owner = 0x1C0, group = 0x38, others = 0x7, sticky = 0x200;
         var isSeen = Native.Look(folder, out var stat);
         if (!isSeen || !IsOwners(stat, entry))
-            _report.Refusal("owners", why);
+            Refuse("owners");
         var allowed = isSeen && stat.Gid == entry.Gid ? entry.Mode : (entry.Mode & ~group) | (entry.Mode & group & ((entry.Mode & others) << 3)); // another group has what everybody has
         if (!isSeen || stat.Uid != entry.Uid)
             allowed |= owner; // its owner can have it anyway
         var isMine = isSeen && (stat.Uid == entry.Uid || stat.Uid == Native.EffectiveUser()); // a third one's is not touched
         var narrow = isMine ? (mode & allowed) | (mode & sticky) : mode;
         if (narrow != entry.Mode)
-            _report.Refusal("permissions", why);
+            Refuse("permissions");
+        _ = Native.ChangeMode(folder, narrow); // and without what was changed for this run; before its lists are looked at, whose mask the group's part is
         if (Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 } || !HasAll(folder, entry.Xattrs))
-            _report.Refusal("extended attributes", why);
+            Refuse("extended attributes");
         if (HasList(folder, entry, AccessList) || HasList(folder, entry, DefaultList))
-            _report.Refusal("access control lists", why);
-        _ = Native.ChangeMode(folder, narrow); // and without what was added for this run
+            Refuse("access control lists");
         var times = stackalloc TimeSpec[2];
         FillTimes(times, entry);
         if (Native.SetTimes(folder, times) != 0)
             _report.Refusal("times", Native.Error);
+        return isAsSaid;
+
+        void Refuse(string what)
+        {
+            isAsSaid = false;
+            _report.InDoubt(what, entry);
+        }
     }
 
     static bool HasAll(int file, byte[]? xattrs)

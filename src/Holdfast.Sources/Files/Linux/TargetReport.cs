@@ -22,6 +22,7 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
 {
     readonly ProblemList _problems = new();
     readonly ConcurrentDictionary<(string What, string Detail), long> _refusals = new();
+    readonly Dictionary<(string What, string Detail), List<byte[]>> _inDoubt = [];
     readonly Dictionary<Hash32, ShutFolder> _shut = []; // by the digest of the path, which may be long
 
     public IReadOnlyCollection<TargetProblem> Problems
@@ -33,7 +34,7 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
         }
     }
 
-    public IReadOnlyCollection<AttributeRefusal> Refusals => [.. _refusals.OrderBy(r => r.Key).Select(r => new AttributeRefusal(r.Key.What, r.Key.Detail, r.Value))];
+    public IReadOnlyCollection<AttributeRefusal> Refusals => [.. _refusals.OrderBy(r => r.Key).Select(r => new AttributeRefusal(r.Key.What, r.Key.Detail, r.Value) { Paths = _inDoubt.GetValueOrDefault(r.Key, []) })];
 
     public ShutFolder Shut(ReadOnlySpan<byte> path, int error, bool isThere)
     {
@@ -73,6 +74,15 @@ sealed class TargetReport(TargetFolders folders, TargetNotes notes)
         if (TargetFaults.IsOfTheDisk(error))
             throw TargetFaults.Fault("Attributes cannot be written", error);
         Refusal(what, Native.Describe(error));
+    }
+
+    /// <summary>A folder is left as it was, as others may have put it there. At the end, from one thread.</summary>
+    public void InDoubt(string what, Noted entry)
+    {
+        Refusal(what, AttributeRefusal.MayBeOthers);
+        var paths = _inDoubt.TryGetValue((what, AttributeRefusal.MayBeOthers), out var known) ? known : _inDoubt[(what, AttributeRefusal.MayBeOthers)] = [];
+        if (paths.Count < TargetProblem.Listed)
+            paths.Add(notes.PathOf(entry).ToArray());
     }
 
     public void Refusal(string what, string detail) => _refusals.AddOrUpdate((what, detail), 1, (_, n) => n + 1);
