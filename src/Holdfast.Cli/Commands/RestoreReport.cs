@@ -27,7 +27,7 @@ static class RestoreReport
         if (isPart)
             session.Step("  a part             what --include names, and nothing else of the snapshot");
         if (written.Untouched > 0)
-            session.Step($"  as they were       {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, above what was brought back: owner and permissions are not the snapshot's");
+            session.Step($"  as they were       {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, above what was brought back: owner and permissions were left alone");
         if (written.MoreOpen > 0)
             session.Finding($"  MORE OPEN          {written.MoreOpen} of them {(written.MoreOpen == 1 ? "lets" : "let")} in users whom the snapshot kept out: see whether they may read or exchange what was brought back (ls -ld)");
         if (tree is { Problems: > 0 })

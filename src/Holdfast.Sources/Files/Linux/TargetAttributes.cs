@@ -33,6 +33,8 @@ sealed unsafe class TargetAttributes
         if (mode != entry.Mode)
             _report.Refusal("set-id bits", "the owner is another");
         var isAsMade = isSeen && mode == 0x180 && (stat.Mode & 0xFFF) == mode; // nothing above changes that
+        if (!isAsMade && (isMet || entry.Kind == EntryKind.Directory) && (mode & SetIds) != 0 && !_isRoot)
+            isAsMade = Native.Look(file, out var now) && (now.Mode & 0xFFF) == mode; // who is not in its group takes the set-group-id bit away by setting it
         if (!isAsMade)
             JudgeMode(Native.ChangeMode(file, mode), file, mode, disk);
         var times = stackalloc TimeSpec[2];
@@ -116,9 +118,10 @@ sealed unsafe class TargetAttributes
             allowed |= owner; // its owner can have it anyway
         var isMine = isSeen && (stat.Uid == entry.Uid || stat.Uid == Native.EffectiveUser()); // a third one's is not touched
         var narrow = isMine ? (mode & allowed) | (mode & sticky) : mode;
-        if (narrow != entry.Mode)
+        if (!isSeen || (stat.Mode & 0xFFF) != narrow)
+            _ = Native.ChangeMode(folder, narrow); // and without what was changed for this run; before its lists are looked at, whose mask the group's part is
+        if (!Native.Look(folder, out stat) || (stat.Mode & 0xFFF) != entry.Mode)
             Refuse("permissions");
-        _ = Native.ChangeMode(folder, narrow); // and without what was changed for this run; before its lists are looked at, whose mask the group's part is
         if (Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 } || !HasAll(folder, entry.Xattrs))
             Refuse("extended attributes");
         if (HasList(folder, entry, AccessList) || HasList(folder, entry, DefaultList))
@@ -201,7 +204,7 @@ sealed unsafe class TargetAttributes
     {
         if (failed != 0)
             _report.Refusal("permissions", Native.Error);
-        else if (!disk.KeepsModes && !(Native.Look(file, out var stat) && (stat.Mode & 0xFFF) == mode))
+        else if ((!disk.KeepsModes || (!_isRoot && (mode & SetIds) != 0)) && !(Native.Look(file, out var stat) && (stat.Mode & 0xFFF) == mode))
             _report.Refusal("permissions", Forgotten);
     }
 
