@@ -136,7 +136,7 @@ static class RestoreCommand
     static Excludes Pattern(string text)
     {
         while (text.StartsWith("./", StringComparison.Ordinal))
-            text = text[2..] is var rest && rest.Contains('/') ? rest : "/" + rest;
+            text = text[2..] is var rest && rest.TrimEnd('/').Contains('/') ? rest : "/" + rest;
         // A slash at the end alone, as `ls` prints it behind a folder's name, ties nothing to the root.
         return NamePattern.Parse(text.Trim('/') is not { Length: > 0 } inner ? text : text.TrimEnd('/').Contains('/') ? "/" + inner : inner);
     }

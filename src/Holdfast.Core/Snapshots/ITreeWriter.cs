@@ -133,7 +133,7 @@ public sealed record TargetProblem(TargetFault Fault, byte[]? Path, string Detai
 public sealed record AttributeRefusal(string What, string Detail, long Entries)
 {
     /// <summary>Detail of those of folders that were there where others could write: nobody should set them without a look.</summary>
-    public const string MayBeOthers = "left as it was there: others could have put it there, or what lies in it";
+    public const string MayBeOthers = "as others could write there, and may have put that folder there, or what lies in it";
 
     /// <summary>Which they are, the first <see cref="TargetProblem.Listed"/>, the empty path for the target itself; only with <see cref="MayBeOthers"/>. For the user's eyes only.</summary>
     public IReadOnlyList<byte[]> Paths { get; init; } = [];

@@ -18,22 +18,23 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
     const uint SetGroup = 0x400;
     const string Replaced = "another folder has taken its place";
 
-    bool _isInDoubt; // a folder was kept as others may have put it there
+    byte[]? _inDoubt; // the last folder that was kept as others may have put it there; folders are finished from the last one to the first
 
     /// <summary>A folder that was there: its owner may write into it (an earlier run may have finished it), and nobody else, so that what is made there stays what it is.</summary>
     /// <returns>The permissions that it has now; null where they are as they were.</returns>
-    public static uint? MakeReady(int folder)
+    /// <param name="folder">A handle on it.</param>
+    /// <param name="ownUser">Whose a folder is that this user makes there.</param>
+    public static uint? MakeReady(int folder, uint ownUser)
     {
         StatX stat;
         byte nul = 0;
         if (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) != 0)
             return null;
         var (mode, ready) = (stat.Mode & 0xFFFu, stat.Mode & 0xFFFu | Executable);
-        // Who is not in its group loses the set-group-id bit by it, and cannot give it back (chmod(2)).
-        var staysAsItWas = (stat.Mode & SetGroup) == 0 || stat.Gid == Native.EffectiveGroup() || Native.EffectiveUser() == 0;
-        if (stat.Uid == Native.EffectiveUser() && (stat.Mode & Sticky) == 0 && staysAsItWas)
+        if ((stat.Uid == ownUser || stat.Uid == Native.EffectiveUser()) && (stat.Mode & Sticky) == 0)
             ready &= ~(GroupMayWrite | OthersMayWrite);
-        if (ready == mode)
+        // Who is not in its group would lose the set-group-id bit by it, and could not give it back (chmod(2)).
+        if (ready == mode || ((mode & SetGroup) != 0 && !Native.IsInGroup(stat.Gid)))
             return null;
         fixed (byte* path = FolderHandle.ProcPath(folder))
             return Native.ChangeMode(Native.AtCurrent, path, ready, 0) == 0 && Native.Look(folder, out stat) ? stat.Mode & 0xFFFu : null; // where it is refused, the next write says so
@@ -64,7 +65,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
     }
 
     /// <summary>The target as it is met.</summary>
-    public MetFolder Target(MetFolder met) => met with { IsUntouched = false, IsFree = true, IsOpen = IsOpenToOthers(folders.Root, met.Mode) };
+    public MetFolder Target(MetFolder met) => met with { IsUntouched = false, IsFree = true, IsSure = true, IsOpen = IsOpenToOthers(folders.Root, met.Mode) };
 
     bool IsOpenToOthers(int folder, uint mode) => !Native.Look(folder, out var stat) || !IsOwn(stat.Uid) || MayOthersExchange(folder, stat, mode);
 
@@ -118,7 +119,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         uint? ready = null;
         if (!isMade && existing != ExistingFiles.Refuse)
         {
-            ready = MakeReady(there);
+            ready = MakeReady(there, ownUser);
             ApartFiles.RemoveLeft(there);
         }
         if (isSeen && folders.Meet(there, stat.Device))
@@ -138,7 +139,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             met = new MetFolder(stat.Device, stat.Inode, stat.Mode & 0xFFFu, IsFree: true);
         }
         if (met is not null && !isMade)
-            met = met with { Ready = ready, IsOpen = IsOpenToOthers(there, met.Mode) };
+            met = met with { Ready = ready, IsOpen = IsOpenToOthers(there, met.Mode), IsSure = !way.IsLoose };
         var wayOn = isSeen ? Through(way, there, stat, stat.Mode & 0xFFFu) : way.Through(uint.MaxValue);
         _ = Native.Close(there);
         var isOpen = Native.Access(folder, name, Native.WriteAccess | Native.ExecuteAccess, Native.AtEffective | Native.AtNoFollow) == 0;
@@ -190,7 +191,7 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
         }
         try
         {
-            if (met is { IsFree: true, IsOpen: true } && _isInDoubt && met.Is(file))
+            if (met is { IsFree: true, IsOpen: true } && IsAboveDoubt(path) && met.Is(file) && !TargetAttributes.IsAsSaid(file, entry, met.Mode))
             {
                 // Who goes on with this must judge what lies in it as this run did.
                 PutBack(file, met);
@@ -205,7 +206,8 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             }
             if (met.Is(file))
             {
-                _isInDoubt |= !attributes.Keep(file, entry, met.Mode);
+                if (!attributes.Keep(file, entry, met.Mode))
+                    _inDoubt = path.ToArray();
                 return true;
             }
             report.Problem(entry, TargetFault.InTheWay, Replaced);
@@ -216,6 +218,8 @@ sealed unsafe class FolderMaker(TargetFolders folders, TargetNotes notes, Target
             _ = Native.Close(file);
         }
     }
+
+    bool IsAboveDoubt(ReadOnlySpan<byte> path) => _inDoubt is not null && (path.IsEmpty || TreePath.IsBelow(_inDoubt, path));
 
     /// <summary>Gives a folder that stays as it is the permissions that it had before it was made ready, unless somebody gave it others since.</summary>
     public void PutBack(ReadOnlySpan<byte> path, MetFolder met)
@@ -271,6 +275,9 @@ sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree
     /// <summary>It stays as it was: it is only on the way, or the snapshot says nothing of it but its name.</summary>
     public bool IsUntouched { get; init; }
 
+    /// <summary>Nobody else can put another in its place while the restore runs: it is not compared, as numbers of folders do not last everywhere.</summary>
+    public bool IsSure { get; init; }
+
     /// <summary>Others than this user could put something into it before.</summary>
     public bool IsOpen { get; init; }
 
@@ -288,6 +295,6 @@ sealed unsafe record MetFolder(ulong Device, ulong Inode, uint Mode, bool IsFree
     {
         StatX stat;
         byte nul = 0;
-        return Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && (stat.Device, stat.Inode) == (Device, Inode);
+        return IsSure || (Native.StatX(folder, &nul, Native.AtEmptyPath, Native.BasicStats, &stat) == 0 && (stat.Device, stat.Inode) == (Device, Inode));
     }
 }

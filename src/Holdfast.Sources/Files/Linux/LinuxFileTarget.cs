@@ -28,7 +28,7 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
     readonly Stack<(byte[] Path, MadeFolder Made, int Note)> _open = new(); // the folder at hand and those above it
     byte[] _last = [];
     bool _any;
-    bool _isFinished;
+    int? _unfinished; // so many of the folders have not been given what they are to have; null before that began
     long _kept;
     long _keptBytes;
 
@@ -48,10 +48,12 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             var apart = new ApartFiles(_folders, _notes, _report, names, options.Existing);
             _root = MetFolder.Untouched(_folders.Root);
             if (_root is not null)
-                _root = _root with { Ready = FolderMaker.MakeReady(_folders.Root) };
+                _root = _root with { Ready = FolderMaker.MakeReady(_folders.Root, Native.EffectiveUser()) };
             if (options.Existing != ExistingFiles.Refuse)
                 ApartFiles.RemoveLeft(_folders.Root);
             _ownUser = disks.Require(_folders.Root);
+            if (_root is not null)
+                _root = _root with { Ready = FolderMaker.MakeReady(_folders.Root, _ownUser) ?? _root.Ready };
             _attributes = new TargetAttributes(_report, disks);
             _maker = new FolderMaker(_folders, _notes, _report, _attributes, disks, options.Existing, _ownUser);
             _files = new TargetFiles(apart, _notes, _report, _attributes);
@@ -226,7 +228,9 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         {
             var (number, met) = _foldersMade[i];
             var entry = _notes[number];
-            if (!entry.IsThere || !_maker.Finish(entry, met))
+            var isDone = entry.IsThere && _maker.Finish(entry, met);
+            _unfinished = i;
+            if (!isDone)
                 continue;
             if (met is { IsUntouched: true })
             {
@@ -236,7 +240,6 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
             else if (!_notes.PathOf(entry).IsEmpty)
                 folders++;
         }
-        _isFinished = true;
         _folders.Sync();
         var kept = look.Gone.Where(e => e.IsKept).ToList();
         return new TreeWritten(folders, names.Count(n => n.IsThere), others.Count(o => o.IsThere), _kept - kept.Count, _keptBytes - kept.Sum(k => k.Size))
@@ -250,16 +253,14 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
 
     public void Dispose()
     {
-        if (!_isFinished && _root is not null)
+        // What was empty stays shut: what lies there now is this run's, and the next one goes on with it.
+        for (var i = (_unfinished ?? _foldersMade.Count) - 1; i >= 0 && _options.Existing != ExistingFiles.Refuse; i--) // what a folder holds before it
         {
-            for (var i = _foldersMade.Count - 1; i >= 0; i--) // what a folder holds before it
-            {
-                if (_foldersMade[i] is (var number, { Ready: not null } met))
-                    _maker.PutBack(_notes.PathOf(_notes[number]), met);
-            }
-            if (!_any)
-                _maker.PutBack(default, _root); // nothing was begun
+            if (_foldersMade[i] is (var number, { Ready: not null } met))
+                _maker.PutBack(_notes.PathOf(_notes[number]), met);
         }
+        if (_foldersMade.Count == 0 && _root is not null)
+            _maker.PutBack(default, _root); // nothing was begun
         _files.Dispose();
         _folders.Dispose();
     }

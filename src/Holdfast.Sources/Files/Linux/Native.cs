@@ -186,6 +186,20 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "getegid")]
     public static partial uint EffectiveGroup();
 
+    [LibraryImport("libc", EntryPoint = "getgroups", SetLastError = true)]
+    private static partial int GetGroups(int size, uint* groups);
+
+    static readonly Lazy<HashSet<uint>> Groups = new(() =>
+    {
+        const int most = 65_536; // NGROUPS_MAX
+        var groups = new uint[most];
+        fixed (uint* list = groups)
+            return [EffectiveGroup(), .. groups.AsSpan(0, Math.Max(0, GetGroups(most, list)))];
+    });
+
+    /// <summary>True for root, which may do what a group's members may.</summary>
+    public static bool IsInGroup(uint group) => EffectiveUser() == 0 || Groups.Value.Contains(group);
+
     [LibraryImport("libc", EntryPoint = "getpwuid_r")]
     public static partial int GetUser(uint uid, byte** passwd, byte* buffer, nuint size, out byte** result);
 

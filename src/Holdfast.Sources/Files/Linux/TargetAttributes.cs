@@ -112,7 +112,7 @@ sealed unsafe class TargetAttributes
         const uint owner = 0x1C0, group = 0x38, others = 0x7, sticky = 0x200;
         var isSeen = Native.Look(folder, out var stat);
         if (!isSeen || !IsOwners(stat, entry))
-            Refuse("owners");
+            RefuseWhere(_disks.Of(stat.Device).KeepsOwners, "owners");
         var allowed = isSeen && stat.Gid == entry.Gid ? entry.Mode : (entry.Mode & ~group) | (entry.Mode & group & ((entry.Mode & others) << 3)); // another group has what everybody has
         if (!isSeen || stat.Uid != entry.Uid)
             allowed |= owner; // its owner can have it anyway
@@ -121,7 +121,7 @@ sealed unsafe class TargetAttributes
         if (!isSeen || (stat.Mode & 0xFFF) != narrow)
             _ = Native.ChangeMode(folder, narrow); // and without what was changed for this run; before its lists are looked at, whose mask the group's part is
         if (!Native.Look(folder, out stat) || (stat.Mode & 0xFFF) != entry.Mode)
-            Refuse("permissions");
+            RefuseWhere(_disks.Of(stat.Device).KeepsModes, "permissions");
         if (Xattrs.Others(folder, entry.Xattrs) is not { Count: 0 } || !HasAll(folder, entry.Xattrs))
             Refuse("extended attributes");
         if (HasList(folder, entry, AccessList) || HasList(folder, entry, DefaultList))
@@ -136,6 +136,14 @@ sealed unsafe class TargetAttributes
         {
             isAsSaid = false;
             _report.InDoubt(what, entry);
+        }
+
+        void RefuseWhere(bool isKept, string what)
+        {
+            if (isKept)
+                Refuse(what);
+            else
+                _report.Refusal(what, Forgotten); // nobody can set it there
         }
     }
 
@@ -205,8 +213,14 @@ sealed unsafe class TargetAttributes
         if (failed != 0)
             _report.Refusal("permissions", Native.Error);
         else if ((!disk.KeepsModes || (!_isRoot && (mode & SetIds) != 0)) && !(Native.Look(file, out var stat) && (stat.Mode & 0xFFF) == mode))
-            _report.Refusal("permissions", Forgotten);
+            _report.Refusal("permissions", disk.KeepsModes ? "this user is not in its group" : Forgotten);
     }
+
+    /// <summary>Owner and permissions are what they are to be.</summary>
+    /// <param name="file">A handle on it.</param>
+    /// <param name="entry">What it is to have.</param>
+    /// <param name="mode">The permissions that it had.</param>
+    public static bool IsAsSaid(int file, Noted entry, uint mode) => mode == entry.Mode && Native.Look(file, out var stat) && IsOwners(stat, entry);
 
     /// <param name="file">A handle on it.</param>
     /// <param name="entry">Whose it is to be.</param>
