@@ -113,7 +113,7 @@ static class RestoreCommand
         }
         catch (OperationCanceledException e)
         {
-            throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole; what was being written was taken back.", GoOn(record), e);
+            throw new HoldfastException(ErrorCode.Interrupted, $"Interrupted: this run brought {Text.Count(progress.Files, "file")} of the snapshot, whole; what was being written was taken back.", GoOn(record), e);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
         {
@@ -121,7 +121,7 @@ static class RestoreCommand
         }
         catch (HoldfastException e) when (progress.Files > 0 && !e.Guidance.Contains("--resume", StringComparison.Ordinal))
         {
-            throw new HoldfastException(e.Code, $"{e.Message} {Text.Count(progress.Files, "file")} of the snapshot stand in the target, whole.", $"{e.Guidance} {GoOn(record)}", e);
+            throw new HoldfastException(e.Code, $"{e.Message} This run brought {Text.Count(progress.Files, "file")} of the snapshot, whole.", $"{e.Guidance} {GoOn(record)}", e);
         }
     }
 

@@ -67,7 +67,7 @@ static class RestoreReport
         foreach (var refusal in target.Refusals.Where(r => r.Detail == AttributeRefusal.MayBeOthers))
         {
             Group(session, refusal.Entries, $"without the snapshot's {refusal.What}, {refusal.Detail}", [.. refusal.Paths.Select(p => (p.Length > 0 ? p : "."u8.ToArray(), ""))], refusal.Entries - refusal.Paths.Count,
-                "see what lies there and who may use it (ls -la, getfacl). Where it is right, set it by hand: chown, chmod; setfacl -b -k and setfattr -x take away what the snapshot has not. Where nobody else can have put anything there, take the right to write from others instead (chmod go-w, on the target). Then run this again with --resume and the snapshot's id.");
+                "see what lies there and who may use it (ls -la, getfacl). Where it is right, set it by hand: chown, chmod; setfacl -b -k and setfattr -x take away what the snapshot has not. How it was in the snapshot, a restore of it into an empty folder shows (--include). Where nobody else can have put anything there, make the folders above it, the target too, yours and shut for others instead (chown, chmod go-w), for the time. Then run this again with --resume and the snapshot's id.");
         }
         foreach (var refusal in target.Refusals.Where(r => r.Detail != AttributeRefusal.MayBeOthers))
             session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
