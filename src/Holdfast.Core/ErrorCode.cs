@@ -61,6 +61,7 @@ public enum ErrorCode
     OutputFailed = 62,
     SystemLimit = 63,
     KeyringFull = 64,
+    StoreUnsafe = 65,
 
     SharesTooFew = 70,
     ShareBad = 71,

@@ -26,6 +26,29 @@ public class Disk
     /// <summary>A new file for tens of megabytes that are written once and not read back soon.</summary>
     public virtual DiskFile CreateLarge(string path) => FolderOwner.Act(path, () => DirectDiskFile.TryCreate(path)) ?? Create(path);
 
+    /// <summary>A new file that is read back in a moment and forgotten: nothing hurries its bytes to the disk.</summary>
+    public virtual DiskFile CreatePassing(string path)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete };
+        return DiskFault.Translated(() => new DiskFile(FolderOwner.Act(path, () => OpenNew(path, options)), Path.GetDirectoryName(path)) { IsPassing = true }, Path.GetDirectoryName(path));
+    }
+
+    /// <summary>Opens a file of whole lines to add to its end, and makes it where it is missing. Several processes may: each addition goes to the end of all others.</summary>
+    public virtual DiskFile AddTo(string path) =>
+        DiskFault.Translated(() =>
+        {
+            var file = FolderOwner.Act(path, () => OpenToContinue(path));
+            return new DiskFile(file, Path.GetDirectoryName(path)) { Begin = RandomAccess.GetLength(file) };
+        }, Path.GetDirectoryName(path));
+
+    static SafeFileHandle OpenToContinue(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+            return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read);
+        var file = Libc.Open(path, Libc.WriteAtEnd | Libc.NoFollow, 0x180); // rw-------
+        return file >= 0 ? new SafeFileHandle(file, ownsHandle: true) : throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+    }
+
     static SafeFileHandle OpenNew(string path, FileStreamOptions options)
     {
         // Private from its first moment: a mode set afterwards leaves one in which others may open it.
@@ -195,13 +218,22 @@ public class DiskFile(SafeFileHandle handle, string? folder = null) : IDisposabl
 
     long _length;
 
+    /// <summary>Bytes of the file, as far as this has written it.</summary>
     public virtual long Length => _length;
+
+    internal bool IsPassing { get; init; }
+
+    /// <summary>Bytes of it that were there before.</summary>
+    internal long Begin
+    {
+        init => _length = _started = value;
+    }
 
     public virtual void Append(ReadOnlySpan<byte> bytes)
     {
         try
         {
-            RandomAccess.Write(handle, bytes, _length);
+            RandomAccess.Write(handle, bytes, _length); // of a file that is continued the system takes the end, whatever the offset (pwrite(2), BUGS)
         }
         catch (Exception e) when (DiskFault.IsOfFile(e))
         {
@@ -209,7 +241,7 @@ public class DiskFile(SafeFileHandle handle, string? folder = null) : IDisposabl
         }
         _length += bytes.Length;
         // A pack's fsync at the end then waits for its last few MiB, not for all of it.
-        if (_length - _started >= WriteBehind && OperatingSystem.IsLinux())
+        if (_length - _started >= WriteBehind && !IsPassing && OperatingSystem.IsLinux())
         {
             _ = Libc.SyncFileRange(handle, _started, _length - _started, Libc.StartWriting);
             _started = Length;

@@ -23,6 +23,7 @@ static partial class Libc
     public const int QuotaReached = 122; // EDQUOT
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
     public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    public const int WriteAtEnd = 1 | 0x40 | 0x400 | 0x80000; // O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
     public const int TakeLock = 2 | 0x40 | 0x80000 | 0x800; // O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000; // O_NOFOLLOW
     public static readonly int ReadAtOnce = NoFollow | 0x80000 | 0x800; // O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
