@@ -13,7 +13,7 @@ public sealed partial class LayerTests
 
     static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
 
-    [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli))\b|\busing (?<layer2>\w+)\.")]
+    [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli|Storage))\b|\busing (?<layer2>\w+)\.")]
     private static partial Regex Uses();
 
     [GeneratedRegex(@"(?<![\w.])(?<layer>Codec|Crypto|Chunking|Retention|Log|Storage|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore)\.[A-Z]\w+")]
@@ -47,6 +47,18 @@ public sealed partial class LayerTests
     /// <summary>The log writes through the store's seam for changes; it uses nothing else of it.</summary>
     static bool IsKnown(string layer, string used) => (layer, used) is ("Log", "Storage") or ("Storage", "Log");
 
+    /// <summary>And what it calls of the service that removes anything, it calls on objects of its own that it made to try that out.</summary>
+    [Fact]
+    public void The_object_store_uses_Core_alone_and_removes_nothing()
+    {
+        foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Storage.S3"), "*.cs"))
+        {
+            var text = File.ReadAllText(file);
+            Assert.DoesNotMatch(@"Holdfast\.(Sources|Cli|Core\.(Codec|Crypto|Chunking|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore))\b", text);
+            Assert.True(!text.Contains("DeleteObject", StringComparison.Ordinal) || Path.GetFileName(file) == "BucketCheck.cs", $"{Path.GetFileName(file)} removes objects");
+        }
+    }
+
     [Fact]
     public void The_keeper_holds_no_data_key()
     {
@@ -64,7 +76,7 @@ public sealed partial class LayerTests
             .SelectMany(f => File.ReadLines(f).Select(l => (File: Path.GetFileName(f), Line: l)))
             .Where(l => l.Line.Contains("Remover.", StringComparison.Ordinal) && l.File is not ("Expiry.cs" or "Remover.cs")).ToList();
         Assert.Empty(wrong);
-        Assert.DoesNotContain(typeof(Holdfast.Core.Storage.IStore).GetMethods(), m => m.Name.Contains("Delete", StringComparison.Ordinal) || m.Name.Contains("Remove", StringComparison.Ordinal));
+        Assert.DoesNotContain(typeof(Holdfast.Core.Storage.IStore).GetMethods().Concat(typeof(Holdfast.Core.Storage.ILockingStore).GetMethods()), m => m.Name.Contains("Delete", StringComparison.Ordinal) || m.Name.Contains("Remove", StringComparison.Ordinal));
     }
 
     [Fact]
