@@ -40,11 +40,14 @@ static class Program
             case ["guard", var packs, var snapshots, var folder]:
                 Guard(int.Parse(packs, CultureInfo.InvariantCulture), int.Parse(snapshots, CultureInfo.InvariantCulture), folder);
                 return 0;
+            case ["s3", var packs, var threads]:
+                S3Bench.Run(int.Parse(packs, CultureInfo.InvariantCulture), int.Parse(threads, CultureInfo.InvariantCulture));
+                return 0;
             case ["passphrase"]:
                 Passphrase();
                 return 0;
             default:
-                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | guard PACKS SNAPSHOTS FOLDER | passphrase");
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | guard PACKS SNAPSHOTS FOLDER | s3 PACKS THREADS | passphrase");
                 return 2;
         }
     }
