@@ -14,12 +14,12 @@ sealed class S3Wire : IDisposable
 
     readonly S3Options _options;
     readonly TimeProvider _time;
-    readonly Clients _clients = new();
+    readonly Clients _clients;
     long _requests;
 
     public S3Wire(S3Place place, S3Credentials credentials, S3Options options, TimeProvider time)
     {
-        (_options, _time) = (options, time);
+        (_options, _time, _clients) = (options, time, new Clients(useProxy: !place.Endpoint.IsLoopback));
         // All repeating is done here: the SDK's own knows neither of bytes that move nor of a request whose fate is unknown.
         Client = new AmazonS3Client(new BasicAWSCredentials(credentials.AccessKey, credentials.SecretKey), new AmazonS3Config
         {
@@ -27,6 +27,7 @@ sealed class S3Wire : IDisposable
             AuthenticationRegion = place.Region,
             ForcePathStyle = place.IsPathStyle,
             MaxErrorRetry = 0,
+            DisableClockSkewCorrection = true, // that the clocks differ is for a person to know
             // Checksums behind the body are refused by Ceph 16; the signature covers the SHA-256 of the bytes in any case.
             RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
@@ -84,9 +85,9 @@ sealed class S3Wire : IDisposable
 
     /// <summary>One client for all requests. A body goes under no other name than its own. Without "Expect: 100-continue": after an early refusal Ceph 16 takes the body it did not read for the next request. Redirects are not followed: what was signed
     /// for one host is not for another.</summary>
-    sealed class Clients : HttpClientFactory, IDisposable
+    sealed class Clients(bool useProxy) : HttpClientFactory, IDisposable
     {
-        readonly HttpClient _client = new(new Plain { InnerHandler = new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(20), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30) } })
+        readonly HttpClient _client = new(new Plain { InnerHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = useProxy, ConnectTimeout = TimeSpan.FromSeconds(20), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30) } })
         {
             Timeout = System.Threading.Timeout.InfiniteTimeSpan, // each attempt watches itself
         };

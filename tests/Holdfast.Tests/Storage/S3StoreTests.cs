@@ -54,7 +54,9 @@ public sealed class S3StoreTests(CephFixture ceph) : StoreContract, IDisposable
         store.EntryLock = Now + 1_000;
         var bytes = Noise(1, 10_000);
         var name = NameOf(bytes);
+        var before = store.Requests;
         Enter(store, bytes);
+        Assert.Equal(before + 3, store.Requests); // a list, the bytes with their lock, a look: nothing that locks them afterwards
         Assert.Equal(Now + 1_000, store.LockedUntil(StoreKind.Pack, name));
         var version = Assert.Single(Versions(name)).VersionId;
         var (bucket, key) = (ceph.Bucket, Key(name));

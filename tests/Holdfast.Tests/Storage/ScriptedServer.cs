@@ -26,7 +26,7 @@ sealed record Turn(int Status = 0, string Code = "", int CutAt = -1, bool IsLost
 /// <param name="Size">Bytes of its body.</param>
 sealed record Asked(string Method, string Target, int Number, long Size);
 
-/// <summary>A server on this machine that answers as a script says, or hands requests on to a real one: for all that goes wrong on the way.</summary>
+/// <summary>A server on this machine, whose clock is wrong, that answers as a script says, or hands requests on to a real one: for all that goes wrong on the way.</summary>
 sealed class ScriptedServer : IDisposable
 {
     readonly TcpListener _listener = new(IPAddress.Loopback, 0);
@@ -110,7 +110,7 @@ sealed class ScriptedServer : IDisposable
         {
             var text = turn.Body ?? $"""<?xml version="1.0" encoding="UTF-8"?><Error><Code>{turn.Code}</Code><Message></Message></Error>""";
             var bytes = Encoding.UTF8.GetBytes(asked.Method == "HEAD" ? "" : text);
-            await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {turn.Status} X\r\nContent-Type: application/xml\r\nContent-Length: {bytes.Length}\r\n\r\n"), _end.Token);
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {turn.Status} X\r\nContent-Type: application/xml\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {bytes.Length}\r\n\r\n"), _end.Token);
             await stream.WriteAsync(turn.CutAt >= 0 ? bytes.AsMemory(0, Math.Min(turn.CutAt, bytes.Length)) : bytes, _end.Token);
             return turn.CutAt < 0;
         }
