@@ -37,16 +37,20 @@ static class BucketCheck
     }
 
     /// <summary>Refuses a credential that may remove a version, bypass a governance lock, or change the bucket's policy and so allow itself both. Tries it on objects of its own, and with a policy that is none.</summary>
-    public static void RequireNoPower(S3Wire wire, S3Place place, TimeProvider time)
+    /// <returns>What has to be told all the same.</returns>
+    public static HoldfastException? RequireNoPower(S3Wire wire, S3Place place, TimeProvider time)
     {
         var free = Put(wire, place, null);
         if (free is not null && MayDelete(wire, place, free.Value, bypass: false))
             throw S3Fault.Unsafe("The keeper's own credential may remove versions from the bucket.", User);
         var governed = Put(wire, place, time.GetUtcNow() + ProbeLock);
-        if (governed is not null && (MayShorten(wire, place, governed.Value, time) || MayDelete(wire, place, governed.Value, bypass: true)))
+        if (governed is not null && (MayRetain(wire, place, governed.Value, time.GetUtcNow() + ProbeLock / 2, bypass: true) || MayDelete(wire, place, governed.Value, bypass: true)))
             throw S3Fault.Unsafe("The keeper's own credential may bypass locks in governance mode (s3:BypassGovernanceRetention).", User);
         if (MayChangePolicy(wire, place))
             throw S3Fault.Unsafe("The keeper's own credential may change the bucket's policy, and so allow itself to remove what is not locked, or not any more.", User);
+        return governed is not null && WrapsAround(wire, place, governed.Value, time) ? S3Fault.Unsafe(
+            "The object store drops the upper bits of a lock's end: whoever may lengthen a lock there can end it, by a date after 2106, and who may remove versions then removes them.",
+            "It is a known defect of Ceph (tracker.ceph.com/issues/63537), mended in 2024: have the object store updated. Until then a lock there stops no password of the bucket's owner; keep a second copy elsewhere.") : null;
     }
 
     /// <returns>Null where the policy allows no such lock.</returns>
@@ -69,16 +73,22 @@ static class BucketCheck
         });
     }
 
+    /// <summary>In governance mode: where the date is kept as it is, the bucket's owner can still remove the probe.</summary>
+    static bool WrapsAround(S3Wire wire, S3Place place, (string Key, string Version) probe, TimeProvider time) =>
+        MayRetain(wire, place, probe, DateTimeOffset.FromUnixTimeSeconds((1L << 32) + 1_000_000), bypass: false)
+        && wire.Call(attempt => wire.Client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = place.Bucket, Key = probe.Key, VersionId = probe.Version }, attempt.Token)) is { ObjectLockRetainUntilDate: { } end }
+        && end.ToUniversalTime() < time.GetUtcNow().UtcDateTime + ProbeLock;
+
     static bool MayDelete(S3Wire wire, S3Place place, (string Key, string Version) probe, bool bypass) => IsAllowed(wire, attempt => wire.Client.DeleteObjectAsync(
         new DeleteObjectRequest { BucketName = place.Bucket, Key = probe.Key, VersionId = probe.Version, BypassGovernanceRetention = bypass ? true : null }, attempt.Token));
 
-    static bool MayShorten(S3Wire wire, S3Place place, (string Key, string Version) probe, TimeProvider time) => IsAllowed(wire, attempt => wire.Client.PutObjectRetentionAsync(new PutObjectRetentionRequest
+    static bool MayRetain(S3Wire wire, S3Place place, (string Key, string Version) probe, DateTimeOffset until, bool bypass) => IsAllowed(wire, attempt => wire.Client.PutObjectRetentionAsync(new PutObjectRetentionRequest
     {
         BucketName = place.Bucket,
         Key = probe.Key,
         VersionId = probe.Version,
-        BypassGovernanceRetention = true,
-        Retention = new ObjectLockRetention { Mode = ObjectLockRetentionMode.Governance, RetainUntilDate = (time.GetUtcNow() + ProbeLock / 2).UtcDateTime },
+        BypassGovernanceRetention = bypass ? true : null,
+        Retention = new ObjectLockRetention { Mode = ObjectLockRetentionMode.Governance, RetainUntilDate = until.UtcDateTime },
     }, attempt.Token));
 
     static bool MayChangePolicy(S3Wire wire, S3Place place) => IsAllowed(wire, attempt => wire.Client.PutBucketPolicyAsync(new PutBucketPolicyRequest { BucketName = place.Bucket, Policy = "{" }, attempt.Token),

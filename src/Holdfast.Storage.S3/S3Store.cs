@@ -59,8 +59,9 @@ public sealed class S3Store : ILockingStore, IDisposable
 
     /// <summary>Tries out, on small objects of its own, whether the keeper's credential may remove versions, bypass governance locks or change the bucket's policy, and refuses one that may. For when a
     /// vault is made: it leaves two small objects (<c>PREFIX/holdfast-probe-...</c>) behind that nobody needs.</summary>
+    /// <returns>What is to be told all the same, and is not refused: a service whose locks end where somebody lengthens them beyond what it can count (Ceph before 2024). Null where there is nothing.</returns>
     /// <exception cref="HoldfastException"><c>StoreUnsafe</c>: it may, and what to change.</exception>
-    public void Check() => BucketCheck.RequireNoPower(_wire, _place, _time);
+    public HoldfastException? Check() => BucketCheck.RequireNoPower(_wire, _place, _time);
 
     /// <summary>Requests sent so far: what a service charges for.</summary>
     public long Requests => _wire.Requests;

@@ -80,6 +80,19 @@ public sealed class CephFixture : IDisposable
         return bucket;
     }
 
+    /// <summary>All that S3 knows is allowed to the bucket's owner and to the keeper.</summary>
+    internal static string AllPower(string bucket) => $$"""
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Effect": "Allow", "Principal": { "AWS": ["arn:aws:iam:::user/owner", "arn:aws:iam:::user/keeper"] },
+              "Action": ["s3:*"], "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
+            }
+          ]
+        }
+        """;
+
     /// <summary>As docs/design/0013-object-store.md has it.</summary>
     internal static string Policy(string bucket, string allowedToo = "", string? denied = null) => $$"""
         {

@@ -13,8 +13,9 @@ namespace Holdfast.Tests.Storage;
 /// <param name="IsStalled">Nothing happens until the client goes away.</param>
 /// <param name="Flip">A byte of the request's body that arrives as another; -1 for none.</param>
 /// <param name="Body">Of the answer, in place of an error in XML.</param>
+/// <param name="Head">Lines of the answer's head, each with its end.</param>
 /// <param name="Without">Lines of the real answer's head that begin with this are left out.</param>
-sealed record Turn(int Status = 0, string Code = "", int CutAt = -1, bool IsLost = false, bool IsStalled = false, int Flip = -1, string? Body = null, string? Without = null)
+sealed record Turn(int Status = 0, string Code = "", int CutAt = -1, bool IsLost = false, bool IsStalled = false, int Flip = -1, string? Body = null, string? Without = null, string Head = "")
 {
     public static readonly Turn Pass = new();
 }
@@ -110,7 +111,7 @@ sealed class ScriptedServer : IDisposable
         {
             var text = turn.Body ?? $"""<?xml version="1.0" encoding="UTF-8"?><Error><Code>{turn.Code}</Code><Message></Message></Error>""";
             var bytes = Encoding.UTF8.GetBytes(asked.Method == "HEAD" ? "" : text);
-            await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {turn.Status} X\r\nContent-Type: application/xml\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {bytes.Length}\r\n\r\n"), _end.Token);
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {turn.Status} X\r\nContent-Type: application/xml\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {bytes.Length}\r\n{turn.Head}\r\n"), _end.Token);
             await stream.WriteAsync(turn.CutAt >= 0 ? bytes.AsMemory(0, Math.Min(turn.CutAt, bytes.Length)) : bytes, _end.Token);
             return turn.CutAt < 0;
         }
