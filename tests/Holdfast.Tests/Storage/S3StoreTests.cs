@@ -177,6 +177,19 @@ public sealed class S3StoreTests(CephFixture ceph) : StoreContract, IDisposable
         Assert.EndsWith("-3", Assert.Single(Versions(NameOf(bytes))).ETag.Trim('"'), StringComparison.Ordinal);
     }
 
+    /// <summary>So that nobody has to clear it away after a crash.</summary>
+    [Fact]
+    public void What_waits_to_be_sent_has_no_name_on_the_staging_disk()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "elsewhere what is open keeps its name");
+        var store = Open();
+        var bytes = Noise(1, 3_000_000);
+        using var staged = Staged(store, bytes);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder["staging"]));
+        Assert.True(store.Enter(staged, StoreKind.Pack, NameOf(bytes)));
+        Assert.Equal(bytes, Read(store, NameOf(bytes)));
+    }
+
     /// <summary>Such as what memory or the staging disk has changed since it was hashed.</summary>
     [Theory]
     [InlineData(1_000)]
