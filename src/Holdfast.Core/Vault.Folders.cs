@@ -17,12 +17,12 @@ public sealed partial class Vault
     public bool MoveFolder(string old, string folder, CancellationToken ct)
     {
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var isMerged = Keeper.Store.Folders.Any(f => (FolderPath.Real(f) == FolderPath.Real(folder) || FolderPath.AreOne(f, folder)) && FolderPath.Real(f) != FolderPath.Real(old));
+        var isMerged = Keeper.Folders.Any(f => (FolderPath.Real(f) == FolderPath.Real(folder) || FolderPath.AreOne(f, folder)) && FolderPath.Real(f) != FolderPath.Real(old));
         if (!isMerged)
             StorePlace.RequireOf(folder, Id);
         var leaving = new LeavingFolder(Keeper, old, ct);
-        var stay = Keeper.Store.Folders.Where(f => FolderPath.Real(f) != FolderPath.Real(old)).ToList();
-        if (stay.Count < Keeper.Store.Folders.Count && FolderPath.Real(Keeper.Store.Folders[0]) != FolderPath.Real(old))
+        var stay = Keeper.Folders.Where(f => FolderPath.Real(f) != FolderPath.Real(old)).ToList();
+        if (stay.Count < Keeper.Folders.Count && FolderPath.Real(Keeper.Folders[0]) != FolderPath.Real(old))
             leaving.RequireFound(isMerged ? stay : [.. stay, folder]); // looks for every file, and reads what lies in both folders: not under the vault's lock
         Keeper.MoveFolder(old, isMerged ? null : folder, leaving.RequireFound);
         return isMerged;
@@ -55,7 +55,7 @@ public sealed partial class Vault
         {
             if (_found.Contains((kind, name)))
                 return true;
-            var isThere = !SizesOf(keeper.Store, kind, name).Except(SizesOf(after, kind, name)).Any() && !IsSoundInOldAlone(after, kind, name); // one cut short is none
+            var isThere = !SizesOf(keeper.FolderStore!, kind, name).Except(SizesOf(after, kind, name)).Any() && !IsSoundInOldAlone(after, kind, name); // one cut short is none
             if (isThere)
                 _found.Add((kind, name));
             return isThere;
@@ -64,8 +64,8 @@ public sealed partial class Vault
         bool IsSoundInOldAlone(FolderStore after, StoreKind kind, Hash32 name)
         {
             ct.ThrowIfCancellationRequested();
-            var left = keeper.Store.Folders.Where(f => FolderPath.Real(f) == FolderPath.Real(old)).Select(f => f + Path.DirectorySeparatorChar).ToList();
-            var leaving = keeper.Store.FindAll(kind, name).Where(p => left.Exists(f => p.StartsWith(f, StringComparison.Ordinal))).ToList();
+            var left = keeper.Folders.Where(f => FolderPath.Real(f) == FolderPath.Real(old)).Select(f => f + Path.DirectorySeparatorChar).ToList();
+            var leaving = keeper.FolderStore!.FindAll(kind, name).Where(p => left.Exists(f => p.StartsWith(f, StringComparison.Ordinal))).ToList();
             if (leaving.Count == 0)
                 return false;
             var kept = after.FindAll(kind, name).ToList();

@@ -42,7 +42,7 @@ public sealed partial class Vault
     }
 
     /// <summary>What comes before all other advice on something that is missing.</summary>
-    string AwayFirst => Keeper.Store.Away is { Count: > 0 } away ? $"A folder of the vault is not there ({string.Join(", ", away)}): mount its disk, or say where it is now (`holdfast store move OLD NEW`), and run this again. If that is not it: " : "";
+    string AwayFirst => Keeper.Away is { Count: > 0 } away ? $"A folder of the vault is not there ({string.Join(", ", away)}): mount its disk, or say where it is now (`holdfast store move OLD NEW`), and run this again. If that is not it: " : "";
 
     HoldfastException Unread(string which, SnapshotRecord unread, List<SnapshotRecord> there)
     {

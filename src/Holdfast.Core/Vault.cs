@@ -49,8 +49,9 @@ public sealed partial class Vault : IDisposable
     /// <param name="keep">Keeps the keys, durably: called before the folder becomes a vault. Killed between the two, there are keys that open nothing, never a vault that nobody opens.</param>
     /// <param name="disk">Where changes go.</param>
     /// <param name="machine">The machine's clocks.</param>
+    /// <param name="place">The object store that packs and objects go to; null for the vault's own folder.</param>
     /// <exception cref="HoldfastException"><c>VaultExists</c>, <c>TargetNotEmpty</c>, <c>NoPermission</c>, <c>ReadOnlyMedia</c>, <c>DiskFull</c>; whatever <paramref name="keep"/> throws, and then there is no vault.</exception>
-    public static (Vault Vault, NewVaultKeys Keys) Create(string folder, NewVault settings, Action<NewVaultKeys> keep, Disk? disk = null, IMachineTime? machine = null)
+    public static (Vault Vault, NewVaultKeys Keys) Create(string folder, NewVault settings, Action<NewVaultKeys> keep, Disk? disk = null, IMachineTime? machine = null, ObjectStorePlace? place = null)
     {
         machine ??= MachineTime.System;
         var id = Id16.New();
@@ -85,7 +86,7 @@ public sealed partial class Vault : IDisposable
                     new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), domain.Domain),
                     new Enrolment(id, VaultKeeper.Salt(), EnrolmentKind.Writer, writer, 1, new byte[Ed25519Signer.PublicKeySize], domain.Domain),
                 ],
-                FormatDocument.Text, logKey => keep(keys = new NewVaultKeys(new PutKey(id, logKey, domain, sealing, writer, 1), agent, seed)), disk ?? Disk.Real, machine);
+                FormatDocument.Text, logKey => keep(keys = new NewVaultKeys(new PutKey(id, logKey, domain, sealing, writer, 1), agent, seed)), disk ?? Disk.Real, machine, place);
             return (new Vault(keeper), keys!);
         }
         catch
@@ -98,7 +99,7 @@ public sealed partial class Vault : IDisposable
     }
 
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>FormatNewer</c>.</exception>
-    public static Vault Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Log.Checkpoint?>? seen = null) => new(VaultKeeper.Open(folder, disk, machine, seen));
+    public static Vault Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Log.Checkpoint?>? seen = null, IObjectStores? stores = null) => new(VaultKeeper.Open(folder, disk, machine, seen, stores));
 
     /// <summary>Refuses keys of another vault, and a log signed by another key than these name.</summary>
     /// <exception cref="HoldfastException"><c>WrongVault</c>, <c>LogForked</c>.</exception>
@@ -120,8 +121,7 @@ public sealed partial class Vault : IDisposable
         Require(put);
         if (agent.Vault != Id)
             throw WrongVault();
-        Keeper.Refresh();
-        Keeper.Store.SweepStaging(); // before anything is written: a run that was killed for want of room gives it back
+        Keeper.BeginSession();
         using var index = OpenIndex(put.Domain, ct);
         LeaveOutDamaged(index, put.Domain);
         try

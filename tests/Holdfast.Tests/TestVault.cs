@@ -33,12 +33,16 @@ sealed class TestVault : IDisposable
     public const ulong Day = RetentionPolicy.Day;
 
     readonly TempFolder _folder;
+    readonly IObjectStores? _stores;
 
-    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null)
+    /// <param name="stores">Where its packs go; null for its own folder.</param>
+    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null)
     {
+        _stores = stores;
         _folder = new TempFolder(parent);
         Directory.CreateDirectory(Source);
-        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine);
+        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine,
+            stores is null ? null : new ObjectStorePlace("test:", [], stores));
         vault.Dispose();
     }
 
@@ -50,7 +54,7 @@ sealed class TestVault : IDisposable
     public FakeMachine Machine { get; } = new();
     public SecretBytes Seed => Keys.OpeningSeed;
 
-    public Vault Open(Disk? disk = null) => Vault.Open(Folder, disk, Machine);
+    public Vault Open(Disk? disk = null) => Vault.Open(Folder, disk, Machine, stores: _stores);
 
     public BackupResult BackUp(Disk? disk = null, string name = "source", bool useState = true)
     {

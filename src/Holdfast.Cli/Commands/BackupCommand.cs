@@ -71,13 +71,13 @@ static class BackupCommand
         var path = FolderPath.Full(named); // the path is the name of a source that was given none
         if (session.Parsed.GetValue(NameOption) is { } name && Encoding.UTF8.GetByteCount(name) > MaxName && IsNew(vault, keys, name))
             throw new HoldfastException(ErrorCode.Usage, $"The name of a source has at most {MaxName} bytes.", "Choose a shorter --name.");
-        if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(path, f)))
+        if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(path, f)))
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))
             session.Warn("holdfast: the vault's keys lie inside the folder that is backed up. Lost with it they cannot open their own copy, and whoever restores that folder gets them: keep keys elsewhere, and print a recovery kit");
         if (!session.Parsed.GetValue(EmptyOption) && IsEmpty(path))
             throw new HoldfastException(ErrorCode.SourceMissing, "There is nothing in the folder; nothing was committed.", "See whether the disk or share that should be there is mounted. Where nothing is right, add --allow-empty.");
-        if (vault.Keeper.Store.Folders.Any(f => FolderPath.IsWithin(f, path)))
+        if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(f, path)))
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
         Excludes.RequireSound(patterns, "--exclude number", areLines: true);
@@ -101,7 +101,7 @@ static class BackupCommand
             OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
             SkipCaches = session.Parsed.GetValue(CachesOption),
             WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
-            SkipFolders = vault.Keeper.Store.Folders,
+            SkipFolders = vault.Keeper.Folders,
         });
         var status = Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options, excludes);
         TellUnmatched(session, excludes.Unmatched(typed).Where(p => !IsWholePath(p)));
@@ -190,7 +190,7 @@ static class BackupCommand
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
         var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
         if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
-            session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Store.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
+            session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
         try
         {
             keys.Remember(vault, toChange: true);

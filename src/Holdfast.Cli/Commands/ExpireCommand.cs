@@ -95,7 +95,7 @@ static class ExpireCommand
         if (result.InDoubt)
             session.Warn(ClockWords.Of(vault.Keeper.Clock));
         if (result.IsBlocked)
-            return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? (vault.Keeper.Store.Away.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.ObjectDamaged),
+            return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? (vault.Keeper.Away.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.ObjectDamaged),
                 "Nothing is given up: a snapshot that stays cannot say what it needs, and it may need anything. An object that says so is missing or damaged, or its list does not add up.", "Where a folder of the vault is away, mount its disk first. `holdfast verify` and `holdfast status` name the object: bring it back from another copy of the vault, then run this again.");
         // A vault that is busy and a disk that refuses are what the words above are of, and pass.
         return result.Fault is { Code: not (ErrorCode.VaultBusy or ErrorCode.StoreUnavailable) } fault ? session.Fail(fault.Code, $"{Text.Count(result.Stuck, "file")} of what was given up could not be removed: {fault.Message}", fault.Guidance) : 0;

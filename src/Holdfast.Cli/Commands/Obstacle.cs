@@ -13,9 +13,9 @@ static class Obstacle
 
     /// <summary>None for a copy that is read only.</summary>
     /// <param name="vault">The vault.</param>
-    /// <param name="free">Bytes on its disks.</param>
+    /// <param name="free">Bytes on its disks; null where its store does not say.</param>
     /// <param name="keys">What it was compared with.</param>
-    public static List<Problem> Of(Vault vault, long free, KeyFolder keys)
+    public static List<Problem> Of(Vault vault, long? free, KeyFolder keys)
     {
         var found = new List<Problem>();
         if (vault.Keeper is { Closed.Code: ErrorCode.VaultIsCopy, HasLogKey: true } && keys.Copy is { MayBeMoved: true } moved) // backups may be meant to come here
@@ -34,13 +34,13 @@ static class Obstacle
             found.Add(new(ErrorCode.KeyFileBad, "the log's key (keeper/log.key) is missing: nothing can be written", "Nothing, where this is a copy of the vault, which these keys have seen in no other place: it has none, and needs none. In the vault itself: put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores."));
         else if (vault.Keeper.LogKeyFault is { } fault)
             found.Add(new(fault.Code, $"the log's key (keeper/log.key) is not right, so nothing can be written: {fault.Message.TrimEnd('.')}", "Put keeper/log.key back from where you keep a copy of it; without it go on with a new vault, and keep this one for restores."));
-        if (vault.Keeper.Store.Away.Count is var away and > 0)
-            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Store.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", vault.Keeper.Store.Away.Select(KeyFolder.ClosedStore).FirstOrDefault(c => c is not null) is { } shut
+        if (vault.Keeper.Away.Count is var away and > 0)
+            found.Add(new(ErrorCode.StoreUnavailable, $"{Text.Count(away, "folder")} of the vault {(away == 1 ? "is" : "are")} not there ({string.Join(", ", vault.Keeper.Away)}): what lies in {(away == 1 ? "it" : "them")} cannot be read, and backups store it again", vault.Keeper.Away.Select(KeyFolder.ClosedStore).FirstOrDefault(c => c is not null) is { } shut
                 ? $"This user may not enter {shut}: run this as the vault's own user, or let this user enter." : "Mount the disk again. Where its files are in another place now: `holdfast store move OLD NEW`."));
         if (vault.LastReads().IsUnreadable)
             found.Add(new(ErrorCode.StoreUnavailable, ReadsWords.Fault, ReadsWords.Advice) { IsOfNote = true });
-        if (free < LeastRoom)
-            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(free)} are free in {vault.Keeper.Store.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
+        if (free is { } there and < LeastRoom)
+            found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(there)} are free in {vault.Keeper.FolderStore!.Roomiest()}, and {Text.Bytes(LeastRoom)} are needed for one pack", "Add a folder on another disk (`holdfast store add FOLDER`), or make room there from what is not the vault's. Never delete a file of the vault."));
         else if (vault.Keeper.HasLogKey && vault.Keeper.OwnRoom is var room and < LeastForLog)
             found.Add(new(ErrorCode.DiskFull, $"{Text.Bytes(room)} are left in {vault.Keeper.Folder}, what is kept free among them, and the log lies there: {Text.Bytes(LeastForLog)} are needed, whatever room its other folders have", vault.Keeper.HowToMakeRoom));
         return found;

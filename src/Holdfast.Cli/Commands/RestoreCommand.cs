@@ -54,7 +54,7 @@ static class RestoreCommand
                 Existing = overwrite ? ExistingFiles.Replace : resume ? ExistingFiles.KeepEqual : ExistingFiles.Refuse,
                 MapOwnersByName = session.Parsed.GetValue(ByNameOption),
                 Stop = session.Stop,
-                Forbidden = [.. vault.Keeper.Store.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
+                Forbidden = [.. vault.Keeper.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
             });
             var open = Enumerable.Range(0, patterns.Count).ToHashSet(); // those that have matched nothing yet
             if (patterns.Count == 0 && !resume && !overwrite)

@@ -61,7 +61,7 @@ static class StatusCommand
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}{(vault.State.Policies.Keys.Count(s => !s.IsNone) is var own and > 0 ? $"; {Text.Count(own, "source has one of its", "sources have one of their")} own (holdfast policy show)" : "")}");
         PolicyDoubt.Print(session, vault.State.LostPolicies, "             ");
-        session.Line($"Space        {Text.Bytes(status.Free)} free; {Forecast(status)}");
+        session.Line($"Space        {(status.Free is { } free ? $"{Text.Bytes(free)} free; {Forecast(status)}" : "what is free in the object store is not known here: ask those who run it")}");
         if (status.Reserve.Wanted > 0 && vault.Keeper is { HasLogKey: true, Closed: not { Code: ErrorCode.VaultIsCopy } }) // a copy needs none
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
         foreach (var (day, bytes) in status.Freed.Take(ShownDays))
@@ -85,7 +85,7 @@ static class StatusCommand
             session.Line($"             expiry goes by both clocks: nothing is removed that either still protects. Backups go on; locks come out longer, never shorter");
             session.Line($"             what to do: {ClockAdvice(status)}");
         }
-        foreach (var folder in vault.Keeper.Store.Folders.Skip(1))
+        foreach (var folder in vault.Keeper.Folders.Skip(1))
             session.Line($"Also in      {folder}{(Directory.Exists(folder) ? "" : "  NOT THERE")}");
         if (health.Foreign > 0)
             session.Line($"Foreign      {Text.Count(health.Foreign, "file")} in packs/ {(health.Foreign == 1 ? "does" : "do")} not belong to the vault; left alone");
@@ -186,7 +186,10 @@ static class StatusCommand
         w.WriteNumber("packBytes", status.PackBytes);
         w.WriteNumber("lockedBytes", status.LockedBytes);
         PolicyDoubt.Write(w, vault.State.LostPolicies);
-        w.WriteNumber("freeBytes", status.Free);
+        if (status.Free is { } free)
+            w.WriteNumber("freeBytes", free);
+        else
+            w.WriteNull("freeBytes");
         w.WriteStartObject("reserve");
         w.WriteNumber("bytes", status.Reserve.Wanted);
         w.WriteBoolean("intact", status.IsReserveWhole);
@@ -237,9 +240,10 @@ static class StatusCommand
 
 /// <summary>The numbers behind `status`.</summary>
 /// <param name="NeverTested">Snapshots that were neither attested nor restored; those with defects are worse, and not among them.</param>
+/// <param name="Free">Bytes free where new packs go; null for an object store, which does not say.</param>
 /// <param name="Hit">Snapshots that miss a pack or an object, or need a damaged one, and are not among those with defects.</param>
 /// <param name="Sources">The one backed up longest ago first. Snapshots whose object cannot be read are of none of them: which source they are of stands in it.</param>
-sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, IReadOnlyList<SourceStatus> Sources, long Packs, long PackBytes, long LockedBytes, long Free,
+sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, IReadOnlyList<SourceStatus> Sources, long Packs, long PackBytes, long LockedBytes, long? Free,
     (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
     const int Doubt = 86_400; // seconds: as expiry has it
@@ -255,7 +259,7 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unsee
         var passed = vault.Keeper.Clock.Passed;
         var packs = health.Stored;
         var there = state.Snapshots.Where(s => !s.IsRemoved).ToList();
-        var (free, _) = vault.Keeper.Store.Space();
+        var free = vault.Keeper.FolderStore?.Free;
         var sized = packs.Where(p => p.Size <= PackFormat.MaxSize).ToList(); // a longer file is no pack, and who can write to the disk can make it as long as no sum holds
         var freed = sized.Where(p => health.Named.ContainsKey(p.Name)).GroupBy(p => (health.Named[p.Name].LockEnd + LockRules.Margin) / RetentionPolicy.Day * RetentionPolicy.Day)
             .Select(g => (Day: g.Key, Bytes: g.Sum(p => p.Size))).OrderBy(g => g.Day).ToList();
@@ -289,14 +293,14 @@ sealed record SpaceForecast(int Days, ulong? FullOn)
     const ulong Pace = 28 * RetentionPolicy.Day;
     const ulong Sight = 3_660; // days
 
-    public static SpaceForecast Of(IReadOnlyList<SnapshotRecord> snapshots, ulong now, long free, IReadOnlyList<(ulong Day, long Bytes)> freed)
+    public static SpaceForecast Of(IReadOnlyList<SnapshotRecord> snapshots, ulong now, long? free, IReadOnlyList<(ulong Day, long Bytes)> freed)
     {
         var recent = snapshots.Where(s => s.Committed + Pace > now).ToList();
         var days = recent.Count == 0 ? 0 : (now - Math.Min(now, recent.Min(s => s.Committed))) / (double)RetentionPolicy.Day;
-        if (days < MinDays)
+        if (days < MinDays || free is null)
             return new SpaceForecast((int)days, null);
         var daily = recent.Where(s => s.Object is { Parent.IsNone: false }).Sum(s => (double)s.Object!.NewBytes) / days; // a source's first one brings its bulk, once
-        double room = free;
+        double room = free.Value;
         var next = 0;
         for (ulong day = 1; day < Sight && daily >= 1; day++)
         {

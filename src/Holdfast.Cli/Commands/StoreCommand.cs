@@ -49,7 +49,7 @@ static class StoreCommand
         new KeyFolder(session).Remember(vault, toChange: true);
         if (session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keys && (FolderPath.IsWithin(folder, keys) || FolderPath.IsWithin(keys, folder)))
             throw new HoldfastException(ErrorCode.Usage, "The vault's keys and that folder would lie in one place.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
-        var neighbour = vault.Keeper.Store.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
+        var neighbour = vault.Keeper.Folders.Any(f => FolderPath.AreOnOneDisk(f, folder));
         try
         {
             vault.Keeper.AddFolder(folder);
@@ -94,10 +94,10 @@ static class StoreCommand
     static int List(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
-        var store = vault.Keeper.Store;
+        var keeper = vault.Keeper;
         session.Json(w =>
         {
-            foreach (var (name, folders) in new[] { ("folders", store.Folders), ("away", store.Away) })
+            foreach (var (name, folders) in new[] { ("folders", keeper.Folders), ("away", keeper.Away) })
             {
                 w.WriteStartArray(name);
                 foreach (var folder in folders)
@@ -105,8 +105,8 @@ static class StoreCommand
                 w.WriteEndArray();
             }
         });
-        foreach (var folder in store.Folders)
-            session.Line($"{folder}{(store.Away.Contains(folder) ? KeyFolder.ClosedStore(folder) is null ? "   NOT THERE" : "   MAY NOT BE ENTERED by this user" : $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free")}");
+        foreach (var folder in keeper.Folders)
+            session.Line($"{folder}{(keeper.Away.Contains(folder) ? KeyFolder.ClosedStore(folder) is null ? "   NOT THERE" : "   MAY NOT BE ENTERED by this user" : $"   {Text.Bytes(new DriveInfo(folder).AvailableFreeSpace)} free")}");
         return 0;
     }
 }

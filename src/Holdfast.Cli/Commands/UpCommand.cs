@@ -96,7 +96,7 @@ static class UpCommand
     /// <summary>The trial of the folder that was named; null where none was.</summary>
     public static TrialPlaces? Named(Session session, Argument<string?> source) => session.Parsed.GetValue(source) is { } folder ? TrialPlaces.Of(folder, session.Parsed.GetValue(BaseOption)) : null;
 
-    static ISource Source(TrialPlaces places, Vault vault) => FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = [.. vault.Keeper.Store.Folders, .. places.All] });
+    static ISource Source(TrialPlaces places, Vault vault) => FileSource.Open(places.Source, new FileSourceOptions { SkipFolders = [.. vault.Keeper.Folders, .. places.All] });
 
     static void RequireSensible(TrialPlaces places)
     {

@@ -93,8 +93,8 @@ static class VerifyCommand
         var isSample = sample is not null && result.Packs < result.AllPacks;
         session.Step(string.Create(CultureInfo.InvariantCulture,
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {Text.Count(result.Chunks, "chunk")} opened and compared")}."));
-        if (vault.Keeper.Store.Folders is { Count: > 1 } folders)
-            session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Store.Away))}");
+        if (vault.Keeper.Folders is { Count: > 1 } folders)
+            session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Away))}");
         foreach (var defect in result.Defects)
             session.Finding($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
@@ -129,7 +129,7 @@ static class VerifyCommand
         }
         var code = bad.Min(Code);
         return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.{(unread.Count > 0 ? $" {Text.Count(unread.Count, "more file", "more files")} did not answer: nothing is known of {(unread.Count == 1 ? "it" : "them")}." : "")}",
-            (vault.Keeper.Store.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
+            (vault.Keeper.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
             + "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
     }
 

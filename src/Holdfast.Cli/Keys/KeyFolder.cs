@@ -99,7 +99,7 @@ sealed class KeyFolder
         vault.NotNoted = fault => session.Warn($"holdfast: what was found damaged could not be noted ({fault.Message.TrimEnd('.')}): where nothing else tells of it, neither `holdfast status` nor the next backup knows. `holdfast verify`, where it may write to the vault, notes it");
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");
-        foreach (var away in vault.Keeper.Store.Away)
+        foreach (var away in vault.Keeper.Away)
             session.Warn(ClosedStore(away) is { } closed ? $"holdfast: a folder of the vault is not there for this user, who may not enter {closed}: {away}. What lies in it cannot be read, and a backup stores it again; run this as the vault's own user, or let this user enter" : $"holdfast: a folder of the vault is not there: {away}. What lies in it cannot be read, and a backup stores it again; mount its disk first where you can. If it was copied or moved elsewhere, say where it is now: {Shell.Program} store move {Shell.Word(away)} NEW-FOLDER");
         if (!vault.Keeper.HasKeeperFolder)
             session.Warn("holdfast: the vault's folder `keeper` is not there: it can be read and not written to, and further folders that the vault has are not known. Bring it back from another copy of the vault");
@@ -515,7 +515,7 @@ sealed class KeyFolder
             _session.Warn($"holdfast: {copy.Words}");
         else
             _session.Note($"holdfast: {copy.Words}");
-        if (vault.Keeper.Store.Folders.Skip(1).Intersect(copy.IsPlaceThere ? Core.Keeper.VaultKeeper.FurtherFoldersOf(copy.Place) : []).Where(Directory.Exists).ToList() is { Count: > 0 } shared)
+        if (vault.Keeper.Folders.Skip(1).Intersect(copy.IsPlaceThere ? Core.Keeper.VaultKeeper.FurtherFoldersOf(copy.Place) : []).Where(Directory.Exists).ToList() is { Count: > 0 } shared)
             _session.Warn($"holdfast: this copy still reads {(shared.Count == 1 ? "a folder" : "folders")} of the vault it was copied from: {string.Join(", ", shared)}. Copy that too, and say where the copy is: {Shell.Program} store move OLD NEW --vault {Shell.Word(vault.Keeper.Folder)}");
         _session.Json(w =>
         {

@@ -6,7 +6,7 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Keeper;
 
 /// <summary>Judges a snapshot that is to be committed, by the log, the packs that are there, and the clock. Changes nothing.</summary>
-sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultClock clock)
+sealed class CommitJudge(Id16 vault, Projection state, IStore store, VaultClock clock)
 {
     public const int MaxDifferences = 63; // snapshots in a row that may tell their pack set as a difference: readers follow no longer row
     const ulong MaxYouth = 28 * RetentionPolicy.Day;
@@ -75,8 +75,8 @@ sealed class CommitJudge(Id16 vault, Projection state, FolderStore store, VaultC
     }
 
     /// <summary>Whether a pack set may be told as a difference to a snapshot's: its own can be told, and all objects that tell it are there, and will be.</summary>
-    public static bool CanBuildOn(Projection state, FolderStore store, SnapshotRecord parent) =>
-        !state.IsUntold(parent) && parent.ToldBy().All(n => !state.WasRemoved(StoreKind.Object, n) && store.Find(StoreKind.Object, n, 0) is not null);
+    public static bool CanBuildOn(Projection state, IStore store, SnapshotRecord parent) =>
+        !state.IsUntold(parent) && parent.ToldBy().All(n => !state.WasRemoved(StoreKind.Object, n) && store.Exists(StoreKind.Object, n));
 
     /// <summary>A copy of a pack that has its size; null where there is none.</summary>
     IStoredItem? Open(PackRef pack)

@@ -22,7 +22,7 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
 }
 
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
-sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, string unclaimedPath, Disk disk)
+sealed class Expiry(Projection projection, IStore store, IRemover? remover, VaultClock clock, bool isPartAway, string unclaimedPath, Disk disk)
 {
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
@@ -38,7 +38,7 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
         var stays = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToList();
         var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         var untold = stays.FindAll(projection.IsUntold);
-        if (IsBlocked() || (untold.Count > 0 && store.Away.Count > 0)) // what they need may be known again when the disk is back
+        if (IsBlocked() || (untold.Count > 0 && isPartAway)) // what they need may be known again when the disk is back
             return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
         var needs = stays.Except(untold).ToDictionary(s => s, Needs);
         HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
@@ -103,11 +103,8 @@ sealed class Expiry(Projection projection, FolderStore store, VaultClock clock, 
     public int Remove(IEnumerable<StoredName> items)
     {
         var stuck = 0;
-        foreach (var item in items.Where(IsGivenUp))
-        {
-            Remover.Remove(store, disk, item.Kind, item.Name);
-            stuck += store.Find(item.Kind, item.Name, item.Copy) is null ? 0 : 1;
-        }
+        foreach (var item in items.Where(IsGivenUp).DistinctBy(i => (i.Kind, i.Name)))
+            stuck += remover?.Remove(item.Kind, item.Name) ?? 1;
         return stuck;
     }
 

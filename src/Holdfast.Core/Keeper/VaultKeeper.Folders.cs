@@ -35,6 +35,7 @@ public sealed partial class VaultKeeper
     /// <exception cref="HoldfastException"><c>Usage</c>, <c>WrongVault</c>, <c>TargetNotEmpty</c>: another kind of folder; nothing was changed.</exception>
     public void AddFolder(string folder)
     {
+        RequireFolders();
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var isListed = false;
         Changing(() =>
@@ -45,6 +46,12 @@ public sealed partial class VaultKeeper
             isListed = true;
             return Append(new Leaf(LeafType.StoreChanged, Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
         });
+    }
+
+    void RequireFolders()
+    {
+        if (FolderStore is null)
+            throw new HoldfastException(ErrorCode.Usage, "The vault's packs lie in an object store, not in folders; nothing was changed.", "Room there is made by those who run it. The vault's own folder holds its log alone, and needs little.");
     }
 
     /// <summary>In the list, which has more folders than the log tells of: what was to add one was cut short between the two.</summary>
@@ -88,6 +95,7 @@ public sealed partial class VaultKeeper
     /// <param name="check">Gets the folders as they would be, before anything is changed.</param>
     internal void MoveFolder(string old, string? folder, Action<IReadOnlyList<string>> check)
     {
+        RequireFolders();
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         var extra = FolderList.Read(_folder).ToList();
         var at = extra.FindIndex(f => FolderPath.Real(f) == FolderPath.Real(old));
@@ -102,7 +110,7 @@ public sealed partial class VaultKeeper
     }
 
     /// <summary>Folders that were there when the vault was opened, and are gone since or give nothing: what was not found or not read in them may be whole.</summary>
-    public IReadOnlyList<string> Lost => [.. Store.AtFirst.Where(f => Store.Away.Contains(f) || !Answers(f))];
+    public IReadOnlyList<string> Lost => [.. (FolderStore?.AtFirst ?? []).Where(f => Away.Contains(f) || !Answers(f))];
 
     static bool Answers(string folder)
     {

@@ -39,10 +39,14 @@ public sealed partial class VaultKeeper
             .Select(s => new PlaceHolder(s.Committed, Kept(s), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
         var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
         expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
+        new MediumLocks(Store, _projection).Hold(set.ToList().Select(p => p.Name), Telling(name, snapshot), expiry);
         var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
         var ordinal = Append(leaf);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
     });
+
+    /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
+    IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];
 
     /// <summary>Seconds from a snapshot's commit to the end of its lock, as it stands.</summary>
     static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed);
@@ -65,6 +69,7 @@ public sealed partial class VaultKeeper
                 "Name a later date, or leave the lock as it is.");
         }
         RequireAllowed(expiry);
+        new MediumLocks(Store, _projection).Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
         return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
     });
 
@@ -163,7 +168,7 @@ public sealed partial class VaultKeeper
     /// <summary>Files that expiry removes before it lets others change the vault.</summary>
     internal int RemovedAtOnce { get; set; } = 128;
 
-    Expiry ExpiryNow() => new(_projection, Store, Clock, KeeperPath(_folder, "unclaimed"), _disk);
+    Expiry ExpiryNow() => new(_projection, Store, FolderStore is { } folders ? new Remover(folders, _disk) : _stores?.Remover(ObjectPlace.Read(_folder)!, _folder), Clock, Away.Count > 0, KeeperPath(_folder, "unclaimed"), _disk);
 
     /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);

@@ -1,5 +1,6 @@
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
@@ -43,16 +44,20 @@ public sealed partial class VaultKeeper
     /// <param name="keep">Gets the log's verifier key when all but the file <c>vault</c> is durable, and keeps the vault's keys durably: a vault whose keys nobody has must not be.</param>
     /// <param name="disk">Where changes go.</param>
     /// <param name="machine">The machine's clocks.</param>
-    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Action<string> keep, Disk disk, IMachineTime machine)
+    /// <param name="place">The object store that packs and objects go to; null for the vault's own folder.</param>
+    public static VaultKeeper Create(string folder, Genesis genesis, byte[] keyring, IEnumerable<Enrolment> enrolments, ReadOnlySpan<byte> formatText, Action<string> keep, Disk disk, IMachineTime machine, ObjectStorePlace? place = null)
     {
         folder = FolderPath.Full(folder);
         RequireFree(folder);
         FolderOwner.Know(folder);
         disk.MakeDurable(folder);
-        FolderStore.Create(folder, disk);
         foreach (var part in new[] { "keeper", "cache" })
             disk.MakeFolder(Path.Combine(folder, part));
-        var store = new FolderStore([folder], disk);
+        if (place is null)
+            FolderStore.Create(folder, disk);
+        else
+            place.Make(folder, disk);
+        var store = StoreOf(folder, disk, place?.Stores);
 
         using var seed = SecretBytes.Random(Ed25519Signer.SeedSize);
         using var signer = new Ed25519Signer(seed.Span);
@@ -61,6 +66,8 @@ public sealed partial class VaultKeeper
         var clock = VaultClock.Create(KeeperPath(folder, "clock"), disk, machine);
         var now = clock.Now;
         genesis = genesis with { LogKey = key.ToString(), Created = now, Salt = Salt() };
+        if (store is ILockingStore locking)
+            locking.EntryLock = Math.Max(MediumLocks.AtBirth(now), Math.Min(now + genesis.Policy.Longest, LockRules.LastEnd));
         var name = store.PutTwice(genesis.ToArray());
 
         var leaves = new List<byte[]> { new Leaf(LeafType.Genesis, now, genesis.Vault, Id16.None, genesis.ShortestLock, genesis.LongestLock, (ulong)genesis.Kind, name).ToArray() };
@@ -79,7 +86,7 @@ public sealed partial class VaultKeeper
         ReserveOf(folder, disk).Make(genesis.Reserve);
         keep(key.ToString());
         disk.Replace(Path.Combine(folder, VaultFile.Name), new VaultFile(genesis.Vault, key.ToString(), name).ToArray());
-        return Open(folder, disk, machine);
+        return Open(folder, disk, machine, stores: place?.Stores);
     }
 
     /// <summary>Opens a vault for reading; the first change asks for more.</summary>
@@ -87,21 +94,28 @@ public sealed partial class VaultKeeper
     /// <param name="disk">Where changes go.</param>
     /// <param name="machine">The machine's clocks.</param>
     /// <param name="seen">Gives a checkpoint of its log that was kept elsewhere; asked for where the log's own is gone.</param>
-    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>.</exception>
-    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Checkpoint?>? seen = null)
+    /// <param name="stores">Opens the object store, where the vault lies in one.</param>
+    /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>StoreUnavailable</c>.</exception>
+    public static VaultKeeper Open(string folder, Disk? disk = null, IMachineTime? machine = null, Func<Checkpoint?>? seen = null, IObjectStores? stores = null)
     {
         folder = FolderPath.Full(folder);
         disk ??= Disk.Real;
         var file = VaultFile.Read(folder);
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, VaultFile.LogKeyFault, VaultFile.LogKeyAdvice);
-        var store = new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] };
+        var store = StoreOf(folder, disk, stores);
         var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
-        var keeper = new VaultKeeper(folder, file, store, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
+        var keeper = new VaultKeeper(folder, file, store, stores, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
         keeper.TakeNames();
         return keeper;
     }
+
+    static IStore StoreOf(string folder, Disk disk, IObjectStores? stores) => ObjectPlace.Read(folder) switch
+    {
+        null => new FolderStore([folder, .. FolderList.Read(folder)], disk) { More = () => [folder, .. FolderList.Read(folder)] },
+        { } place => stores?.Open(place, folder, disk) ?? throw new HoldfastException(ErrorCode.StoreUnavailable, "The vault's packs lie in an object store, which this program cannot open.", "Use the program `holdfast` with it; nothing was changed."),
+    };
 
     /// <summary>The log is signed and says which vault this is, and which object its genesis; the file `vault` is not. Where they differ, the vault is read as what it is, and nothing is written.</summary>
     void TakeNames()
@@ -121,7 +135,7 @@ public sealed partial class VaultKeeper
     }
 
     /// <summary>Null where the object cannot be read.</summary>
-    static byte[]? GenesisLeaf(FolderStore store, VaultFile file)
+    static byte[]? GenesisLeaf(IStore store, VaultFile file)
     {
         try
         {

@@ -19,6 +19,7 @@ public sealed record CommitReceipt(long Ordinal, ulong Committed, ulong Expiry, 
 public sealed partial class VaultKeeper : IDisposable
 {
     readonly string _folder;
+    readonly IObjectStores? _stores; // where the vault lies in one
     readonly Disk _disk;
     readonly IMachineTime _machine;
     readonly RefusalTally _refusals;
@@ -29,8 +30,9 @@ public sealed partial class VaultKeeper : IDisposable
     bool _hasKeptTwice;
     bool _isStale; // what is in memory may be ahead of what is on disk, and that could not be read
 
-    VaultKeeper(string folder, VaultFile file, FolderStore store, Disk disk, IMachineTime machine, MerkleLog log)
+    VaultKeeper(string folder, VaultFile file, IStore store, IObjectStores? stores, Disk disk, IMachineTime machine, MerkleLog log)
     {
+        _stores = stores;
         _folder = folder;
         File = file;
         Store = store;
@@ -43,7 +45,16 @@ public sealed partial class VaultKeeper : IDisposable
 
     public VaultFile File { get; private set; }
     public Id16 Vault => File.Vault;
-    public FolderStore Store { get; }
+    public IStore Store { get; }
+
+    /// <summary>The store, where it is one in folders; null for an object store.</summary>
+    public FolderStore? FolderStore => Store as FolderStore;
+
+    /// <summary>Folders of the vault, its own first.</summary>
+    public IReadOnlyList<string> Folders => FolderStore?.Folders ?? [_folder];
+
+    /// <summary>Those whose disk is not there.</summary>
+    public IReadOnlyList<string> Away => FolderStore?.Away ?? [];
     public MerkleLog Log => _log;
     public Projection State => _projection;
     public string Folder => _folder;
@@ -93,7 +104,7 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>What to do where that is not enough: the log lies in the vault's own folder, and no other folder helps it.</summary>
     public string HowToMakeRoom => $"Make room on the disk of {_folder} from what is not the vault's. Never delete a file of the vault."
-        + (Store.Folders.Count > 1 && !IsGuarded ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk (make OTHER/packs/XX where it is missing)." : "");
+        + (Folders.Count > 1 && !IsGuarded ? $" A pack may lie in any folder of the vault: `mv {_folder}/packs/XX/NAME OTHER/packs/XX/` moves one to another disk (make OTHER/packs/XX where it is missing)." : "");
 
     static KeeperReserve ReserveOf(string folder, Disk disk) => new(KeeperPath(folder, "reserve"), disk);
 
@@ -170,8 +181,24 @@ public sealed partial class VaultKeeper : IDisposable
 
     long Append(Leaf leaf) => Append([leaf]);
 
+    /// <summary>Before a session stores anything: what killed ones left in staging goes, and what is stored from now on is locked by the medium for as long as the session may live.</summary>
+    public void BeginSession()
+    {
+        Refresh();
+        Store.SweepStaging(); // a run that was killed for want of room gives it back
+        BirthLock();
+    }
+
+    void BirthLock()
+    {
+        var now = Clock.LockFrom;
+        if (Store is ILockingStore locking)
+            locking.EntryLock = MediumLocks.AtBirth(now);
+    }
+
     long Append(IReadOnlyList<Leaf> leaves)
     {
+        new MediumLocks(Store, _projection).Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
         var ordinal = _log.Append([.. leaves.Select(l => l.ToArray())], _signer);
         Project();
@@ -204,7 +231,7 @@ public sealed partial class VaultKeeper : IDisposable
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _clock = null;
         Refresh();
-        _ = Clock;
+        BirthLock();
         T result;
         try
         {
@@ -225,12 +252,12 @@ public sealed partial class VaultKeeper : IDisposable
             {
                 Reopen();
                 reserve.Make(_projection.Genesis!.Reserve); // what it was let go for did not come about
-                if (again is HoldfastException { Code: ErrorCode.DiskFull } full && Store.Folders.Count > 1)
+                if (again is HoldfastException { Code: ErrorCode.DiskFull } full && Folders.Count > 1)
                     throw OfTheLog(full);
                 throw;
             }
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && Store.Folders.Count > 1)
+        catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && Folders.Count > 1)
         {
             Reopen();
             throw OfTheLog(e);

@@ -15,7 +15,7 @@ static class FailedPacks
     /// <param name="keys">Open them.</param>
     /// <param name="known">Packs that were judged before: left out.</param>
     /// <param name="ct">Where this was asked for, or there is no time left, no more are read, and what was damaged when it was asked is damaged.</param>
-    public static ReadFindings Judge(ChunkReader chunks, FolderStore store, ReadingKeys keys, IReadOnlySet<Hash32> known, CancellationToken ct)
+    public static ReadFindings Judge(ChunkReader chunks, IStore store, ReadingKeys keys, IReadOnlySet<Hash32> known, CancellationToken ct)
     {
         List<Hash32> damaged = [], wrong = [], missing = [];
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
@@ -27,7 +27,7 @@ static class FailedPacks
                 continue; // it did not answer, or another key, user or program would open it
             if (!isDamaged)
             {
-                if (store.Find(StoreKind.Pack, pack, 0) is null)
+                if (!store.Exists(StoreKind.Pack, pack))
                     missing.Add(pack);
                 continue;
             }
@@ -65,7 +65,7 @@ static class FailedPacks
     /// <param name="vault">Vault id.</param>
     /// <param name="domain">Opens the footers.</param>
     /// <param name="ct">Where this was asked for, or there is no time left, no more are read: the next command comes to them.</param>
-    public static ReadFindings JudgeFooters(IEnumerable<Hash32> packs, FolderStore store, Id16 vault, DomainKeys domain, CancellationToken ct)
+    public static ReadFindings JudgeFooters(IEnumerable<Hash32> packs, IStore store, Id16 vault, DomainKeys domain, CancellationToken ct)
     {
         List<Hash32> damaged = [], wrong = [];
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
@@ -102,7 +102,7 @@ static class FailedPacks
     }
 
     /// <returns>What is wrong with a pack; and whether it could be read, by this user and now.</returns>
-    static (DefectKind? Fault, bool IsRead) Check(Hash32 pack, FolderStore store, ReadingKeys? keys, CancellationToken ct)
+    static (DefectKind? Fault, bool IsRead) Check(Hash32 pack, IStore store, ReadingKeys? keys, CancellationToken ct)
     {
         try
         {

@@ -222,7 +222,7 @@ public sealed class VaultHealth
         Add(ErrorCode.ObjectDamaged, damaged);
     }
 
-    static bool IsSound(FolderStore store, Hash32 name)
+    static bool IsSound(IStore store, Hash32 name)
     {
         try
         {

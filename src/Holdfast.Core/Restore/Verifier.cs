@@ -68,7 +68,7 @@ public sealed class VerifyProgress
 /// <param name="progress">How far it is.</param>
 /// <param name="threads">How many.</param>
 /// <param name="ct">Stops it.</param>
-sealed class Verifier(FolderStore store, ReadingKeys? keys, IReadOnlyDictionary<Hash32, Id16> ends, VerifyProgress progress, int threads, CancellationToken ct)
+sealed class Verifier(IStore store, ReadingKeys? keys, IReadOnlyDictionary<Hash32, Id16> ends, VerifyProgress progress, int threads, CancellationToken ct)
 {
     const int BufferSize = 4 << 20; // bytes
     const int MaxOrdered = 512; // files: of more, the last ones do not matter

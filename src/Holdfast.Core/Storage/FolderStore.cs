@@ -37,8 +37,7 @@ public sealed class FolderStore : IStore
     /// <summary>Tells all folders as they are now; null where there are never others.</summary>
     internal Func<IEnumerable<string>>? More { get; init; }
 
-    /// <summary>Goes on with the folders that there are now: another process may have added one.</summary>
-    internal void Look()
+    public void Look()
     {
         try
         {
@@ -101,7 +100,6 @@ public sealed class FolderStore : IStore
         return new Staged(_disk, large ? _disk.CreateLarge(path) : _disk.Create(path), path, folder) { IsOneOfSeveral = _folders.Length > 1 };
     }
 
-    /// <summary>Discards what killed processes left in staging; what a running one writes stays.</summary>
     public void SweepStaging()
     {
         foreach (var folder in _folders)
@@ -140,8 +138,7 @@ public sealed class FolderStore : IStore
         return true;
     }
 
-    /// <summary>Makes these names durable, whoever entered them: a run that was killed may have named a file and not come to make the name durable.</summary>
-    internal void SyncNames(StoreKind kind, IEnumerable<Hash32> names)
+    public void SyncNames(StoreKind kind, IEnumerable<Hash32> names)
     {
         foreach (var folder in names.SelectMany(n => FindAll(kind, n)).Select(p => Path.GetDirectoryName(p)!).Distinct().ToList())
             _disk.SyncFolder(folder);
@@ -196,12 +193,8 @@ public sealed class FolderStore : IStore
         }
     }
 
-    /// <summary>Free bytes of the roomiest folder, and what it holds in all.</summary>
-    public (long Free, long Total) Space()
-    {
-        var drive = new DriveInfo(Roomiest());
-        return (drive.AvailableFreeSpace, drive.TotalSize);
-    }
+    /// <summary>Free bytes of the roomiest folder.</summary>
+    public long Free => new DriveInfo(Roomiest()).AvailableFreeSpace;
 
     /// <summary>The file that holds a copy, for the process that sets flags and for expiry; null where there is none.</summary>
     internal string? Find(StoreKind kind, Hash32 name, int copy)
@@ -428,6 +421,8 @@ public static class StoreExtensions
     /// <summary>Writes a second copy of an object, where one is sound and no other is. With none that is sound, or ten copies, nothing.</summary>
     internal static void KeepTwice(this IStore store, Hash32 name)
     {
+        if (store is ILockingStore)
+            return; // its medium keeps several itself
         var copies = Copies(store, name).ToList();
         if (copies.Count >= FolderStore.MaxCopies || copies.Count(c => c.Bytes is not null) != 1)
             return;

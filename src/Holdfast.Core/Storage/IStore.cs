@@ -30,6 +30,21 @@ public interface IStore
 
     /// <summary>Every name with its size in bytes, in no order; what was entered before the call began is listed. Files that do not belong are reported.</summary>
     IEnumerable<StoredName> List(StoreKind kind);
+
+    /// <summary>Makes these names durable, whoever entered them: a run that was killed may have named something and not come to make the name durable.</summary>
+    void SyncNames(StoreKind kind, IEnumerable<Hash32> names)
+    {
+    }
+
+    /// <summary>Goes on with the places that there are now: another process may have added one.</summary>
+    void Look()
+    {
+    }
+
+    /// <summary>Discards what killed processes left in staging; what a running one writes stays.</summary>
+    void SweepStaging()
+    {
+    }
 }
 
 /// <param name="Kind">Pack or object.</param>

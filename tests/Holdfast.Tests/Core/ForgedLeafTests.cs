@@ -139,7 +139,7 @@ public sealed class ForgedLeafTests
         using (var vault = test.Open())
         {
             vault.Keeper.Expire(dryRun: false);
-            Assert.All(names, n => Assert.NotNull(vault.Keeper.Store.Find(n.Kind, n.Name, 0)));
+            Assert.All(names, n => Assert.NotNull(vault.Keeper.FolderStore!.Find(n.Kind, n.Name, 0)));
         }
         Remove(test, names.Where(n => n.Kind == StoreKind.Pack));
         using var after = test.Open();

@@ -18,7 +18,7 @@ public sealed class ProofTests
 
     static CancellationToken Ct => TestContext.Current.CancellationToken;
 
-    static string PathOf(Vault vault, Hash32 pack) => vault.Keeper.Store.Find(StoreKind.Pack, pack, 0)!;
+    static string PathOf(Vault vault, Hash32 pack) => vault.Keeper.FolderStore!.Find(StoreKind.Pack, pack, 0)!;
 
     static Hash32 PackOf(BackupResult result, KeyClass keyClass) => result.Archive.Written.First(w => w.Class == keyClass).Name;
 

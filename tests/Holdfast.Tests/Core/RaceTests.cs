@@ -256,7 +256,7 @@ public sealed partial class RaceTests
             test.Write($"f{i}", TestVault.Noise((100 * seed) + i, 5_000));
         var first = test.BackUp();
         using (var vault = test.Open())
-            Damage(vault.Keeper.Store.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
+            Damage(vault.Keeper.FolderStore!.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
         Assert.False(test.Verify(full: true).IsSound);
         var second = BackUp(test);
         RebuildIndex(test);
@@ -367,7 +367,7 @@ public sealed partial class RaceTests
         var first = test.BackUp();
         using (var vault = test.Open())
         {
-            Damage(vault.Keeper.Store.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
+            Damage(vault.Keeper.FolderStore!.Find(StoreKind.Pack, first.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
             using var keys = vault.Unlock(test.Seed);
             Assert.False(vault.Attest(vault.Find("latest"), keys, full: true, Id16.None, TestContext.Current.CancellationToken).IsGood);
         }
@@ -480,7 +480,7 @@ public sealed partial class RaceTests
         test.Write("f", "333");
         test.BackUp();
         using (var vault = test.Open())
-            File.Delete(vault.Keeper.Store.Find(StoreKind.Object, vault.Find(first.Snapshot.ToString()).Name, 0)!);
+            File.Delete(vault.Keeper.FolderStore!.Find(StoreKind.Object, vault.Find(first.Snapshot.ToString()).Name, 0)!);
         test.Write("f", "4444");
         var (restored, target) = Restore(test, test.BackUp().Snapshot);
         Assert.Equal(0, restored.Failed);

@@ -95,11 +95,11 @@ public sealed class StolenLogKeyTests
             Assert.DoesNotContain(vault.Keeper.Expire(dryRun: false).Names, n => n.Name == name);
             test.Machine.Pass(40 * Day);
         }
-        Assert.NotNull(vault.Keeper.Store.Find(StoreKind.Object, name, 0));
+        Assert.NotNull(vault.Keeper.FolderStore!.Find(StoreKind.Object, name, 0));
         Assert.Empty(vault.State.Refused);
         Append(test, vault, Expiry(vault, [(StoreKind.Object, name)], vault.Keeper.Clock.Now, vault.Keeper.Clock.Now));
         vault.Keeper.Expire(dryRun: false);
-        Assert.NotNull(vault.Keeper.Store.Find(StoreKind.Object, name, 0));
+        Assert.NotNull(vault.Keeper.FolderStore!.Find(StoreKind.Object, name, 0));
         Assert.Equal(LeafFault.ExpiryOfLocked, Assert.Single(vault.State.Refused).Fault);
     }
 

@@ -13,7 +13,7 @@ public sealed class StoreFolderTests
         var size = vault.Keeper.Log.Size;
         var fault = Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(folder));
         Assert.Equal(size, vault.Keeper.Log.Size);
-        Assert.Single(vault.Keeper.Store.Folders);
+        Assert.Single(vault.Keeper.Folders);
         return fault.Code;
     }
 
@@ -99,8 +99,8 @@ public sealed class StoreFolderTests
         {
             File.WriteAllText(list, sound + line + "\n");
             using var vault = test.Open();
-            Assert.Equal(test["second"], vault.Keeper.Store.Folders[1]);
-            Assert.InRange(vault.Keeper.Store.Folders.Count, 2, 65);
+            Assert.Equal(test["second"], vault.Keeper.Folders[1]);
+            Assert.InRange(vault.Keeper.Folders.Count, 2, 65);
             Assert.Contains($"{bad} lines", vault.Keeper.FolderListFault!.Message, StringComparison.Ordinal);
             TestVault.AssertSame(test.Source, test.Restore());
         }
@@ -121,8 +121,8 @@ public sealed class StoreFolderTests
             Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(test["disk/inside"])).Code);
         }
         using var again = test.Open();
-        Assert.Equal([test.Folder, test["disk"], test["half"]], again.Keeper.Store.Folders);
-        Assert.Empty(again.Keeper.Store.Away);
+        Assert.Equal([test.Folder, test["disk"], test["half"]], again.Keeper.Folders);
+        Assert.Empty(again.Keeper.Away);
         File.AppendAllText(Path.Combine(test.Folder, "keeper", "folders"), string.Concat(Enumerable.Range(0, 62).Select(i => test[$"away/{i}"] + "\n")));
         Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => again.Keeper.AddFolder(test["one too many"])).Code);
     }
@@ -141,7 +141,7 @@ public sealed class StoreFolderTests
         Directory.Move(test["second"], test["unplugged"]);
         Directory.CreateDirectory(test["second"]); // where it is mounted, without it
         using (var vault = test.Open())
-            Assert.Equal([test["second"]], vault.Keeper.Store.Away);
+            Assert.Equal([test["second"]], vault.Keeper.Away);
         test.BackUp();
         TestVault.AssertSame(test.Source, test.Restore());
         Assert.Empty(Directory.EnumerateFileSystemEntries(test["second"]));
@@ -162,7 +162,7 @@ public sealed class StoreFolderTests
         using (var other = test.Open())
             other.Keeper.AddFolder(test["second"]);
         using (running.Keeper.Store.Stage())
-            Assert.Equal([test.Folder, test["second"]], running.Keeper.Store.Folders);
+            Assert.Equal([test.Folder, test["second"]], running.Keeper.Folders);
         var pack = Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).First();
         using (var other = test.Open())
             other.Keeper.AddFolder(test["third"]);
@@ -184,7 +184,7 @@ public sealed class StoreFolderTests
         using (var vault = test.Open())
         {
             Assert.Equal(ErrorCode.PackMissing, Assert.Throws<HoldfastException>(() => vault.MoveFolder(test["second"], test["third"], TestContext.Current.CancellationToken)).Code);
-            Assert.Equal(test["second"], vault.Keeper.Store.Folders[1]);
+            Assert.Equal(test["second"], vault.Keeper.Folders[1]);
         }
         // Where the old one is no better, nothing is lost by it.
         var old = pack.Replace(test["third"], test["second"], StringComparison.Ordinal);
@@ -238,7 +238,7 @@ public sealed class StoreFolderTests
         }
         Assert.Superset(new HashSet<string> { test["far/away"], test["far"], Path.GetDirectoryName(test["far"])! }, disk.Synced.ToHashSet());
         using var again = test.Open();
-        Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Store.Folders);
+        Assert.Equal([test.Folder, test["far/away/second"]], again.Keeper.Folders);
     }
 
     /// <summary>A disk that does not take the log's checkpoint, once.</summary>
@@ -267,7 +267,7 @@ public sealed class StoreFolderTests
         var size = again.Keeper.Log.Size;
         again.Keeper.AddFolder(test["second"]);
         Assert.Equal(size + 1, again.Keeper.Log.Size);
-        Assert.Equal([test.Folder, test["first"], test["second"]], again.Keeper.Store.Folders);
+        Assert.Equal([test.Folder, test["first"], test["second"]], again.Keeper.Folders);
         foreach (var told in new[] { "first", "second" })
             Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => again.Keeper.AddFolder(test[told])).Code);
         Assert.Equal(size + 1, again.Keeper.Log.Size);

@@ -433,7 +433,7 @@ public sealed class VaultTests
             vault.Keeper.AddFolder(test["second"]);
         test.BackUp();
         using var again = test.Open();
-        Assert.Equal(2, again.Keeper.Store.Folders.Count);
+        Assert.Equal(2, again.Keeper.Folders.Count);
         // Move everything over, as when a disk is replaced.
         foreach (var pack in Directory.EnumerateFiles(Path.Combine(test.Folder, "packs"), "*", SearchOption.AllDirectories).ToList())
             File.Move(pack, pack.Replace(test.Folder, test["second"], StringComparison.Ordinal));

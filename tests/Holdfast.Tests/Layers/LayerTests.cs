@@ -74,8 +74,8 @@ public sealed partial class LayerTests
     {
         var wrong = Directory.GetFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories)
             .SelectMany(f => File.ReadLines(f).Select(l => (File: Path.GetFileName(f), Line: l)))
-            .Where(l => l.Line.Contains("Remover.", StringComparison.Ordinal) && l.File is not ("Expiry.cs" or "Remover.cs")).ToList();
-        Assert.Empty(wrong);
+            .Where(l => l.Line.Contains("emover", StringComparison.Ordinal)).Select(l => l.File).Distinct().Order(StringComparer.Ordinal).ToList();
+        Assert.Equal(["Expiry.cs", "IObjectStores.cs", "IRemover.cs", "Remover.cs", "VaultKeeper.Locks.cs"], wrong); // the last one makes it, for expiry
         Assert.DoesNotContain(typeof(Holdfast.Core.Storage.IStore).GetMethods().Concat(typeof(Holdfast.Core.Storage.ILockingStore).GetMethods()), m => m.Name.Contains("Delete", StringComparison.Ordinal) || m.Name.Contains("Remove", StringComparison.Ordinal));
     }
 

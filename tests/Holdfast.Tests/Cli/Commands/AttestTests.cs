@@ -26,7 +26,7 @@ public sealed class AttestTests
     static void LoseContent(TestVault test, Holdfast.Core.Backup.BackupResult result)
     {
         using var vault = test.Open();
-        File.Delete(vault.Keeper.Store.Find(StoreKind.Pack, result.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
+        File.Delete(vault.Keeper.FolderStore!.Find(StoreKind.Pack, result.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!);
     }
 
     /// <summary>Three snapshots of one file. The content of the first two is lost, and the third has stored it anew; the loss of the second is known to no attestation.</summary>
@@ -77,7 +77,7 @@ public sealed class AttestTests
         using var vault = test.Open();
         using var keys = vault.Unlock(test.Seed);
         vault.Keeper.Refresh();
-        var path = vault.Keeper.Store.Find(StoreKind.Pack, second.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!;
+        var path = vault.Keeper.FolderStore!.Find(StoreKind.Pack, second.Archive.Written.Single(w => w.Class == KeyClass.Content).Name, 0)!;
         File.Move(path, test["kept"]);
         Assert.False(Attest(1).Attestation.IsGood);
         File.Move(test["kept"], path);

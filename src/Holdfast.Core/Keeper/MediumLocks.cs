@@ -1,0 +1,77 @@
+using System.Runtime.ExceptionServices;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>Has the medium hold what a leaf is about to promise: all locks are lengthened and read back before it is written. In a vault in folders there is nothing to do: its locks are the log's alone.</summary>
+/// <param name="store">The vault's.</param>
+/// <param name="state">What the log promised so far: the medium holds it.</param>
+sealed class MediumLocks(IStore store, Projection state)
+{
+    const int AtOnce = 8; // requests
+
+    readonly ulong _quantum = LockRules.Quantum(state.Genesis!.Policy.Base);
+
+    /// <summary>What a session stores is locked for as long as it may live from the first byte on, by whatever the clock says.</summary>
+    public static ulong AtBirth(ulong now) => Math.Min(now + LockRules.SessionLife + LockRules.Margin, LockRules.LastEnd);
+
+    /// <summary>Holds a snapshot: its packs, the objects that tell them, and the objects of other kinds that leaves name.</summary>
+    /// <param name="packs">Of its set.</param>
+    /// <param name="objects">Its own, and those that its set builds on.</param>
+    /// <param name="expiry">When it expires.</param>
+    /// <exception cref="HoldfastException">What kept the medium from it; some may be held by then, and nothing was promised.</exception>
+    public void Hold(IEnumerable<Hash32> packs, IEnumerable<Hash32> objects, ulong expiry)
+    {
+        if (store is not ILockingStore locking)
+            return;
+        var (known, told) = (state.NamedPacks().Packs, state.ObjectLocks());
+        var others = state.Snapshots.Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
+        var needed = Math.Min(expiry + _quantum, LockRules.LastEnd); // as ObjectLocks has it
+        // Ends of objects' locks are rounded up as those of packs are: most commits then lengthen few.
+        List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted =
+        [
+            .. packs.Select(p => (StoreKind.Pack, p, LockRules.PackEnd(p, expiry, _quantum))).Where(w => !known.TryGetValue(w.p, out var pack) || pack.LockEnd < w.Item3),
+            .. Later(objects, o => told.GetValueOrDefault(o), needed),
+            .. Later(state.Objects, _ => others, expiry),
+        ];
+        All(locking, wanted);
+    }
+
+    /// <summary>Holds objects that a leaf is about to name for as long as any snapshot is held.</summary>
+    public void Hold(IEnumerable<Hash32> objects)
+    {
+        if (store is not ILockingStore locking)
+            return;
+        var latest = state.Snapshots.Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
+        All(locking, [.. Later(objects, _ => 0, latest)]);
+    }
+
+    IEnumerable<(StoreKind, Hash32, ulong)> Later(IEnumerable<Hash32> objects, Func<Hash32, ulong> before, ulong end) =>
+        objects.Where(o => !o.IsNone).Select(o => (StoreKind.Object, o, LockRules.PackEnd(o, end, _quantum))).Where(w => LockRules.PackEnd(w.o, before(w.o), _quantum) < w.Item3);
+
+    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted)
+    {
+        var next = -1;
+        ExceptionDispatchInfo? fault = null;
+        if (wanted.Count == 0)
+            return;
+        Workers.Run(Math.Min(AtOnce, wanted.Count), "holdfast locks", () =>
+        {
+            while (Volatile.Read(ref fault) is null && Interlocked.Increment(ref next) is var at && at < wanted.Count)
+            {
+                try
+                {
+                    store.Lock(wanted[at].Kind, wanted[at].Name, wanted[at].Until);
+                }
+                catch (Exception e)
+                {
+                    Stop(e);
+                }
+            }
+        }, Stop);
+        fault?.Throw();
+
+        void Stop(Exception e) => Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(e), null);
+    }
+}
