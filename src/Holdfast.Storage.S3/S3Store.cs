@@ -100,7 +100,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     void Put(S3Staged staged, StoreKind kind, Hash32 name, ulong until)
     {
         var sender = new S3Sender(_wire, _place.Bucket, _options);
-        var pin = staged.Length > _options.PartsAbove ? sender.SendParts(staged, KeyOf(kind, name), name, until) : sender.Send(staged, KeyOf(kind, name), until);
+        var pin = staged.Length > _options.PartsAbove ? sender.SendParts(staged, S3Keys.Of(_place, kind, name), name, until) : sender.Send(staged, S3Keys.Of(_place, kind, name), until);
         if (pin.ETag.Length == 0)
             pin = pin with { ETag = (Look(kind, name, pin) ?? throw Gone(kind, name)).ETag };
         Lock(kind, name, pin, until);
@@ -133,7 +133,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     /// <summary>Lengthens the lock of one version where it is shorter, and reads it back.</summary>
     void Lock(StoreKind kind, Hash32 name, VersionPin copy, ulong until)
     {
-        var key = KeyOf(kind, name);
+        var key = S3Keys.Of(_place, kind, name);
         if (Look(kind, name, copy) is not { } found || (found.Size, found.ETag) != (copy.Size, copy.ETag))
             throw Gone(kind, name);
         if (found.LockedUntil >= until)
@@ -170,7 +170,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     {
         try
         {
-            var answer = await _wire.Client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = _place.Bucket, Key = KeyOf(kind, name), VersionId = copy.Version }, attempt.Token).ConfigureAwait(false);
+            var answer = await _wire.Client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = _place.Bucket, Key = S3Keys.Of(_place, kind, name), VersionId = copy.Version }, attempt.Token).ConfigureAwait(false);
             return new Found(answer.ContentLength, S3Text.Tag(answer.ETag), answer.ObjectLockMode == ObjectLockMode.Compliance ? S3Time.Seconds(answer.ObjectLockRetainUntilDate) : 0);
         }
         catch (AmazonS3Exception e) when (S3Fault.IsMissing(e))
@@ -224,7 +224,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     bool GivesItsName(StoreKind kind, Hash32 name, VersionPin copy)
     {
         const int piece = 8 << 20; // bytes
-        using var item = new S3Item(_wire, _place.Bucket, KeyOf(kind, name), copy.Version, copy.Size);
+        using var item = new S3Item(_wire, _place.Bucket, S3Keys.Of(_place, kind, name), copy.Version, copy.Size);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var bytes = new byte[Math.Min(piece, copy.Size)];
         for (long at = 0; at < copy.Size; at += piece)
@@ -271,7 +271,7 @@ public sealed class S3Store : ILockingStore, IDisposable
         Forget(kind, name);
         return null;
 
-        S3Item ItemOf(VersionPin version) => new(_wire, _place.Bucket, KeyOf(kind, name), version.Version, version.Size);
+        S3Item ItemOf(VersionPin version) => new(_wire, _place.Bucket, S3Keys.Of(_place, kind, name), version.Version, version.Size);
     }
 
     void Forget(StoreKind kind, Hash32 name)
@@ -283,9 +283,9 @@ public sealed class S3Store : ILockingStore, IDisposable
     /// <summary>The versions of a key, oldest first; of very many the oldest that a bounded look comes to.</summary>
     List<VersionPin> Versions(StoreKind kind, Hash32 name)
     {
-        var key = KeyOf(kind, name);
+        var key = S3Keys.Of(_place, kind, name);
         var oldest = new Oldest();
-        foreach (var version in Listed(key, MostPages))
+        foreach (var version in S3Keys.Listed(_wire, _place, key, MostPages))
         {
             if (version.Key != key)
                 break; // those of a longer key come after
@@ -299,7 +299,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     {
         readonly Queue<VersionPin> _last = new();
 
-        public void Add(Listing version)
+        public void Add(S3Version version)
         {
             if (version.IsMarker)
                 return;
@@ -322,10 +322,10 @@ public sealed class S3Store : ILockingStore, IDisposable
 
     public IEnumerable<StoredName> List(StoreKind kind)
     {
-        var root = $"{_place.Prefix}{Part(kind)}/";
+        var root = S3Keys.Root(_place, kind);
         string? key = null;
         var oldest = new Oldest();
-        foreach (var version in Listed(root, int.MaxValue))
+        foreach (var version in S3Keys.Listed(_wire, _place, root, int.MaxValue))
         {
             if (version.Key != key)
             {
@@ -343,7 +343,7 @@ public sealed class S3Store : ILockingStore, IDisposable
             var versions = oldest.ToList();
             if (key is null || versions.Count == 0)
                 yield break;
-            if (NameOf(key[root.Length..]) is not { } name)
+            if (S3Keys.NameOf(key[root.Length..]) is not { } name)
             {
                 yield return new StoredName(kind, Hash32.None, 0, versions[^1].Size, key);
                 yield break;
@@ -352,41 +352,6 @@ public sealed class S3Store : ILockingStore, IDisposable
             foreach (var version in InOrder(kind, name, versions))
                 yield return new StoredName(kind, name, copy++, version.Size);
         }
-    }
-
-    static Hash32? NameOf(string rest) => rest is [_, _, '/', ..] && Hash32.TryParse(rest.AsSpan(3), out var name) && rest.AsSpan(0, 2).SequenceEqual(rest.AsSpan(3, 2)) ? name : null;
-
-    /// <summary>All versions and delete markers below a prefix, by key, of each the newest first.</summary>
-    IEnumerable<Listing> Listed(string prefix, int pages)
-    {
-        string? afterKey = null, afterVersion = null;
-        for (var page = 0; page < pages; page++)
-        {
-            var (keyMarker, versionMarker) = (afterKey, afterVersion);
-            var answer = _wire.Call(attempt => _wire.Client.ListVersionsAsync(new ListVersionsRequest
-            {
-                BucketName = _place.Bucket,
-                Prefix = prefix,
-                KeyMarker = keyMarker,
-                VersionIdMarker = versionMarker,
-                Encoding = EncodingType.Url, // a key may have characters that XML has not
-            }, attempt.Token));
-            foreach (var version in answer.Versions ?? [])
-                yield return new Listing(S3Text.Key(answer, version.Key), version.IsDeleteMarker == true, new VersionPin(version.VersionId, S3Text.Tag(version.ETag), version.Size ?? 0));
-            if (answer.IsTruncated != true || answer.NextKeyMarker is null)
-                yield break;
-            (afterKey, afterVersion) = (S3Text.Key(answer, answer.NextKeyMarker), answer.NextVersionIdMarker);
-        }
-    }
-
-    readonly record struct Listing(string Key, bool IsMarker, VersionPin Pin);
-
-    static string Part(StoreKind kind) => kind == StoreKind.Pack ? "packs" : "objects";
-
-    string KeyOf(StoreKind kind, Hash32 name)
-    {
-        var text = name.ToString();
-        return $"{_place.Prefix}{Part(kind)}/{text.AsSpan(0, 2)}/{text}";
     }
 
     public void Dispose()

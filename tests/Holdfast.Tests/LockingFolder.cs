@@ -45,6 +45,9 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
         }
     }
 
+    /// <summary>Takes a lock away, as only whoever owns the medium can.</summary>
+    public void Loosen(StoreKind kind, Hash32 name) => _locks[(kind, name)] = 1;
+
     public ulong? LockedUntil(StoreKind kind, Hash32 name)
     {
         lock (_locks)

@@ -35,14 +35,16 @@ sealed class TestVault : IDisposable
     readonly TempFolder _folder;
     readonly IObjectStores? _stores;
 
-    /// <param name="stores">Where its packs go; null for its own folder.</param>
-    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null)
+    /// <param name="stores">Opens the object store that its packs go to; null for its own folder.</param>
+    /// <param name="place">That store.</param>
+    /// <param name="credential">What the keeper signs in with there.</param>
+    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null, string place = "test:", byte[]? credential = null)
     {
         _stores = stores;
         _folder = new TempFolder(parent);
         Directory.CreateDirectory(Source);
         (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine,
-            stores is null ? null : new ObjectStorePlace("test:", [], stores));
+            stores is null ? null : new ObjectStorePlace(place, credential ?? [], stores));
         vault.Dispose();
     }
 

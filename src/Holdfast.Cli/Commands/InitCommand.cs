@@ -5,6 +5,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
+using Holdfast.Storage.S3;
 
 namespace Holdfast.Cli.Commands;
 
@@ -22,6 +23,8 @@ static class InitCommand
     public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day, and all sources together that one machine began to back up lately: 50GiB, or 50GB in thousands. Set when the vault is made (init), and only raised after that; without it there is no limit.", HelpName = "SIZE" };
     public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked, and such sources together: 2TiB, or 2TB in thousands. Set when the vault is made (init), and only raised after that; without it there is no limit.", HelpName = "SIZE" };
     static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk: 64MiB, or 64MB in thousands.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
+    static readonly Option<string?> StoreOption = new("--store") { Description = "Keep packs and objects in a bucket with Object Lock, s3:https://HOST/BUCKET/PREFIX, in place of the vault's folder; the log stays there.", HelpName = "PLACE" };
+    static readonly Option<string?> StoreKeyOption = new("--store-key") { Description = "File with two lines, access key id and secret access key of the keeper's own user of that bucket. It is copied into the vault's folder.", HelpName = "FILE" };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
     public static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
 
@@ -29,7 +32,7 @@ static class InitCommand
     {
         command.Arguments.Add(VaultArgument);
         command.Options.Add(KeyFolder.KeysOption);
-        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
             command.Options.Add(option);
     }, Run);
 
@@ -54,13 +57,14 @@ static class InitCommand
         RequireParent(folder);
         files.RequireFree(unfinished);
         RequireParent(keys);
+        var place = Place(session);
         ConfirmLong(session, (ulong)clock.ToUnixTimeSeconds() + longest, (ulong)clock.ToUnixTimeSeconds(), folder, "nothing was made");
         var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
         var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve),
-            keys => files.Write(keys, passphrase)), folder, "name a folder on another one");
+            keys => files.Write(keys, passphrase), place: place), folder, "name a folder on another one");
         using (vault)
         using (made)
         {
@@ -70,11 +74,15 @@ static class InitCommand
                 w.WriteString("vault", vault.Id.ToString());
                 w.WriteString("folder", folder);
                 w.WriteString("keys", keys);
+                if (place is not null)
+                    w.WriteString("store", place.Place);
                 w.WriteString("clock", Text.Iso(vault.State.Genesis!.Created));
                 w.WriteNumber("lockSeconds", length);
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
             });
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
+            if (place is not null)
+                session.Step($"Its packs and objects go to {place.Place}, and are locked there too. The log and the keeper's keys stay in {folder}: copy that folder elsewhere after each backup (it is small); without its log nothing tells what was promised.");
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (length < RetentionPolicy.Day)
                 session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `{Shell.Program} policy set --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --lock 30d` makes it longer; nothing makes it shorter");
@@ -82,7 +90,7 @@ static class InitCommand
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (vault.Keeper.Reserve is { } room && room.Kept < room.Wanted)
                 session.Warn($"holdfast: there was no room for the reserve of {Text.Bytes(room.Wanted)}: on a full disk no lock can be lengthened and no folder added. Make room on that disk, and the next change makes it; or make the vault anew with a smaller --reserve");
-            if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom)
+            if (new DriveInfo(folder).AvailableFreeSpace is var free && free < Obstacle.LeastRoom && place is null)
                 session.Warn($"holdfast: {Text.Bytes(free)} are free there, and {Text.Bytes(Obstacle.LeastRoom)} are needed for one pack: the first backup may fail. `holdfast store add FOLDER` adds a folder on another disk");
             session.Step();
             session.Step($"  {KeyFolder.PutFile}, {KeyFolder.AgentFile}   what a backup needs; they read nothing");
@@ -95,6 +103,21 @@ static class InitCommand
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
+    }
+
+    /// <summary>The object store that was named; null for the vault's own folder.</summary>
+    static ObjectStorePlace? Place(Session session) => (session.Parsed.GetValue(StoreOption), session.Parsed.GetValue(StoreKeyOption)) switch
+    {
+        (null, null) => null,
+        (null, _) => throw new HoldfastException(ErrorCode.Usage, "--store-key was given without --store.", "Name the bucket too: --store s3:https://HOST/BUCKET/PREFIX."),
+        (_, null) => throw new HoldfastException(ErrorCode.Usage, "--store was given without --store-key.", "Name a file with two lines, the access key id and the secret access key of a user of the keeper's own (chmod 600)."),
+        ({ } place, { } file) => new ObjectStorePlace(S3Place.Parse(place).ToString(), Credential(file), S3Stores.Instance),
+    };
+
+    static byte[] Credential(string file)
+    {
+        _ = S3Credentials.Read(file);
+        return UserFile.Bytes(file, "The file with the S3 credentials", ErrorCode.KeyFileBad, UserFile.TextLimit);
     }
 
     /// <summary>A disk that is full before there is a vault: no folder can be added to it.</summary>

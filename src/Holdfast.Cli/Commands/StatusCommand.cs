@@ -42,8 +42,12 @@ static class StatusCommand
         if (status.IsTrial)
             session.Line("TRIAL - NOT PROTECTION. This vault is for trying out; its locks last a day.\n");
         session.Line($"Vault {vault.Id}, made {Text.Time(vault.State.Genesis!.Created)}");
-        session.Line("Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
-        session.Line("  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
+        session.Line(vault.Keeper.FolderStore is null
+            ? "Protection level 3 of 4: no credential, the keeper's own included, removes what is locked in the object store. Whoever administers that store itself (its hosts, its account) can, and change is detected."
+            : "Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
+        session.Line(vault.Keeper.FolderStore is null
+            ? "  next level: a further copy, offline; and copy the vault's folder, which has the log, elsewhere after each backup"
+            : "  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
         session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : vault.Keeper.Log.IsInPart ? "that what can be read of the log names; what the rest of it named is not known" : "none yet")}");
         if (status.Sources.Count > 1)
@@ -120,7 +124,9 @@ static class StatusCommand
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
 
-    static string Files(VaultKeeper keeper) => keeper.IsGuarded
+    static string Files(VaultKeeper keeper) => keeper.FolderStore is null
+        ? $"in {keeper.ObjectStore}, locked there by Object Lock (compliance mode)"
+        : keeper.IsGuarded
         ? "made immutable by a guard (see that it runs: holdfast guard)"
         : "not immutable (holdfast guard, as root, makes them so)";
 

@@ -49,6 +49,7 @@ static class VerifyCommand
             elapsed = line.Elapsed;
         }
         var madeGood = vault.Health().MadeGood;
+        var audit = vault.Keeper.AuditLocks(session.Stop);
         var lost = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();
         var bad = lost.Where(d => !madeGood.Contains(d.Name)).ToList();
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
@@ -75,6 +76,11 @@ static class VerifyCommand
             w.WriteNumber("chunks", result.Chunks);
             w.WriteNumber("bytes", result.Bytes);
             w.WriteNumber("seconds", elapsed.TotalSeconds);
+            if (audit is not null)
+            {
+                w.WriteNumber("locksReadBack", audit.Names);
+                w.WriteNumber("locksShort", audit.Short.Count);
+            }
             w.WriteStartArray("defects");
             foreach (var defect in result.Defects)
             {
@@ -95,6 +101,10 @@ static class VerifyCommand
             $"Read {(isSample ? $"{result.Packs:#,0} of {Text.Count(result.AllPacks, "pack")} ({share:0.#} %), those read longest ago," : Text.Count(result.Packs, "pack"))} and {Text.Count(result.Objects, "object")}, {Text.Bytes(result.Bytes)}, in {Text.Duration(elapsed)}{(keys is null ? "" : $"; {Text.Count(result.Chunks, "chunk")} opened and compared")}."));
         if (vault.Keeper.Folders is { Count: > 1 } folders)
             session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Away))}");
+        if (audit is not null)
+            session.Step($"  locks            {Text.Count(audit.Names, "lock")} read back from {vault.Keeper.ObjectStore}; {(audit.Short.Count == 0 ? "each is as long as the log says" : $"{audit.Short.Count} NOT HELD")}");
+        foreach (var (kind, name) in audit?.Short ?? [])
+            session.Finding($"  {(kind == StoreKind.Pack ? "pack" : "object")} {name}: the object store does not lock it for as long as the log says");
         foreach (var defect in result.Defects)
             session.Finding($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
@@ -116,6 +126,11 @@ static class VerifyCommand
         {
             return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "file")} of the vault could not be read, as {(unread.Count == 1 ? "it" : "they")} did not answer when asked twice: whether {(unread.Count == 1 ? "it is" : "they are")} whole is not known, and nothing is noted of {(unread.Count == 1 ? "it" : "them")}.",
                 "Look at the disks of the vault, their cables or mounts (dmesg shows what the system saw), then run this again.");
+        }
+        if (bad.Count == 0 && audit is { Short.Count: > 0 })
+        {
+            return session.Fail(ErrorCode.StoreUnsafe, $"{isRead} But the object store does not lock {Text.Count(audit.Short.Count, "file")} of the vault for as long as the log says.",
+                "Locks do not end early in a store with Object Lock that works: find out who administers it, and what was done. Then back up again: a commit locks anew all that it needs. What is still there can be restored.");
         }
         if (bad.Count == 0)
         {

@@ -6,6 +6,7 @@ using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
+using Holdfast.Storage.S3;
 
 namespace Holdfast.Cli.Keys;
 
@@ -95,7 +96,7 @@ sealed class KeyFolder
 
     public static Vault OpenVault(Session session, string path)
     {
-        var vault = Vault.Open(path, seen: () => Seen(session));
+        var vault = Vault.Open(path, seen: () => Seen(session), stores: S3Stores.Instance);
         vault.NotNoted = fault => session.Warn($"holdfast: what was found damaged could not be noted ({fault.Message.TrimEnd('.')}): where nothing else tells of it, neither `holdfast status` nor the next backup knows. `holdfast verify`, where it may write to the vault, notes it");
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");

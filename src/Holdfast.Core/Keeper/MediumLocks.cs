@@ -4,6 +4,10 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Keeper;
 
+/// <param name="Names">Packs and objects whose lock was asked for.</param>
+/// <param name="Short">Those that the medium does not hold, or not for as long as the log says; one that is not there is among them.</param>
+public sealed record LockAudit(int Names, IReadOnlyList<(StoreKind Kind, Hash32 Name)> Short);
+
 /// <summary>Has the medium hold what a leaf is about to promise: all locks are lengthened and read back before it is written. In a vault in folders there is nothing to do: its locks are the log's alone.</summary>
 /// <param name="store">The vault's.</param>
 /// <param name="state">What the log promised so far: the medium holds it.</param>
@@ -50,7 +54,36 @@ sealed class MediumLocks(IStore store, Projection state)
     IEnumerable<(StoreKind, Hash32, ulong)> Later(IEnumerable<Hash32> objects, Func<Hash32, ulong> before, ulong end) =>
         objects.Where(o => !o.IsNone).Select(o => (StoreKind.Object, o, LockRules.PackEnd(o, end, _quantum))).Where(w => LockRules.PackEnd(w.o, before(w.o), _quantum) < w.Item3);
 
-    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted)
+    /// <summary>Asks the medium for the lock of all that the log says is locked now; null where the medium keeps none.</summary>
+    /// <param name="now">By the clock that counts least: what is over by it is not asked for.</param>
+    /// <param name="ct">Stops it.</param>
+    public LockAudit? Audit(ulong now, CancellationToken ct)
+    {
+        if (store is not ILockingStore locking)
+            return null;
+        var last = state.Snapshots.Where(s => !s.IsRemoved).Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
+        List<(StoreKind Kind, Hash32 Name, ulong Until)> told =
+        [
+            .. state.NamedPacks().Packs.Select(p => (StoreKind.Pack, p.Key, p.Value.LockEnd)),
+            .. state.ObjectLocks().Where(o => !state.Objects.Contains(o.Key)).Select(o => (StoreKind.Object, o.Key, o.Value)),
+            .. state.Objects.Select(o => (StoreKind.Object, o, last)),
+        ];
+        told.RemoveAll(t => t.Until <= now || state.WasRemoved(t.Kind, t.Name));
+        var brief = new List<(StoreKind, Hash32)>();
+        All(told, one =>
+        {
+            ct.ThrowIfCancellationRequested();
+            if (locking.LockedUntil(one.Kind, one.Name) is { } until && until >= one.Until)
+                return;
+            lock (brief)
+                brief.Add((one.Kind, one.Name));
+        });
+        return new LockAudit(told.Count, [.. brief.Order()]);
+    }
+
+    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted) => All(wanted, one => store.Lock(one.Kind, one.Name, one.Until));
+
+    static void All<T>(List<T> wanted, Action<T> request)
     {
         var next = -1;
         ExceptionDispatchInfo? fault = null;
@@ -62,7 +95,7 @@ sealed class MediumLocks(IStore store, Projection state)
             {
                 try
                 {
-                    store.Lock(wanted[at].Kind, wanted[at].Name, wanted[at].Until);
+                    request(wanted[at]);
                 }
                 catch (Exception e)
                 {

@@ -48,6 +48,9 @@ public sealed partial class VaultKeeper
     /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
     IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];
 
+    /// <summary>Reads back from the store's medium what it holds of the locks that the log tells of; null for a vault in folders, whose locks are the log's alone.</summary>
+    public LockAudit? AuditLocks(CancellationToken ct) => new MediumLocks(Store, _projection).Audit(Clock.Passed, ct);
+
     /// <summary>Seconds from a snapshot's commit to the end of its lock, as it stands.</summary>
     static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed);
 
@@ -168,7 +171,7 @@ public sealed partial class VaultKeeper
     /// <summary>Files that expiry removes before it lets others change the vault.</summary>
     internal int RemovedAtOnce { get; set; } = 128;
 
-    Expiry ExpiryNow() => new(_projection, Store, FolderStore is { } folders ? new Remover(folders, _disk) : _stores?.Remover(ObjectPlace.Read(_folder)!, _folder), Clock, Away.Count > 0, KeeperPath(_folder, "unclaimed"), _disk);
+    Expiry ExpiryNow() => new(_projection, Store, _remover ??= FolderStore is { } folders ? new Remover(folders, _disk) : _stores?.Remover(ObjectStore!, _folder), Clock, Away.Count > 0, KeeperPath(_folder, "unclaimed"), _disk);
 
     /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);

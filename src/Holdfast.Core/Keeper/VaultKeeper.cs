@@ -26,6 +26,7 @@ public sealed partial class VaultKeeper : IDisposable
     MerkleLog _log;
     Projection _projection;
     VaultClock? _clock;
+    IRemover? _remover;
     Ed25519Signer? _signer;
     bool _hasKeptTwice;
     bool _isStale; // what is in memory may be ahead of what is on disk, and that could not be read
@@ -49,6 +50,12 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>The store, where it is one in folders; null for an object store.</summary>
     public FolderStore? FolderStore => Store as FolderStore;
+
+    /// <summary>Where that object store is; null for a vault in folders.</summary>
+    public string? ObjectStore => FolderStore is null ? ObjectPlace.Read(_folder) : null;
+
+    /// <summary>The same of a vault that is not open.</summary>
+    public static bool IsInObjectStore(string folder) => ObjectPlace.Read(folder) is not null;
 
     /// <summary>Folders of the vault, its own first.</summary>
     public IReadOnlyList<string> Folders => FolderStore?.Folders ?? [_folder];
@@ -374,5 +381,10 @@ public sealed partial class VaultKeeper : IDisposable
         return times;
     }
 
-    public void Dispose() => _signer?.Dispose();
+    public void Dispose()
+    {
+        _signer?.Dispose();
+        (Store as IDisposable)?.Dispose();
+        (_remover as IDisposable)?.Dispose();
+    }
 }

@@ -162,6 +162,26 @@ public sealed class MediumLockTests : IDisposable
     void AssertKept(Vault vault) => Assert.All(vault.State.PacksOf(vault.Find("latest"))!.ToList(), p => Assert.True(_medium.LockedUntil(StoreKind.Pack, p.Name) >= vault.Find("latest").Expiry));
 
     [Fact]
+    public void What_the_medium_does_not_hold_as_the_log_says_is_told()
+    {
+        using var test = Made();
+        test.WriteSome();
+        test.BackUp();
+        using var vault = test.Open();
+        var whole = vault.Keeper.AuditLocks(CancellationToken.None)!;
+        Assert.Empty(whole.Short);
+        Assert.True(whole.Names >= 6);
+        foreach (var (kind, name) in _medium.Locks.Keys.ToList())
+        {
+            _medium.Loosen(kind, name);
+            Assert.Equal([(kind, name)], vault.Keeper.AuditLocks(CancellationToken.None)!.Short);
+            _medium.Lock(kind, name, LockRules.LastEnd);
+        }
+        Pass(test, 400 * Day);
+        Assert.Equal(0, test.Open().Keeper.AuditLocks(CancellationToken.None)!.Names); // all locks are over
+    }
+
+    [Fact]
     public void A_program_that_knows_no_object_store_says_so()
     {
         using var test = Made();
