@@ -1,7 +1,10 @@
 using System.Net;
+using System.Security.Cryptography;
+using System.Text;
 using Amazon.S3;
 using Amazon.S3.Model;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Storage.S3;
 
@@ -36,6 +39,19 @@ static class BucketCheck
             throw S3Fault.Unsafe("The bucket does not keep versions: what is written over is gone.");
     }
 
+    /// <summary>Refuses a prefix under which a vault lies already: two would take each other's packs for what no commit names, and a bucket whose default locks keep from trying out what a credential may do.</summary>
+    public static void RequireFree(S3Wire wire, S3Place place)
+    {
+        foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
+        {
+            if (S3Keys.Listed(wire, place, S3Keys.Root(place, kind), 1).Any())
+                throw new HoldfastException(ErrorCode.VaultExists, $"There is a vault in that place of the object store, or what a making that was cut short has left: {S3Keys.Root(place, kind)} is not empty.", "Name another prefix: s3:https://HOST/BUCKET/PREFIX.");
+        }
+        var locks = wire.Call(attempt => wire.Client.GetObjectLockConfigurationAsync(new GetObjectLockConfigurationRequest { BucketName = place.Bucket }, attempt.Token)).ObjectLockConfiguration;
+        if (locks.Rule?.DefaultRetention is not null)
+            throw S3Fault.Unsafe("The bucket has a default retention, under which it cannot be tried out what the keeper's credential may do.", "Have it taken away: each object gets a lock of its own.");
+    }
+
     /// <summary>Refuses a credential that may remove a version, bypass a governance lock, or change the bucket's policy and so allow itself both. Tries it on objects of its own, and with a policy that is none.</summary>
     /// <returns>What has to be told all the same.</returns>
     public static HoldfastException? RequireNoPower(S3Wire wire, S3Place place, TimeProvider time)
@@ -62,6 +78,7 @@ static class BucketCheck
             var request = new PutObjectRequest { BucketName = place.Bucket, Key = key, ContentBody = "Made by holdfast to see what its own credential may do. Nobody needs it.\n", UseChunkEncoding = false };
             if (until is { } end)
                 (request.ObjectLockMode, request.ObjectLockRetainUntilDate) = (ObjectLockMode.Governance, end.UtcDateTime);
+            request.ChecksumSHA256 = Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(request.ContentBody)));
             try
             {
                 return (key, (await wire.Client.PutObjectAsync(request, attempt.Token).ConfigureAwait(false)).VersionId);

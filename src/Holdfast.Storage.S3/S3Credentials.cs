@@ -42,7 +42,14 @@ public sealed class S3Credentials
         {
             throw DiskFault.Of(e);
         }
-        var lines = bytes is null ? [] : Encoding.Latin1.GetString(bytes).TrimEnd('\r', '\n').Split('\n');
+        return Parse(bytes ?? []);
+    }
+
+    /// <summary>What stands in such a file.</summary>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>.</exception>
+    public static S3Credentials Parse(ReadOnlySpan<byte> file)
+    {
+        var lines = Encoding.Latin1.GetString(file).TrimEnd('\r', '\n').Split('\n');
         return lines is [var access, var secret] && IsKey(access.TrimEnd('\r')) && IsKey(secret.TrimEnd('\r'))
             ? new S3Credentials(access.TrimEnd('\r'), secret.TrimEnd('\r'))
             : throw new HoldfastException(ErrorCode.KeyFileBad, "The file with the S3 credentials does not have the two lines it should have.", TwoLines);

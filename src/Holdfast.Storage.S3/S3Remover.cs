@@ -27,7 +27,7 @@ sealed class S3Remover(S3Place place, S3Credentials credentials, S3Options optio
             await _wire.Client.DeleteObjectAsync(new DeleteObjectRequest { BucketName = place.Bucket, Key = key, VersionId = version }, attempt.Token).ConfigureAwait(false);
             return true;
         }
-        catch (AmazonS3Exception e) when (S3Fault.IsMissing(e))
+        catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.NotFound && e.ErrorCode != "NoSuchBucket")
         {
             return true;
         }

@@ -16,13 +16,14 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
     /// <summary>In one request, which locks it at birth.</summary>
     /// <param name="staged">The bytes.</param>
     /// <param name="key">Their key.</param>
+    /// <param name="name">The SHA-256 of the bytes: Amazon S3 takes no lock without a checksum in a header.</param>
     /// <param name="until">The end of the lock; 0 for none.</param>
-    public VersionPin Send(S3Staged staged, string key, ulong until)
+    public VersionPin Send(S3Staged staged, string key, Hash32 name, ulong until)
     {
         var answer = wire.Call(async attempt =>
         {
             using var body = staged.Read(0, staged.Length, attempt.Moved);
-            var request = new PutObjectRequest { BucketName = bucket, Key = key, InputStream = body, AutoCloseStream = false, UseChunkEncoding = false, DisablePayloadSigning = false };
+            var request = new PutObjectRequest { BucketName = bucket, Key = key, InputStream = body, AutoCloseStream = false, UseChunkEncoding = false, DisablePayloadSigning = false, ChecksumSHA256 = Convert.ToBase64String(name.ToArray()) };
             if (until > 0)
                 (request.ObjectLockMode, request.ObjectLockRetainUntilDate) = (ObjectLockMode.Compliance, S3Time.Of(until));
             try

@@ -13,7 +13,6 @@ namespace Holdfast.Storage.S3;
 /// A key is <c>PREFIX/packs/XX/NAME</c> or <c>PREFIX/objects/XX/NAME</c>. There is no delete. Calls block the thread they are made on; safe for concurrent use, and faster so.</remarks>
 public sealed class S3Store : ILockingStore, IDisposable
 {
-    const int MostPages = 100; // of a thousand versions of one key: beyond lies only what somebody floods it with
     const int MostKept = 16; // names whose copies are being gone through
 
     readonly S3Place _place;
@@ -100,7 +99,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     void Put(S3Staged staged, StoreKind kind, Hash32 name, ulong until)
     {
         var sender = new S3Sender(_wire, _place.Bucket, _options);
-        var pin = staged.Length > _options.PartsAbove ? sender.SendParts(staged, S3Keys.Of(_place, kind, name), name, until) : sender.Send(staged, S3Keys.Of(_place, kind, name), until);
+        var pin = staged.Length > _options.PartsAbove ? sender.SendParts(staged, S3Keys.Of(_place, kind, name), name, until) : sender.Send(staged, S3Keys.Of(_place, kind, name), name, until);
         if (pin.ETag.Length == 0)
             pin = pin with { ETag = (Look(kind, name, pin) ?? throw Gone(kind, name)).ETag };
         Lock(kind, name, pin, until);
@@ -111,7 +110,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     public void Lock(StoreKind kind, Hash32 name, ulong until)
     {
         Legal(until);
-        var copies = SoundCopies(kind, name, null);
+        var copies = SoundCopies(kind, name, null, isRead: true); // what a promise is made of
         if (copies.Count == 0)
             throw new HoldfastException(kind == StoreKind.Pack ? ErrorCode.PackMissing : ErrorCode.ObjectMissing, $"{kind} {name} is not in the object store, or no copy there is sound: it cannot be locked.",
                 "Back up again: what is missing is stored anew. Run `holdfast verify` to see how far it goes.");
@@ -189,13 +188,14 @@ public sealed class S3Store : ILockingStore, IDisposable
     /// <param name="kind">Pack or object.</param>
     /// <param name="name">Its name.</param>
     /// <param name="size">Bytes that the name has, where bytes at hand are to be dispensed with: a copy must have been read then.</param>
-    List<VersionPin> SoundCopies(StoreKind kind, Hash32 name, long? size)
+    /// <param name="isRead">One that nobody has read counts for nothing.</param>
+    List<VersionPin> SoundCopies(StoreKind kind, Hash32 name, long? size, bool isRead = false)
     {
         var pinned = Pinned(kind, name).Where(p => size is null || p.Size == size).ToList();
         if (pinned.Count > 0)
             return pinned;
         var others = Versions(kind, name);
-        if (others.Count == 1 && size is null)
+        if (others.Count == 1 && size is null && !isRead)
             return others;
         foreach (var other in InOrder(kind, name, others).Where(o => size is null || o.Size == size))
         {
@@ -280,12 +280,12 @@ public sealed class S3Store : ILockingStore, IDisposable
             _further.Remove((kind, name));
     }
 
-    /// <summary>The versions of a key, oldest first; of very many the oldest that a bounded look comes to.</summary>
+    /// <summary>The versions of a key, oldest first; of very many the oldest. The service gives the newest first, so that all are gone through: what somebody floods a key with costs a request a thousand.</summary>
     List<VersionPin> Versions(StoreKind kind, Hash32 name)
     {
         var key = S3Keys.Of(_place, kind, name);
         var oldest = new Oldest();
-        foreach (var version in S3Keys.Listed(_wire, _place, key, MostPages))
+        foreach (var version in S3Keys.Listed(_wire, _place, key, int.MaxValue))
         {
             if (version.Key != key)
                 break; // those of a longer key come after

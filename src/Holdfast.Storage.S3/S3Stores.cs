@@ -1,3 +1,4 @@
+using Holdfast.Core;
 using Holdfast.Core.Storage;
 
 namespace Holdfast.Storage.S3;
@@ -16,10 +17,15 @@ public sealed class S3Stores : IObjectStores
     /// <param name="options">Patience and sizes; null for the usual ones.</param>
     public S3Stores(S3Options? options = null) => _options = options;
 
-    public void Check(string place, string vault)
+    public HoldfastException? Check(string place, ReadOnlySpan<byte> credential)
     {
-        using var store = OpenAt(place, vault, Disk.Real);
-        store.Check();
+        // Whoever waits for an answer has mistyped a name more often than the service is away.
+        var options = _options ?? new S3Options { Patience = TimeSpan.FromSeconds(20) };
+        var parsed = S3Place.Parse(place);
+        using var wire = new S3Wire(parsed, S3Credentials.Parse(credential), options, TimeProvider.System);
+        BucketCheck.RequireLocks(wire, parsed);
+        BucketCheck.RequireFree(wire, parsed);
+        return BucketCheck.RequireNoPower(wire, parsed, TimeProvider.System);
     }
 
     public ILockingStore Open(string place, string vault, Disk disk) => OpenAt(place, vault, disk);

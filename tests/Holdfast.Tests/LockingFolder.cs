@@ -40,13 +40,22 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
         {
             if (++_calls == FailsAt)
                 throw new HoldfastException(ErrorCode.StoreUnavailable, "The object store did not answer (a test).", "none");
-            Assert.True(_locks.ContainsKey((kind, name)), $"{kind} {name} is not there");
+            if (!_locks.ContainsKey((kind, name)))
+                throw new HoldfastException(kind == StoreKind.Pack ? ErrorCode.PackMissing : ErrorCode.ObjectMissing, "It is not in the object store (a test).", "none");
+            Assert.True(until > Now, "a lock that is over");
             _locks[(kind, name)] = Math.Max(_locks[(kind, name)], until);
         }
     }
 
     /// <summary>Takes a lock away, as only whoever owns the medium can.</summary>
     public void Loosen(StoreKind kind, Hash32 name) => _locks[(kind, name)] = 1;
+
+    /// <summary>Loses it.</summary>
+    public void Forget(Hash32 name)
+    {
+        foreach (var kind in new[] { StoreKind.Pack, StoreKind.Object })
+            _locks.Remove((kind, name));
+    }
 
     public ulong? LockedUntil(StoreKind kind, Hash32 name)
     {
@@ -80,7 +89,12 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
     public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0) => _store.Open(kind, name, copy);
     public IEnumerable<StoredName> List(StoreKind kind) => _store.List(kind);
 
-    void IObjectStores.Check(string place, string vault) => Assert.Equal("test:", place);
+    HoldfastException? IObjectStores.Check(string place, ReadOnlySpan<byte> credential)
+    {
+        Assert.Equal("test:", place);
+        return null;
+    }
+
     ILockingStore IObjectStores.Open(string place, string vault, Disk disk) => this;
     IRemover? IObjectStores.Remover(string place, string vault) => HasRemover ? this : null;
 }

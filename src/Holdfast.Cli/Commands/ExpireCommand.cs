@@ -90,7 +90,9 @@ static class ExpireCommand
         }
         if (dry)
             tell("This was a dry run: nothing was written, and nothing was removed.");
-        if (result.Stuck > 0)
+        if (result.Stuck > 0 && vault.Keeper.FolderStore is null)
+            session.Warn($"holdfast: {Text.Count(result.Stuck, "name")} given up {(result.Stuck == 1 ? "is" : "are")} still in the object store: it says that they are locked, it did not answer, or there is no keeper/remover.key of a user who may remove versions (docs/manual/operate.md, In an object store). The next run tries again");
+        else if (result.Stuck > 0)
             session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} {(result.Stuck == 1 ? "was" : "were")} given up and {(result.Stuck == 1 ? "is" : "are")} still there: immutable, on a disk that refuses, or the vault was busy. Run `holdfast guard` as root where there is one (it lets go of what it finds to be over itself), then this again");
         if (result.InDoubt)
             session.Warn(ClockWords.Of(vault.Keeper.Clock));

@@ -81,8 +81,10 @@ static class InitCommand
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
             });
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
+            if (place?.Told is { } told)
+                session.Warn($"holdfast: {told.Message} {told.Guidance}");
             if (place is not null)
-                session.Step($"Its packs and objects go to {place.Place}, and are locked there too. The log and the keeper's keys stay in {folder}: copy that folder elsewhere after each backup (it is small); without its log nothing tells what was promised.");
+                session.Step($"Its packs and objects go to {place.Place}, and are locked there too. The log and the keeper's keys stay in {folder}: copy its log elsewhere after each backup (docs/manual/operate.md, In an object store): without it nothing tells what was promised.");
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (length < RetentionPolicy.Day)
                 session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `{Shell.Program} policy set --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --lock 30d` makes it longer; nothing makes it shorter");

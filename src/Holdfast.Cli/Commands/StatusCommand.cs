@@ -43,10 +43,10 @@ static class StatusCommand
             session.Line("TRIAL - NOT PROTECTION. This vault is for trying out; its locks last a day.\n");
         session.Line($"Vault {vault.Id}, made {Text.Time(vault.State.Genesis!.Created)}");
         session.Line(vault.Keeper.FolderStore is null
-            ? "Protection level 3 of 4: no credential, the keeper's own included, removes what is locked in the object store. Whoever administers that store itself (its hosts, its account) can, and change is detected."
+            ? "Protection level 3 of 4, where the object store is run by others and keeps its word (`holdfast verify` reads each lock back): no credential of this machine removes what is locked there. Whoever administers that store itself can, and change is detected."
             : "Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
         session.Line(vault.Keeper.FolderStore is null
-            ? "  next level: a further copy, offline; and copy the vault's folder, which has the log, elsewhere after each backup"
+            ? "  next level: a further copy, offline; and copy the log in the vault's folder elsewhere after each backup"
             : "  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
         session.Line($"Snapshots    {Number(status.Snapshots)}, {(status.Latest is { } latest ? "the latest from " + Text.Time(latest) : vault.Keeper.Log.IsInPart ? "that what can be read of the log names; what the rest of it named is not known" : "none yet")}");

@@ -49,7 +49,7 @@ static class VerifyCommand
             elapsed = line.Elapsed;
         }
         var madeGood = vault.Health().MadeGood;
-        var audit = vault.Keeper.AuditLocks(session.Stop);
+        var (audit, unaudited) = Audit(vault, session.Stop);
         var lost = result.Defects.Where(d => d.Kind != DefectKind.Foreign && !d.HasGoodCopy).ToList();
         var bad = lost.Where(d => !madeGood.Contains(d.Name)).ToList();
         var level = keys is null ? VerifyLevel.Names : result.ClosedPacks > 0 ? VerifyLevel.Part : VerifyLevel.Contents;
@@ -80,6 +80,7 @@ static class VerifyCommand
             {
                 w.WriteNumber("locksReadBack", audit.Names);
                 w.WriteNumber("locksShort", audit.Short.Count);
+                w.WriteNumber("locksSetAgain", audit.Again.Count);
             }
             w.WriteStartArray("defects");
             foreach (var defect in result.Defects)
@@ -102,9 +103,11 @@ static class VerifyCommand
         if (vault.Keeper.Folders is { Count: > 1 } folders)
             session.Step($"  in               {string.Join(", ", folders.Except(vault.Keeper.Away))}");
         if (audit is not null)
-            session.Step($"  locks            {Text.Count(audit.Names, "lock")} read back from {vault.Keeper.ObjectStore}; {(audit.Short.Count == 0 ? "each is as long as the log says" : $"{audit.Short.Count} NOT HELD")}");
+            session.Step($"  locks            {Text.Count(audit.Names, "lock")} read back from {vault.Keeper.ObjectStore}; {(audit.Short.Count + audit.Again.Count == 0 ? "each is as long as the log says" : $"{audit.Short.Count} NOT HELD, {audit.Again.Count} WERE NOT HELD and are again")}");
+        if (unaudited is not null)
+            session.Warn($"holdfast: the locks were not read back: {unaudited.Message} {unaudited.Guidance}");
         foreach (var (kind, name) in audit?.Short ?? [])
-            session.Finding($"  {(kind == StoreKind.Pack ? "pack" : "object")} {name}: the object store does not lock it for as long as the log says");
+            session.Finding($"  {(kind == StoreKind.Pack ? "pack" : "object")} {name}: the object store does not lock it for as long as the log says, and takes no longer lock");
         foreach (var defect in result.Defects)
             session.Finding($"  {Describe(defect)}{(madeGood.Contains(defect.Name) ? "; no snapshot loses data by it: an attestation read what it held from other packs" : "")}");
         var refused = VaultHealth.Refused(vault.Keeper);
@@ -127,11 +130,13 @@ static class VerifyCommand
             return session.Fail(ErrorCode.StoreUnavailable, $"{Text.Count(unread.Count, "file")} of the vault could not be read, as {(unread.Count == 1 ? "it" : "they")} did not answer when asked twice: whether {(unread.Count == 1 ? "it is" : "they are")} whole is not known, and nothing is noted of {(unread.Count == 1 ? "it" : "them")}.",
                 "Look at the disks of the vault, their cables or mounts (dmesg shows what the system saw), then run this again.");
         }
-        if (bad.Count == 0 && audit is { Short.Count: > 0 })
+        if (bad.Count == 0 && audit is not null && audit.Short.Count + audit.Again.Count is var loose and > 0)
         {
-            return session.Fail(ErrorCode.StoreUnsafe, $"{isRead} But the object store does not lock {Text.Count(audit.Short.Count, "file")} of the vault for as long as the log says.",
-                "Locks do not end early in a store with Object Lock that works: find out who administers it, and what was done. Then back up again: a commit locks anew all that it needs. What is still there can be restored.");
+            return session.Fail(ErrorCode.StoreUnsafe, $"{isRead} But the object store did not lock {Text.Count(loose, "file")} of the vault for as long as the log says; {audit.Again.Count} of them it locks again now.",
+                "Locks do not end early in a store with Object Lock that works, unless the bucket was moved: find out who administers it, and what was done. Where some are still not held, see whether they are there, and whether the keeper's user may lengthen locks; then run this again.");
         }
+        if (bad.Count == 0 && unaudited is not null)
+            return session.Fail(unaudited.Code, $"{isRead} Whether the object store locks it was not read back: {unaudited.Message}", unaudited.Guidance);
         if (bad.Count == 0)
         {
             session.Step(Verdict(level, result, madeGood.Count > 0) + (isSample ? " The rest of the packs are there; they were not read." : ""));
@@ -146,6 +151,19 @@ static class VerifyCommand
         return session.Fail(code, $"{Text.Count(bad.Count, "file")} of the vault of which no good copy was found{(bad.Exists(d => d.Store == StoreKind.Object) ? ". Where that is a snapshot's object, which packs it needs cannot be told: more may be missing" : "")}. Whether data is lost by that, this did not look at.{(unread.Count > 0 ? $" {Text.Count(unread.Count, "more file", "more files")} did not answer: nothing is known of {(unread.Count == 1 ? "it" : "them")}." : "")}",
             (vault.Keeper.Away.Count > 0 ? "First mount the disk of the folder that is not there (`holdfast status` names it), and run this again. Where that is not it: " : "")
             + "Bring the files named from another copy of the vault into place (same names), then run this again. Until then the next backup stores again what it can still read, and restores use every place a chunk lies in. `holdfast status` names the snapshots that are hit; `holdfast attest --full SNAPSHOT` shows whether all of one can be read all the same.");
+    }
+
+    /// <summary>The locks as the object store has them. Where it does not say, hours of reading are not lost for it.</summary>
+    static (LockAudit? Audit, HoldfastException? Fault) Audit(Vault vault, CancellationToken stop)
+    {
+        try
+        {
+            return (vault.Keeper.AuditLocks(stop), null);
+        }
+        catch (HoldfastException e)
+        {
+            return (null, e);
+        }
     }
 
     static string Verdict(VerifyLevel level, VerifyResult result, bool isHealed) => level switch

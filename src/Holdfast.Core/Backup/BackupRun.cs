@@ -57,6 +57,7 @@ static class BackupRun
         using var session = new PackSession(keeper.Vault, put, sourceId, keeper.Store, (staged, pack) =>
         {
             progress.AddStored(staged.Length);
+            keeper.RenewBirthLock();
             queue.Enter(staged, pack);
         }, TimeProvider.System);
         sink = new ChunkSink(index, session, parentPacks, request.Options.IndexFrom);

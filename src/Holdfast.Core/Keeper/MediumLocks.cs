@@ -5,13 +5,15 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Keeper;
 
 /// <param name="Names">Packs and objects whose lock was asked for.</param>
-/// <param name="Short">Those that the medium does not hold, or not for as long as the log says; one that is not there is among them.</param>
-public sealed record LockAudit(int Names, IReadOnlyList<(StoreKind Kind, Hash32 Name)> Short);
+/// <param name="Short">Those that the medium does not hold for as long as the log says, and did not take a longer lock for; one that is not there is among them.</param>
+/// <param name="Again">Those that it did not hold for as long, and holds again.</param>
+public sealed record LockAudit(int Names, IReadOnlyList<(StoreKind Kind, Hash32 Name)> Short, IReadOnlyList<(StoreKind Kind, Hash32 Name)> Again);
 
 /// <summary>Has the medium hold what a leaf is about to promise: all locks are lengthened and read back before it is written. In a vault in folders there is nothing to do: its locks are the log's alone.</summary>
 /// <param name="store">The vault's.</param>
 /// <param name="state">What the log promised so far: the medium holds it.</param>
-sealed class MediumLocks(IStore store, Projection state)
+/// <param name="wall">Seconds since 1970 by this machine's wall clock, which the medium would not talk to if it were not right: a vault clock that lags asks for ends that are past there.</param>
+sealed class MediumLocks(IStore store, Projection state, ulong wall)
 {
     const int AtOnce = 8; // requests
 
@@ -39,8 +41,10 @@ sealed class MediumLocks(IStore store, Projection state)
             .. Later(objects, o => told.GetValueOrDefault(o), needed),
             .. Later(state.Objects, _ => others, expiry),
         ];
-        All(locking, wanted);
+        All(locking, wanted.ConvertAll(w => w with { Until = AtLeast(w.Until) }), mayBeGone: state.Objects.Contains);
     }
+
+    ulong AtLeast(ulong until) => Math.Min(Math.Max(until, wall + RetentionPolicy.Day), LockRules.LastEnd);
 
     /// <summary>Holds objects that a leaf is about to name for as long as any snapshot is held.</summary>
     public void Hold(IEnumerable<Hash32> objects)
@@ -48,13 +52,13 @@ sealed class MediumLocks(IStore store, Projection state)
         if (store is not ILockingStore locking)
             return;
         var latest = state.Snapshots.Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
-        All(locking, [.. Later(objects, _ => 0, latest)]);
+        All(locking, [.. Later(objects, _ => 0, Math.Max(latest, wall + RetentionPolicy.Day))], _ => false);
     }
 
     IEnumerable<(StoreKind, Hash32, ulong)> Later(IEnumerable<Hash32> objects, Func<Hash32, ulong> before, ulong end) =>
         objects.Where(o => !o.IsNone).Select(o => (StoreKind.Object, o, LockRules.PackEnd(o, end, _quantum))).Where(w => LockRules.PackEnd(w.o, before(w.o), _quantum) < w.Item3);
 
-    /// <summary>Asks the medium for the lock of all that the log says is locked now; null where the medium keeps none.</summary>
+    /// <summary>Asks the medium for the lock of all that the log says is locked now, and has it hold again what it does not; null where the medium keeps none.</summary>
     /// <param name="now">By the clock that counts least: what is over by it is not asked for.</param>
     /// <param name="ct">Stops it.</param>
     public LockAudit? Audit(ulong now, CancellationToken ct)
@@ -69,19 +73,46 @@ sealed class MediumLocks(IStore store, Projection state)
             .. state.Objects.Select(o => (StoreKind.Object, o, last)),
         ];
         told.RemoveAll(t => t.Until <= now || state.WasRemoved(t.Kind, t.Name));
-        var brief = new List<(StoreKind, Hash32)>();
+        var (brief, again) = (new List<(StoreKind, Hash32)>(), new List<(StoreKind, Hash32)>());
         All(told, one =>
         {
             ct.ThrowIfCancellationRequested();
             if (locking.LockedUntil(one.Kind, one.Name) is { } until && until >= one.Until)
                 return;
+            var isHeld = IsLocked(locking, one);
             lock (brief)
-                brief.Add((one.Kind, one.Name));
+                (isHeld ? again : brief).Add((one.Kind, one.Name));
         });
-        return new LockAudit(told.Count, [.. brief.Order()]);
+        return new LockAudit(told.Count, [.. brief.Order()], [.. again.Order()]);
     }
 
-    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted) => All(wanted, one => store.Lock(one.Kind, one.Name, one.Until));
+    bool IsLocked(ILockingStore store, (StoreKind Kind, Hash32 Name, ulong Until) one)
+    {
+        try
+        {
+            store.Lock(one.Kind, one.Name, AtLeast(one.Until));
+            return true;
+        }
+        catch (HoldfastException e) when (!e.IsTransient)
+        {
+            return false;
+        }
+    }
+
+    /// <param name="store">The store.</param>
+    /// <param name="wanted">What is to be locked.</param>
+    /// <param name="mayBeGone">Objects without which the snapshot can be had all the same: one that was lost stops no backup, and is told by whoever looks for it.</param>
+    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted, Predicate<Hash32> mayBeGone) => All(wanted, one =>
+    {
+        try
+        {
+            store.Lock(one.Kind, one.Name, one.Until);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.ObjectMissing && mayBeGone(one.Name))
+        {
+            // Told by VaultHealth.
+        }
+    });
 
     static void All<T>(List<T> wanted, Action<T> request)
     {

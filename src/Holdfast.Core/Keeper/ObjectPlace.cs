@@ -9,11 +9,14 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Stores">Opens it.</param>
 public sealed record ObjectStorePlace(string Place, byte[] Credential, IObjectStores Stores)
 {
+    /// <summary>What whoever makes the vault has to know of the place; null for nothing.</summary>
+    public HoldfastException? Told { get; private set; }
+
     /// <summary>Writes down where it is, once it has been found to keep locks.</summary>
     internal void Make(string vault, Disk disk)
     {
+        Told = Stores.Check(Place, Credential);
         disk.Replace(Path.Combine(vault, "keeper", IObjectStores.CredentialFile), Credential);
-        Stores.Check(Place, vault);
         disk.Replace(Path.Combine(vault, "keeper", "store"), Encoding.UTF8.GetBytes(Place + "\n"));
     }
 }

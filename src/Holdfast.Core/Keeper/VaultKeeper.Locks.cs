@@ -39,7 +39,7 @@ public sealed partial class VaultKeeper
             .Select(s => new PlaceHolder(s.Committed, Kept(s), s.Attested > 0, (s.Attested > 0 || s.Committed / RetentionPolicy.Day == today) && _projection.BytesOf(s) >= size / 2)));
         var longest = Math.Min(from + _projection.Genesis!.LongestLock, LockRules.LastEnd);
         expiry = Math.Clamp(expiry, Math.Min(from + _projection.Genesis.ShortestLock, longest), longest);
-        new MediumLocks(Store, _projection).Hold(set.ToList().Select(p => p.Name), Telling(name, snapshot), expiry);
+        OnMedium.Hold(set.ToList().Select(p => p.Name), Telling(name, snapshot), expiry);
         var leaf = new Leaf(LeafType.Commit, now, snapshot.Snapshot, snapshot.Agent, expiry, (ulong)fresh, (ulong)set.Count, name);
         var ordinal = Append(leaf);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
@@ -48,8 +48,10 @@ public sealed partial class VaultKeeper
     /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
     IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];
 
+    MediumLocks OnMedium => new(Store, _projection, _machine.Wall / 1_000);
+
     /// <summary>Reads back from the store's medium what it holds of the locks that the log tells of; null for a vault in folders, whose locks are the log's alone.</summary>
-    public LockAudit? AuditLocks(CancellationToken ct) => new MediumLocks(Store, _projection).Audit(Clock.Passed, ct);
+    public LockAudit? AuditLocks(CancellationToken ct) => OnMedium.Audit(Clock.Passed, ct);
 
     /// <summary>Seconds from a snapshot's commit to the end of its lock, as it stands.</summary>
     static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed);
@@ -72,7 +74,7 @@ public sealed partial class VaultKeeper
                 "Name a later date, or leave the lock as it is.");
         }
         RequireAllowed(expiry);
-        new MediumLocks(Store, _projection).Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
+        OnMedium.Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
         return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
     });
 
@@ -142,7 +144,7 @@ public sealed partial class VaultKeeper
         HoldfastException? fault = null;
         foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
         {
-            if (fault is { Code: ErrorCode.VaultBusy }) // each try waits its whole patience
+            if (fault is { Code: ErrorCode.VaultBusy } || (fault is { Code: ErrorCode.StoreUnavailable } && FolderStore is null)) // each try waits its whole patience
             {
                 stuck += some.Length;
                 continue;

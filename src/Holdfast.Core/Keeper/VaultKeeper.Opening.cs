@@ -53,6 +53,8 @@ public sealed partial class VaultKeeper
         disk.MakeDurable(folder);
         foreach (var part in new[] { "keeper", "cache" })
             disk.MakeFolder(Path.Combine(folder, part));
+        if (place is null && ObjectPlace.Read(folder) is not null)
+            throw new HoldfastException(ErrorCode.TargetNotEmpty, "A making of a vault in an object store was cut short in this folder; no vault was made.", "Name another folder, or make it in that object store again (--store).");
         if (place is null)
             FolderStore.Create(folder, disk);
         else

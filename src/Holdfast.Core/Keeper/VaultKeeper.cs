@@ -200,12 +200,19 @@ public sealed partial class VaultKeeper : IDisposable
     {
         var now = Clock.LockFrom;
         if (Store is ILockingStore locking)
-            locking.EntryLock = MediumLocks.AtBirth(now);
+            locking.EntryLock = MediumLocks.AtBirth(Math.Max(now, _machine.Wall / 1_000));
+    }
+
+    /// <summary>What a long session stores late is locked for no less than what it stored first. From any thread.</summary>
+    internal void RenewBirthLock()
+    {
+        if (Store is ILockingStore locking && MediumLocks.AtBirth(_machine.Wall / 1_000) is var end && end > locking.EntryLock + RetentionPolicy.Day / 24)
+            locking.EntryLock = end;
     }
 
     long Append(IReadOnlyList<Leaf> leaves)
     {
-        new MediumLocks(Store, _projection).Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload));
+        OnMedium.Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
         var ordinal = _log.Append([.. leaves.Select(l => l.ToArray())], _signer);
         Project();

@@ -6,12 +6,16 @@ public interface IObjectStores
     /// <summary>What the keeper signs in with, in the vault's folder <c>keeper</c>: for its owner alone.</summary>
     const string CredentialFile = "store.key";
 
-    /// <summary>Refuses a place that does not keep locks, or a credential that could get around them.</summary>
+    /// <summary>Refuses a place for a new vault that does not keep locks, or holds one already, and a credential that could get around locks.</summary>
     /// <param name="place">As its vault names it, such as <c>s3:https://HOST/BUCKET/PREFIX</c>.</param>
-    /// <param name="vault">The vault's own folder: credentials are in <c>keeper</c>, caches and staging in it too.</param>
-    /// <exception cref="HoldfastException"><c>Usage</c>, <c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
-    void Check(string place, string vault);
+    /// <param name="credential">What the keeper signs in with.</param>
+    /// <returns>What has to be told of it all the same; null for nothing.</returns>
+    /// <exception cref="HoldfastException"><c>Usage</c>, <c>StoreUnsafe</c>, <c>VaultExists</c>, <c>KeyFileBad</c>, <c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
+    HoldfastException? Check(string place, ReadOnlySpan<byte> credential);
 
+    /// <param name="place">The same.</param>
+    /// <param name="vault">The vault's own folder: credentials are in <c>keeper</c>, caches and staging in it too.</param>
+    /// <param name="disk">Where changes of these go.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>, <c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
     ILockingStore Open(string place, string vault, Disk disk);
 

@@ -162,7 +162,7 @@ public sealed class MediumLockTests : IDisposable
     void AssertKept(Vault vault) => Assert.All(vault.State.PacksOf(vault.Find("latest"))!.ToList(), p => Assert.True(_medium.LockedUntil(StoreKind.Pack, p.Name) >= vault.Find("latest").Expiry));
 
     [Fact]
-    public void What_the_medium_does_not_hold_as_the_log_says_is_told()
+    public void What_the_medium_does_not_hold_as_the_log_says_is_told_and_held_again()
     {
         using var test = Made();
         test.WriteSome();
@@ -174,11 +174,59 @@ public sealed class MediumLockTests : IDisposable
         foreach (var (kind, name) in _medium.Locks.Keys.ToList())
         {
             _medium.Loosen(kind, name);
-            Assert.Equal([(kind, name)], vault.Keeper.AuditLocks(CancellationToken.None)!.Short);
-            _medium.Lock(kind, name, LockRules.LastEnd);
+            var audit = vault.Keeper.AuditLocks(CancellationToken.None)!;
+            Assert.Equal([(kind, name)], audit.Again);
+            Assert.Empty(audit.Short);
         }
+        AssertHeld(vault);
+        _medium.Forget(vault.State.NamedPacks().Packs.Keys.First());
+        Assert.Single(vault.Keeper.AuditLocks(CancellationToken.None)!.Short);
         Pass(test, 400 * Day);
         Assert.Equal(0, test.Open().Keeper.AuditLocks(CancellationToken.None)!.Names); // all locks are over
+    }
+
+    [Fact]
+    public void A_vault_clock_that_lags_by_months_asks_for_no_lock_that_is_over()
+    {
+        using var test = Made();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Wall += 120 * Day * 1_000; // the machine was off: its clock counts nothing of it
+        (test.Machine.SinceBoot, test.Machine.BootId) = (1_000, "boot-2");
+        _medium.Now += 120 * Day;
+        test.WriteSome(2);
+        test.BackUp();
+        using var vault = test.Open();
+        Assert.All(vault.State.PacksOf(vault.Find("latest"))!.ToList(), p => Assert.True(_medium.LockedUntil(StoreKind.Pack, p.Name) > _medium.Now));
+        Assert.True(_medium.LockedUntil(StoreKind.Object, vault.Find("latest").Name) > _medium.Now);
+    }
+
+    [Fact]
+    public void What_a_long_session_stores_late_is_locked_as_long_as_what_it_stored_first()
+    {
+        using var test = Made();
+        using var vault = test.Open();
+        vault.Keeper.BeginSession();
+        Pass(test, 25 * Day);
+        vault.Keeper.RenewBirthLock();
+        Assert.Equal(_medium.Now + LockRules.SessionLife + LockRules.Margin, _medium.EntryLock);
+        Pass(test, 60);
+        vault.Keeper.RenewBirthLock();
+        Assert.Equal(_medium.Now - 60 + LockRules.SessionLife + LockRules.Margin, _medium.EntryLock); // not with every pack
+    }
+
+    [Fact]
+    public void A_lost_object_that_the_snapshot_can_do_without_stops_no_backup()
+    {
+        using var test = Made();
+        test.WriteSome();
+        test.BackUp();
+        using (var vault = test.Open())
+            _medium.Forget(vault.State.Objects.First(o => o != vault.State.Keyring && o != vault.Keeper.File.Genesis));
+        Pass(test, 10 * Day);
+        test.WriteSome(2);
+        test.BackUp();
+        TestVault.AssertSame(test.Source, test.Restore());
     }
 
     [Fact]

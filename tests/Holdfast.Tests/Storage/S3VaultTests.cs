@@ -136,6 +136,13 @@ public sealed class S3VaultTests(CephFixture ceph) : IDisposable
     }
 
     [Fact]
+    public void Two_vaults_never_share_a_place()
+    {
+        Made();
+        Assert.Equal(ErrorCode.VaultExists, Assert.Throws<HoldfastException>(Made).Code);
+    }
+
+    [Fact]
     public void A_bucket_that_holds_nothing_makes_no_vault()
     {
         var bucket = ceph.Cluster is not null ? ceph.NewBucket(isLocked: false, policy: "") : "";
