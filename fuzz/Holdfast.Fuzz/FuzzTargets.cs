@@ -56,6 +56,8 @@ public static class FuzzTargets
         new("checkpoint", () => [Encoding.UTF8.GetBytes(SignedCheckpoint().Note)], b => Checkpoint.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("proof", () => [Encoding.UTF8.GetBytes(new LogProof([1, 2], 0, [Hash], SignedCheckpoint()).ToString())], b => LogProof.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("verifier-key", () => ["PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"u8.ToArray()], b => VerifierKey.TryParse(Encoding.UTF8.GetString(b), out _)),
+        new("cosigner-key", () => ["witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv"u8.ToArray()], b => CosignerKey.TryParse(Encoding.UTF8.GetString(b), out _)),
+        new("add-checkpoint", () => [Encoding.UTF8.GetBytes(new AddCheckpoint(3, [Hash], SignedCheckpoint()).ToString())], b => AddCheckpoint.TryParse(b, out _)),
         new("xattrs", () => [XattrList.Encode([("user.a"u8.ToArray(), [1]), ("user.b"u8.ToArray(), [])])], b => XattrList.TryDecode(b, [])),
         new("exclude", () => ["a/**/*.[ch]\n!keep\n\\#x\nfoo/"u8.ToArray()], RunExclude),
     ];
