@@ -47,6 +47,7 @@ public enum ErrorCode
     VaultIsCopy = 45,
     GuardStateDamaged = 46,
     GuardStateFull = 48,
+    NotWitnessed = 49,
 
     SourceMissing = 50,
     SourceUnreadable = 51,

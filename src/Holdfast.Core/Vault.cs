@@ -16,7 +16,11 @@ namespace Holdfast.Core;
 /// <param name="ShortestLock">Seconds.</param>
 /// <param name="LongestLock">Seconds.</param>
 /// <param name="Reserve">Bytes kept free for the keeper.</param>
-public sealed record NewVault(VaultKind Kind, RetentionPolicy Policy, ulong ShortestLock, ulong LongestLock, ulong Reserve);
+public sealed record NewVault(VaultKind Kind, RetentionPolicy Policy, ulong ShortestLock, ulong LongestLock, ulong Reserve)
+{
+    /// <summary>Whose cosignatures count for its log, for good.</summary>
+    public IReadOnlyList<Log.CosignerKey> Witnesses { get; init; } = [];
+}
 
 /// <summary>The keys that come with a new vault. None of them is in it.</summary>
 public sealed record NewVaultKeys(PutKey Put, AgentKey Agent, SecretBytes OpeningSeed) : IDisposable
@@ -75,7 +79,7 @@ public sealed partial class Vault : IDisposable
             Domains = [domain.Domain],
             Quorum = 0,
             Approvers = [],
-            Witnesses = [],
+            Witnesses = [.. settings.Witnesses.Select(w => w.ToString())],
             TimeSources = [],
         };
         NewVaultKeys? keys = null;

@@ -3,6 +3,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 using Holdfast.Storage.S3;
@@ -28,11 +29,13 @@ static class InitCommand
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
     public static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
 
+    static readonly Option<string[]> WitnessOption = new("--witness") { Description = "A witness that cosigns the log, for good: its public key (`holdfast witness init` prints it), =, and the URL where it answers. May be given several times.", HelpName = "KEY=URL" };
+
     public static Command Create() => Session.Command("init", "Make a vault and its keys.", command =>
     {
         command.Arguments.Add(VaultArgument);
         command.Options.Add(KeyFolder.KeysOption);
-        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption })
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption, WitnessOption })
             command.Options.Add(option);
     }, Run);
 
@@ -48,6 +51,9 @@ static class InitCommand
         if (Size(session, ReserveOption) is var reserve && reserve is < LeastReserve or > MostReserve)
             throw new HoldfastException(ErrorCode.Usage, "The reserve is out of range.", $"From {Text.Bytes(LeastReserve)} to {Text.Bytes(MostReserve)}; 64MiB suits most.");
         RequirePlaces(policy);
+        var witnesses = (session.Parsed.GetValue(WitnessOption) ?? []).Select(Witness).ToList();
+        if (witnesses.DistinctBy(w => w.Key.ToString()).Count() < witnesses.Count || witnesses.Count > MostWitnesses)
+            throw new HoldfastException(ErrorCode.Usage, "The same witness is named twice, or there are too many.", $"Name each once, and {MostWitnesses} at most.");
         var longest = policy.Longest;
         if (longest > LockRules.LastEnd - (ulong)clock.ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
@@ -63,8 +69,12 @@ static class InitCommand
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
-        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve),
-            keys => files.Write(keys, passphrase), place: place), folder, "name a folder on another one");
+        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve) { Witnesses = [.. witnesses.Select(w => w.Key)] }, written =>
+            {
+                files.Write(written, passphrase);
+                if (witnesses.Count > 0)
+                    WitnessList.Write(folder, witnesses, Disk.Real);
+            }, place: place), folder, "name a folder on another one");
         using (vault)
         using (made)
         {
@@ -79,6 +89,9 @@ static class InitCommand
                 w.WriteString("clock", Text.Iso(vault.State.Genesis!.Created));
                 w.WriteNumber("lockSeconds", length);
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
+                w.WriteStartArray("witnesses");
+                witnesses.ForEach(witness => w.WriteStringValue(witness.Key.ToString()));
+                w.WriteEndArray();
             });
             session.Step($"Vault {vault.Id} is ready. Every snapshot in it is locked for {StatusCommand.Policy(policy)}; nothing shortens that.");
             if (place?.Told is { } told)
@@ -100,6 +113,12 @@ static class InitCommand
                 ? $"  {KeyFolder.OpeningFile}, {KeyFolder.SecretFile}   open everything: move {KeyFolder.SecretFile} to a safe place, off this machine"
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
             session.Step($"  {Path.Combine(folder, "keeper", "log.key")}   signs the log: keep a copy {(passphrase is null ? $"with {KeyFolder.SecretFile}" : "in a safe place, off this machine")}; without it a vault whose disk is lost is restored from its copies, and cannot go on");
+            if (witnesses.Count > 0)
+            {
+                session.Step();
+                session.Step("Its witnesses follow it once they have its log's public key (`holdfast witness add` there), and it is cosigned for as long as `holdfast log cosign --every 5m` runs here:");
+                session.Step($"  {vault.Keeper.File.LogKey}");
+            }
             session.Step();
             session.Step("Next, before the first real backup: print the recovery kit, so that nobody can be locked out.");
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
@@ -120,6 +139,17 @@ static class InitCommand
     {
         _ = S3Credentials.Read(file);
         return UserFile.Bytes(file, "The file with the S3 credentials", ErrorCode.KeyFileBad, UserFile.TextLimit);
+    }
+
+    const int MostWitnesses = 16;
+
+    /// <summary>What --witness says.</summary>
+    public static (CosignerKey Key, Uri Url) Witness(string text)
+    {
+        // Base64 may end with = too.
+        var at = text.IndexOf("=http", StringComparison.OrdinalIgnoreCase);
+        return at > 0 && CosignerKey.TryParse(text[..at], out var key) && key.Name.All(char.IsAscii) && WitnessList.TryUrl(text[(at + 1)..], out var url) ? (key, url)
+            : throw new HoldfastException(ErrorCode.Usage, "--witness takes a witness's public key, =, and a URL.", "Such as witness.example/w1+1a2b3c4d+BASE64=https://witness.example:8443/; `holdfast witness init` prints the key. A log's own key is of another kind.");
     }
 
     /// <summary>A disk that is full before there is a vault: no folder can be added to it.</summary>

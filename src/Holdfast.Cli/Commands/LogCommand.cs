@@ -11,9 +11,11 @@ namespace Holdfast.Cli.Commands;
 static class LogCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint that was kept earlier: the log must still begin with all that it covered.", HelpName = "FILE" };
+    static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint, or a proof, that was kept earlier: the log must still begin with all that it covered, and the vault have all that the proof's snapshot needs.", HelpName = "FILE" };
     static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
     static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's public key, from someone you trust. `holdfast init --json` prints it, and it stands in the vault's file `vault`, after `log`.", HelpName = "KEY" };
+    static readonly Option<string[]> WitnessOption = new("--witness") { Description = "Ask this witness too: its public key, from someone you trust, =, and its URL.", HelpName = "KEY=URL" };
+    static readonly Option<bool> OfflineOption = new("--offline") { Description = "Do not ask the witnesses; what they cosigned earlier is checked all the same." };
     static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the vault's id, or its first eight letters.", HelpName = "LETTERS" };
     static readonly Option<string?> OutOption = new("--out") { Description = "A new file to write it to, instead of standard output.", HelpName = "FILE" };
 
@@ -37,8 +39,11 @@ static class LogCommand
             command.Options.Add(SinceOption);
             command.Options.Add(ProofOption);
             command.Options.Add(KeyOption);
+            command.Options.Add(WitnessOption);
+            command.Options.Add(OfflineOption);
             KeyFolder.AddTo(command, reading: false);
         }, Verify));
+        log.Subcommands.Add(LogCosign.Create());
         log.Subcommands.Add(Session.Command("entries", "List what the log records, oldest first.", command => KeyFolder.AddTo(command, reading: false), Entries));
         log.Subcommands.Add(Session.Command("accept", "Go on with the log that is here: an older copy of the vault that you brought back knowingly, or one in another place.", command =>
         {
@@ -61,7 +66,7 @@ static class LogCommand
         if (folder.Files.Vault() is { } of && of != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
         var isUnknown = memory.HasLostCheckpoint || folder.IsUnreadable(memory, vault); // then it agrees with any log
-        if (memory.Place is not null && !isUnknown && IsAccepted(memory, vault))
+        if (memory.Place is not null && !isUnknown && vault.Keeper.WitnessFault is null && IsAccepted(memory, vault))
         {
             memory.Keep(vault);
             session.Json(w => w.WriteNumber("size", vault.Keeper.Log.Size));
@@ -81,6 +86,7 @@ static class LogCommand
         if (!isConfirmed && !Prompt.Confirm("Go on with the log that is here?", word, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, "That was not confirmed; nothing was changed.", $"Be sure that nobody else put this log here. Then type the first letters of the vault's id when asked, or add --confirm {word}.");
         var kept = memory.Accept(vault);
+        var givenUp = vault.Keeper.Cosigned.GiveUp(vault.Keeper.Log, TimeProvider.System.GetUtcNow());
         session.Json(w =>
         {
             w.WriteString("vault", vault.Id.ToString());
@@ -92,6 +98,8 @@ static class LogCommand
         session.Step($"These keys go on with the vault in {vault.Keeper.Folder}.");
         if (kept is not null)
             session.Step($"What they had seen before is kept as evidence in {kept}.");
+        if (givenUp > 0)
+            session.Warn("holdfast: witnesses have cosigned more of this log, or another history, than is here. That is kept as evidence in log/ (*.before-*); they will never cosign this log again: where cosignatures are wanted, go on with a new vault and new witnesses");
         return 0;
     }
 
@@ -218,17 +226,22 @@ static class LogCommand
             throw other;
         if (since is { } same)
             session.Step(same.Words);
+        var seenByWitnesses = new WitnessReport(session, vault, folder).Verify([.. (session.Parsed.GetValue(WitnessOption) ?? []).Select(InitCommand.Witness).Select(w => new Witnesses.WitnessClient(w.Key, w.Url))], !session.Parsed.GetValue(OfflineOption));
         session.Json(w =>
         {
             w.WriteNumber("size", vault.Keeper.Log.Size);
             w.WriteString("root", Convert.ToBase64String(vault.Keeper.Log.Checkpoint!.Root.ToArray()));
             w.WriteNumber("lost", vault.Keeper.Log.Lost.Count);
         });
+        if (seenByWitnesses is { Code: ErrorCode.LogForked } forked)
+            throw forked;
         if (vault.Keeper.LogFault is { } damaged)
             return session.Fail(damaged.Code, damaged.Message, damaged.Guidance);
         if (TilesReport.Mend(session, vault, mayWrite: folder is { IsGiven: true, NotCompared: null }) is { } tiles)
             return session.Fail(tiles.Code, tiles.Message, tiles.Guidance);
         session.Step($"The log is whole: {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}, and its signature is right.");
+        if (seenByWitnesses is { } seen)
+            return session.Fail(seen.Code, seen.Message, seen.Guidance);
         return folder.NotCompared is { } fault && session.Parsed.GetValue(SinceOption) is null ? session.Fail(fault.Code, fault.Message, fault.Guidance) : 0;
     }
 
@@ -239,8 +252,9 @@ static class LogCommand
     {
         if (session.Parsed.GetValue(SinceOption) is not { } file)
             return null;
-        if (!Core.Log.Checkpoint.TryParse(Note(file, "The earlier checkpoint"), out var earlier))
-            throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint.", "It is what `holdfast log checkpoint` printed, unchanged.");
+        var text = Note(file, "The earlier checkpoint");
+        var earlier = LogProof.TryParse(text, out var proof) ? proof.Checkpoint : Core.Log.Checkpoint.TryParse(text, out var kept) ? kept
+            : throw new HoldfastException(ErrorCode.ProofInvalid, "That file is no checkpoint, and no proof.", "It is what `holdfast log checkpoint` or `holdfast log prove` printed, unchanged.");
         HoldfastException? fault = null;
         try
         {
@@ -258,7 +272,33 @@ static class LogCommand
             w.WriteEndObject();
         });
         var leaves = Text.Count(earlier.Size, "leaf", "leaves");
+        if (fault is null && proof is not null)
+            return OfProof(session, vault, proof, $"The log begins with the {leaves} that the proof goes by, unaltered.");
         return (fault is null ? $"The log begins with the {leaves} of the earlier checkpoint, unaltered." : $"Nor does it begin with the {leaves} of the earlier checkpoint that --since names.", fault);
+    }
+
+    /// <summary>The snapshot that a proof is of: its record stands in the log where the proof's checkpoint does; whether its data is there, only the vault can show.</summary>
+    static (string Words, HoldfastException? Fault) OfProof(Session session, Vault vault, LogProof proof, string begins)
+    {
+        if (!proof.IsValid(vault.Keeper.Log.Key) || !Leaf.TryParse(proof.Leaf, out var leaf))
+            throw new HoldfastException(ErrorCode.ProofInvalid, "The proof does not hold.", "It was altered, or is of another log.");
+        if (leaf.Type != LeafType.Commit || vault.State.Find(leaf.Subject) is not { } record)
+            return (begins, null);
+        var state = record.IsRemoved ? null : BytesState.Of(vault, record);
+        session.Json(w =>
+        {
+            w.WriteStartObject("proven");
+            w.WriteString("snapshot", record.Snapshot.ToString());
+            w.WriteString("lockedUntil", Text.Iso(record.Expiry));
+            w.WriteBoolean("givenUp", record.IsRemoved);
+            w.WriteBoolean("allThere", state?.Code == ErrorCode.None);
+            w.WriteEndObject();
+        });
+        var name = $"Snapshot {record.Snapshot}, which it proves,";
+        if (state is null)
+            return ($"{begins} {name} was locked until {Text.Time(record.Expiry)}, and given up after that.", null);
+        return state.Code == ErrorCode.None ? ($"{begins} {name} is there: {state.Statement}", null)
+            : ($"{begins} {name} is NOT WHOLE.", new HoldfastException(state.Code, $"The record of snapshot {record.Snapshot} stands unaltered, locked until {Text.Time(record.Expiry)}. {state.Statement}", ProblemReport.Advice(state.Code)));
     }
 
     /// <summary>A note that was sent by mail or saved by an editor has other line ends, or a blank line more, and says the same.</summary>

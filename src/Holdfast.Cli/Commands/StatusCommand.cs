@@ -34,7 +34,11 @@ static class StatusCommand
         var obstacles = Obstacle.Of(vault, status.Free, keys);
         if (vault.Keeper.Closed is null && !keys.IsOfNamedVault && keys.NotCompared is { Code: ErrorCode.KeyFileBad } gone) // a backup that runs with the same variables ends so
             obstacles.Add(new(gone.Code, "the key folder that HOLDFAST_KEYS names is not there", gone.Guidance));
+        var witnesses = new WitnessReport(session, vault, keys);
+        if (witnesses.Problem() is { } unseen)
+            obstacles.Add(unseen);
         session.Json(w => Write(w, vault, health, obstacles, status, warning));
+        session.Json(witnesses.WriteAll);
         ProblemReport.Print(session, health);
         Obstacle.Print(session, obstacles);
         if (warning is not null)
@@ -75,6 +79,8 @@ static class StatusCommand
         if (status.Freed.Any(f => f.Day <= status.Now) && vault.Lasts().Any(s => vault.Keeper.Clock.HasPassed(s.Expiry + LockRules.Margin)))
             session.Line($"             of that, the last snapshot of each source stays all the same: {keys.Line("expire --dry-run", vault)} shows what would go");
         session.Line($"Log          {Text.Count(vault.Keeper.Log.Size, "leaf", "leaves")}{(vault.Keeper.Refusals is var refusals and > 0 ? $"; {Text.Count((long)refusals, "request")} REFUSED{(vault.Keeper.OverQuota is var over and > 0 ? $", {(over == 1 ? "one" : Number((long)over))} of them {(over == 1 ? "a backup over its" : "backups over their")} quota" : "")} (`holdfast log entries` has them when their hour is over)" : "")}");
+        foreach (var (line, i) in witnesses.Lines().Select((l, i) => (l, i)))
+            session.Line($"{(i == 0 ? "Witnesses" : ""),-12} {line}");
         var kit = elsewhere is not null ? "print it " + elsewhere : $"run {keys.Line("recovery-kit --out kit.pdf", vault, opens: true)}{keys.AlsoNeeds}";
         session.Line($"Recovery kit {(vault.State.KitPrinted > 0 ? "printed " + Text.Time(vault.State.KitPrinted) : $"NEVER PRINTED: {kit}")}");
         if (vault.State.IsKitOld)

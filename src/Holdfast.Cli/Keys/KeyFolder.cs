@@ -494,6 +494,8 @@ sealed class KeyFolder
         {
             if (toChange && memory.Place is null)
                 vault.Keeper.RequireWritable(); // keys that know no place yet take none that the change is refused in
+            if (vault.Keeper.WitnessFault is not null)
+                return; // what witnesses deny is not remembered as the log
             Keep(memory, vault, toChange);
             vault.Keeper.Grown = () =>
             {
@@ -511,7 +513,8 @@ sealed class KeyFolder
         Copy = copy;
         if (toChange)
             throw copy.Refusal;
-        vault.Keeper.Closed ??= copy.Refusal;
+        if (vault.Keeper.Closed is null or { Code: ErrorCode.LogForked }) // that witnesses saw more than a copy has is no wonder
+            vault.Keeper.Closed = copy.Refusal;
         if (copy.Behind > 0)
             _session.Warn($"holdfast: {copy.Words}");
         else

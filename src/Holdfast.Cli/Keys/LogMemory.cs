@@ -208,6 +208,19 @@ sealed class LogMemory(string folder)
     /// <remarks>The administrator gives it to the folder's owner, in whose name it is read.</remarks>
     public string TakeOver(string? file = null) => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows() ? $"chown {(file is null ? "-R " : "")}--reference={Shell.Word(folder)} {Shell.Word(file ?? folder)}" : $"sudo chown {(file is null ? "-R " : "")}\"$(id -u)\" {Shell.Word(file ?? folder)}";
 
+    /// <summary>Keeps two checkpoints of one log that do not fit together. The same two are kept once.</summary>
+    /// <returns>Words on where they are.</returns>
+    /// <exception cref="HoldfastException">What the disk reports.</exception>
+    public string KeepEvidence(Checkpoint here, Checkpoint witnessed)
+    {
+        // Named by what they say: a check that runs every day must not fill the folder.
+        var name = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes($"{here.Size} {here.Root}\n{witnessed.Size} {witnessed.Root}\n")).AsSpan(0, 4));
+        var (ours, theirs) = ($"{CheckpointPath}.fork-{name}.here", $"{CheckpointPath}.fork-{name}.witnessed");
+        Disk.Real.WriteNew(ours, Encoding.UTF8.GetBytes(here.Note));
+        Disk.Real.WriteNew(theirs, Encoding.UTF8.GetBytes(witnessed.Note));
+        return $"{ours} and {theirs}";
+    }
+
     /// <summary>Begins anew from the vault as it is here; what was remembered stays beside it.</summary>
     /// <returns>The file that has the checkpoint seen before; null where there was none.</returns>
     /// <exception cref="HoldfastException">What the disk reports.</exception>

@@ -45,7 +45,7 @@ static class FreePlace
             throw new HoldfastException(ErrorCode.VaultExists, "This folder is a vault that was in use; only its file `vault` is missing.",
                 "Put that file back from a copy, or from what the format.md in it says, section 3. To make a new vault, choose another folder.");
         if (new FolderStore([folder]).List(StoreKind.Object).Any(o => o.Name.IsNone) || Files(folder, "cache").Any()
-            || Files(folder, "keeper").Any(f => !IsOf(f, "log.key", "clock", "reserve", "store", IObjectStores.CredentialFile, "pins"))
+            || Files(folder, "keeper").Any(f => !IsOf(f, "log.key", "clock", "reserve", "store", IObjectStores.CredentialFile, "pins", "witnesses"))
             || (Directory.Exists(Path.Combine(folder, "log")) && Directory.EnumerateFileSystemEntries(Path.Combine(folder, "log")).Any(e => Path.GetFileName(e) != "tile" && !IsOf(Path.GetFileName(e), "checkpoint"))))
             throw NotEmpty();
     }

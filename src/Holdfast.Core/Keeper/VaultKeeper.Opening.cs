@@ -110,6 +110,7 @@ public sealed partial class VaultKeeper
         var keeper = new VaultKeeper(folder, file, store, stores, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
         keeper.Project();
         keeper.TakeNames();
+        keeper.Closed ??= keeper.WitnessFault;
         return keeper;
     }
 

@@ -142,6 +142,7 @@ public sealed partial class VaultKeeper : IDisposable
     public void RequireWritable()
     {
         RequireOpen();
+        RequireWitnessed();
         Disk.RequireWritable(Path.Combine(_folder, "log"));
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
@@ -245,6 +246,7 @@ public sealed partial class VaultKeeper : IDisposable
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _clock = null;
         Refresh();
+        RequireWitnessed();
         BirthLock();
         T result;
         try

@@ -1,0 +1,72 @@
+using System.Text;
+using Holdfast.Core.Log;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>The witnesses of the log: who they are says the genesis, where they answer the file <c>keeper/witnesses</c>.</summary>
+public sealed partial class VaultKeeper
+{
+    CosignedCheckpoints? _cosigned;
+
+    /// <summary>Keys of the witnesses, from the genesis.</summary>
+    public IReadOnlyList<CosignerKey> Witnesses => [.. _projection.Genesis!.Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
+
+    /// <summary>What they have cosigned.</summary>
+    public CosignedCheckpoints Cosigned => _cosigned ??= new(Path.Combine(_folder, "log"), _disk, _log.Key, Witnesses);
+
+    /// <summary>Where they answer, as far as this keeper was told.</summary>
+    public IReadOnlyDictionary<string, Uri> WitnessPlaces => WitnessList.Read(_folder);
+
+    /// <summary>A witness has cosigned what this log does not go on from: it was put back, or is another history. Null where none has.</summary>
+    public HoldfastException? WitnessFault => Witnesses.Count == 0 || Cosigned.NotIn(_log) is not { Count: > 0 } seen ? null : Forked(seen[0]);
+
+    HoldfastException Forked(Checkpoint seen) => new(ErrorCode.LogForked,
+        seen.Size > _log.Size ? $"The log was put back: a witness has cosigned {seen.Size} leaves of it, and it has {_log.Size}. Nothing is written to it."
+            : $"The log has two histories: a witness has cosigned another root for its first {seen.Size} leaves. Nothing is written to it.",
+        "Treat it as an attack until shown otherwise: what the witness cosigned lies in log/cosigned.by, with the log's own signature. Reading and restoring go on. Did you yourself bring back an older copy of this vault? Then what came after it is not here; `holdfast log accept` goes on without it, and that witness cosigns this log no more (docs/errors.md, LogForked).");
+
+    /// <summary>Refuses a log that witnesses have seen more of, or another history.</summary>
+    /// <exception cref="HoldfastException"><c>LogForked</c>.</exception>
+    void RequireWitnessed()
+    {
+        if (LogFault is null && WitnessFault is { } fault)
+            throw fault;
+    }
+}
+
+/// <summary>Where witnesses answer, <c>keeper/witnesses</c>: a line each of verifier key and URL, a blank between. Whom to believe is not said here, but in the genesis.</summary>
+public static class WitnessList
+{
+    const int MaxSize = 1 << 20; // bytes
+    const int MaxUrl = 2_048; // characters
+    const string Name = "witnesses";
+
+    /// <summary>By verifier key. A line that makes no sense is passed over: its witness counts as one whose place is not known.</summary>
+    public static Dictionary<string, Uri> Read(string vault)
+    {
+        try
+        {
+            var bytes = PlainFile.ReadAll(Path.Combine(vault, "keeper", Name), MaxSize) ?? [];
+            var places = new Dictionary<string, Uri>();
+            foreach (var line in Encoding.UTF8.GetString(bytes).Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries))
+            {
+                if (line.Split(' ') is [var key, var url] && TryUrl(url, out var uri))
+                    places[key] = uri;
+            }
+            return places;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
+
+    /// <summary>The submission prefix of a witness, which is its monitoring prefix too.</summary>
+    public static bool TryUrl(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? url) =>
+        Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out url) && (url.Scheme == Uri.UriSchemeHttp || url.Scheme == Uri.UriSchemeHttps)
+        && text.Length <= MaxUrl && url.Query.Length == 0 && url.Fragment.Length == 0 && url.UserInfo.Length == 0;
+
+    public static void Write(string vault, IEnumerable<(CosignerKey Key, Uri Url)> places, Disk disk) =>
+        disk.Replace(Path.Combine(vault, "keeper", Name), Encoding.UTF8.GetBytes(string.Concat(places.Select(p => $"{p.Key} {p.Url}\n"))));
+}
