@@ -29,7 +29,7 @@ static class LogCosign
         keys.Remember(vault);
         var report = new WitnessReport(session, vault, keys);
         report.Require();
-        if (vault.Keeper.Closed is { Code: not ErrorCode.LogForked } closed) // a forked log is shown to its witnesses all the same: they see it
+        if (vault.Keeper.Closed is { } closed)
             throw closed;
         var cosigning = new Cosigning(vault.Keeper, report.Known);
         if (every is not { } pause)

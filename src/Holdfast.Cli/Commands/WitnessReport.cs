@@ -184,9 +184,11 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
             else if (!CosignedCheckpoints.Extends(Log, last))
                 yield return $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")} that are NOT THIS LOG";
             else
-                yield return $"{witness.Name}: {Text.Count(last.Size, "leaf", "leaves")} on {Text.Time(last.CosignedAt(witness)!.Value)}; {(Open(last.Size) is var open and > 0 ? $"{Text.Count(open, "commit")} not yet cosigned" : "every commit is cosigned")}";
+                yield return $"{witness.Name}: {Text.Count(last.Size, "leaf", "leaves")} {Ago(last.CosignedAt(witness)!.Value)}; {(Open(last.Size) is var open and > 0 ? $"{Text.Count(open, "commit")} not yet cosigned" : "every commit is cosigned")}";
         }
     }
+
+    static string Ago(ulong time) => time > Now ? $"on {Text.Time(time)}, by its clock" : $"{Text.Duration(TimeSpan.FromSeconds(Now - time))} ago, on {Text.Time(time)}";
 
     /// <summary>Commits that a checkpoint of so many leaves does not cover.</summary>
     int Open(long size) => vault.State.Snapshots.Count(s => (long)s.Ordinal >= size);

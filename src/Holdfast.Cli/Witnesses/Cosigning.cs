@@ -12,10 +12,12 @@ sealed class Cosigning(VaultKeeper keeper, IReadOnlyList<WitnessClient> witnesse
     readonly Dictionary<CosignerKey, long> _seen = witnesses.ToDictionary(w => w.Key, w => keeper.Cosigned.Of(w.Key) is { } last && CosignedCheckpoints.Extends(keeper.Log, last) ? last.Size : 0);
 
     /// <summary>Asks all of them at once; one that does not answer costs the others nothing.</summary>
-    /// <exception cref="HoldfastException">What reading the log, or keeping what was given, reports.</exception>
+    /// <exception cref="HoldfastException"><c>LogForked</c>: a witness has denied this log before. What reading it, or keeping what was given, reports.</exception>
     public async Task<IReadOnlyList<(WitnessClient Witness, WitnessOutcome Outcome)>> RoundAsync(CancellationToken ct)
     {
         keeper.Refresh();
+        if (keeper.WitnessFault is { } fault)
+            throw fault; // one that has not seen the true history yet would cosign this one, and never the true one
         var outcomes = await AskAllAsync(ct);
         var before = keeper.Log.Size;
         if (outcomes.Any(o => o.Outcome is WitnessOutcome.Seen seen && seen.Size > before))

@@ -104,8 +104,7 @@ public sealed class Witness : IDisposable
             }
             if (request.Old != size)
                 return new WitnessAnswer(409, string.Create(CultureInfo.InvariantCulture, $"{size}\n"), WitnessAnswer.TreeSize) { Fork = fork };
-            if (checkpoint.Size == 0 && checkpoint.Root != LogHash.Empty)
-                return new WitnessAnswer(422, "the root of no leaves is another\n");
+            // Of no leaves there is one root, and before the first cosignature it is the one to go on from.
             if (!MerkleTree.VerifyConsistency(size, checkpoint.Size, request.Proof, last?.Root ?? LogHash.Empty, checkpoint.Root))
                 return new WitnessAnswer(422, "the proof does not show that this goes on from what was cosigned last\n") { Fork = fork };
             // The clock may have been set back; what was said of a time stays the latest then.

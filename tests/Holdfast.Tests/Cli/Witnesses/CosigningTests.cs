@@ -144,6 +144,22 @@ public sealed class CosigningTests : IDisposable
         }
     }
 
+    /// <summary>A witness that has not seen the true history yet would cosign the false one, and never the true one.</summary>
+    [Fact]
+    public async Task A_log_that_one_witness_denies_is_shown_to_no_other()
+    {
+        var theirs = Fork(4);
+        using var vault = Open();
+        vault.Keeper.Cosigned.Keep(theirs);
+        var asked = 0;
+        var fault = await Assert.ThrowsAsync<HoldfastException>(() => Ask(vault, (_, _) =>
+        {
+            asked++;
+            return null;
+        }));
+        Assert.Equal((ErrorCode.LogForked, 0), (fault.Code, asked));
+    }
+
     /// <summary>Wherever it dies in keeping what it was given, what it kept before counts.</summary>
     [Theory]
     [InlineData((int)Fault.Stop)]

@@ -312,10 +312,10 @@ public sealed class WitnessTests : IDisposable
     [Fact]
     public void Of_many_at_once_each_goes_on_from_the_one_before()
     {
-        using var witness = Open();
+        using var witness = Open(new SlowDisk());
         Ask(witness, 0, 1);
         var other = Tree(600, "other");
-        var cosigned = new System.Collections.Concurrent.ConcurrentBag<long>();
+        var cosigned = new System.Collections.Concurrent.ConcurrentBag<(long Old, long Size)>();
         Parallel.For(2, 200, new ParallelOptions { MaxDegreeOfParallelism = 8 }, size =>
         {
             for (var old = 1L; ;)
@@ -323,14 +323,26 @@ public sealed class WitnessTests : IDisposable
                 var answer = Ask(witness, old, size);
                 Assert.Equal(409, witness.AddCheckpoint(Request(other, 0, size)).Status);
                 if (answer.Status == 200)
-                    cosigned.Add(size);
+                    cosigned.Add((old, size));
                 if (answer.Status != 409 || (old = long.Parse(answer.Body, System.Globalization.CultureInfo.InvariantCulture)) > size)
                     return;
             }
         });
         Assert.True(Checkpoint.TryParse(witness.Latest(Witness.HashOf(LogKey.Name)).Body, out var last));
         Assert.Equal((199L, _tree.Root(199)), (last.Size, last.Root));
-        Assert.Contains(199, cosigned);
+        Assert.Contains(199, cosigned.Select(c => c.Size));
+        Assert.Equal(cosigned.Count, cosigned.DistinctBy(c => c.Old).Count());
+    }
+
+    /// <summary>Leaves the others time between a look and what follows from it.</summary>
+    sealed class SlowDisk : Disk
+    {
+        public override bool Rename(string from, string name, bool replace)
+        {
+            Thread.Yield();
+            Thread.Sleep(1);
+            return base.Rename(from, name, replace);
+        }
     }
 
     public void Dispose() => _folder.Dispose();
