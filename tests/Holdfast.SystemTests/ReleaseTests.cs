@@ -22,7 +22,7 @@ public sealed class ReleaseTests
         Assert.Matches(@"^\d+\.\d+\.\d+", cli.Shell("cd /; env -i \"$OLDPWD/elsewhere/holdfast\" --version").Out);
         Assert.Equal(File.ReadAllBytes(Path.Combine(Cli.Root, "LICENSE")), File.ReadAllBytes(cli["elsewhere/LICENSE"]));
         var notices = File.ReadAllText(cli["elsewhere/THIRD-PARTY-NOTICES"]);
-        foreach (var name in new[] { "bouncycastle.cryptography", "libsodium", "nsec.cryptography", "pdfpig", "qrcoder", "system.commandline", "zstdnet", $"microsoft.netcore.app.runtime.nativeaot.{Rid}" })
+        foreach (var name in new[] { "bouncycastle.cryptography", "libsodium", "nsec.cryptography", "pdfpig", "qrcoder", "system.commandline", "zstdnet", $"microsoft.netcore.app.runtime.nativeaot.{Rid}", $"microsoft.aspnetcore.app.runtime.{Rid}" })
             Assert.Matches($@"(?m)^{name} \d", notices);
         foreach (var name in new[] { "libsodium", "zstdnet", "qrcoder" })
         {
