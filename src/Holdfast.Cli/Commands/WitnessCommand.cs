@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Holdfast.Cli.Terminal;
@@ -20,7 +21,7 @@ static class WitnessCommand
     static readonly Option<string> NameOption = new("--name") { Description = "What the witness is called, for good: best a name of yours as in a URL, such as witness.example.nhs.uk/w1.", HelpName = "NAME", Required = true };
     static readonly Option<string?> OriginOption = new("--origin") { Description = "The log's origin, where it is another than the name in its key.", HelpName = "TEXT" };
     static readonly Option<string> ListenOption = new("--listen") { Description = "Address and port to listen on.", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => "127.0.0.1:8443" };
-    static readonly Option<string?> CertificateOption = new("--certificate") { Description = "For TLS: the certificate, and those that lead to its authority, as PEM.", HelpName = "FILE" };
+    static readonly Option<string?> CertificateOption = new("--certificate") { Description = "For TLS: the certificate, as PEM, signed by an authority that the keepers believe themselves: none in between is sent.", HelpName = "FILE" };
     static readonly Option<string?> CertificateKeyOption = new("--key") { Description = "For TLS: the certificate's private key, as PEM.", HelpName = "FILE" };
 
     public static Command Create()
@@ -100,7 +101,8 @@ static class WitnessCommand
     static int Serve(Session session)
     {
         var folder = Folder(session);
-        if (!IPEndPoint.TryParse(session.Parsed.GetValue(ListenOption)!, out var at) || !session.Parsed.GetValue(ListenOption)!.Contains(':', StringComparison.Ordinal))
+        var listen = session.Parsed.GetValue(ListenOption)!;
+        if (!IPEndPoint.TryParse(listen, out var at) || !listen.Contains(at.AddressFamily == AddressFamily.InterNetworkV6 ? "]:" : ":", StringComparison.Ordinal))
             throw new HoldfastException(ErrorCode.Usage, "--listen takes an address and a port.", "Such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443.");
         using var certificate = Certificate(session);
         var (name, signer) = WitnessKeyFile.Read(folder);

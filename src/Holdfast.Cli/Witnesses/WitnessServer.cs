@@ -22,7 +22,7 @@ sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable
 
     static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
     static readonly TimeSpan Body = TimeSpan.FromSeconds(20);
-    static readonly TimeSpan Idle = TimeSpan.FromMinutes(2); // a log comes every few minutes
+    static readonly TimeSpan Idle = TimeSpan.FromSeconds(15); // a log asks again at once, or in minutes
     static readonly TimeSpan Ending = TimeSpan.FromSeconds(5);
 
     readonly SemaphoreSlim _turns = new(AtOnce);

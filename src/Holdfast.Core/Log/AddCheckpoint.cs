@@ -11,6 +11,7 @@ namespace Holdfast.Core.Log;
 public sealed record AddCheckpoint(long Old, IReadOnlyList<Hash32> Proof, Checkpoint Checkpoint)
 {
     public const int MaxSize = (1 << 17) + 4_096; // bytes: the longest note, and what stands before it
+    const int MaxText = 16 << 10; // bytes of the note's text, which is kept whole; its signatures are not
     const int MaxProof = 63;
     const string OldSize = "old ";
 
@@ -35,7 +36,7 @@ public sealed record AddCheckpoint(long Old, IReadOnlyList<Hash32> Proof, Checkp
             return false;
         }
         var end = text.IndexOf("\n\n", StringComparison.Ordinal);
-        if (end < 0 || !Checkpoint.TryParse(text[(end + 2)..], out var checkpoint))
+        if (end < 0 || !Checkpoint.TryParse(text[(end + 2)..], out var checkpoint) || checkpoint.TextLength > MaxText)
             return false;
         var lines = text[..end].Split('\n', MaxProof + 2);
         if (lines.Length > MaxProof + 1 || !lines[0].StartsWith(OldSize, StringComparison.Ordinal) || !TrySize(lines[0][OldSize.Length..], out var old))

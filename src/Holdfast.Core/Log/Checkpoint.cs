@@ -18,6 +18,9 @@ public sealed record Checkpoint(string Origin, long Size, Hash32 Root, string No
 
     string Body => Note[..(Note.IndexOf("\n\n", StringComparison.Ordinal) + 1)];
 
+    /// <summary>Bytes of what is signed.</summary>
+    internal int TextLength => Encoding.UTF8.GetByteCount(Body);
+
     public static Checkpoint Sign(string origin, long size, Hash32 root, Ed25519Signer signer)
     {
         var body = string.Create(CultureInfo.InvariantCulture, $"{origin}\n{size}\n{Convert.ToBase64String(root.ToArray())}\n");

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -37,6 +38,7 @@ public sealed class Witness : IDisposable
     readonly Lock _gate = new();
     Dictionary<string, FollowedLog> _logs;
     (DateTime, long) _list; // its stamp when it was read
+    bool _isDurable; // all that stands in state/; whoever ran before may have died between a name and its sync
 
     Witness(string folder, string name, Ed25519Signer signer, Disk disk, TimeProvider time)
     {
@@ -71,10 +73,15 @@ public sealed class Witness : IDisposable
 
     /// <summary>Has a witness follow a log from now on; one that runs takes it in.</summary>
     /// <returns>False where it did already.</returns>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>: it is followed, and what was cosigned last of it is gone.</exception>
     public static bool Follow(string folder, VerifierKey key, string origin, Disk disk)
     {
+        var isFollowed = FollowedLogs.Read(folder).ContainsKey(origin);
+        if (isFollowed && !File.Exists(StatePath(folder, origin)))
+            throw Unknown(origin); // begun anew it would have a second root for a size
         disk.MakeDurable(Path.Combine(folder, "state"), ownerOnly: true);
-        disk.WriteNew(StatePath(folder, origin), Encoding.ASCII.GetBytes(Nothing)); // first: the list is what makes it count
+        if (!isFollowed)
+            disk.WriteNew(StatePath(folder, origin), Encoding.ASCII.GetBytes(Nothing)); // first: the list is what makes it count
         return FollowedLogs.Add(folder, key, origin, disk);
     }
 
@@ -94,6 +101,7 @@ public sealed class Witness : IDisposable
         checkpoint = checkpoint.Reduced(log.Keys, []);
         lock (_gate)
         {
+            RequireDurable();
             var last = ReadState(log);
             var size = last?.Size ?? 0;
             (string, long)? fork = null;
@@ -110,7 +118,12 @@ public sealed class Witness : IDisposable
             // The clock may have been set back; what was said of a time stays the latest then.
             var time = Math.Max((ulong)Math.Max(1, _time.GetUtcNow().ToUnixTimeSeconds()), last?.CosignedAt(Key) ?? 0);
             var cosigned = checkpoint.Cosign(Key, _signer, time);
-            _disk.Replace(StatePath(_folder, log.Origin), Encoding.UTF8.GetBytes(cosigned.Note));
+            var state = Encoding.UTF8.GetBytes(cosigned.Note);
+            if (state.Length > MaxState || !IsState(cosigned.Note, log.Origin, out _))
+                return new WitnessAnswer(400, "that note could not be read back\n"); // it would end the log here
+            _isDurable = false;
+            _disk.Replace(StatePath(_folder, log.Origin), state);
+            _isDurable = true;
             return new WitnessAnswer(200, cosigned.CosignatureLines([Key]));
         }
     }
@@ -122,7 +135,10 @@ public sealed class Witness : IDisposable
         if (!Hash32.TryParse(hash, out _) || Find(log => HashOf(log.Origin) == hash) is not { } log)
             return new WitnessAnswer(404, "this witness does not follow that log\n");
         lock (_gate)
+        {
+            RequireDurable();
             return ReadState(log) is { } last ? new WitnessAnswer(200, last.Note) : new WitnessAnswer(404, "nothing of that log was cosigned yet\n");
+        }
     }
 
     /// <summary>SHA-256 of an origin, as it stands in a path.</summary>
@@ -130,11 +146,11 @@ public sealed class Witness : IDisposable
 
     static string Short(string origin) => HashOf(origin)[..8];
 
-    FollowedLog? Find(string origin) => _logs.GetValueOrDefault(origin) ?? Listed().GetValueOrDefault(origin);
+    FollowedLog? Find(string origin) => Listed().GetValueOrDefault(origin);
 
-    FollowedLog? Find(Func<FollowedLog, bool> which) => _logs.Values.FirstOrDefault(which) ?? Listed().Values.FirstOrDefault(which);
+    FollowedLog? Find(Func<FollowedLog, bool> which) => Listed().Values.FirstOrDefault(which);
 
-    /// <summary>The logs as they are listed by now: one may have been added. Anybody can ask for logs that are not followed; that costs a look at the list's stamp.</summary>
+    /// <summary>The logs as they are listed by now: a log or a key may have been added, or taken out. That costs each request a look at the list's stamp.</summary>
     Dictionary<string, FollowedLog> Listed()
     {
         lock (_gate)
@@ -143,6 +159,17 @@ public sealed class Witness : IDisposable
                 (_logs, _list) = (FollowedLogs.Read(_folder), list);
             return _logs;
         }
+    }
+
+    /// <summary>A cosignature whose name is not durable yet must not leave: a power cut would take it back, and another root could be cosigned.</summary>
+    /// <exception cref="HoldfastException">What the disk reports.</exception>
+    void RequireDurable()
+    {
+        var folder = Path.Combine(_folder, "state");
+        if (_isDurable || !Directory.Exists(folder))
+            return;
+        _disk.SyncFolder(folder);
+        _isDurable = true;
     }
 
     /// <summary>What was cosigned last of a log; null where nothing was.</summary>
@@ -164,8 +191,10 @@ public sealed class Witness : IDisposable
         }
         if (text == Nothing)
             return null;
-        return Checkpoint.TryParse(text, out var last) && last.Origin == log.Origin && last.CosignedAt(Key) is not null ? last : throw Unknown(log.Origin);
+        return IsState(text, log.Origin, out var last) ? last : throw Unknown(log.Origin);
     }
+
+    bool IsState(string text, string origin, [NotNullWhen(true)] out Checkpoint? last) => Checkpoint.TryParse(text, out last) && last.Origin == origin && last.CosignedAt(Key) is not null;
 
     static HoldfastException Unknown(string origin) => new(ErrorCode.KeyFileBad, $"What was cosigned last of the log {Short(origin)} (state/{HashOf(origin)}) is missing or damaged: this witness cosigns nothing of it.",
         "Bring that file back only from a copy that is certainly the newest: with an older one this witness could cosign a second history, which is what it is there to prevent. Where there is none, the log needs another witness, with a key of its own.");

@@ -245,6 +245,84 @@ public sealed class WitnessTests : IDisposable
         Assert.Equal(200, Ask(witness, 5, 6).Status);
     }
 
+    /// <summary>Added again it would begin with nothing, and cosign a second root for a size.</summary>
+    [Fact]
+    public void A_log_that_is_followed_and_whose_state_is_gone_is_not_begun_anew()
+    {
+        using var witness = Open();
+        Ask(witness, 0, 5);
+        File.Delete(StatePath);
+        var second = new VerifierKey("new", new Ed25519Signer(WitnessSeed).PublicKey.ToArray());
+        foreach (var key in new[] { LogKey, second })
+            Assert.Equal(ErrorCode.KeyFileBad, Assert.Throws<HoldfastException>(() => Witness.Follow(Folder, key, LogKey.Name, Disk.Real)).Code);
+        Assert.False(File.Exists(StatePath));
+        Assert.Equal(ErrorCode.KeyFileBad, Assert.Throws<HoldfastException>(() => witness.AddCheckpoint(Request(Tree(5, "other"), 0, 5))).Code);
+    }
+
+    /// <summary>In characters it is short enough, in bytes its state could not be read back.</summary>
+    [Fact]
+    public void A_long_note_does_not_end_its_log()
+    {
+        using var witness = Open();
+        Ask(witness, 0, 5);
+        foreach (var (characters, status) in new[] { (66_000, 400), (8_200, 400), (8_000, 200) })
+        {
+            var text = $"{LogKey.Name}\n6\n{Convert.ToBase64String(_tree.Root(6).ToArray())}\n{new string('é', characters)}\n";
+            var signature = Convert.ToBase64String([.. LogKey.KeyId, .. LogSigner.Sign(Encoding.UTF8.GetBytes(text))]);
+            var proof = string.Concat(_tree.ProveConsistency(5, 6).Select(h => Convert.ToBase64String(h.ToArray()) + "\n"));
+            Assert.Equal(status, Ask(witness, $"old 5\n{proof}\n{text}\n— {LogKey.Name} {signature}\n").Status);
+        }
+        Assert.Equal(200, Ask(witness, 6, 7).Status);
+    }
+
+    [Fact]
+    public void A_key_that_is_added_or_taken_out_while_it_runs_counts_at_once()
+    {
+        using var witness = Open();
+        Assert.Equal(200, Ask(witness, 0, 5).Status);
+        var signer = new Ed25519Signer([.. Enumerable.Repeat((byte)3, 32)]);
+        var second = new VerifierKey(LogKey.Name, signer.PublicKey.ToArray());
+        var request = AddCheckpoint.Of(_tree, Checkpoint.Sign(LogKey.Name, 6, _tree.Root(6), signer), 5).ToString();
+        Assert.Equal(403, Ask(witness, request).Status);
+        Witness.Follow(Folder, second, LogKey.Name, Disk.Real);
+        Assert.Equal(200, Ask(witness, request).Status);
+        File.WriteAllText(Path.Combine(Folder, "logs"), $"{second}\n");
+        Assert.Equal(403, Ask(witness, 6, 7).Status);
+    }
+
+    /// <summary>The new state has its name, and a power cut may take that back: until the folder is synced nobody gets the cosignature, by GET neither.</summary>
+    [Fact]
+    public void What_is_not_durable_is_shown_to_nobody()
+    {
+        var disk = new UnsyncedDisk();
+        using var witness = Open(disk);
+        Ask(witness, 0, 5);
+        disk.IsFailing = true;
+        Assert.Equal(ErrorCode.DiskFull, Assert.Throws<HoldfastException>(() => Ask(witness, 5, 6)).Code);
+        Assert.Contains("\n6\n", File.ReadAllText(StatePath), StringComparison.Ordinal);
+        Assert.Throws<HoldfastException>(() => witness.Latest(Witness.HashOf(LogKey.Name)));
+        Assert.Throws<HoldfastException>(() => Ask(witness, 6, 7));
+        disk.IsFailing = false;
+        Assert.Equal(200, witness.Latest(Witness.HashOf(LogKey.Name)).Status);
+        Assert.Equal(200, Ask(witness, 6, 7).Status);
+        witness.Dispose();
+        disk.IsFailing = true; // whoever ran before may have died there
+        using var again = Open(disk);
+        Assert.Throws<HoldfastException>(() => again.Latest(Witness.HashOf(LogKey.Name)));
+    }
+
+    sealed class UnsyncedDisk : Disk
+    {
+        public bool IsFailing { get; set; }
+
+        public override void SyncFolder(string path)
+        {
+            if (IsFailing)
+                throw DiskFault.OfErrno(28);
+            base.SyncFolder(path);
+        }
+    }
+
     [Fact]
     public void One_process_at_a_time_has_its_folder()
     {
