@@ -37,6 +37,7 @@ sealed class Cosigning(VaultKeeper keeper, IReadOnlyList<WitnessClient> witnesse
     async Task<IReadOnlyList<(WitnessClient Witness, WitnessOutcome Outcome)>> AskAllAsync(CancellationToken ct)
     {
         var (tree, checkpoint) = (keeper.Log.Tree, keeper.Log.Checkpoint!.Reduced([keeper.Log.Key], []));
+        keeper.MakeLogDurable(); // a commit that runs now has renamed it, and may not have synced it
         var outcomes = await Task.WhenAll(witnesses.Select(w => Task.Run(() => w.AskAsync(tree, checkpoint, _seen[w.Key], ct), ct)));
         for (var i = 0; i < outcomes.Length; i++)
         {

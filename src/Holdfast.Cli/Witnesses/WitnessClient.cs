@@ -11,15 +11,17 @@ sealed record WitnessClient(CosignerKey Key, Uri Url)
 {
     const int MaxAnswer = Checkpoint.MaxLength; // bytes
     const int Tries = 3;
+    const string TooLate = "it did not answer in time";
 
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    static readonly TimeSpan All = TimeSpan.FromSeconds(30); // of its tries together
 
     static readonly Lazy<HttpClient> Http = new(() => new HttpClient(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         UseCookies = false,
         ConnectTimeout = TimeSpan.FromSeconds(10),
-        PooledConnectionIdleTimeout = TimeSpan.FromMinutes(1),
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(10),
         PooledConnectionLifetime = TimeSpan.FromMinutes(10),
         MaxResponseHeadersLength = 16, // KiB
     })
@@ -31,6 +33,20 @@ sealed record WitnessClient(CosignerKey Key, Uri Url)
     /// <param name="old">What it saw last, as far as is known.</param>
     /// <param name="ct">Ends it.</param>
     public async Task<WitnessOutcome> AskAsync(MerkleTree tree, Checkpoint checkpoint, long old, CancellationToken ct)
+    {
+        using var all = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        all.CancelAfter(All);
+        try
+        {
+            return await TryAsync(tree, checkpoint, old, all.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            return new WitnessOutcome.Away(TooLate);
+        }
+    }
+
+    async Task<WitnessOutcome> TryAsync(MerkleTree tree, Checkpoint checkpoint, long old, CancellationToken ct)
     {
         for (var attempt = 0; attempt < Tries; attempt++)
         {
@@ -96,7 +112,7 @@ sealed record WitnessClient(CosignerKey Key, Uri Url)
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
-            return (0, null, "", "it did not answer in time");
+            return (0, null, "", TooLate);
         }
         catch (Exception e) when (e is IOException or InvalidOperationException)
         {

@@ -19,7 +19,30 @@ public sealed partial class VaultKeeper
     public IReadOnlyDictionary<string, Uri> WitnessPlaces => WitnessList.Read(_folder);
 
     /// <summary>A witness has cosigned what this log does not go on from: it was put back, or is another history. Null where none has.</summary>
-    public HoldfastException? WitnessFault => Witnesses.Count == 0 || Cosigned.NotIn(_log) is not { Count: > 0 } seen ? null : Forked(seen[0]);
+    public HoldfastException? WitnessFault => Witnesses.Count > 0 && Cosigned.NotIn(_log).FirstOrDefault(Denies) is { } seen ? Forked(seen) : null;
+
+    /// <summary>True where this log does not go on from what a witness cosigned. Another process may have committed, and had that cosigned, since the log was read here: so it is read again before
+    /// anything is held against it. Of a log that is damaged, what is missing at its end says nothing.</summary>
+    public bool Denies(Checkpoint seen)
+    {
+        if (CosignedCheckpoints.Extends(_log, seen))
+            return false;
+        if (LogFault is not null)
+            return seen.Size <= _log.Size;
+        try
+        {
+            Refresh();
+        }
+        catch (HoldfastException)
+        {
+            return true; // what lies there now cannot be read as this log, or is shorter
+        }
+        return !CosignedCheckpoints.Extends(_log, seen);
+    }
+
+    /// <summary>Makes the checkpoint that was read durable, whoever wrote it: one that a power cut could take back must not be cosigned, for the log that is left would be denied for good.</summary>
+    /// <exception cref="HoldfastException">What the disk reports.</exception>
+    public void MakeLogDurable() => _disk.SyncFolder(Path.Combine(_folder, "log"));
 
     HoldfastException Forked(Checkpoint seen) => new(ErrorCode.LogForked,
         seen.Size > _log.Size ? $"The log was put back: a witness has cosigned {seen.Size} leaves of it, and it has {_log.Size}. Nothing is written to it."
@@ -68,5 +91,5 @@ public static class WitnessList
         && text.Length <= MaxUrl && url.Query.Length == 0 && url.Fragment.Length == 0 && url.UserInfo.Length == 0;
 
     public static void Write(string vault, IEnumerable<(CosignerKey Key, Uri Url)> places, Disk disk) =>
-        disk.Replace(Path.Combine(vault, "keeper", Name), Encoding.UTF8.GetBytes(string.Concat(places.Select(p => $"{p.Key} {p.Url}\n"))));
+        disk.Replace(Path.Combine(vault, "keeper", Name), Encoding.UTF8.GetBytes(string.Concat(places.Select(p => $"{p.Key} {p.Url.AbsoluteUri}\n"))));
 }

@@ -4,6 +4,7 @@ using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Cli.Witnesses;
 
@@ -141,6 +142,81 @@ public sealed class CosigningTests : IDisposable
             after.Keeper.Cosigned.Keep(theirs); // it will say so again, each time that it is asked
             Assert.True(after.Keeper.Cosigned.IsGivenUp(theirs));
             Append(after);
+        }
+    }
+
+    /// <summary>Another process commits and has that cosigned after the log was read here: nothing is wrong with it.</summary>
+    [Fact]
+    public void A_log_that_was_read_before_a_newer_one_was_cosigned_is_not_forked()
+    {
+        using var stale = Open();
+        using (var other = Open())
+        {
+            Append(other);
+            other.Keeper.Cosigned.Keep(Cosigned(other.Keeper));
+        }
+        stale.Keeper.RequireWritable();
+        Assert.False(stale.Keeper.Denies(stale.Keeper.Cosigned.Newest!));
+        using (var other = Open())
+        {
+            Append(other);
+            other.Keeper.Cosigned.Keep(Cosigned(other.Keeper));
+        }
+        Assert.Null(stale.Keeper.WitnessFault);
+        Assert.Equal(stale.Keeper.Cosigned.Newest!.Size, stale.Keeper.Log.Size);
+    }
+
+    /// <summary>What is missing at its end may be what was cosigned; another root for what is there is another history.</summary>
+    [Fact]
+    public void Of_a_damaged_log_only_another_root_for_what_is_left_is_held_against_it()
+    {
+        var theirs = Fork(1);
+        Checkpoint before, after;
+        using (var vault = Open())
+        {
+            before = vault.Keeper.Log.Checkpoint!;
+            Append(vault);
+            after = vault.Keeper.Log.Checkpoint!;
+            vault.Keeper.Cosigned.Keep(Cosigned(vault.Keeper));
+        }
+        File.WriteAllText(Path.Combine(_folder["vault"], "log", "checkpoint"), "junk");
+        using (var damaged = VaultKeeper.Open(_folder["vault"], null, _machine, () => before))
+        {
+            Assert.NotNull(damaged.LogFault);
+            Assert.Equal(before.Size, damaged.Log.Size);
+            Assert.Null(damaged.WitnessFault);
+            damaged.Cosigned.Keep(theirs);
+        }
+        using (var damaged = VaultKeeper.Open(_folder["vault"], null, _machine, () => after))
+            Assert.Equal(ErrorCode.LogForked, damaged.WitnessFault!.Code);
+    }
+
+    /// <summary>A commit has given its checkpoint the name, and not synced it: after a power cut the witness would deny an honest log for good.</summary>
+    [Fact]
+    public async Task Nothing_is_cosigned_that_a_power_cut_could_take_back()
+    {
+        var disk = new CountingDisk();
+        using var keeper = VaultKeeper.Open(_folder["vault"], disk, _machine);
+        var synced = new List<int>();
+        using var witness = new ScriptedWitness((_, _) =>
+        {
+            synced.Add(disk.Synced.Count(p => p == Path.Combine(_folder["vault"], "log")));
+            return ScriptedWitness.Response(500, "");
+        });
+        var cosigning = new Cosigning(keeper, [new WitnessClient(Key, witness.Url)]);
+        await cosigning.RoundAsync(CancellationToken.None);
+        await cosigning.RoundAsync(CancellationToken.None);
+        Assert.Equal([1, 2], synced);
+    }
+
+    sealed class CountingDisk : Disk
+    {
+        public List<string> Synced { get; } = [];
+
+        public override void SyncFolder(string path)
+        {
+            Synced.Add(path);
+            base.SyncFolder(path);
         }
     }
 
