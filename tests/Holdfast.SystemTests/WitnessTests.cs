@@ -256,6 +256,10 @@ public sealed class WitnessTests
         Assert.Contains("not asked", cli.Run("log", "verify", "--vault", cli["elsewhere"], "--keys", "").Expect(0).Out, StringComparison.Ordinal);
         Assert.Contains("PUT BACK", cli.Run("log", "verify", "--vault", cli["elsewhere"], "--keys", "", "--witness", witness.Named).Expect(40).Error, StringComparison.Ordinal);
 
+        // Files that anybody can put there make none of it right.
+        cli.Shell("cp -a vault forged; mkdir -p forged/log/cosigned.by; cp keys/checkpoint.fork-*.witnessed forged/log/cosigned.by/x.before-1");
+        Assert.Contains("nobody has signed them", cli.Run("log", "verify", "--vault", cli["forged"], "--keys", "", "--witness", witness.Named).Expect(40).Error, StringComparison.Ordinal);
+
         // Once the keeper has heard of it, it signs nothing, and everything is read.
         Assert.Contains("PUT BACK", cli.Run("log", "cosign").Expect(40).Error, StringComparison.Ordinal);
         Assert.Contains("put back", Back(cli, "over it").Expect(40).Error, StringComparison.Ordinal);
@@ -334,7 +338,45 @@ public sealed class WitnessTests
         cli.Run("log", "cosign").Expect(0);
         Assert.Contains("The log has not grown since", cli.Run("log", "verify").Expect(0).Out, StringComparison.Ordinal);
         cli.FakeTime(null);
-        Assert.Contains("One of the two clocks is wrong", cli.Run("log", "verify").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Contains("One of the two clocks is wrong", cli.Run("log", "verify").Expect(49).Error, StringComparison.Ordinal); // a time that has yet to come says nothing of today
+    }
+
+    /// <summary>One that goes along with whoever put the log back must not speak for the other.</summary>
+    [Fact]
+    public void One_witness_does_not_hide_that_another_is_kept_away()
+    {
+        Cli.RequireFakeTime();
+        using var cli = new Cli();
+        using WitnessProcess one = new WitnessProcess(cli, "w1").Start(), two = new WitnessProcess(cli, "w2").Start();
+        Sample(cli, one, two);
+        cli.Run("log", "cosign").Expect(0);
+        cli.Run("log", "verify").Expect(0);
+        one.Stop();
+        two.Stop();
+        cli.FakeTime("+2d");
+        one.Start();
+        cli.Run("log", "cosign").Expect(49);
+        foreach (var told in new[] { cli.Run("log", "verify").Expect(49).Error, cli.Run("status").Expect(49).Out })
+        {
+            Assert.Contains("he witness witness.example/w2 has not cosigned this log since", told, StringComparison.Ordinal);
+            Assert.DoesNotContain("witness.example/w1 has not", told, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>What lies beside the log, and what other witnesses say, is nothing to who goes by this one.</summary>
+    [Fact]
+    public void A_witness_that_somebody_names_has_to_show_the_log_as_it_is_now()
+    {
+        using var cli = new Cli();
+        using WitnessProcess one = new WitnessProcess(cli, "w1").Start(), stranger = new WitnessProcess(cli, "w2").Start();
+        Sample(cli, one);
+        cli.Run("log", "cosign").Expect(0);
+        cli.Run("log", "verify", "--witness", one.Named).Expect(0);
+        cli.Run("log", "verify", "--witness", one.Named, "--offline").Expect(2);
+        Assert.Contains("does not show", cli.Run("log", "verify", "--witness", one.Named, "--witness", stranger.Named).Expect(49).Error, StringComparison.Ordinal);
+        one.Stop();
+        cli.Run("log", "verify").Expect(0);
+        Assert.Contains("does not show", cli.Run("log", "verify", "--witness", one.Named).Expect(49).Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -446,7 +488,7 @@ public sealed class WitnessTests
         cli.Run("witness", "add", witness.Folder, witness.Key).Expect(2);
         cli.Run("witness", "add", cli["nowhere"], witness.Key).Expect(17);
         cli.Run("witness", "serve", cli["nowhere"]).Expect(17);
-        foreach (var listen in new[] { "8443", "localhost:1", "127.0.0.1", "127.0.0.1:99999" })
+        foreach (var listen in new[] { "8443", "localhost:1", "127.0.0.1", "127.0.0.1:99999", "::1", "[::1]" })
             cli.Run("witness", "serve", witness.Folder, "--listen", listen).Expect(2);
         cli.Run("witness", "serve", witness.Folder, "--certificate", cli["x"]).Expect(2);
         foreach (var named in new[] { witness.Key, $"{witness.Key}=ftp://x/", $"{witness.Key}=http://x/?y", $"x=http://x/", $"{witness.Key[..^2]}=http://x/" })

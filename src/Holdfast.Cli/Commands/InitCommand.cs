@@ -141,7 +141,7 @@ static class InitCommand
         return UserFile.Bytes(file, "The file with the S3 credentials", ErrorCode.KeyFileBad, UserFile.TextLimit);
     }
 
-    const int MostWitnesses = 16;
+    public const int MostWitnesses = 16;
 
     /// <summary>What --witness says.</summary>
     public static (CosignerKey Key, Uri Url) Witness(string text)

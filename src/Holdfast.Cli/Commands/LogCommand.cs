@@ -14,7 +14,7 @@ static class LogCommand
     static readonly Option<string?> SinceOption = new("--since") { Description = "A file with a checkpoint, or a proof, that was kept earlier: the log must still begin with all that it covered, and the vault have all that the proof's snapshot needs.", HelpName = "FILE" };
     static readonly Option<string?> ProofOption = new("--proof") { Description = "Check this proof file; needs no vault.", HelpName = "FILE" };
     static readonly Option<string?> KeyOption = new("--log-key") { Description = "With --proof: the log's public key, from someone you trust. `holdfast init --json` prints it, and it stands in the vault's file `vault`, after `log`.", HelpName = "KEY" };
-    static readonly Option<string[]> WitnessOption = new("--witness") { Description = "Ask this witness too: its public key, from someone you trust, =, and its URL.", HelpName = "KEY=URL" };
+    static readonly Option<string[]> WitnessOption = new("--witness") { Description = "Ask this witness, and none that the vault names: its public key, from someone you trust, =, and its URL. It must show the log as it is now.", HelpName = "KEY=URL" };
     static readonly Option<bool> OfflineOption = new("--offline") { Description = "Do not ask the witnesses; what they cosigned earlier is checked all the same." };
     static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the vault's id, or its first eight letters.", HelpName = "LETTERS" };
     static readonly Option<string?> OutOption = new("--out") { Description = "A new file to write it to, instead of standard output.", HelpName = "FILE" };
@@ -65,6 +65,8 @@ static class LogCommand
             throw new HoldfastException(ErrorCode.KeyFileBad, "The key folder that was named is not there; nothing was changed.", "Look at --keys or HOLDFAST_KEYS.");
         if (folder.Files.Vault() is { } of && of != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, "The key folder is of another vault.", "Name a vault and the key folder that was made with it.");
+        if (vault.Keeper.LogFault is { } damaged && vault.Keeper.Cosigned.NotIn(vault.Keeper.Log).Count > 0)
+            throw new HoldfastException(damaged.Code, damaged.Message, damaged.Guidance); // what witnesses cosigned may be what is missing here: mended first, then judged
         var isUnknown = memory.HasLostCheckpoint || folder.IsUnreadable(memory, vault); // then it agrees with any log
         if (memory.Place is not null && !isUnknown && vault.Keeper.WitnessFault is null && IsAccepted(memory, vault))
         {

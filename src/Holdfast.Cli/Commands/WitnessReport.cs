@@ -26,7 +26,7 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         get
         {
             var places = Keeper.WitnessPlaces;
-            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Select(w => new WitnessClient(w, places[w.ToString()]))];
+            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Take(InitCommand.MostWitnesses).Select(w => new WitnessClient(w, places[w.ToString()]))];
         }
     }
 
@@ -73,8 +73,13 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         {
             case WitnessOutcome.Cosigned cosigned:
                 return ($"cosigned {Text.Count(cosigned.Checkpoint.Size, "leaf", "leaves")} on {Text.Time(cosigned.Checkpoint.CosignedAt(witness)!.Value)}", null);
+            case WitnessOutcome.Seen { Theirs: { } theirs } when theirs.IsSignedBy(Log.Key) && Fits(theirs):
+                return ($"cosigned {Text.Count(theirs.Size, "leaf", "leaves")} on {Text.Time(theirs.CosignedAt(witness) ?? 0)}, for another process", null);
+            case WitnessOutcome.Seen { Theirs: { } theirs } when theirs.IsSignedBy(Log.Key) && Keeper.Cosigned.IsGivenUp(theirs):
+                var given = GivenUp(witness, theirs);
+                return (given.Message, given);
             case WitnessOutcome.Seen seen:
-                var fault = Contradiction(witness, seen.Size, seen.Theirs);
+                var fault = Contradiction(witness, seen.Size, seen.Theirs, isNamed: false);
                 return (fault.Message, fault);
             case WitnessOutcome.Away away:
                 return (away.Why, new HoldfastException(ErrorCode.NotWitnessed, $"The witness {witness.Name} did not cosign: {away.Why}.", "See that it runs and can be reached from here (keeper/witnesses has its URL). Backups go on meanwhile; what is committed is cosigned when it is back."));
@@ -83,19 +88,25 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         }
     }
 
+    /// <summary>For who has the vault written to. Whoever checks it is told of both histories all the same: the files that say so are signed by nobody.</summary>
+    static HoldfastException GivenUp(CosignerKey witness, Checkpoint theirs) => new(ErrorCode.NotWitnessed,
+        $"The witness {witness.Name} has seen {Text.Count(theirs.Size, "leaf", "leaves")} of a history that was given up here (`holdfast log accept`): it will never cosign this log again.",
+        "That is as it should be. Where cosignatures are wanted, go on with a new vault, made with witnesses that have not seen this one.");
+
     /// <summary>What a witness has seen, against the log here; both signed checkpoints are kept as evidence.</summary>
-    HoldfastException Contradiction(CosignerKey witness, long size, Checkpoint? theirs)
+    /// <param name="witness">Which.</param>
+    /// <param name="size">Leaves that it says it cosigned.</param>
+    /// <param name="theirs">What it shows of them.</param>
+    /// <param name="isNamed">Somebody outside goes by this witness: what it cosigned by this origin counts, whoever has signed it as the log, for which key that is only the vault here says.</param>
+    HoldfastException Contradiction(CosignerKey witness, long size, Checkpoint? theirs, bool isNamed)
     {
-        if (theirs is null || !theirs.IsSignedBy(Log.Key))
+        if (theirs is null || (!isNamed && !theirs.IsSignedBy(Log.Key)))
             return new HoldfastException(ErrorCode.NotWitnessed, $"The witness {witness.Name} says that it has cosigned {Text.Count(size, "leaf", "leaves")} that this log does not go on from, and shows nothing that the log has signed.",
                 "That is its word alone, and nothing is held against the log for it. Ask whoever runs it for the checkpoint that it cosigned, and compare: holdfast log verify --since FILE.");
-        if (Keeper.Cosigned.IsGivenUp(theirs))
-            return new HoldfastException(ErrorCode.NotWitnessed, $"The witness {witness.Name} has seen {Text.Count(theirs.Size, "leaf", "leaves")} of a history that was given up here (`holdfast log accept`): it will never cosign this log again.",
-                "That is as it should be. Where cosignatures are wanted, go on with a new vault, made with witnesses that have not seen this one.");
-        var evidence = Evidence(theirs);
+        var evidence = Evidence(theirs) + (Keeper.Cosigned.IsGivenUp(theirs) ? " Files beside the log say that a person accepted this (`holdfast log accept`); nobody has signed them." : "");
         return new HoldfastException(ErrorCode.LogForked, (theirs.Size > Log.Size
             ? $"The log was PUT BACK: the witness {witness.Name} has cosigned {Text.Count(theirs.Size, "leaf", "leaves")} of it on {Text.Time(theirs.CosignedAt(witness) ?? 0)}, and it has {Log.Size}"
-            : $"The log has TWO HISTORIES: the witness {witness.Name} has cosigned another root for its first {Text.Count(theirs.Size, "leaf", "leaves")} on {Text.Time(theirs.CosignedAt(witness) ?? 0)}") + $", with the log's own signature.{evidence}",
+            : $"The log has TWO HISTORIES: the witness {witness.Name} has cosigned another root for its first {Text.Count(theirs.Size, "leaf", "leaves")} on {Text.Time(theirs.CosignedAt(witness) ?? 0)}") + $", with {(theirs.IsSignedBy(Log.Key) ? "the log's own signature" : "a signature of another log key than this vault names")}.{evidence}",
             "Treat it as an attack until shown otherwise: someone put an older or another log in its place. Take the vault off the network, keep both checkpoints, and compare with a copy of the vault elsewhere. Restoring from it goes on; what is missing came after. A copy made while a backup ran shows the same: copy the log again, and look again. "
             + "Did you yourself bring back an older copy? `holdfast log accept` (docs/errors.md, LogForked).");
     }
@@ -115,39 +126,48 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
     }
 
     /// <summary>Checks what is kept here, asks the witnesses what they saw last, and tells both.</summary>
-    /// <param name="named">Witnesses to ask besides, by whose keys somebody outside goes.</param>
+    /// <param name="named">By whose keys somebody outside goes: only these are asked then, and each of them has to show the log as of now, whatever the vault says of its witnesses.</param>
     /// <param name="isAsking">False: what is kept here only.</param>
     /// <returns>The worst of it; null where all is well, or there are no witnesses.</returns>
     public HoldfastException? Verify(IReadOnlyList<WitnessClient> named, bool isAsking)
     {
+        if (named.Count > InitCommand.MostWitnesses || (named.Count > 0 && !isAsking))
+            throw new HoldfastException(ErrorCode.Usage, isAsking ? "--witness names too many witnesses." : "--witness has a witness asked, and --offline has none.", isAsking ? $"{InitCommand.MostWitnesses} at most." : "Leave one of them out.");
         if (Keeper.Witnesses.Count == 0 && named.Count == 0)
             return null;
-        var asked = isAsking ? Known.Where(k => !named.Any(n => n.Key.ToString() == k.Key.ToString())).Concat(named).ToList() : [];
+        var kept = Keeper.Witnesses.DistinctBy(w => w.ToString()).ToDictionary(w => w.ToString(), Keeper.Cosigned.Of); // first: what is shown later is newer then
+        var asked = named.Count > 0 ? named.DistinctBy(n => n.Key.ToString()).ToList() : isAsking ? Known : [];
         var answers = Task.WhenAll(asked.Select(w => Task.Run(() => w.LatestAsync(Log.Key.Name, session.Stop), session.Stop))).GetAwaiter().GetResult();
-        if (answers.Any(a => a.Latest?.Size > Log.Size) && Keeper.LogFault is null)
-            Keeper.Refresh(); // a commit may have been cosigned since it was opened here
+        var shown = asked.Zip(answers).ToDictionary(a => a.First.Key.ToString(), a => a.Second);
         HoldfastException? worst = null;
-        ulong latest = 0;
-        foreach (var (witness, place, kept) in Keeper.Witnesses.Select(w => (w, asked.FindIndex(a => a.Key.ToString() == w.ToString()), Keeper.Cosigned.Of(w)))
-            .Concat(named.Where(n => !Keeper.Witnesses.Any(w => w.ToString() == n.Key.ToString())).Select(n => (n.Key, asked.IndexOf(n), (Checkpoint?)null))).ToList())
+        var times = new List<WitnessTime>();
+        foreach (var witness in Keeper.Witnesses.Concat(named.Select(n => n.Key)).DistinctBy(w => w.ToString()))
         {
-            var shown = place >= 0 ? answers[place].Latest : null;
-            foreach (var seen in new[] { kept, shown }.OfType<Checkpoint>())
+            var (before, isAsked, isNamed) = (kept.GetValueOrDefault(witness.ToString()), shown.TryGetValue(witness.ToString(), out var answer), named.Any(n => n.Key.ToString() == witness.ToString()));
+            var now = answer.Latest;
+            ulong latest = 0;
+            foreach (var seen in new[] { before, now }.OfType<Checkpoint>())
             {
-                if (!CosignedCheckpoints.Extends(Log, seen) || !seen.IsSignedBy(Log.Key))
-                    Take(Contradiction(witness, seen.Size, seen));
-                else
+                if (Keeper.Denies(seen))
+                    Take(Contradiction(witness, seen.Size, seen, isNamed));
+                else if (!CosignedCheckpoints.Extends(Log, seen))
+                    session.Warn($"holdfast: the witness {witness.Name} has cosigned {Text.Count(seen.Size, "leaf", "leaves")}; whether this log goes on from them cannot be told while it is damaged");
+                else if (!seen.IsSignedBy(Log.Key))
+                    Take(Contradiction(witness, seen.Size, seen, isNamed: false));
+                else if (!isNamed || seen == now)
                     latest = Math.Max(latest, seen.CosignedAt(witness) ?? 0);
             }
-            if (shown is not null && kept is not null && CosignedCheckpoints.Extends(Log, shown) && shown.Size < kept.Size)
-                session.Warn($"holdfast: the witness {witness.Name} has gone back itself: it cosigned {kept.Size} leaves, and shows {shown.Size} as its latest. Its cosignatures say less than they should; tell whoever runs it");
-            session.Step($"Witness {witness.Name}: {(shown ?? kept) switch { { } last => $"cosigned {Text.Count(last.Size, "leaf", "leaves")} on {Text.Time(last.CosignedAt(witness) ?? 0)}", _ => "has cosigned nothing that is known here" }}{(shown is not null ? "" : place >= 0 ? $"; asked now: {answers[place].Why}" : "; not asked")}.");
+            if (now is not null && before is not null && CosignedCheckpoints.Extends(Log, now) && now.Size < before.Size)
+                session.Warn($"holdfast: the witness {witness.Name} has gone back itself: it cosigned {before.Size} leaves, and shows {now.Size} as its latest. Its cosignatures say less than they should; tell whoever runs it");
+            session.Step($"Witness {witness.Name}: {(now ?? before) switch { { } last => $"cosigned {Text.Count(last.Size, "leaf", "leaves")} on {Text.Time(last.CosignedAt(witness) ?? 0)}", _ => "has cosigned nothing that is known here" }}{(now is not null ? "" : isAsked ? $"; asked now: {answer.Why}" : "; not asked")}.");
+            if (isNamed || named.Count == 0)
+                times.Add(new WitnessTime(witness, latest, isNamed));
         }
         session.Json(w => WriteAll(w));
-        if (worst is null && Frozen(latest) is { } frozen)
+        if (worst is null && Frozen(times) is { } frozen)
             Take(frozen);
         else if (worst is null)
-            TellTimes(latest);
+            TellTimes(times.Max(t => t.Latest));
         return worst;
 
         void Take(HoldfastException fault)
@@ -157,23 +177,44 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         }
     }
 
-    /// <summary>Nobody outside has seen the log for long: it may be an older state that is shown here, while the true one goes on, or was put away.</summary>
-    HoldfastException? Frozen(ulong latest) => latest + Fresh > Now || (latest == 0 && vault.State.Genesis!.Created + Fresh > Now) ? null : new HoldfastException(ErrorCode.NotWitnessed,
-        $"{(latest == 0 ? "No witness has ever cosigned this log" : $"No witness has cosigned this log since {Text.Time(latest)}")}: whether it was put back to an older state since then cannot be told.",
-        "See that `holdfast log cosign --every 5m` runs beside the backups, and that the witnesses can be reached. Compare with what they show from another machine (holdfast log verify --witness KEY=URL).");
+    /// <summary>When a witness cosigned this log last, by its clock; 0 for never.</summary>
+    /// <param name="Witness">Which.</param>
+    /// <param name="Latest">Seconds since 1970.</param>
+    /// <param name="IsNamed">Somebody goes by it: that the vault is new is no excuse.</param>
+    readonly record struct WitnessTime(CosignerKey Witness, ulong Latest, bool IsNamed);
 
-    /// <summary>What the two clocks make of each other: none of it is a fault by itself.</summary>
+    /// <summary>A witness that has not seen the log for long: it may be an older state that is shown here, while the true one goes on, or was put away. Each is judged by itself, for one that goes along
+    /// with whoever does that must not hide that the others are kept away; and a time that has yet to come says nothing of today.</summary>
+    HoldfastException? Frozen(IReadOnlyList<WitnessTime> times)
+    {
+        var now = Now;
+        var stale = times.Where(t => t.Latest > now + Fresh || (t.Latest + Fresh <= now && (t.IsNamed || t.Latest > 0 || vault.State.Genesis!.Created + Fresh <= now))).ToList();
+        if (stale.Count == 0)
+            return null;
+        var isAhead = stale.Exists(t => t.Latest > now + Fresh);
+        var latest = stale.Max(t => t.Latest);
+        var words = stale.Count == times.Count && !isAhead && !stale[0].IsNamed ? latest == 0 ? "No witness has ever cosigned this log" : $"No witness has cosigned this log since {Text.Time(latest)}"
+            : string.Join("; ", stale.Select(t => t.Latest > now + Fresh ? $"the witness {t.Witness.Name} cosigned this log on {Text.Time(t.Latest)}, by its clock, and this machine says {Text.Time(now)}"
+                : t.IsNamed && t.Latest == 0 ? $"the witness {t.Witness.Name} does not show that it cosigned this log"
+                : t.Latest == 0 ? $"the witness {t.Witness.Name} has never cosigned this log" : $"the witness {t.Witness.Name} has not cosigned this log since {Text.Time(t.Latest)}"));
+        return new HoldfastException(ErrorCode.NotWitnessed, $"{char.ToUpperInvariant(words[0])}{words[1..]}: whether it was put back to an older state since then cannot be told{(stale.Count < times.Count ? " by that" : "")}.{(isAhead ? " One of the two clocks is wrong." : "")}",
+            (isAhead ? "Set the clock that is wrong; a witness's times never go back, so where it was the witness's, this lasts until that time has come. " : "")
+            + "See that `holdfast log cosign --every 5m` runs beside the backups, and that the witnesses can be reached. Compare with what they show from another machine (holdfast log verify --witness KEY=URL).");
+    }
+
+    /// <summary>That the log stands still is no fault by itself.</summary>
     void TellTimes(ulong latest)
     {
-        if (latest > Now + Fresh)
-            session.Warn($"holdfast: a witness cosigned on {Text.Time(latest)}, by its clock; this machine says {Text.Time(Now)}. One of the two clocks is wrong");
         if (vault.State.LatestTime is var last && latest > last + Fresh)
             session.Step($"The log has not grown since {Text.Time(last)}, as its witnesses saw until {Text.Time(latest)}: nothing was backed up in between.");
     }
 
     /// <summary>What to tell of the witnesses in `status`, as of now and without asking them; null where nothing stands in the way.</summary>
     public Problem? Problem() => Keeper.Witnesses.Count > 0 && Keeper.Closed is null
-        && Frozen(Keeper.Witnesses.Max(w => Keeper.Cosigned.Of(w) is { } last && CosignedCheckpoints.Extends(Log, last) ? last.CosignedAt(w) : null) ?? 0) is { } frozen ? new(frozen.Code, frozen.Message.TrimEnd('.'), frozen.Guidance) { IsOfNote = true } : null;
+        && Frozen([.. Keeper.Witnesses.Select(w => new WitnessTime(w, Keeper.Cosigned.Of(w) is { } last && Fits(last) ? last.CosignedAt(w) ?? 0 : 0, IsNamed: false))]) is { } frozen ? new(frozen.Code, frozen.Message.TrimEnd('.'), frozen.Guidance) { IsOfNote = true } : null;
+
+    /// <summary>This log goes on from it, as it lies there by now.</summary>
+    bool Fits(Checkpoint seen) => !Keeper.Denies(seen) && CosignedCheckpoints.Extends(Log, seen);
 
     public IEnumerable<string> Lines()
     {
@@ -181,8 +222,8 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         {
             if (Keeper.Cosigned.Of(witness) is not { } last)
                 yield return $"{witness.Name}: NEVER COSIGNED";
-            else if (!CosignedCheckpoints.Extends(Log, last))
-                yield return $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")} that are NOT THIS LOG";
+            else if (!Fits(last))
+                yield return !Keeper.Denies(last) ? $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")}, more than can be read of this log" : $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")} that are NOT THIS LOG";
             else
                 yield return $"{witness.Name}: {Text.Count(last.Size, "leaf", "leaves")} {Ago(last.CosignedAt(witness)!.Value)}; {(Open(last.Size) is var open and > 0 ? $"{Text.Count(open, "commit")} not yet cosigned" : "every commit is cosigned")}";
         }
@@ -210,9 +251,9 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
                 w.WriteNumber("size", last.Size);
                 w.WriteString("cosigned", Text.Iso(last.CosignedAt(witness)!.Value));
                 w.WriteNumber("ageSeconds", Now - Math.Min(Now, last.CosignedAt(witness)!.Value));
-                w.WriteBoolean("ofThisLog", CosignedCheckpoints.Extends(Log, last));
+                w.WriteBoolean("ofThisLog", Fits(last));
             }
-            w.WriteNumber("commitsNotCosigned", Open(last is not null && CosignedCheckpoints.Extends(Log, last) ? last.Size : 0));
+            w.WriteNumber("commitsNotCosigned", Open(last is not null && Fits(last) ? last.Size : 0));
             w.WriteEndObject();
         }
         w.WriteEndArray();
