@@ -55,14 +55,7 @@ public sealed class S3Credentials
             : throw new HoldfastException(ErrorCode.KeyFileBad, "The file with the S3 credentials does not have the two lines it should have.", TwoLines);
     }
 
-    const string TwoLines = "Make a file with two lines, the access key id and the secret access key, that its owner alone may read (chmod 600), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.";
-
-    /// <summary>Those of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.</summary>
-    /// <exception cref="HoldfastException"><c>KeyFileBad</c>: one of them is not set.</exception>
-    public static S3Credentials FromEnvironment() =>
-        (Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID"), Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY")) is ({ Length: > 0 } access, { Length: > 0 } secret)
-            ? new S3Credentials(access, secret)
-            : throw new HoldfastException(ErrorCode.KeyFileBad, "There are no S3 credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set, and no file was named.", TwoLines);
+    const string TwoLines = "Make a file with two lines, the access key id and the secret access key, that its owner alone may read (chmod 600).";
 
     public override string ToString() => "S3 credentials";
 }

@@ -77,7 +77,7 @@ static class S3Fault
                 "See which of the two is right, and set the other one right. Where it is the object store's, look after it first: its clock ends locks.", fault),
             ("InvalidAccessKeyId" or "SignatureDoesNotMatch" or "InvalidToken" or "ExpiredToken" or "InvalidSecurity", _) => new(ErrorCode.KeyFileBad,
                 code == "SignatureDoesNotMatch" ? "The object store knows the access key, and says that the secret is not the one that belongs to it." : "The object store does not know these credentials.",
-                "Look at the file with the two lines, or at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Where the keys were changed there, bring the new ones here.", fault),
+                "Look at the file with the two lines (keeper/store.key of the vault). Where the keys were changed there, bring the new ones here.", fault),
             ("NoSuchBucket", _) => new(ErrorCode.VaultMissing, "There is no such bucket in the object store.",
                 "Check the name. A new one is made by its administrator, with Object Lock from the start. If it was there before: whoever runs the object store may have removed it; see docs/threat-model.md.", fault),
             ("QuotaExceeded" or "StorageFull", _) or (_, HttpStatusCode.InsufficientStorage) => new(ErrorCode.DiskFull,

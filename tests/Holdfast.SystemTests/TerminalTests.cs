@@ -352,7 +352,7 @@ public sealed class TerminalTests
     [InlineData("cat", "SNAPSHOT and PATH are missing.", "")]
     [InlineData("lock latest", "--until DATE is missing.", "")]
     [InlineData("ls a b c", "`c` is one word too many.", "")]
-    [InlineData("log", "`holdfast log` needs a command: checkpoint, prove, verify, entries, accept.", "")]
+    [InlineData("log", "`holdfast log` needs a command: checkpoint, prove, verify, cosign, entries, accept.", "")]
     [InlineData("", "`holdfast` needs a command.", "")]
     [InlineData("backup source --name ''", "--name is empty.", "")]
     [InlineData("backup source --name= --read-all", "--name needs a value: --name NAME.", "")]
