@@ -63,7 +63,7 @@ public sealed class GoneDiskTests
         cli.Environment["HOLDFAST_KEYS"] = cli["stick/keys"];
         cli.Run("init", cli["vault"], "--lock", "1d").Expect(0);
         cli.Shell("cp -a stick/keys kept");
-        var result = cli.Run("backup", "--stdin", "--name", "dump", "--json", "--", "sh", "-c", $"umount -l '{cli["stick"]}'; echo bed 3").Expect(0);
+        var result = cli.Run("backup", "--stdin", "--name", "dump", "--json", "--", "sh", "-c", $"for i in $(seq 300); do find '{cli["state"]}' -type f | grep -q . && break; sleep 0.1; done; umount -l '{cli["stick"]}'; echo bed 3").Expect(0); // the run has begun, and its keys have been read
         Assert.DoesNotContain("Nothing was written", result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("chown", result.Error, StringComparison.Ordinal);
         Assert.Contains("the snapshot is stored", result.Error, StringComparison.Ordinal);
