@@ -37,13 +37,14 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         // Ends of objects' locks are rounded up as those of packs are: most commits then lengthen few.
         List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted =
         [
-            .. packs.Select(p => (StoreKind.Pack, p, LockRules.PackEnd(p, expiry, _quantum))).Where(w => !known.TryGetValue(w.p, out var pack) || pack.LockEnd < w.Item3),
+            .. packs.Select(p => (StoreKind.Pack, p, AtLeast(LockRules.PackEnd(p, expiry, _quantum)))).Where(w => !known.TryGetValue(w.p, out var pack) || pack.LockEnd < w.Item3),
             .. Later(objects, o => told.GetValueOrDefault(o), needed),
             .. Later(state.Objects, _ => others, expiry),
         ];
-        All(locking, wanted.ConvertAll(w => w with { Until = AtLeast(w.Until) }), mayBeGone: state.Objects.Contains);
+        All(locking, wanted, mayBeGone: state.Objects.Contains);
     }
 
+    /// <summary>What the vault's clock has end in the past of the wall clock is asked for a day more: the log says that it is locked, so the medium is to.</summary>
     ulong AtLeast(ulong until) => Math.Min(Math.Max(until, wall + RetentionPolicy.Day), LockRules.LastEnd);
 
     /// <summary>Holds objects that a leaf is about to name for as long as any snapshot is held.</summary>
@@ -52,11 +53,11 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         if (store is not ILockingStore locking)
             return;
         var latest = state.Snapshots.Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
-        All(locking, [.. Later(objects, _ => 0, Math.Max(latest, wall + RetentionPolicy.Day))], _ => false);
+        All(locking, [.. Later(objects, _ => 0, latest)], _ => false);
     }
 
     IEnumerable<(StoreKind, Hash32, ulong)> Later(IEnumerable<Hash32> objects, Func<Hash32, ulong> before, ulong end) =>
-        objects.Where(o => !o.IsNone).Select(o => (StoreKind.Object, o, LockRules.PackEnd(o, end, _quantum))).Where(w => LockRules.PackEnd(w.o, before(w.o), _quantum) < w.Item3);
+        objects.Where(o => !o.IsNone).Select(o => (StoreKind.Object, o, AtLeast(LockRules.PackEnd(o, end, _quantum)))).Where(w => LockRules.PackEnd(w.o, before(w.o), _quantum) < w.Item3);
 
     /// <summary>Asks the medium for the lock of all that the log says is locked now, and has it hold again what it does not; null where the medium keeps none.</summary>
     /// <param name="now">By the clock that counts least: what is over by it is not asked for.</param>
