@@ -17,6 +17,10 @@ public sealed class S3Stores : IObjectStores
     /// <param name="options">Patience and sizes; null for the usual ones.</param>
     public S3Stores(S3Options? options = null) => _options = options;
 
+    public string Name(string place) => S3Place.Parse(place).ToString();
+
+    public void RequireCredential(string file) => _ = S3Credentials.Read(file);
+
     public HoldfastException? Check(string place, ReadOnlySpan<byte> credential)
     {
         // Whoever waits for an answer has mistyped a name more often than the service is away.

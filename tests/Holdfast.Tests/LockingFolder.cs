@@ -27,6 +27,13 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
 
     public ulong EntryLock { get; set; }
 
+    public string Name(string place) => place;
+
+    public void RequireCredential(string file)
+    {
+        // There is none to have.
+    }
+
     static FolderStore Made(string folder)
     {
         Directory.CreateDirectory(folder);

@@ -6,7 +6,6 @@ using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
-using Holdfast.Storage.S3;
 
 namespace Holdfast.Cli.Commands;
 
@@ -41,6 +40,8 @@ static class InitCommand
 
     static int Run(Session session)
     {
+        if (session.Parsed.GetValue(StoreOption) is not null)
+            session.Network.Require();
         var folder = FolderPath.Full(session.Parsed.GetValue(VaultArgument)!);
         var keys = FolderPath.Full(new KeyFolder(session).Folder);
         RequireApart(folder, keys);
@@ -132,12 +133,12 @@ static class InitCommand
         (null, null) => null,
         (null, _) => throw new HoldfastException(ErrorCode.Usage, "--store-key was given without --store.", "Name the bucket too: --store s3:https://HOST/BUCKET/PREFIX."),
         (_, null) => throw new HoldfastException(ErrorCode.Usage, "--store was given without --store-key.", "Name a file with two lines, the access key id and the secret access key of a user of the keeper's own (chmod 600)."),
-        ({ } place, { } file) => new ObjectStorePlace(S3Place.Parse(place).ToString(), Credential(file), S3Stores.Instance),
+        ({ } place, { } file) => new ObjectStorePlace(session.Network.Stores.Name(place), Credential(session, file), session.Network.Stores),
     };
 
-    static byte[] Credential(string file)
+    static byte[] Credential(Session session, string file)
     {
-        _ = S3Credentials.Read(file);
+        session.Network.Stores.RequireCredential(file);
         return UserFile.Bytes(file, "The file with the S3 credentials", ErrorCode.KeyFileBad, UserFile.TextLimit);
     }
 

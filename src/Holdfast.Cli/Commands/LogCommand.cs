@@ -213,6 +213,8 @@ static class LogCommand
     {
         if (session.Parsed.GetValue(ProofOption) is { } file)
             return VerifyProof(session, file);
+        if (session.Parsed.GetValue(WitnessOption) is { Length: > 0 } || (!session.Parsed.GetValue(OfflineOption) && WitnessList.Read(KeyFolder.VaultFolder(session)).Count > 0))
+            session.Network.Require();
         using var vault = KeyFolder.OpenVault(session); // opening reads every leaf and checks the root
         var folder = new KeyFolder(session);
         var since = Since(session, vault); // first: where the keys' own memory calls the log forked, this is what tells how far that goes
@@ -228,7 +230,7 @@ static class LogCommand
             throw other;
         if (since is { } same)
             session.Step(same.Words);
-        var seenByWitnesses = new WitnessReport(session, vault, folder).Verify([.. (session.Parsed.GetValue(WitnessOption) ?? []).Select(InitCommand.Witness).Select(w => new Witnesses.WitnessClient(w.Key, w.Url))], !session.Parsed.GetValue(OfflineOption));
+        var seenByWitnesses = new WitnessReport(session, vault, folder).Verify([.. (session.Parsed.GetValue(WitnessOption) ?? []).Select(InitCommand.Witness).Select(w => session.Network.Witness(w.Key, w.Url))], !session.Parsed.GetValue(OfflineOption));
         session.Json(w =>
         {
             w.WriteNumber("size", vault.Keeper.Log.Size);

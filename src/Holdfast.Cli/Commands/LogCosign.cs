@@ -24,6 +24,7 @@ static class LogCosign
     static int Run(Session session)
     {
         var every = Every(session);
+        session.Network.Require();
         using var vault = KeyFolder.OpenVault(session);
         var keys = new KeyFolder(session);
         keys.Remember(vault);

@@ -3,7 +3,6 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Storage;
-using Holdfast.Storage.S3;
 
 namespace Holdfast.Cli.Commands;
 
@@ -76,7 +75,7 @@ static class StoreCommand
         var (old, named) = (session.Parsed.GetValue(OldArgument)!, session.Parsed.GetValue(NewArgument)!);
         if (old.Length == 0 || named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "`holdfast store list` shows the vault's folders.");
-        using var vault = Vault.Open(KeyFolder.VaultFolder(session), stores: S3Stores.Instance);
+        using var vault = Vault.Open(KeyFolder.VaultFolder(session), stores: session.Network.Stores);
         if (Directory.Exists(old) && FolderPath.Full(old) != FolderPath.Full(named))
             session.Note("Reading what lies in both folders, so that no sound file is left behind for one that was damaged on the way ...");
         var isMerged = vault.MoveFolder(old, named, session.Stop);

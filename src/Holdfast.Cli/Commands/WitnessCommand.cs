@@ -1,10 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Holdfast.Cli.Terminal;
-using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
@@ -104,32 +101,26 @@ static class WitnessCommand
         var listen = session.Parsed.GetValue(ListenOption)!;
         if (!IPEndPoint.TryParse(listen, out var at) || !listen.Contains(at.AddressFamily == AddressFamily.InterNetworkV6 ? "]:" : ":", StringComparison.Ordinal))
             throw new HoldfastException(ErrorCode.Usage, "--listen takes an address and a port.", "Such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443.");
-        using var certificate = Certificate(session);
+        session.Network.Require();
+        var tls = Tls(session);
         var (name, signer) = WitnessKeyFile.Read(folder);
         using var witness = Witness.Open(folder, name, signer, Disk.Real, TimeProvider.System);
-        using var server = new WitnessServer(witness, text => session.Warn($"holdfast: {text}"));
-        server.ServeAsync(at, certificate, address =>
+        session.Network.Serve(witness, at, tls, address =>
         {
             session.Step($"Listening on {address}");
             session.Note($"Witness of {Text.Count(witness.Logs, "log")}; Ctrl+C ends it.");
-        }, session.Stop).GetAwaiter().GetResult();
+        }, text => session.Warn($"holdfast: {text}"), session.Stop);
         return 0;
     }
 
-    static X509Certificate2? Certificate(Session session)
+    /// <summary>Certificate and key, both as PEM; null for HTTP.</summary>
+    static (string Certificate, string Key)? Tls(Session session)
     {
         var (file, key) = (session.Parsed.GetValue(CertificateOption), session.Parsed.GetValue(CertificateKeyOption));
         if (file is null && key is null)
             return null;
         if (file is null || key is null)
             throw new HoldfastException(ErrorCode.Usage, "TLS takes a certificate and its key.", "Give both --certificate and --key.");
-        try
-        {
-            return X509Certificate2.CreateFromPem(UserFile.Text(file, "The certificate's file"), UserFile.Text(key, "The file of the certificate's key"));
-        }
-        catch (CryptographicException e)
-        {
-            throw new HoldfastException(ErrorCode.KeyFileBad, "That certificate and key cannot be used.", "Both are PEM files; the key has no passphrase and is the certificate's own.", e);
-        }
+        return (UserFile.Text(file, "The certificate's file"), UserFile.Text(key, "The file of the certificate's key"));
     }
 }

@@ -26,7 +26,7 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         get
         {
             var places = Keeper.WitnessPlaces;
-            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Take(InitCommand.MostWitnesses).Select(w => new WitnessClient(w, places[w.ToString()]))];
+            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Take(InitCommand.MostWitnesses).Select(w => session.Network.Witness(w, places[w.ToString()]))];
         }
     }
 

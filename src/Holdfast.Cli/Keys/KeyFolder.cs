@@ -4,9 +4,9 @@ using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
-using Holdfast.Storage.S3;
 
 namespace Holdfast.Cli.Keys;
 
@@ -92,11 +92,15 @@ sealed class KeyFolder
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
         ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT.");
 
+    /// <summary>The vault that a command names says that its packs and objects lie in an object store.</summary>
+    public static bool IsInObjectStore(ParseResult parsed) =>
+        parsed.CommandResult.Command.Options.Contains(VaultOption) && parsed.GetValue(VaultOption) is { Length: > 0 } folder && ObjectStorePlace.IsNamedBy(folder);
+
     public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session));
 
     public static Vault OpenVault(Session session, string path)
     {
-        var vault = Vault.Open(path, seen: () => Seen(session), stores: S3Stores.Instance);
+        var vault = Vault.Open(path, seen: () => Seen(session), stores: session.Network.Stores);
         vault.NotNoted = fault => session.Warn($"holdfast: what was found damaged could not be noted ({fault.Message.TrimEnd('.')}): where nothing else tells of it, neither `holdfast status` nor the next backup knows. `holdfast verify`, where it may write to the vault, notes it");
         if (vault.Keeper.FolderListFault is { } list)
             session.Warn($"holdfast: {list.Message} {list.Guidance}");

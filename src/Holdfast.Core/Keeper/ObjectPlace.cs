@@ -12,6 +12,9 @@ public sealed record ObjectStorePlace(string Place, byte[] Credential, IObjectSt
     /// <summary>What whoever makes the vault has to know of the place; null for nothing.</summary>
     public HoldfastException? Told { get; private set; }
 
+    /// <summary>Whether that vault says that its packs and objects lie in one; a look, which judges nothing.</summary>
+    public static bool IsNamedBy(string vault) => File.Exists(ObjectPlace.At(vault));
+
     /// <summary>Writes down where it is, once it has been found to keep locks.</summary>
     internal void Make(string vault, Disk disk)
     {
@@ -46,5 +49,5 @@ static class ObjectPlace
         }
     }
 
-    static string At(string vault) => Path.Combine(vault, "keeper", "store");
+    public static string At(string vault) => Path.Combine(vault, "keeper", "store");
 }

@@ -6,6 +6,14 @@ public interface IObjectStores
     /// <summary>What the keeper signs in with, in the vault's folder <c>keeper</c>: for its owner alone.</summary>
     const string CredentialFile = "store.key";
 
+    /// <summary>A place as its vault names it, from what a user typed.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that is none.</exception>
+    string Name(string place);
+
+    /// <summary>Refuses a file that holds no credential, or that others than its owner may read.</summary>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>, <c>NoPermission</c>.</exception>
+    void RequireCredential(string file);
+
     /// <summary>Refuses a place for a new vault that does not keep locks, or holds one already, and a credential that could get around locks.</summary>
     /// <param name="place">As its vault names it, such as <c>s3:https://HOST/BUCKET/PREFIX</c>.</param>
     /// <param name="credential">What the keeper signs in with.</param>

@@ -13,7 +13,7 @@ public sealed partial class LayerTests
 
     static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
 
-    [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli|Storage))\b|\busing (?<layer2>\w+)\.")]
+    [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli|Server|Storage))\b|\busing (?<layer2>\w+)\.")]
     private static partial Regex Uses();
 
     [GeneratedRegex(@"(?<![\w.])(?<layer>Codec|Crypto|Chunking|Retention|Log|Storage|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore)\.[A-Z]\w+")]
@@ -54,9 +54,29 @@ public sealed partial class LayerTests
         foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Storage.S3"), "*.cs"))
         {
             var text = File.ReadAllText(file);
-            Assert.DoesNotMatch(@"Holdfast\.(Sources|Cli|Core\.(Codec|Crypto|Chunking|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore))\b", text);
+            Assert.DoesNotMatch(@"Holdfast\.(Sources|Cli|Server|Core\.(Codec|Crypto|Chunking|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Restore))\b", text);
             Assert.True(!text.Contains("DeleteObject", StringComparison.Ordinal) || Path.GetFileName(file) is "BucketCheck.cs" or "S3Remover.cs", $"{Path.GetFileName(file)} removes objects");
         }
+    }
+
+    /// <summary>What is linked into it costs memory in each backup, used or not (docs/performance.md).</summary>
+    [Fact]
+    public void The_program_that_backs_up_into_folders_has_no_network()
+    {
+        static IEnumerable<string> Network(System.Reflection.Assembly assembly) => assembly.GetReferencedAssemblies().Select(a => a.Name!)
+            .Where(n => n is "System.Net.Http" or "System.Net.Sockets" or "System.Net.Security" || n.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal) || n.StartsWith("AWSSDK", StringComparison.Ordinal));
+
+        var program = System.Reflection.Assembly.Load("holdfast");
+        var seen = new HashSet<string>();
+        var open = new Queue<System.Reflection.Assembly>([program]);
+        while (open.TryDequeue(out var assembly))
+        {
+            Assert.Empty(Network(assembly));
+            foreach (var next in assembly.GetReferencedAssemblies().Where(a => a.Name!.StartsWith("Holdfast", StringComparison.Ordinal) && seen.Add(a.Name)))
+                open.Enqueue(System.Reflection.Assembly.Load(next));
+        }
+        Assert.Equal(["Holdfast.Cli", "Holdfast.Core", "Holdfast.Sources"], seen.Order());
+        Assert.NotEmpty(Network(System.Reflection.Assembly.Load("holdfast-server")));
     }
 
     [Fact]
@@ -75,7 +95,7 @@ public sealed partial class LayerTests
         var wrong = Directory.GetFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories)
             .SelectMany(f => File.ReadLines(f).Select(l => (File: Path.GetFileName(f), Line: l)))
             .Where(l => l.Line.Replace("remover.key", "", StringComparison.Ordinal).Contains("emover", StringComparison.Ordinal)).Select(l => l.File).Distinct().Order(StringComparer.Ordinal).ToList();
-        Assert.Equal(["Expiry.cs", "IObjectStores.cs", "IRemover.cs", "Remover.cs", "S3Remover.cs", "S3Stores.cs", "VaultKeeper.Locks.cs", "VaultKeeper.cs"], wrong); // VaultKeeper makes it, for expiry
+        Assert.Equal(["Expiry.cs", "IObjectStores.cs", "IRemover.cs", "OtherProgram.cs", "Remover.cs", "S3Remover.cs", "S3Stores.cs", "VaultKeeper.Locks.cs", "VaultKeeper.cs"], wrong); // VaultKeeper makes it, for expiry
         Assert.DoesNotContain(typeof(Holdfast.Core.Storage.IStore).GetMethods().Concat(typeof(Holdfast.Core.Storage.ILockingStore).GetMethods()), m => m.Name.Contains("Delete", StringComparison.Ordinal) || m.Name.Contains("Remove", StringComparison.Ordinal));
     }
 

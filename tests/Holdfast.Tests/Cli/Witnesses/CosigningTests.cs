@@ -1,4 +1,5 @@
 using Holdfast.Cli.Witnesses;
+using Holdfast.Server.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
@@ -33,7 +34,7 @@ public sealed class CosigningTests : IDisposable
     static async Task<WitnessOutcome> Ask(Vault vault, Func<string, string, string?> answer)
     {
         using var witness = new ScriptedWitness(answer);
-        var outcomes = await new Cosigning(vault.Keeper, [new WitnessClient(Key, witness.Url)]).RoundAsync(CancellationToken.None);
+        var outcomes = await new Cosigning(vault.Keeper, [new HttpWitnessClient(Key, witness.Url)]).RoundAsync(CancellationToken.None);
         return Assert.Single(outcomes).Outcome;
     }
 
@@ -203,7 +204,7 @@ public sealed class CosigningTests : IDisposable
             synced.Add(disk.Synced.Count(p => p == Path.Combine(_folder["vault"], "log")));
             return ScriptedWitness.Response(500, "");
         });
-        var cosigning = new Cosigning(keeper, [new WitnessClient(Key, witness.Url)]);
+        var cosigning = new Cosigning(keeper, [new HttpWitnessClient(Key, witness.Url)]);
         await cosigning.RoundAsync(CancellationToken.None);
         await cosigning.RoundAsync(CancellationToken.None);
         Assert.Equal([1, 2], synced);

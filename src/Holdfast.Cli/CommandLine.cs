@@ -5,27 +5,32 @@ using System.CommandLine.Invocation;
 using Holdfast.Cli.Commands;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core;
 
 namespace Holdfast.Cli;
 
-static class Program
+/// <summary>`holdfast`, whichever of its two programs runs it.</summary>
+public static class CommandLine
 {
     // An argument that begins with @ is a name like any other, not a file of arguments.
     static readonly ParserConfiguration Parsing = new() { ResponseFileTokenReplacer = null };
-    static readonly InvocationConfiguration Invoking = new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
 
-    static int Main(string[] arguments)
+    /// <summary>Runs one command.</summary>
+    /// <param name="arguments">As they were typed.</param>
+    /// <param name="network">What this program has of it.</param>
+    /// <returns>The exit status.</returns>
+    public static int Run(string[] arguments, INetwork network)
     {
         SignalMask.Clear(); // first: Console has the runtime look at signals
         Output.Open();
         Console.SetError(new StandardError(StandardOutput.IsInherited(2) ? Console.Error : TextWriter.Null));
         using var interrupt = Interrupt.Listen();
-        var status = Run(arguments);
+        var status = Run(arguments, new CommandInvocation(network));
         // Whatever else went wrong, and was told, counts more than a report that did not get out.
         return Output.Close() is { } fault && status == 0 ? Session.Tell(fault.Code, fault.Message, fault.Guidance) : status;
     }
 
-    static int Run(string[] arguments)
+    static int Run(string[] arguments, CommandInvocation invocation)
     {
         var root = Root();
         var parsed = root.Parse(arguments, Parsing);
@@ -35,7 +40,17 @@ static class Program
             if (CallFault.Of(parsed, arguments, KeyFolder.VaultOption, KeyFolder.KeysOption) is { } fault)
                 return Session.Refuse(arguments, fault);
         }
-        return parsed.Invoke(Invoking);
+        try
+        {
+            // Before anything is asked or read: it may be run anew, by the other program.
+            if (!asksForHelp && KeyFolder.IsInObjectStore(parsed))
+                invocation.Network.Require();
+        }
+        catch (HoldfastException fault)
+        {
+            return Session.Refuse(arguments, fault);
+        }
+        return parsed.Invoke(invocation);
     }
 
     static RootCommand Root()
@@ -78,7 +93,7 @@ static class Program
                     return CallFault.NoSuchCommand(path, word, command) is var fault ? Session.Tell(fault.Code, fault.Message, fault.Guidance) : 0;
                 (command, path) = (next, $"{path} {word}");
             }
-            return root.Parse([.. parsed.GetValue(words)!, "--help"], Parsing).Invoke(Invoking);
+            return root.Parse([.. parsed.GetValue(words)!, "--help"], Parsing).Invoke(parsed.InvocationConfiguration);
         });
         return help;
     }

@@ -12,7 +12,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
 
-namespace Holdfast.Cli.Witnesses;
+namespace Holdfast.Server.Witnesses;
 
 /// <summary>Carries a witness's answers over HTTP (C2SP tlog-witness; docs/protocol.md). Whoever may reach it may be anybody: what a connection can take is bounded before anything of it is read.</summary>
 sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable

@@ -1,0 +1,33 @@
+using System.Net;
+using Holdfast.Cli.Witnesses;
+using Holdfast.Core;
+using Holdfast.Core.Log;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Cli;
+
+/// <summary>What reaches over the network, or is reached over it. It comes with clients and servers that are several times as large as all else, and costs that in memory whether it is used or not: so <c>holdfast-server</c> alone
+/// has it, and <c>holdfast</c>, asked for any of it, becomes that program.</summary>
+public interface INetwork
+{
+    /// <summary>Called before a command that will need it does, asks or says anything: it may be run anew from its beginning, by the other program.</summary>
+    /// <exception cref="HoldfastException"><c>SystemLimit</c>: that program is not there or cannot be run.</exception>
+    void Require();
+
+    IObjectStores Stores { get; }
+
+    /// <summary>A witness of a log.</summary>
+    /// <param name="key">Whose cosignatures count.</param>
+    /// <param name="url">Where it answers; ends with a slash.</param>
+    WitnessClient Witness(CosignerKey key, Uri url);
+
+    /// <summary>Has a witness answer logs, until it is stopped.</summary>
+    /// <param name="witness">Judges and keeps.</param>
+    /// <param name="at">Port 0: any that is free.</param>
+    /// <param name="tls">Certificate and key, both as PEM; null for HTTP.</param>
+    /// <param name="ready">Gets the address when connections are taken.</param>
+    /// <param name="warn">Gets what whoever runs it has to know.</param>
+    /// <param name="ct">Ends it: what has begun is answered.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>: certificate and key cannot be used.</exception>
+    void Serve(Witness witness, IPEndPoint at, (string Certificate, string Key)? tls, Action<string> ready, Action<string> warn, CancellationToken ct);
+}
