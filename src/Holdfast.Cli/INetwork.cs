@@ -1,6 +1,8 @@
 using System.Net;
+using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 
@@ -15,6 +17,30 @@ public interface INetwork
     void Require();
 
     IObjectStores Stores { get; }
+
+    /// <summary>A new key, and a certificate that it signs itself, as PEM.</summary>
+    string NewIdentity(string name);
+
+    /// <summary>SHA-256 of the certificate in such a text, lower-case hexadecimal.</summary>
+    /// <exception cref="HoldfastException"><c>KeyFileBad</c>.</exception>
+    string Fingerprint(string identity);
+
+    /// <summary>Has a folder stand for the vault of a keeper, so that it can be opened there.</summary>
+    /// <param name="access">How to reach the keeper.</param>
+    /// <param name="mirror">The folder, a cache; it is made where it is missing.</param>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>, <c>NoPermission</c>; <c>WrongVault</c>: another machine answers. <c>LogForked</c>: it keeps another vault now.</exception>
+    void Reach(KeeperAccess access, string mirror);
+
+    /// <summary>Has a keeper answer its clients, until it is stopped.</summary>
+    /// <param name="desk">Answers.</param>
+    /// <param name="clients">Those that may ask, as of now.</param>
+    /// <param name="at">Port 0: any that is free.</param>
+    /// <param name="identity">Certificate and key, as PEM.</param>
+    /// <param name="ready">Gets the address when connections are taken.</param>
+    /// <param name="warn">Gets what whoever runs it has to know.</param>
+    /// <param name="ct">Ends it: what has begun is answered.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
+    void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
 
     /// <summary>A witness of a log.</summary>
     /// <param name="key">Whose cosignatures count.</param>

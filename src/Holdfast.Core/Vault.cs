@@ -183,7 +183,7 @@ public sealed partial class Vault : IDisposable
         while (found.IsHealed && doubtful.Count > 0); // once more without them
         try
         {
-            return Keeper.RecordAttestation(record.Snapshot, actor, state => found.IsHealed ? found.NotHeld(Holding.NotHeld(state, state.Find(record.Snapshot)!, elsewhere)) : found);
+            return Keeper.RecordAttestation(record.Snapshot, actor, found, elsewhere);
         }
         catch (HoldfastException e) when (!found.IsGood)
         {

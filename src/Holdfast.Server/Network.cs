@@ -2,19 +2,40 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Holdfast.Cli;
+using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
+using Holdfast.Server.Keeper;
 using Holdfast.Server.Witnesses;
-using Holdfast.Storage.S3;
 
 namespace Holdfast.Server;
 
 /// <summary>All that reaches over the network, or is reached over it.</summary>
-sealed class Network : INetwork
+sealed class Network : INetwork, IDisposable
 {
-    public IObjectStores Stores => S3Stores.Instance;
+    readonly Places _places = new();
+
+    public IObjectStores Stores => _places;
+
+    public string NewIdentity(string name) => Identity.Make(name);
+
+    public string Fingerprint(string identity)
+    {
+        using var certificate = Identity.Read(identity);
+        return Identity.Fingerprint(certificate);
+    }
+
+    public void Reach(KeeperAccess access, string mirror) => _places.Reach(access, mirror);
+
+    public void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct)
+    {
+        using var certificate = Identity.Read(identity);
+        using var server = new KeeperServer(desk, clients, warn);
+        server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
+    }
 
     public void Require()
     {
@@ -41,4 +62,6 @@ sealed class Network : INetwork
             throw new HoldfastException(ErrorCode.KeyFileBad, "That certificate and key cannot be used.", "Both are PEM files; the key has no passphrase and is the certificate's own.", e);
         }
     }
+
+    public void Dispose() => _places.Dispose();
 }

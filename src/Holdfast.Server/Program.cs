@@ -2,5 +2,9 @@ namespace Holdfast.Server;
 
 static class Program
 {
-    static int Main(string[] arguments) => Cli.CommandLine.Run(arguments, new Network());
+    static int Main(string[] arguments)
+    {
+        using var network = new Network();
+        return Cli.CommandLine.Run(arguments, network);
+    }
 }

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using Amazon.S3;
 using Amazon.S3.Model;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Storage.S3;
 
@@ -18,7 +19,7 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
     /// <param name="key">Their key.</param>
     /// <param name="name">The SHA-256 of the bytes: Amazon S3 takes no lock without a checksum in a header.</param>
     /// <param name="until">The end of the lock; 0 for none.</param>
-    public VersionPin Send(S3Staged staged, string key, Hash32 name, ulong until)
+    public VersionPin Send(PassingBytes staged, string key, Hash32 name, ulong until)
     {
         var answer = wire.Call(async attempt =>
         {
@@ -39,7 +40,7 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
     }
 
     /// <summary>In parts, for what is too large for one request. The ETag of what comes of it may be missing, and the lock follows (<see cref="S3Store.Lock(Core.Storage.StoreKind, Hash32, ulong)"/>): Ceph 16 ignores what the first request says of it.</summary>
-    public VersionPin SendParts(S3Staged staged, string key, Hash32 name, ulong until)
+    public VersionPin SendParts(PassingBytes staged, string key, Hash32 name, ulong until)
     {
         if (Hash(staged) != name)
             throw S3Wire.NotItsName(); // of one request, the wire sees that itself
@@ -68,7 +69,7 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
         }
     }
 
-    PartETag SendPart(S3Staged staged, string key, string upload, int number, long at)
+    PartETag SendPart(PassingBytes staged, string key, string upload, int number, long at)
     {
         var count = Math.Min(options.PartSize, staged.Length - at);
         return wire.Call(async attempt =>
@@ -86,7 +87,7 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
         }, count);
     }
 
-    static Hash32 Hash(S3Staged staged)
+    static Hash32 Hash(PassingBytes staged)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = ArrayPool<byte>.Shared.Rent(1 << 20);
@@ -104,7 +105,7 @@ sealed class S3Sender(S3Wire wire, string bucket, S3Options options)
     }
 
     /// <summary>Once: whether one that was not answered was carried out cannot be asked (Ceph 16 says 500 where AWS says that the upload is over), so the parts are sent anew.</summary>
-    VersionPin Complete(S3Staged staged, string key, string upload, List<PartETag> parts)
+    VersionPin Complete(PassingBytes staged, string key, string upload, List<PartETag> parts)
     {
         var answer = wire.Call(async attempt =>
         {

@@ -74,7 +74,7 @@ public sealed class S3Store : ILockingStore, IDisposable
     static ulong Legal(ulong until) => until <= LockRules.LastEnd ? until : throw new HoldfastException(ErrorCode.LockTooLong,
         "No lock ends later than 2106-01-01.", "Name an earlier date: Ceph counts seconds in 32 bits, and a lock beyond them would be none.");
 
-    public IStaged Stage(bool large = false) => new S3Staged(_disk, _staging, large);
+    public IStaged Stage(bool large = false) => new PassingBytes(_disk, _staging, large);
 
     public bool Enter(IStaged staged, StoreKind kind, Hash32 name)
     {
@@ -85,7 +85,7 @@ public sealed class S3Store : ILockingStore, IDisposable
             Lock(kind, name, there, until);
             return false;
         }
-        Put((S3Staged)staged, kind, name, until);
+        Put((PassingBytes)staged, kind, name, until);
         return true;
     }
 
@@ -93,10 +93,10 @@ public sealed class S3Store : ILockingStore, IDisposable
     {
         if (_pins.Of(kind, name).Count >= StoreExtensions.MaxCopies)
             throw new HoldfastException(ErrorCode.StoreUnavailable, $"{kind} {name} has {StoreExtensions.MaxCopies} copies already.", "So many damaged copies mean that the object store loses what it is given: look into it before anything else.");
-        Put((S3Staged)staged, kind, name, EntryLock);
+        Put((PassingBytes)staged, kind, name, EntryLock);
     }
 
-    void Put(S3Staged staged, StoreKind kind, Hash32 name, ulong until)
+    void Put(PassingBytes staged, StoreKind kind, Hash32 name, ulong until)
     {
         var sender = new S3Sender(_wire, _place.Bucket, _options);
         var pin = staged.Length > _options.PartsAbove ? sender.SendParts(staged, S3Keys.Of(_place, kind, name), name, until) : sender.Send(staged, S3Keys.Of(_place, kind, name), name, until);

@@ -32,7 +32,7 @@ public sealed class S3Stores : IObjectStores
         return BucketCheck.RequireNoPower(wire, parsed, TimeProvider.System);
     }
 
-    public ILockingStore Open(string place, string vault, Disk disk) => OpenAt(place, vault, disk);
+    public IStore Open(string place, string vault, Disk disk) => OpenAt(place, vault, disk);
 
     S3Store OpenAt(string place, string vault, Disk disk) =>
         S3Store.Open(S3Place.Parse(place), S3Credentials.Read(Kept(vault, IObjectStores.CredentialFile)), Kept(vault, "pins"), Path.Combine(vault, "staging"), disk, _options);

@@ -2,8 +2,10 @@ using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using Holdfast.Cli;
+using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 
@@ -21,6 +23,14 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
 
     public IObjectStores Stores => this;
 
+    public string NewIdentity(string name) => throw Become();
+
+    public string Fingerprint(string identity) => throw Become();
+
+    public void Reach(KeeperAccess access, string mirror) => throw Become();
+
+    public void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
+
     public WitnessClient Witness(CosignerKey key, Uri url) => throw Become();
 
     public void Serve(Witness witness, IPEndPoint at, (string Certificate, string Key)? tls, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
@@ -31,7 +41,7 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
 
     HoldfastException? IObjectStores.Check(string place, ReadOnlySpan<byte> credential) => throw Become();
 
-    ILockingStore IObjectStores.Open(string place, string vault, Disk disk) => throw Become();
+    IStore IObjectStores.Open(string place, string vault, Disk disk) => throw Become();
 
     IRemover? IObjectStores.Remover(string place, string vault) => throw Become();
 

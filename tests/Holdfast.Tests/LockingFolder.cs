@@ -102,6 +102,6 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
         return null;
     }
 
-    ILockingStore IObjectStores.Open(string place, string vault, Disk disk) => this;
+    IStore IObjectStores.Open(string place, string vault, Disk disk) => this;
     IRemover? IObjectStores.Remover(string place, string vault) => HasRemover ? this : null;
 }

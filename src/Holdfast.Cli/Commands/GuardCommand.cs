@@ -29,9 +29,9 @@ static class GuardCommand
         if (!OperatingSystem.IsLinux())
             throw new HoldfastException(ErrorCode.Usage, "Immutable flags are known on Linux only.", "Keep the vault on a Linux host, or go without the guard.");
         FlagGuard.RequirePrivilege();
-        if (VaultKeeper.IsInObjectStore(KeyFolder.VaultFolder(session)))
+        if (VaultKeeper.IsInObjectStore(KeyFolder.LocalFolder(session)))
             throw new HoldfastException(ErrorCode.Usage, "The vault's packs lie in an object store, which locks them itself: there are no files to make immutable.", "`holdfast status` says where they are.");
-        var guard = new FlagGuard(KeyFolder.VaultFolder(session), session.Parsed.GetValue(StateOption)!);
+        var guard = new FlagGuard(KeyFolder.LocalFolder(session), session.Parsed.GetValue(StateOption)!);
         var once = session.Parsed.GetValue(OnceOption);
         var (told, trouble) = ("", "");
         try

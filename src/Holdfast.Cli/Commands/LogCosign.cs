@@ -25,7 +25,7 @@ static class LogCosign
     {
         var every = Every(session);
         session.Network.Require();
-        using var vault = KeyFolder.OpenVault(session);
+        using var vault = KeyFolder.OpenVault(session, KeyFolder.LocalFolder(session));
         var keys = new KeyFolder(session);
         keys.Remember(vault);
         var report = new WitnessReport(session, vault, keys);

@@ -81,27 +81,20 @@ static class PolicyCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var source = Source(session, vault) ?? Id16.None;
-        RetentionPolicy Raised(RetentionPolicy now) => now with
-        {
-            Base = length ?? now.Base,
-            Weeks = Given(session, InitCommand.WeeksOption) ?? now.Weeks,
-            Months = Given(session, InitCommand.MonthsOption) ?? now.Months,
-            Years = Given(session, InitCommand.YearsOption) ?? now.Years,
-            DailyQuota = InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : now.DailyQuota,
-            LockedQuota = InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : now.LockedQuota,
-        };
+        var change = new PolicyChange(length, Given(session, InitCommand.WeeksOption), Given(session, InitCommand.MonthsOption), Given(session, InitCommand.YearsOption),
+            InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : null, InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : null);
         if (!source.IsNone && !session.Parsed.GetValue(NewSourceOption) && !vault.State.Snapshots.Exists(s => s.Source == source))
         {
             throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source of this name. Nothing was changed, as a policy is never lowered again.",
                 "`holdfast snapshots` lists the names; where none was given, it is the folder's path. For a source that is to be backed up under this name later, add --new-source.");
         }
         var before = vault.State.PolicyFor(source);
-        var wanted = Raised(before);
+        var wanted = change.Of(before);
         InitCommand.RequirePlaces(wanted);
         // A policy that is refused asks for no date; one that locks longer than before does.
         if (!wanted.IsWeakerThan(before) && wanted.Longest > before.Longest && wanted.Longest <= vault.State.Genesis!.LongestLock)
             InitCommand.ConfirmLong(session, vault.Keeper.Clock.LockFrom + wanted.Longest, vault.Keeper.Clock.LockFrom, vault.Keeper.Folder, "nothing was changed");
-        var isChanged = vault.Keeper.SetPolicy(source, Raised, Id16.None);
+        var isChanged = vault.Keeper.SetPolicy(source, change, Id16.None);
         var policy = vault.State.PolicyFor(source);
         session.Json(w =>
         {

@@ -46,10 +46,14 @@ static class StatusCommand
         if (status.IsTrial)
             session.Line("TRIAL - NOT PROTECTION. This vault is for trying out; its locks last a day.\n");
         session.Line($"Vault {vault.Id}, made {Text.Time(vault.State.Genesis!.Created)}");
-        session.Line(vault.Keeper.FolderStore is null
+        session.Line(vault.Keeper.Remote is not null
+            ? "Protection level 2 of 4, where the keeper's host is one that no administrator of the protected hosts can log in to: no credential of this machine removes or shortens anything there. Whoever owns that host can, and change is detected."
+            : vault.Keeper.FolderStore is null
             ? "Protection level 3 of 4, where the object store is run by others and keeps its word (`holdfast verify` reads each lock back): no credential of this machine removes what is locked there. Whoever administers that store itself can, and change is detected."
             : "Protection level 1 of 4: change is detected. Whoever owns this machine can still delete its files.");
-        session.Line(vault.Keeper.FolderStore is null
+        session.Line(vault.Keeper.Remote is not null
+            ? "  next level: have the keeper's vault in an object store with Object Lock that others run; and copies of it elsewhere"
+            : vault.Keeper.FolderStore is null
             ? "  next level: a further copy, offline; and copy the log in the vault's folder elsewhere after each backup"
             : "  next level: keep the vault on a host of its own, that no administrator of the protected hosts can log in to");
         session.Line();
@@ -130,7 +134,8 @@ static class StatusCommand
         _ => "no pack yet",
     } + (status.DamagedPacks > 0 ? $"; {Text.Count(status.DamagedPacks, "pack was", "packs were")} found DAMAGED" : "");
 
-    static string Files(VaultKeeper keeper) => keeper.FolderStore is null
+    static string Files(VaultKeeper keeper) => keeper.Remote is { } remote ? $"with the keeper at {remote.Place}; how it keeps them, `holdfast status` there says"
+        : keeper.FolderStore is null
         ? $"in {keeper.ObjectStore}, locked there by Object Lock (compliance mode)"
         : keeper.IsGuarded
         ? "made immutable by a guard (see that it runs: holdfast guard)"

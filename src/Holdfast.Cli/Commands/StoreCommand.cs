@@ -45,7 +45,7 @@ static class StoreCommand
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name an empty folder on another disk.");
         var folder = FolderPath.Full(named);
         InitCommand.RequireParent(folder);
-        using var vault = KeyFolder.OpenVault(session);
+        using var vault = KeyFolder.OpenVault(session, KeyFolder.LocalFolder(session));
         new KeyFolder(session).Remember(vault, toChange: true);
         if (session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keys && (FolderPath.IsWithin(folder, keys) || FolderPath.IsWithin(keys, folder)))
             throw new HoldfastException(ErrorCode.Usage, "The vault's keys and that folder would lie in one place.", "Keep keys elsewhere: whoever takes the vault must not find them in it.");
@@ -75,7 +75,7 @@ static class StoreCommand
         var (old, named) = (session.Parsed.GetValue(OldArgument)!, session.Parsed.GetValue(NewArgument)!);
         if (old.Length == 0 || named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "`holdfast store list` shows the vault's folders.");
-        using var vault = Vault.Open(KeyFolder.VaultFolder(session), stores: session.Network.Stores);
+        using var vault = Vault.Open(KeyFolder.LocalFolder(session), stores: session.Network.Stores);
         if (Directory.Exists(old) && FolderPath.Full(old) != FolderPath.Full(named))
             session.Note("Reading what lies in both folders, so that no sound file is left behind for one that was damaged on the way ...");
         var isMerged = vault.MoveFolder(old, named, session.Stop);
@@ -93,7 +93,7 @@ static class StoreCommand
 
     static int List(Session session)
     {
-        using var vault = KeyFolder.OpenVault(session);
+        using var vault = KeyFolder.OpenVault(session, KeyFolder.LocalFolder(session));
         var keeper = vault.Keeper;
         session.Json(w =>
         {

@@ -135,6 +135,11 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
             throw new HoldfastException(ErrorCode.Usage, isAsking ? "--witness names too many witnesses." : "--witness has a witness asked, and --offline has none.", isAsking ? $"{InitCommand.MostWitnesses} at most." : "Leave one of them out.");
         if (Keeper.Witnesses.Count == 0 && named.Count == 0)
             return null;
+        if (Keeper.Remote is not null && named.Count == 0)
+        {
+            session.Step("Its witnesses are asked where the vault is kept; to have them asked from here, name them (--witness KEY=URL).");
+            return null;
+        }
         var kept = Keeper.Witnesses.DistinctBy(w => w.ToString()).ToDictionary(w => w.ToString(), Keeper.Cosigned.Of); // first: what is shown later is newer then
         var asked = named.Count > 0 ? named.DistinctBy(n => n.Key.ToString()).ToList() : isAsking ? Known : [];
         var answers = Task.WhenAll(asked.Select(w => Task.Run(() => w.LatestAsync(Log.Key.Name, session.Stop), session.Stop))).GetAwaiter().GetResult();
@@ -210,7 +215,7 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
     }
 
     /// <summary>What to tell of the witnesses in `status`, as of now and without asking them; null where nothing stands in the way.</summary>
-    public Problem? Problem() => Keeper.Witnesses.Count > 0 && Keeper.Closed is null
+    public Problem? Problem() => Keeper.Remote is null && Keeper.Witnesses.Count > 0 && Keeper.Closed is null
         && Frozen([.. Keeper.Witnesses.Select(w => new WitnessTime(w, Keeper.Cosigned.Of(w) is { } last && Fits(last) ? last.CosignedAt(w) ?? 0 : 0, IsNamed: false))]) is { } frozen ? new(frozen.Code, frozen.Message.TrimEnd('.'), frozen.Guidance) { IsOfNote = true } : null;
 
     /// <summary>This log goes on from it, as it lies there by now.</summary>
@@ -220,7 +225,9 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
     {
         foreach (var witness in Keeper.Witnesses)
         {
-            if (Keeper.Cosigned.Of(witness) is not { } last)
+            if (Keeper.Remote is not null)
+                yield return $"{witness.Name}: what it has cosigned, `holdfast status` says where the vault is kept";
+            else if (Keeper.Cosigned.Of(witness) is not { } last)
                 yield return $"{witness.Name}: NEVER COSIGNED";
             else if (!Fits(last))
                 yield return !Keeper.Denies(last) ? $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")}, more than can be read of this log" : $"{witness.Name}: has cosigned {Text.Count(last.Size, "leaf", "leaves")} that are NOT THIS LOG";

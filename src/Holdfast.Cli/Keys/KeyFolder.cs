@@ -94,9 +94,30 @@ sealed class KeyFolder
 
     /// <summary>The vault that a command names says that its packs and objects lie in an object store.</summary>
     public static bool IsInObjectStore(ParseResult parsed) =>
-        parsed.CommandResult.Command.Options.Contains(VaultOption) && parsed.GetValue(VaultOption) is { Length: > 0 } folder && ObjectStorePlace.IsNamedBy(folder);
+        parsed.CommandResult.Command.Options.Contains(VaultOption) && parsed.GetValue(VaultOption) is { Length: > 0 } folder && (KeeperAccess.IsPlace(folder) || ObjectStorePlace.IsNamedBy(folder));
 
-    public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session));
+    /// <summary>The vault's folder, for a command that has no use for its keeper's address.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static string LocalFolder(Session session) => VaultFolder(session) is var folder && !KeeperAccess.IsPlace(folder) ? folder : throw new HoldfastException(
+        ErrorCode.Usage, "This is done where the vault is kept, not from a client of its keeper.", "Run the same command on the keeper's machine, with --vault and the vault's folder there.");
+
+    public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session) is var named && KeeperAccess.IsPlace(named) ? Reach(session, named) : named);
+
+    /// <summary>The folder that stands here for the vault that a keeper elsewhere keeps.</summary>
+    static string Reach(Session session, string named)
+    {
+        if (!KeeperAccess.TryUrl(named, out var url))
+            throw new HoldfastException(ErrorCode.Usage, "That is no address of a keeper.", "Such as --vault https://keeper.example.nhs.uk:8444 - with no path behind it.");
+        var keys = new KeyFolder(session);
+        if (!keys.IsGiven || KeeperAccess.Read(keys.Folder, session.Warn) is not { } access)
+            throw new HoldfastException(ErrorCode.KeyFileBad, $"How to reach that keeper is in a key folder's {KeeperAccess.FileName}, and {(keys.IsGiven ? "the one that was named has none" : "none was named")}.",
+                $"`holdfast join {url} FINGERPRINT --keys FOLDER` makes it, with the fingerprint that `holdfast keeper serve` shows on the keeper's machine.");
+        if (access.Url != url)
+            throw new HoldfastException(ErrorCode.Usage, $"The key folder reaches its vault at {access.Url}, and --vault names another address.", $"Name that one; or, where the keeper has moved, `holdfast join` again with the new one.");
+        var mirror = access.Mirror();
+        session.Network.Reach(access, mirror);
+        return mirror;
+    }
 
     public static Vault OpenVault(Session session, string path)
     {
@@ -231,7 +252,7 @@ sealed class KeyFolder
     {
         var words = new StringBuilder($"holdfast {call}");
         if (IsTypedOption(VaultOption) || string.IsNullOrEmpty(_session.Parsed.GetValue(VaultOption)))
-            Add("--vault", vault.Keeper.Folder);
+            Add("--vault", vault.Keeper.Remote?.Place ?? vault.Keeper.Folder);
         if (IsOurs && (IsTypedOption(KeysOption) || string.IsNullOrEmpty(_session.Parsed.GetValue(KeysOption))))
             Add("--keys", Folder);
         foreach (var option in opens ? new[] { SecretOption, PassphraseOption, ScopedOption } : [])
@@ -241,7 +262,7 @@ sealed class KeyFolder
         }
         return words.ToString();
 
-        void Add(string option, string path) => words.Append($" {option} {Shell.Word(Path.GetFullPath(path))}");
+        void Add(string option, string path) => words.Append($" {option} {Shell.Word(KeeperAccess.IsPlace(path) ? path : Path.GetFullPath(path))}");
     }
 
     /// <summary>It was named, is there, and is no other vault's as far as was seen.</summary>
@@ -430,7 +451,7 @@ sealed class KeyFolder
     /// <summary>Refuses a name for a new file before any work is done for it: one that is taken, or in a folder that cannot be written to.</summary>
     public static void RequireNew(Session session, string path)
     {
-        if (FolderPath.IsWithin(path, VaultFolder(session)))
+        if (!KeeperAccess.IsPlace(VaultFolder(session)) && FolderPath.IsWithin(path, VaultFolder(session)))
             throw new HoldfastException(ErrorCode.Usage, "The new file would lie inside the vault.", "Name another place: whoever takes the vault must not find keys in it.");
         if (Path.Exists(path))
             throw NameTaken();

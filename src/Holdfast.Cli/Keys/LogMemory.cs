@@ -64,7 +64,7 @@ sealed class LogMemory(string folder)
     /// <summary>The folder that the vault was in then; null where a version before this one kept the checkpoint.</summary>
     /// <exception cref="HoldfastException"><c>KeyFileBad</c> where it says something else.</exception>
     public string? Place => !File.Exists(PlacePath) || UserFile.KeptText(PlacePath, "The place in the key folder").TrimEnd('\n') is not { Length: > 0 } place ? null
-        : Path.IsPathFullyQualified(place) && !place.Any(char.IsControl) ? place : throw new HoldfastException(ErrorCode.KeyFileBad, $"The file `{PlaceFile}` in the key folder names no folder.", "Put it back from a copy of the key folder, or take it away: the next command writes it anew.");
+        : (Path.IsPathFullyQualified(place) || KeeperAccess.IsPlace(place)) && !place.Any(char.IsControl) ? place : throw new HoldfastException(ErrorCode.KeyFileBad, $"The file `{PlaceFile}` in the key folder names no folder.", "Put it back from a copy of the key folder, or take it away: the next command writes it anew.");
 
     /// <summary>It has remembered a vault, and what it saw of the log is not there any more.</summary>
     public bool HasLostCheckpoint => File.Exists(PlacePath) && !Path.Exists(CheckpointPath);
@@ -99,7 +99,7 @@ sealed class LogMemory(string folder)
             Accept = AcceptLine(vault),
             IsPlaceShut = isShut,
             HasLogKey = vault.Keeper.HasLogKey,
-            IsPlaceWritable = VaultKeeper.HasLogKeyIn(place),
+            IsPlaceWritable = KeeperAccess.IsPlace(place) || VaultKeeper.HasLogKeyIn(place),
         };
         if (copy.Behind > 0 ? isThere && !IsBeginningOf(log, place) : !Extends(log, seen))
         {
@@ -111,7 +111,7 @@ sealed class LogMemory(string folder)
     }
 
     /// <summary>What a person types who has decided that these keys go on with the vault as it is here.</summary>
-    string AcceptLine(Vault vault) => $"holdfast log accept --vault {Shell.Word(Path.GetFullPath(vault.Keeper.Folder))} --keys {Shell.Word(Path.GetFullPath(folder))} --confirm {Text.Id(vault.Id)}";
+    string AcceptLine(Vault vault) => $"holdfast log accept --vault {Shell.Word(PlaceOf(vault))} --keys {Shell.Word(Path.GetFullPath(folder))} --confirm {Text.Id(vault.Id)}";
 
     static bool Extends(MerkleLog log, Checkpoint seen)
     {
@@ -139,7 +139,10 @@ sealed class LogMemory(string folder)
         }
     }
 
-    static bool IsAt(Vault vault, string place) => FolderPath.Real(vault.Keeper.Folder) == place || FolderPath.AreOne(vault.Keeper.Folder, place);
+    static bool IsAt(Vault vault, string place) => PlaceOf(vault) == place || (vault.Keeper.Remote is null && !KeeperAccess.IsPlace(place) && FolderPath.AreOne(vault.Keeper.Folder, place));
+
+    /// <summary>Its folder; or its keeper's address.</summary>
+    static string PlaceOf(Vault vault) => vault.Keeper.Remote?.Place ?? FolderPath.Real(vault.Keeper.Folder);
 
     /// <param name="vault">The vault.</param>
     /// <param name="place">Where it was.</param>
@@ -147,6 +150,8 @@ sealed class LogMemory(string folder)
     static bool IsThere(Vault vault, string place, out bool isShut)
     {
         isShut = false;
+        if (KeeperAccess.IsPlace(place))
+            return true; // as far as is known: it is not asked
         try
         {
             return VaultFile.Read(place).Vault == vault.Id;
@@ -167,7 +172,7 @@ sealed class LogMemory(string folder)
         try
         {
             using var alone = Alone(); // else what another keeps after this looked would be replaced by what is less
-            var place = FolderPath.Real(vault.Keeper.Folder);
+            var place = PlaceOf(vault);
             if (Place is { } known && !IsAt(vault, known) && Seen?.Origin == vault.Keeper.Log.Key.Name)
                 return null; // `log accept` was given elsewhere, since this one compared
             if (Place is null)
@@ -235,7 +240,7 @@ sealed class LogMemory(string folder)
             if (!Disk.Real.Rename(CheckpointPath, kept, replace: false))
                 Disk.Real.Rename(CheckpointPath, kept += $"-{Id16.New().ToString()[..8]}", replace: false);
         }
-        Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(FolderPath.Real(vault.Keeper.Folder) + "\n"));
+        Disk.Real.Replace(PlacePath, Encoding.UTF8.GetBytes(PlaceOf(vault) + "\n"));
         Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note));
         return kept;
     }

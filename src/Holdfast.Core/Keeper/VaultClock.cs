@@ -72,6 +72,19 @@ public sealed class VaultClock
         return clock;
     }
 
+    /// <summary>Another machine's vault clock as that told it, running on by this machine's; nothing of it is kept.</summary>
+    /// <param name="now">Vault time there, seconds since 1970.</param>
+    /// <param name="passed">What had passed for certain there, seconds since 1970.</param>
+    /// <param name="disk">Unused.</param>
+    /// <param name="machine">This machine's clocks.</param>
+    internal static VaultClock Told(ulong now, ulong passed, Disk disk, IMachineTime machine)
+    {
+        passed = Math.Min(passed, Retention.LockRules.LastEnd);
+        var clock = new VaultClock("", disk, machine) { _passed = 1_000 * passed, _unseen = 1_000 * (Math.Clamp(now, passed, Retention.LockRules.LastEnd) - passed) };
+        clock.Look();
+        return clock;
+    }
+
     /// <param name="path">Its file.</param>
     /// <param name="disk">Where it is saved.</param>
     /// <param name="machine">The machine's clocks.</param>

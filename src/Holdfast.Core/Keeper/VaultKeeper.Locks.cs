@@ -11,7 +11,7 @@ public sealed partial class VaultKeeper
 
     /// <summary>Commits a snapshot whose packs are durable.</summary>
     /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>PackMissing</c>, <c>DiskFull</c>.</exception>
-    public CommitReceipt Commit(SnapshotObject snapshot) => Changing(() =>
+    public CommitReceipt Commit(SnapshotObject snapshot) => Remote is not null ? CommitThere(snapshot) : Changing(() =>
     {
         if (_projection.Find(snapshot.Snapshot) is { } already)
             return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
@@ -58,7 +58,15 @@ public sealed partial class VaultKeeper
 
     /// <summary>Lengthens a snapshot's lock. It is never shortened: a request to do so is refused and counted in the log.</summary>
     /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
-    public void Extend(Id16 snapshot, ulong expiry, Id16 actor) => Changing(() =>
+    public void Extend(Id16 snapshot, ulong expiry, Id16 actor)
+    {
+        if (Remote is not null)
+            Asking(new KeeperRequest.Extend(snapshot, expiry, actor));
+        else
+            Changing(() => ExtendHere(snapshot, expiry, actor));
+    }
+
+    long ExtendHere(Id16 snapshot, ulong expiry, Id16 actor)
     {
         var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
         if (!record.IsRemoved && record.Object is null)
@@ -76,7 +84,7 @@ public sealed partial class VaultKeeper
         RequireAllowed(expiry);
         OnMedium.Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
         return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
-    });
+    }
 
     /// <summary>Refuses an end of a lock that is beyond the longest that this vault allows.</summary>
     /// <exception cref="HoldfastException"><c>LockTooLong</c>.</exception>
@@ -89,17 +97,17 @@ public sealed partial class VaultKeeper
 
     /// <summary>Raises a policy, for what is committed from now on. It is never weakened here: a request to do so is refused and counted.</summary>
     /// <param name="source">None: all sources that have no policy of their own.</param>
-    /// <param name="raise">What it should be, given the one in force.</param>
+    /// <param name="change">What of the one in force.</param>
     /// <param name="actor">Who asks.</param>
     /// <returns>False where that is in force already.</returns>
     /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>; <c>ObjectMissing</c> where the one in force cannot be read, and its leaf says nothing of it.</exception>
-    public bool SetPolicy(Id16 source, Func<RetentionPolicy, RetentionPolicy> raise, Id16 actor) => Changing(() =>
+    public bool SetPolicy(Id16 source, PolicyChange change, Id16 actor) => Remote is not null ? Asking(new KeeperRequest.SetPolicy(source, change, actor)) is [1] : Changing(() =>
     {
         if (_projection.LostPoliciesFor(source).FirstOrDefault(l => l.Told is null) is { } lost)
             throw new HoldfastException(ErrorCode.ObjectMissing, $"Object {lost.Name}, of a policy that may be the one in force, is missing or damaged, and the log does not say what it set: what would be weaker cannot be told. Nothing was changed.",
                 "Bring that object back from another copy of the vault, then set the policy. Until then each lock is as long as the log shows that one was.");
         var now = _projection.PolicyFor(source);
-        var wanted = raise(now);
+        var wanted = change.Of(now);
         if (wanted.IsWeakerThan(now))
         {
             Count(RefusedRequest.WeakerPolicy, actor);
@@ -124,6 +132,7 @@ public sealed partial class VaultKeeper
     public ExpiryResult Expire(bool dryRun, IReadOnlyCollection<Id16>? held = null)
     {
         held ??= [];
+        RequireHere();
         if (dryRun)
             return ExpiryNow().Plan(note: false, held);
         var plan = Changing(() =>

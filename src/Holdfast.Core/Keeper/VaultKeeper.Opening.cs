@@ -106,8 +106,11 @@ public sealed partial class VaultKeeper
         if (!VerifierKey.TryParse(file.LogKey, out var key))
             throw new HoldfastException(ErrorCode.LogDamaged, VaultFile.LogKeyFault, VaultFile.LogKeyAdvice);
         var store = StoreOf(folder, disk, stores);
+        RemoteLog? told = null;
+        if (store is IRemoteKeeper remote)
+            told = Follow(Path.Combine(folder, "log"), disk, key, remote);
         var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
-        var keeper = new VaultKeeper(folder, file, store, stores, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault };
+        var keeper = new VaultKeeper(folder, file, store, stores, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault, _told = told };
         keeper.Project();
         keeper.TakeNames();
         keeper.Closed ??= keeper.WitnessFault;

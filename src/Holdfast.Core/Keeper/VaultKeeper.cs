@@ -51,8 +51,11 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>The store, where it is one in folders; null for an object store.</summary>
     public FolderStore? FolderStore => Store as FolderStore;
 
-    /// <summary>Where that object store is; null for a vault in folders.</summary>
-    public string? ObjectStore => FolderStore is null ? ObjectPlace.Read(_folder) : null;
+    /// <summary>The keeper's own process, where it is another one; null where this is it.</summary>
+    public IRemoteKeeper? Remote => Store as IRemoteKeeper;
+
+    /// <summary>Where that object store is; null for a vault in folders, or with another keeper.</summary>
+    public string? ObjectStore => FolderStore is null && Remote is null ? ObjectPlace.Read(_folder) : null;
 
     /// <summary>The same of a vault that is not open.</summary>
     public static bool IsInObjectStore(string folder) => ObjectPlace.Read(folder) is not null;
@@ -76,13 +79,15 @@ public sealed partial class VaultKeeper : IDisposable
     public bool HasKeeperFolder => Directory.Exists(Path.Combine(_folder, "keeper"));
 
     /// <summary>False where the key that signs the log is gone: nothing can be written.</summary>
-    public bool HasLogKey => HasLogKeyIn(_folder);
+    public bool HasLogKey => Remote is not null || HasLogKeyIn(_folder);
 
     /// <summary>Why the log's key, which is there, signs nothing: damaged, or another vault's. Null where it is right, or this user may not read it.</summary>
     public HoldfastException? LogKeyFault
     {
         get
         {
+            if (Remote is not null)
+                return null;
             try
             {
                 using var signer = LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
@@ -104,7 +109,8 @@ public sealed partial class VaultKeeper : IDisposable
     public static bool HasLogKeyIn(string folder) => System.IO.File.Exists(KeeperPath(folder, "log.key"));
 
     /// <summary>Bytes of disk to be kept free for the keeper, and bytes that are.</summary>
-    public (ulong Wanted, ulong Kept) Reserve => (_projection.Genesis!.Reserve, ReserveOf(_folder, _disk).Kept);
+    /// <remarks>Of another process's disk nothing is known here: none.</remarks>
+    public (ulong Wanted, ulong Kept) Reserve => Remote is not null ? (0, 0) : (_projection.Genesis!.Reserve, ReserveOf(_folder, _disk).Kept);
 
     /// <summary>Bytes that a change of the log has on its disk, with what the reserve would give.</summary>
     public long OwnRoom => new DriveInfo(_folder).AvailableFreeSpace + (long)Reserve.Kept;
@@ -118,7 +124,7 @@ public sealed partial class VaultKeeper : IDisposable
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
     /// <summary>The vault clock, as it stands.</summary>
-    public VaultClock Clock => _clock ??= VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves);
+    public VaultClock Clock => _clock ??= _told is { } told ? VaultClock.Told(told.Now, told.Passed, _disk, _machine) : VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves);
 
     /// <summary>Takes in what other processes have written.</summary>
     public void Refresh()
@@ -129,6 +135,7 @@ public sealed partial class VaultKeeper : IDisposable
             OpenAnew();
             return;
         }
+        Follow();
         _log.Refresh();
         Project();
     }
@@ -143,25 +150,42 @@ public sealed partial class VaultKeeper : IDisposable
     {
         RequireOpen();
         RequireWitnessed();
+        if (Remote is not null)
+        {
+            Asking(new KeeperRequest.RequireWritable());
+            return;
+        }
         Disk.RequireWritable(Path.Combine(_folder, "log"));
         using var taken = KeeperLock.Take(KeeperPath(_folder, "lock"));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
     }
 
     /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
-    public long Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null) => Changing(() =>
+    public void Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null)
     {
-        var name = payload is null ? Hash32.None : Store.PutTwice(payload);
-        return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
-    });
+        if (Remote is not null)
+        {
+            Asking(new KeeperRequest.Record(type, subject, actor, a, b, c, payload ?? []));
+            return;
+        }
+        Changing(() =>
+        {
+            var name = payload is null ? Hash32.None : Store.PutTwice(payload);
+            return Append(new Leaf(type, Clock.Now, subject, actor, a, b, c, name));
+        });
+    }
 
     /// <summary>Records what an attestation found.</summary>
     /// <param name="snapshot">Which was attested.</param>
     /// <param name="actor">Who asked for it.</param>
-    /// <param name="judge">What to write, by what the log says under the vault's lock.</param>
-    public AttestationObject RecordAttestation(Id16 snapshot, Id16 actor, Func<Projection, AttestationObject> judge) => Changing(() =>
+    /// <param name="found">What was found.</param>
+    /// <param name="elsewhere">Packs outside the snapshot's own set that it was read from: those that nothing holds for as long, by what the log says under the vault's lock, are written down as defects.</param>
+    /// <returns>What was written.</returns>
+    public AttestationObject RecordAttestation(Id16 snapshot, Id16 actor, AttestationObject found, IReadOnlyCollection<Hash32> elsewhere) => Remote is not null ? Written(Asking(new KeeperRequest.RecordAttestation(snapshot, actor, found.ToArray(), [.. elsewhere]))) : Changing(() =>
     {
-        var found = judge(_projection);
+        var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
+        if (found.IsHealed)
+            found = found.NotHeld(Holding.NotHeld(_projection, record, elsewhere));
         Append(new Leaf(LeafType.Attestation, Clock.Now, snapshot, actor, found.IsFull ? 2u : 1u, found.BytesRead,
             (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), Store.PutObject(found.ToArray())));
         return found;
@@ -169,10 +193,18 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>Begins a key epoch. Looked at under the vault's lock: of two rotations at once one wins, and the other has changed nothing.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c> where <paramref name="epoch"/> is not the next one any more.</exception>
-    public long BeginEpoch(uint epoch, byte[] keyring) => Changing(() => _projection.KeyEpoch + 1 == epoch
-        ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutTwice(keyring)))
-        : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
-            "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
+    public void BeginEpoch(uint epoch, byte[] keyring)
+    {
+        if (Remote is not null)
+        {
+            Asking(new KeeperRequest.BeginEpoch(epoch, keyring));
+            return;
+        }
+        Changing(() => _projection.KeyEpoch + 1 == epoch
+            ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutTwice(keyring)))
+            : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
+                "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
+    }
 
     /// <summary>True where the vault's files have been made immutable.</summary>
     public bool IsGuarded => OperatingSystem.IsLinux() && FileFlags.IsImmutable(Path.Combine(_folder, VaultFile.Name));
@@ -232,6 +264,7 @@ public sealed partial class VaultKeeper : IDisposable
     /// <summary>Runs one change under the vault's lock, on the newest state; a full disk gets the reserve's room and one more try.</summary>
     T Changing<T>(Func<T> change)
     {
+        RequireHere();
         var before = _log.Size;
         var result = Alone(change);
         if (_log.Size > before)

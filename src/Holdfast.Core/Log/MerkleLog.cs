@@ -107,6 +107,27 @@ public sealed partial class MerkleLog
             Append(other._leaves[(int)Size..(int)other.Size], () => other.Checkpoint!);
     }
 
+    /// <summary>Takes over what a copy of this log has more than this one, once all of it gives the root that the log's key has signed.</summary>
+    /// <param name="leaves">From this log's end on.</param>
+    /// <param name="checkpoint">Covers them.</param>
+    /// <exception cref="HoldfastException"><c>LogForked</c>: they do not go on from what is here; it stays as it was.</exception>
+    public void Take(IReadOnlyList<byte[]> leaves, Checkpoint checkpoint)
+    {
+        if (!checkpoint.IsSignedBy(Key))
+            throw Forked("its checkpoint is signed by another key");
+        if (checkpoint.Size != Size + leaves.Count || leaves.Any(l => l.Length > MaxLeaf))
+            throw Forked($"it has {checkpoint.Size} leaves, and {Size} of it were seen before");
+        var tree = new MerkleTree();
+        for (var i = 0L; i < Size; i++)
+            tree.Add(Tree.Leaf(i));
+        foreach (var leaf in leaves)
+            tree.Add(LogHash.Leaf(leaf));
+        if (tree.Root(checkpoint.Size) != checkpoint.Root)
+            throw Forked("it does not go on from what was seen before");
+        if (leaves.Count > 0)
+            Append(leaves, () => checkpoint);
+    }
+
     long Append(IReadOnlyList<byte[]> leaves, Func<Checkpoint> cover)
     {
         var first = Size;

@@ -1,6 +1,6 @@
 namespace Holdfast.Core.Storage;
 
-/// <summary>Opens the object stores that vaults lie in: Core knows none.</summary>
+/// <summary>Opens the object stores, and reaches the keepers, that vaults lie in or with: Core knows none.</summary>
 public interface IObjectStores
 {
     /// <summary>What the keeper signs in with, in the vault's folder <c>keeper</c>: for its owner alone.</summary>
@@ -25,7 +25,7 @@ public interface IObjectStores
     /// <param name="vault">The vault's own folder: credentials are in <c>keeper</c>, caches and staging in it too.</param>
     /// <param name="disk">Where changes of these go.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>, <c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
-    ILockingStore Open(string place, string vault, Disk disk);
+    IStore Open(string place, string vault, Disk disk);
 
     /// <summary>What removes there, with a credential of its own that the keeper may not have; null where this user has none.</summary>
     IRemover? Remover(string place, string vault);

@@ -21,9 +21,9 @@ public sealed class PolicyTests
         var before = test.BackUp();
         using (var vault = test.Open())
         {
-            Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 40 * Day }, Id16.None));
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 40 * Day), Id16.None));
             var size = vault.Keeper.Log.Size;
-            Assert.False(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 40 * Day }, Id16.None));
+            Assert.False(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 40 * Day), Id16.None));
             Assert.Equal(size, vault.Keeper.Log.Size);
         }
         Assert.InRange(Kept(test.BackUp()), 40 * Day, 40 * Day + 60);
@@ -38,8 +38,8 @@ public sealed class PolicyTests
         test.WriteSome();
         using (var vault = test.Open())
         {
-            vault.Keeper.SetPolicy(test.Keys.Put.Domain.SourceId("epr"u8), p => p with { Base = 20 * Day }, Id16.None);
-            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 15 * Day }, Id16.None);
+            vault.Keeper.SetPolicy(test.Keys.Put.Domain.SourceId("epr"u8), new PolicyChange(Base: 20 * Day), Id16.None);
+            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 15 * Day), Id16.None);
         }
         Assert.InRange(Kept(test.BackUp(name: "epr")), 20 * Day, 20 * Day + 60);
         Assert.InRange(Kept(test.BackUp(name: "other")), 15 * Day, 15 * Day + 60);
@@ -64,7 +64,7 @@ public sealed class PolicyTests
             _ => wanted with { LockedQuota = 1 }, // there was none
         };
         var size = vault.Keeper.Log.Size;
-        Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, _ => wanted, Id16.None)).Code);
+        Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, PolicyChange.To(wanted), Id16.None)).Code);
         Assert.Equal(First, vault.State.PolicyFor(Id16.None));
         Assert.Equal(size, vault.Keeper.Log.Size);
         Assert.Equal(1UL, vault.Keeper.Refusals);
@@ -75,9 +75,9 @@ public sealed class PolicyTests
     {
         using var test = new TestVault(First);
         using var vault = test.Open();
-        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 3_651 * Day }, Id16.None)).Code);
-        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Years = 11 }, Id16.None)).Code);
-        Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 3_650 * Day }, Id16.None));
+        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 3_651 * Day), Id16.None)).Code);
+        Assert.Equal(ErrorCode.LockTooLong, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Years: 11), Id16.None)).Code);
+        Assert.True(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 3_650 * Day), Id16.None));
     }
 
     /// <summary>Paths of the objects of the policies that were set, oldest first. Their second copies are deleted.</summary>
@@ -99,8 +99,8 @@ public sealed class PolicyTests
         test.Write("f", TestVault.Noise(1, 3_000_000));
         using (var vault = test.Open())
         {
-            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 20 * Day, DailyQuota = 9_000_000 }, Id16.None);
-            vault.Keeper.SetPolicy(test.Keys.Put.Domain.SourceId("epr"u8), p => p with { Base = 40 * Day, Weeks = 5, Months = 3 }, Id16.None);
+            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 20 * Day, DailyQuota: 9_000_000), Id16.None);
+            vault.Keeper.SetPolicy(test.Keys.Put.Domain.SourceId("epr"u8), new PolicyChange(Base: 40 * Day, Weeks: 5, Months: 3), Id16.None);
         }
         var (all, own) = (Objects(test)[0], Objects(test)[1]);
         var kept = File.ReadAllBytes(own);
@@ -124,14 +124,14 @@ public sealed class PolicyTests
         using var test = new TestVault(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0));
         test.WriteSome();
         using (var vault = test.Open())
-            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 40 * Day, Months = 2 }, Id16.None);
+            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 40 * Day, Months: 2), Id16.None);
         var path = Objects(test)[0];
         File.Move(path, test["kept"]);
         using (var vault = test.Open())
         {
             foreach (var weaker in new RetentionPolicy[] { new(20 * Day, 0, 0, 0, 0, 0), new(50 * Day, 0, 0, 0, 0, 0), new(39 * Day, 0, 2, 0, 0, 0) })
-                Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, _ => weaker, Id16.None)).Code);
-            Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None));
+                Assert.Equal(ErrorCode.LockRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, PolicyChange.To(weaker), Id16.None)).Code);
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 50 * Day), Id16.None));
         }
         RetentionPolicy raised = new(50 * Day, 0, 2, 0, 0, 0);
         using (var vault = test.Open())
@@ -152,10 +152,10 @@ public sealed class PolicyTests
         File.Move(Objects(test)[0], test["kept"]);
         Assert.InRange(Kept(test.BackUp()), 40 * Day, 40 * Day + 60);
         using (var vault = test.Open())
-            Assert.Equal(ErrorCode.ObjectMissing, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None)).Code);
+            Assert.Equal(ErrorCode.ObjectMissing, Assert.Throws<HoldfastException>(() => vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 50 * Day), Id16.None)).Code);
         File.Move(test["kept"], Objects(test)[0]);
         using (var vault = test.Open())
-            Assert.True(vault.Keeper.SetPolicy(Id16.None, p => p with { Base = 50 * Day }, Id16.None));
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 50 * Day), Id16.None));
     }
 
     [Fact]

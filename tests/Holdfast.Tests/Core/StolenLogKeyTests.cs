@@ -50,7 +50,7 @@ public sealed class StolenLogKeyTests
         List<(StoreKind Kind, Hash32 Name)> swapped;
         using (var vault = test.Open())
         {
-            vault.Keeper.SetPolicy(Id16.None, p => p with { Base = p.Base + Day }, Id16.None);
+            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: vault.State.PolicyFor(Id16.None).Base + Day), Id16.None);
             var (record, before) = (vault.State.Snapshots[0], Files(vault));
             swapped = [.. All(vault, record).Concat(vault.State.Objects.Select(o => (StoreKind.Object, o))).Select(n => (n.Item1 == StoreKind.Pack ? StoreKind.Object : StoreKind.Pack, n.Item2)).Distinct()];
             Append(test, vault, Expiry(vault, swapped, vault.Keeper.Clock.Now, vault.Keeper.Clock.Now));
@@ -77,7 +77,7 @@ public sealed class StolenLogKeyTests
         test.WriteSome();
         test.BackUp();
         using var vault = test.Open();
-        vault.Keeper.SetPolicy(Id16.None, p => p with { Base = p.Base + Day }, Id16.None);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: vault.State.PolicyFor(Id16.None).Base + Day), Id16.None);
         var leaves = Enumerable.Range(0, (int)vault.Keeper.Log.Size).Select(i => Leaf.TryParse(vault.Keeper.Log.Leaf(i), out var leaf) ? leaf : default!).ToList();
         var name = what switch
         {

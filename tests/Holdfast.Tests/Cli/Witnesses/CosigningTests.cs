@@ -1,11 +1,11 @@
 using Holdfast.Cli.Witnesses;
-using Holdfast.Server.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
+using Holdfast.Server.Witnesses;
 
 namespace Holdfast.Tests.Cli.Witnesses;
 

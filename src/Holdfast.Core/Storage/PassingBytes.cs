@@ -1,14 +1,12 @@
-using Holdfast.Core;
-using Holdfast.Core.Storage;
 using Microsoft.Win32.SafeHandles;
 
-namespace Holdfast.Storage.S3;
+namespace Holdfast.Core.Storage;
 
-/// <summary>Bytes that wait for their way to the service: a few in memory, more in a file that has no name any more while it waits, so that nobody finds anything after a crash.</summary>
+/// <summary>Bytes that wait for their way to a service: a few in memory, more in a file that has no name any more while it waits, so that nobody finds anything after a crash.</summary>
 /// <param name="disk">Where changes go.</param>
 /// <param name="folder">For files.</param>
 /// <param name="large">A file from the start.</param>
-sealed class S3Staged(Disk disk, string folder, bool large) : IStaged
+public sealed class PassingBytes(Disk disk, string folder, bool large) : IStaged
 {
     const int MostInMemory = 1 << 20; // bytes
 
@@ -84,7 +82,7 @@ sealed class S3Staged(Disk disk, string folder, bool large) : IStaged
         _few.Dispose();
     }
 
-    sealed class Window(S3Staged staged, long offset, long count, Action moved) : Stream
+    sealed class Window(PassingBytes staged, long offset, long count, Action moved) : Stream
     {
         public override bool CanRead => true;
         public override bool CanSeek => true;

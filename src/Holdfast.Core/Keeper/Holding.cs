@@ -1,6 +1,4 @@
-using Holdfast.Core.Keeper;
-
-namespace Holdfast.Core.Restore;
+namespace Holdfast.Core.Keeper;
 
 /// <summary>What holds the packs outside its own set that a snapshot was read from: a snapshot that has them in its set and is locked as long. Then nothing may remove them sooner, and their loss is told.</summary>
 public static class Holding

@@ -1,0 +1,168 @@
+using System.Security.Cryptography;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>Answers the clients of a keeper that is a process of its own: what each role may ask, and what is done then. Knows no wire (docs/protocol.md says how it is carried). Safe for concurrent use.</summary>
+/// <param name="keeper">Of the vault. No one else of this process uses it.</param>
+public sealed class KeeperDesk(VaultKeeper keeper)
+{
+    const int MaxRecorded = 65_536; // bytes of an enrolment
+
+    readonly Lock _turn = new();
+
+    /// <summary>The text file that says which vault this is.</summary>
+    public byte[] VaultFile => keeper.File.ToArray();
+
+    public IStore Store => keeper.Store;
+
+    /// <summary>The log from some leaf on, and its checkpoint.</summary>
+    /// <param name="size">Leaves that the client has; more than there are is for the client to wonder at.</param>
+    public RemoteLog LogFrom(long size)
+    {
+        lock (_turn)
+        {
+            keeper.Refresh();
+            var (log, clock) = (keeper.Log, keeper.Clock);
+            var leaves = new List<byte[]>();
+            for (var at = Math.Max(0, size); at < log.Size; at++)
+                leaves.Add(log.Leaf(at));
+            return new RemoteLog(log.Checkpoint!.Reduced([log.Key], []).Note, leaves, clock.Now, clock.Passed);
+        }
+    }
+
+    /// <summary>Does what is asked for.</summary>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>: not for this role. All that the change itself may be refused with.</exception>
+    public byte[] Answer(KeeperRole role, KeeperRequest request)
+    {
+        if (role != KeeperRole.Manage && request switch
+        {
+            KeeperRequest.RequireWritable => false,
+            KeeperRequest.Commit => role != KeeperRole.Backup,
+            KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify } => role != KeeperRole.Read,
+            _ => true,
+        })
+            throw Forbidden(role);
+        lock (_turn)
+            return Do(request);
+    }
+
+    static HoldfastException Forbidden(KeeperRole role) => new(ErrorCode.NoPermission, $"The keeper lets clients of the role `{role.ToString().ToLowerInvariant()}` not do that. Nothing was changed.",
+        "Use a client with a role that may (`holdfast keeper allow` on the keeper's machine says which has which).");
+
+    byte[] Do(KeeperRequest request)
+    {
+        switch (request)
+        {
+            case KeeperRequest.Commit commit:
+                if (!SnapshotObject.TryParse(commit.Snapshot, out var snapshot) || !snapshot!.ToArray().AsSpan().SequenceEqual(commit.Snapshot))
+                    throw Senseless("snapshot");
+                keeper.Commit(snapshot);
+                return [];
+            case KeeperRequest.Extend extend:
+                keeper.Extend(extend.Snapshot, extend.Expiry, extend.Actor);
+                return [];
+            case KeeperRequest.SetPolicy policy:
+                return [keeper.SetPolicy(policy.Source, policy.Change, policy.Actor) ? (byte)1 : (byte)0];
+            case KeeperRequest.Record record:
+                RequireRecordable(record);
+                keeper.Record(record.Type, record.Subject, record.Actor, record.A, record.B, record.C, record.Payload.Length > 0 ? record.Payload : null);
+                return [];
+            case KeeperRequest.RecordAttestation attestation:
+                if (!AttestationObject.TryParse(attestation.Found, out var found) || found!.Vault != keeper.Vault || found.Snapshot != attestation.Snapshot)
+                    throw Senseless("attestation");
+                return keeper.RecordAttestation(attestation.Snapshot, attestation.Actor, found, attestation.Elsewhere).ToArray();
+            case KeeperRequest.BeginEpoch epoch:
+                if (!Keys.Keyring.TryParse(epoch.Keyring, out var keyring) || keyring!.Vault != keeper.Vault || keyring.Epoch != epoch.Epoch)
+                    throw Senseless("keyring");
+                keeper.BeginEpoch(epoch.Epoch, epoch.Keyring);
+                return [];
+            case KeeperRequest.RequireWritable:
+                keeper.RequireWritable();
+                return [];
+            default:
+                throw new InvalidOperationException(request.GetType().Name);
+        }
+    }
+
+    /// <summary>Only what clients find out or make: all else in the log comes of the keeper's own doing.</summary>
+    void RequireRecordable(KeeperRequest.Record record)
+    {
+        if (record.Type is LeafType.AgentEnrolled or LeafType.WriterEnrolled)
+        {
+            var isWriter = record.Type == LeafType.WriterEnrolled;
+            if (record.Payload.Length > MaxRecorded || !Enrolment.TryParse(record.Payload, out var enrolment) || enrolment!.Vault != keeper.Vault || enrolment.Id != record.Subject
+                || enrolment.Kind != (isWriter ? EnrolmentKind.Writer : EnrolmentKind.Agent) || record is not { A: 1, B: 0 } || record.C != (isWriter ? 1u : 0u))
+                throw Senseless("enrolment");
+        }
+        else if (record.Type is not (LeafType.Restore or LeafType.Verify or LeafType.RecoveryKit or LeafType.ScopedKey) || record.Payload.Length > 0)
+        {
+            throw Senseless("record");
+        }
+    }
+
+    static HoldfastException Senseless(string what) => new(ErrorCode.CommitRefused, $"What was sent as {(what[0] is 'a' or 'e' ? "an" : "a")} {what} is none of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
+
+    /// <summary>Takes in bytes that a client stores.</summary>
+    /// <param name="role">Of the client.</param>
+    /// <param name="kind">Pack or object.</param>
+    /// <param name="name">SHA-256 that they are to have.</param>
+    /// <param name="further">They are to be a further copy of what is stored already.</param>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>; what staging reports.</exception>
+    public Incoming Take(KeeperRole role, StoreKind kind, Hash32 name, bool further)
+    {
+        if (role != KeeperRole.Manage && (role != KeeperRole.Backup || further))
+            throw Forbidden(role);
+        return new Incoming(keeper, kind, name);
+    }
+
+    /// <summary>Bytes on their way into the store. Their name is recomputed here: whoever sends them is not asked.</summary>
+    public sealed class Incoming : IDisposable
+    {
+        readonly VaultKeeper _keeper;
+        readonly StoreKind _kind;
+        readonly Hash32 _name;
+        readonly IStaged _staged;
+        readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+
+        internal Incoming(VaultKeeper keeper, StoreKind kind, Hash32 name)
+        {
+            (_keeper, _kind, _name) = (keeper, kind, name);
+            _staged = keeper.Store.Stage(kind == StoreKind.Pack);
+        }
+
+        /// <summary>Bytes of the longest.</summary>
+        public static long Most(StoreKind kind) => kind == StoreKind.Pack ? Packs.PackFormat.MaxSize : StoreExtensions.MaxObject;
+
+        /// <exception cref="HoldfastException"><c>CommitRefused</c>: too many. What the disk reports.</exception>
+        public void Append(ReadOnlySpan<byte> bytes)
+        {
+            if (_staged.Length + bytes.Length > Most(_kind))
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent is longer than a pack or an object may be. It was not stored.", "Use the same release of holdfast on both machines.");
+            _hash.AppendData(bytes);
+            _staged.Append(bytes);
+        }
+
+        /// <summary>Makes them durable under their name.</summary>
+        /// <param name="further">A further copy, where that is stored already.</param>
+        /// <returns>False where it is stored already, and no further copy was asked for.</returns>
+        /// <exception cref="HoldfastException"><c>CommitRefused</c>: they do not give that name.</exception>
+        public bool Enter(bool further)
+        {
+            if (new Hash32(_hash.GetHashAndReset()) != _name)
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent does not give the name it was sent by: bytes changed on the way, or the client is not sound. It was not stored.", "Run the same command again; where it goes on, look at that client's memory and network.");
+            _keeper.RenewBirthLock();
+            if (!further)
+                return _keeper.Store.Enter(_staged, _kind, _name);
+            _keeper.Store.EnterCopy(_staged, _kind, _name);
+            return true;
+        }
+
+        public void Dispose()
+        {
+            _staged.Dispose();
+            _hash.Dispose();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+using System.Diagnostics.CodeAnalysis;
+using Holdfast.Core.Codec;
+using Holdfast.Core.Retention;
+
+namespace Holdfast.Core.Keeper;
+
+/// <summary>A change that a client asks of a keeper (docs/protocol.md). Encoded as objects are (docs/format.md, section 2): version, kind, then its fields.</summary>
+public abstract record KeeperRequest
+{
+    /// <summary>Bytes of the largest: a snapshot's object, or an attestation's.</summary>
+    public const int MaxSize = Storage.StoreExtensions.MaxObject + 4_096;
+
+    const byte Version = 1;
+
+    enum Kind : byte
+    {
+        Commit = 1,
+        Extend = 2,
+        SetPolicy = 3,
+        Record = 4,
+        RecordAttestation = 5,
+        BeginEpoch = 6,
+        RequireWritable = 7,
+    }
+
+    /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
+    /// <param name="Snapshot">Its object.</param>
+    public sealed record Commit(byte[] Snapshot) : KeeperRequest;
+
+    /// <summary>Lengthen a lock.</summary>
+    /// <param name="Snapshot">Whose.</param>
+    /// <param name="Expiry">Seconds since 1970.</param>
+    /// <param name="Actor">Who asks.</param>
+    public sealed record Extend(Id16 Snapshot, ulong Expiry, Id16 Actor) : KeeperRequest;
+
+    /// <summary>Raise a policy. Answered with one byte: 1 where something was changed.</summary>
+    /// <param name="Source">Whose; none for all that have no policy of their own.</param>
+    /// <param name="Change">What of it.</param>
+    /// <param name="Actor">Who asks.</param>
+    public sealed record SetPolicy(Id16 Source, PolicyChange Change, Id16 Actor) : KeeperRequest;
+
+    /// <summary>Record something that happened.</summary>
+    /// <param name="Type">What; see <see cref="KeeperDesk"/> for which.</param>
+    /// <param name="Subject">What it is about.</param>
+    /// <param name="Actor">Who did it.</param>
+    /// <param name="A">By type.</param>
+    /// <param name="B">By type.</param>
+    /// <param name="C">By type.</param>
+    /// <param name="Payload">An object; empty for none.</param>
+    public sealed record Record(LeafType Type, Id16 Subject, Id16 Actor, ulong A, ulong B, ulong C, byte[] Payload) : KeeperRequest;
+
+    /// <summary>Record what an attestation found. Answered with the object that was written.</summary>
+    /// <param name="Snapshot">Which was attested.</param>
+    /// <param name="Actor">Who asks.</param>
+    /// <param name="Found">An attestation object.</param>
+    /// <param name="Elsewhere">Packs outside the snapshot's own set that it was read from.</param>
+    public sealed record RecordAttestation(Id16 Snapshot, Id16 Actor, byte[] Found, IReadOnlyList<Hash32> Elsewhere) : KeeperRequest;
+
+    /// <summary>Begin a key epoch.</summary>
+    /// <param name="Epoch">The next one.</param>
+    /// <param name="Keyring">Its keyring object.</param>
+    public sealed record BeginEpoch(uint Epoch, byte[] Keyring) : KeeperRequest;
+
+    /// <summary>Whether a change would be taken now: asked before work whose end is one.</summary>
+    public sealed record RequireWritable : KeeperRequest;
+
+    public byte[] ToArray()
+    {
+        var writer = new ByteWriter();
+        writer.U8(Version);
+        switch (this)
+        {
+            case Commit commit:
+                writer.U8((byte)Kind.Commit);
+                writer.Bytes(commit.Snapshot);
+                break;
+            case Extend extend:
+                writer.U8((byte)Kind.Extend);
+                writer.Id(extend.Snapshot);
+                writer.U64(extend.Expiry);
+                writer.Id(extend.Actor);
+                break;
+            case SetPolicy policy:
+                writer.U8((byte)Kind.SetPolicy);
+                writer.Id(policy.Source);
+                writer.Id(policy.Actor);
+                foreach (var value in new[] { policy.Change.Base, policy.Change.Weeks, policy.Change.Months, policy.Change.Years, policy.Change.DailyQuota, policy.Change.LockedQuota })
+                {
+                    writer.U8(value is null ? (byte)0 : (byte)1);
+                    if (value is { } given)
+                        writer.U64(given);
+                }
+                break;
+            case Record record:
+                writer.U8((byte)Kind.Record);
+                writer.U8((byte)record.Type);
+                writer.Id(record.Subject);
+                writer.Id(record.Actor);
+                writer.U64(record.A);
+                writer.U64(record.B);
+                writer.U64(record.C);
+                writer.Bytes(record.Payload);
+                break;
+            case RecordAttestation attestation:
+                writer.U8((byte)Kind.RecordAttestation);
+                writer.Id(attestation.Snapshot);
+                writer.Id(attestation.Actor);
+                writer.Bytes(attestation.Found);
+                writer.Var((ulong)attestation.Elsewhere.Count);
+                foreach (var pack in attestation.Elsewhere)
+                    writer.Hash(pack);
+                break;
+            case BeginEpoch epoch:
+                writer.U8((byte)Kind.BeginEpoch);
+                writer.U32(epoch.Epoch);
+                writer.Bytes(epoch.Keyring);
+                break;
+            case RequireWritable:
+                writer.U8((byte)Kind.RequireWritable);
+                break;
+        }
+        return writer.ToArray();
+    }
+
+    /// <summary>Total: any bytes are a request, or are none.</summary>
+    public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out KeeperRequest? request)
+    {
+        var reader = new ByteReader(bytes);
+        reader.Require(reader.U8() == Version);
+        const int most = Storage.StoreExtensions.MaxObject;
+        request = (Kind)reader.U8() switch
+        {
+            Kind.Commit => new Commit(reader.Bytes(most).ToArray()),
+            Kind.Extend => new Extend(reader.Id(), reader.U64(), reader.Id()),
+            Kind.SetPolicy => Policy(ref reader),
+            Kind.Record => new Record((LeafType)reader.U8(), reader.Id(), reader.Id(), reader.U64(), reader.U64(), reader.U64(), reader.Bytes(most).ToArray()),
+            Kind.RecordAttestation => new RecordAttestation(reader.Id(), reader.Id(), reader.Bytes(most).ToArray(), Hashes(ref reader)),
+            Kind.BeginEpoch => new BeginEpoch(reader.U32(), reader.Bytes(most).ToArray()),
+            Kind.RequireWritable => new RequireWritable(),
+            _ => null,
+        };
+        if (!reader.IsDone)
+            request = null;
+        return request is not null;
+    }
+
+    static SetPolicy Policy(ref ByteReader reader)
+    {
+        var (source, actor) = (reader.Id(), reader.Id());
+        return new SetPolicy(source, new PolicyChange(Long(ref reader), Short(ref reader), Short(ref reader), Short(ref reader), Long(ref reader), Long(ref reader)), actor);
+    }
+
+    static ulong? Long(ref ByteReader reader)
+    {
+        var isGiven = reader.U8();
+        reader.Require(isGiven <= 1);
+        return isGiven == 1 ? reader.U64() : null;
+    }
+
+    static uint? Short(ref ByteReader reader)
+    {
+        var value = Long(ref reader);
+        reader.Require(value is null or <= uint.MaxValue);
+        return (uint?)value;
+    }
+
+    static List<Hash32> Hashes(ref ByteReader reader)
+    {
+        var count = reader.Count(reader.Remaining / Hash32.Size);
+        var all = new List<Hash32>(count);
+        for (var i = 0; i < count && !reader.Failed; i++)
+            all.Add(reader.Hash());
+        return all;
+    }
+}

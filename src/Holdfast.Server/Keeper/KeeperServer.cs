@@ -1,0 +1,296 @@
+using System.Buffers;
+using System.Globalization;
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
+
+namespace Holdfast.Server.Keeper;
+
+/// <summary>Carries a keeper's answers over HTTP, with TLS 1.3 and certificates on both sides (docs/protocol.md). Nobody whose fingerprint is not in <c>keeper/clients</c> gets a byte; nothing that is asked removes anything.</summary>
+/// <param name="desk">Answers.</param>
+/// <param name="clients">Those that may ask, as of now.</param>
+/// <param name="warn">Gets what whoever runs it has to know.</param>
+sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, Action<string> warn) : IDisposable
+{
+    const int MaxConnections = 256;
+    const int Piece = 1 << 17; // bytes read or written at once
+    const int AsksAtOnce = 2; // each may be as large as an object, in memory
+
+    static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
+    static readonly TimeSpan AskTime = TimeSpan.FromMinutes(2);
+    static readonly TimeSpan Ending = TimeSpan.FromSeconds(10);
+
+    readonly SemaphoreSlim _asks = new(AsksAtOnce);
+    string _told = "";
+
+    /// <summary>Listens until it is stopped.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had.</exception>
+    public async Task ServeAsync(IPEndPoint at, X509Certificate2 certificate, Action<string> ready, CancellationToken stop)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
+        {
+            options.AddServerHeader = false;
+            options.Limits.MaxConcurrentConnections = MaxConnections;
+            options.Limits.MaxConcurrentUpgradedConnections = 0;
+            options.Limits.MaxRequestBodySize = KeeperRequest.MaxSize;
+            options.Limits.MaxRequestHeaderCount = 40;
+            options.Limits.MaxRequestHeadersTotalSize = 1 << 13;
+            options.Limits.MaxRequestLineSize = 1 << 11;
+            options.Limits.RequestHeadersTimeout = Headers;
+            options.Limits.KeepAliveTimeout = Idle;
+            options.Listen(at, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1; // one request a connection at a time
+                listen.UseHttps(new HttpsConnectionAdapterOptions
+                {
+                    ServerCertificate = certificate,
+                    SslProtocols = SslProtocols.Tls13,
+                    HandshakeTimeout = Headers,
+                    ClientCertificateMode = ClientCertificateMode.RequireCertificate,
+                    ClientCertificateValidation = (shown, _, _) => Known(shown) is not null,
+                });
+            });
+        });
+        await using var app = builder.Build();
+        ((IApplicationBuilder)app).Run(AnswerAsync);
+        try
+        {
+            await app.StartAsync(stop);
+        }
+        catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
+        {
+            throw new HoldfastException(ErrorCode.Usage, $"Nothing can listen on {at}: the address is taken, is none of this machine's, or needs a right that this user has not.", "Name another with --listen ADDRESS:PORT; a port below 1024 needs root, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit.", e);
+        }
+        ready(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+        try
+        {
+            await Task.Delay(Timeout.Infinite, stop);
+        }
+        catch (OperationCanceledException)
+        {
+            using var patience = new CancellationTokenSource(Ending);
+            await app.StopAsync(patience.Token);
+        }
+    }
+
+    /// <summary>Null for one that may not ask, and for all where the list cannot be read.</summary>
+    KeeperClient? Known(X509Certificate? certificate)
+    {
+        if (certificate is null)
+            return null;
+        try
+        {
+            var fingerprint = Identity.Fingerprint(certificate);
+            return clients().FirstOrDefault(c => c.Fingerprint == fingerprint);
+        }
+        catch (HoldfastException e)
+        {
+            Warn($"{e.Message} {e.Guidance}");
+            return null;
+        }
+    }
+
+    async Task AnswerAsync(HttpContext context)
+    {
+        try
+        {
+            // Again for each request: a connection outlives a line of the list.
+            if (Known(context.Connection.ClientCertificate) is not { } client)
+                throw new HoldfastException(ErrorCode.NoPermission, "The keeper does not know this client any more.", "Ask whoever runs the keeper; `holdfast keeper allow` there lets a client in.");
+            await AnswerAsync(context, client.Role);
+        }
+        catch (HoldfastException e) when (!context.Response.HasStarted)
+        {
+            if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
+                Warn($"{e.Message} {e.Guidance}");
+            await RefuseAsync(context, e.Code == ErrorCode.NoPermission ? 403 : 409, e);
+        }
+        catch (BadHttpRequestException e) when (!context.Response.HasStarted)
+        {
+            context.Response.StatusCode = e.StatusCode;
+        }
+        catch (OperationCanceledException) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
+        {
+            context.Response.StatusCode = 408;
+        }
+        catch (Exception e) when (e is HoldfastException or IOException or OperationCanceledException or BadHttpRequestException)
+        {
+            context.Abort(); // what was begun cannot be told as anything else
+        }
+    }
+
+    static Task RefuseAsync(HttpContext context, int status, HoldfastException fault)
+    {
+        context.Response.StatusCode = status;
+        context.Response.Headers[KeeperWire.CodeHeader] = ((int)fault.Code).ToString(CultureInfo.InvariantCulture);
+        return WriteAsync(context, Encoding.UTF8.GetBytes($"{fault.Message.ReplaceLineEndings(" ")}\n{fault.Guidance.ReplaceLineEndings(" ")}\n"));
+    }
+
+    static async Task WriteAsync(HttpContext context, ReadOnlyMemory<byte> bytes)
+    {
+        context.Response.ContentLength = bytes.Length;
+        await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
+    }
+
+    Task AnswerAsync(HttpContext context, KeeperRole role)
+    {
+        var (method, path) = (context.Request.Method, context.Request.Path.Value ?? "");
+        switch (path.Split('/'))
+        {
+            case ["", "v1", "vault"] when HttpMethods.IsGet(method):
+                return WriteAsync(context, desk.VaultFile);
+            case ["", "v1", "log"] when HttpMethods.IsGet(method):
+                return LogAsync(context);
+            case ["", "v1", "list", var kinds] when HttpMethods.IsGet(method) && KeeperWire.TryKind(kinds, out var kind):
+                return ListAsync(context, kind);
+            case ["", "v1", var kinds, var name] when KeeperWire.TryKind(kinds, out var kind) && Hash32.TryParse(name, out var hash):
+                if (HttpMethods.IsGet(method))
+                    return ReadAsync(context, kind, hash);
+                if (HttpMethods.IsPut(method))
+                    return TakeAsync(context, role, kind, hash);
+                break;
+            case ["", "v1", "ask"] when HttpMethods.IsPost(method):
+                return AskAsync(context, role);
+        }
+        context.Response.StatusCode = 404;
+        return Task.CompletedTask;
+    }
+
+    static int Number(HttpContext context, string name) =>
+        context.Request.Query.TryGetValue(name, out var text) && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    async Task LogAsync(HttpContext context)
+    {
+        var log = desk.LogFrom(Number(context, "from"));
+        var note = Encoding.UTF8.GetBytes(log.Checkpoint);
+        var head = new Core.Codec.ByteWriter(note.Length + 64);
+        head.U64(log.Now);
+        head.U64(log.Passed);
+        head.Bytes(note);
+        head.Var((ulong)log.Leaves.Count);
+        var buffer = new ArrayBufferWriter<byte>(Piece);
+        buffer.Write(head.Span);
+        foreach (var leaf in log.Leaves)
+        {
+            var line = new Core.Codec.ByteWriter(leaf.Length + 4);
+            line.Bytes(leaf);
+            buffer.Write(line.Span);
+            if (buffer.WrittenCount >= Piece)
+            {
+                await context.Response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted);
+                buffer.ResetWrittenCount();
+            }
+        }
+        await context.Response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted);
+    }
+
+    async Task ListAsync(HttpContext context, StoreKind kind)
+    {
+        var buffer = new ArrayBufferWriter<byte>(Piece);
+        foreach (var item in desk.Store.List(kind).Where(i => i.Copy < byte.MaxValue))
+        {
+            buffer.Write(KeeperWire.Listed(item));
+            if (buffer.WrittenCount >= Piece)
+            {
+                await context.Response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted);
+                buffer.ResetWrittenCount();
+            }
+        }
+        buffer.Write([KeeperWire.ListEnd]); // a list that was cut off is none
+        await context.Response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted);
+    }
+
+    async Task ReadAsync(HttpContext context, StoreKind kind, Hash32 name)
+    {
+        using var item = desk.Store.Open(kind, name, Math.Min(Number(context, "copy"), byte.MaxValue));
+        if (item is null)
+        {
+            context.Response.StatusCode = 404;
+            return;
+        }
+        var (from, count) = KeeperWire.Range(context.Request.Headers.Range.ToString(), item.Size);
+        context.Response.StatusCode = 206;
+        context.Response.Headers.ContentRange = count == 0 ? string.Create(CultureInfo.InvariantCulture, $"bytes */{item.Size}") : string.Create(CultureInfo.InvariantCulture, $"bytes {from}-{from + count - 1}/{item.Size}");
+        context.Response.ContentLength = count;
+        var piece = ArrayPool<byte>.Shared.Rent(Piece);
+        try
+        {
+            while (count > 0)
+            {
+                var some = (int)Math.Min(Piece, count);
+                item.Read(from, piece.AsSpan(0, some));
+                await context.Response.Body.WriteAsync(piece.AsMemory(0, some), context.RequestAborted);
+                (from, count) = (from + some, count - some);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(piece);
+        }
+    }
+
+    async Task TakeAsync(HttpContext context, KeeperRole role, StoreKind kind, Hash32 name)
+    {
+        if (context.Request.ContentLength > KeeperDesk.Incoming.Most(kind))
+            throw new HoldfastException(ErrorCode.CommitRefused, "What was sent is longer than a pack or an object may be. It was not stored.", "Use the same release of holdfast on both machines.");
+        var further = Number(context, "further") == 1;
+        using var incoming = desk.Take(role, kind, name, further);
+        var reader = context.Request.BodyReader;
+        while (true)
+        {
+            var read = await reader.ReadAsync(context.RequestAborted);
+            foreach (var part in read.Buffer)
+                incoming.Append(part.Span);
+            reader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted)
+                break;
+        }
+        context.Response.StatusCode = incoming.Enter(further) ? 201 : 200;
+    }
+
+    async Task AskAsync(HttpContext context, KeeperRole role)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        patience.CancelAfter(AskTime);
+        await _asks.WaitAsync(patience.Token);
+        try
+        {
+            using var body = new MemoryStream();
+            await context.Request.Body.CopyToAsync(body, patience.Token);
+            if (!KeeperRequest.TryParse(body.GetBuffer().AsSpan(0, (int)body.Length), out var request))
+            {
+                context.Response.StatusCode = 400;
+                return;
+            }
+            await WriteAsync(context, desk.Answer(role, request));
+        }
+        finally
+        {
+            _asks.Release();
+        }
+    }
+
+    /// <summary>Once, not at each request.</summary>
+    void Warn(string text)
+    {
+        if (Interlocked.Exchange(ref _told, text) != text)
+            warn(text);
+    }
+
+    public void Dispose() => _asks.Dispose();
+}

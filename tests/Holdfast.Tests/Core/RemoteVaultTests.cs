@@ -1,0 +1,292 @@
+using Holdfast.Core;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>A vault whose keeper is elsewhere, without a network in between: what is asked of it, and what is believed of what it says.</summary>
+public sealed class RemoteVaultTests : IDisposable
+{
+    const ulong Day = RetentionPolicy.Day;
+
+    readonly TestVault _test = new();
+
+    public void Dispose() => _test.Dispose();
+
+    /// <summary>A keeper's desk asked directly; what it answers can be bent.</summary>
+    sealed class Reached(KeeperDesk desk, KeeperRole role) : IRemoteKeeper, IObjectStores
+    {
+        public Func<RemoteLog, RemoteLog> Bend { get; set; } = log => log;
+        public Func<KeeperRequest, bool> Drops { get; set; } = _ => false;
+        public List<KeeperRequest> Asked { get; } = [];
+        public string Place => "https://keeper.example:8444/";
+        public RemoteLog LogFrom(long size) => Bend(desk.LogFrom(size));
+
+        public byte[] Ask(KeeperRequest request)
+        {
+            Asked.Add(request);
+            Assert.True(KeeperRequest.TryParse(request.ToArray(), out var sent));
+            return Drops(request) ? [] : desk.Answer(role, sent);
+        }
+
+        public IStaged Stage(bool large = false) => desk.Store.Stage(large);
+        public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => role == KeeperRole.Read ? throw new InvalidOperationException() : desk.Store.Enter(staged, kind, name);
+        public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => desk.Store.EnterCopy(staged, kind, name);
+        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0) => desk.Store.Open(kind, name, copy);
+        public IEnumerable<StoredName> List(StoreKind kind) => desk.Store.List(kind);
+
+        string IObjectStores.Name(string place) => place;
+
+        void IObjectStores.RequireCredential(string file)
+        {
+            // There is none.
+        }
+
+        HoldfastException? IObjectStores.Check(string place, ReadOnlySpan<byte> credential) => null;
+        IStore IObjectStores.Open(string place, string vault, Disk disk) => this;
+        IRemover? IObjectStores.Remover(string place, string vault) => null;
+    }
+
+    /// <summary>The vault's keeper, and a client's folder that stands for it.</summary>
+    (VaultKeeper Keeper, Reached Reached) Serve(KeeperRole role = KeeperRole.Manage)
+    {
+        var keeper = VaultKeeper.Open(_test.Folder, machine: _test.Machine);
+        foreach (var part in new[] { "keeper", "cache", "log" })
+            Directory.CreateDirectory(Path.Combine(Mirror, part));
+        File.Copy(Path.Combine(_test.Folder, VaultFile.Name), Path.Combine(Mirror, VaultFile.Name), overwrite: true);
+        File.WriteAllText(Path.Combine(Mirror, "keeper/store"), "https://keeper.example:8444/\n");
+        return (keeper, new Reached(new KeeperDesk(keeper), role));
+    }
+
+    string Mirror => _test["mirror"];
+
+    Vault Open(Reached reached) => Vault.Open(Mirror, machine: _test.Machine, stores: reached);
+
+    void Write(string name, string text) => File.WriteAllText(Path.Combine(_test.Source, name), text);
+
+    [Fact]
+    public void Backups_and_all_changes_go_through_it_and_read_the_same_as_in_place()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        using (var vault = Open(reached))
+        {
+            var first = _test.BackUp(vault);
+            Assert.True(first.Receipt.Proof.IsValid(vault.Keeper.Log.Key));
+            Write("b.txt", "second");
+            var second = _test.BackUp(vault);
+            Assert.Equal(first.Snapshot, second.Parent!.Snapshot);
+            var record = vault.State.Find(first.Snapshot)!;
+            vault.Keeper.Extend(first.Snapshot, record.Expiry + Day, Id16.None);
+            Assert.Equal(record.Expiry, vault.State.Find(first.Snapshot)!.Expiry);
+            Assert.True(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Weeks: 4), Id16.None));
+            Assert.False(vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Weeks: 4), Id16.None));
+            vault.Keeper.Record(LeafType.Restore, first.Snapshot, Id16.None, 0, 5, 1);
+            using (var keys = vault.Unlock(_test.Seed))
+            {
+                Assert.True(vault.Attest(vault.State.Find(second.Snapshot)!, keys, full: true, Id16.None, CancellationToken.None).IsGood);
+                vault.Rotate(keys, null, (_, _) => { });
+            }
+            vault.Keeper.RequireWritable();
+            Assert.Equal(2u, vault.State.KeyEpoch);
+            Assert.Equal(9, reached.Asked.Count);
+        }
+        using var here = _test.Open();
+        Assert.Equal(2, here.State.Snapshots.Count);
+        Assert.Equal(4u, here.State.PolicyFor(Id16.None).Weeks);
+        Assert.True(here.State.Snapshots[1].Attested > 0);
+        using var mine = Vault.Open(Mirror, machine: _test.Machine, stores: Serve().Reached);
+        Assert.Equal(here.Keeper.Log.Checkpoint!.Root, mine.Keeper.Log.Checkpoint!.Root);
+    }
+
+    [Fact]
+    public void What_belongs_to_the_keepers_machine_is_refused_here()
+    {
+        var (keeper, reached) = Serve();
+        using (keeper)
+        using (var vault = Open(reached))
+        {
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.Expire(dryRun: false)).Code);
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.Expire(dryRun: true)).Code);
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.MendTiles()).Code);
+            Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Keeper.AddFolder(_test["more"])).Code);
+            Assert.Empty(reached.Asked);
+        }
+    }
+
+    /// <summary>All kinds of requests by all roles: what each may is written out here once more.</summary>
+    [Fact]
+    public void Each_role_may_what_it_may_and_the_log_says_nothing_of_the_rest()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            foreach (var role in Enum.GetValues<KeeperRole>())
+            {
+                foreach (var request in KeeperRequestTests.All)
+                {
+                    var may = role == KeeperRole.Manage || request is KeeperRequest.RequireWritable || (role == KeeperRole.Backup && request is KeeperRequest.Commit) || (role == KeeperRole.Read && request is KeeperRequest.Record { Type: LeafType.Restore });
+                    var size = keeper.Log.Size;
+                    var fault = Record.Exception(() => desk.Answer(role, request));
+                    Assert.Equal(!may, fault is HoldfastException { Code: ErrorCode.NoPermission });
+                    Assert.True(may || keeper.Log.Size == size);
+                }
+                Assert.Equal(role == KeeperRole.Read, Record.Exception(() => desk.Take(role, StoreKind.Pack, Hash32.None, further: false).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
+                Assert.Equal(role != KeeperRole.Manage, Record.Exception(() => desk.Take(role, StoreKind.Pack, Hash32.None, further: true).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
+            }
+        }
+    }
+
+    /// <summary>Whoever has the strongest client's key can write into the log only what such a client finds out or makes: never an expiry, a genesis, a clock.</summary>
+    [Fact]
+    public void What_clients_may_have_recorded_is_little()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            LeafType[] taken = [LeafType.Restore, LeafType.Verify, LeafType.RecoveryKit, LeafType.ScopedKey];
+            for (var type = 0; type < 256; type++)
+            {
+                var size = keeper.Log.Size;
+                var fault = Record.Exception(() => desk.Answer(KeeperRole.Manage, new KeeperRequest.Record((LeafType)type, Id16.New(), Id16.None, 1, 0, 0, [])));
+                Assert.Equal(taken.Contains((LeafType)type), fault is null);
+                Assert.Equal(taken.Contains((LeafType)type) ? 1 : 0, keeper.Log.Size - size);
+            }
+            var agent = new Enrolment(keeper.Vault, VaultKeeper.Salt(), EnrolmentKind.Agent, Id16.New(), 1, new byte[32], Id16.New());
+            KeeperRequest.Record Enrols(Enrolment what, LeafType type = LeafType.AgentEnrolled, ulong a = 1, ulong c = 0) => new(type, agent.Id, Id16.None, a, 0, c, what.ToArray());
+            foreach (var wrong in new[] { Enrols(agent with { Vault = Id16.New() }), Enrols(agent with { Id = Id16.New() }), Enrols(agent with { Kind = EnrolmentKind.Writer }), Enrols(agent, LeafType.WriterEnrolled, c: 1), Enrols(agent, a: 2), Enrols(agent, c: 1), Enrols(agent, LeafType.SourceEnrolled), Enrols(agent, LeafType.Restore) })
+                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => desk.Answer(KeeperRole.Manage, wrong)).Code);
+            desk.Answer(KeeperRole.Manage, Enrols(agent));
+            Assert.NotNull(keeper.State.Agent(agent.Id));
+        }
+    }
+
+    [Fact]
+    public void Bytes_that_do_not_give_their_name_are_not_stored()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            var name = VaultKeeper.Salt();
+            using (var incoming = desk.Take(KeeperRole.Backup, StoreKind.Pack, name, further: false))
+            {
+                incoming.Append(new byte[1_000]);
+                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => incoming.Enter(further: false)).Code);
+            }
+            Assert.Null(desk.Store.Open(StoreKind.Pack, name));
+            Assert.Empty(Directory.GetFiles(Path.Combine(_test.Folder, "staging")));
+        }
+    }
+
+    /// <summary>Every way in which a keeper, or who has taken its machine, can tell another log than the client has seen.</summary>
+    [Theory]
+    [InlineData("back")]
+    [InlineData("fork")]
+    [InlineData("unsigned")]
+    [InlineData("swapped")]
+    [InlineData("short")]
+    [InlineData("long")]
+    [InlineData("stranger")]
+    public void A_log_that_is_not_the_one_that_was_seen_is_refused_and_what_was_seen_stays(string how)
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        {
+            RemoteLog before;
+            using (var vault = Open(reached))
+            {
+                before = new KeeperDesk(keeper).LogFrom(0);
+                _test.BackUp(vault);
+            }
+            var seen = File.ReadAllText(Path.Combine(Mirror, "log/checkpoint"));
+            using var other = new TestVault();
+            reached.Bend = log => how switch
+            {
+                "back" => before with { Leaves = [] },
+                "fork" => log with { Checkpoint = Checkpoint.Sign(keeper.Log.Key.Name, keeper.Log.Size, VaultKeeper.Salt(), Signer()).Note },
+                "unsigned" => log with { Checkpoint = log.Checkpoint[..^12] + "AAAAAAAAAA=\n" },
+                "swapped" => log with { Leaves = [.. log.Leaves, keeper.Log.Leaf(0)] },
+                "short" => log with { Leaves = [.. log.Leaves.Skip(1)], Checkpoint = log.Checkpoint },
+                "long" => log with { Leaves = [.. log.Leaves, new byte[MerkleLog.MaxLeaf + 1]] },
+                _ => VaultKeeper.Open(other.Folder) is var stranger ? new KeeperDesk(stranger).LogFrom(0) : log,
+            };
+            if (how == "short")
+            {
+                // Only where there is something to leave out.
+                using var more = VaultKeeper.Open(_test.Folder, machine: _test.Machine);
+                more.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 1, 0);
+            }
+            Assert.Contains(Assert.Throws<HoldfastException>(() => Open(reached)).Code, new[] { ErrorCode.LogForked, ErrorCode.StoreUnavailable });
+            Assert.Equal(seen, File.ReadAllText(Path.Combine(Mirror, "log/checkpoint")));
+            reached.Bend = log => log;
+            using var again = Open(reached);
+            Assert.Single(again.State.Snapshots);
+        }
+    }
+
+    /// <summary>The vault's own signer: whoever has the keeper's machine has it.</summary>
+    Holdfast.Core.Crypto.Ed25519Signer Signer() => LogKeyFile.Read(Path.Combine(_test.Folder, "keeper/log.key"), VaultFile.Read(_test.Folder).Vault);
+
+    [Fact]
+    public void A_commit_that_the_log_does_not_have_is_no_commit()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        using (var vault = Open(reached))
+        {
+            reached.Drops = request => request is KeeperRequest.Commit;
+            var fault = Assert.Throws<HoldfastException>(() => _test.BackUp(vault));
+            Assert.Equal(ErrorCode.CommitRefused, fault.Code);
+            Assert.Empty(vault.State.Snapshots);
+            reached.Drops = _ => false;
+            _test.BackUp(vault);
+            Assert.Single(vault.State.Snapshots);
+        }
+    }
+
+    [Fact]
+    public void A_cache_that_is_damaged_or_gone_is_made_anew()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        {
+            using (var vault = Open(reached))
+                _test.BackUp(vault);
+            foreach (var file in Directory.GetFiles(Path.Combine(Mirror, "log"), "*", SearchOption.AllDirectories))
+            {
+                var bytes = File.ReadAllBytes(file);
+                foreach (var damage in new Action[] { () => File.Delete(file), () => File.WriteAllBytes(file, []), () => File.WriteAllBytes(file, [.. bytes[..^1], (byte)~bytes[^1]]) })
+                {
+                    damage();
+                    using var vault = Open(reached);
+                    Assert.Single(vault.State.Snapshots);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void The_clock_is_the_keepers_and_goes_on_by_this_machines()
+    {
+        var (keeper, reached) = Serve();
+        using (keeper)
+        using (var vault = Open(reached))
+        {
+            Assert.Equal(keeper.Clock.Now, vault.Keeper.Clock.Now);
+            _test.Machine.Pass(100);
+            Assert.InRange(vault.Keeper.Clock.Now, keeper.Clock.Now - 1, keeper.Clock.Now + 1);
+            reached.Bend = log => log with { Now = ulong.MaxValue, Passed = ulong.MaxValue };
+            vault.Keeper.Refresh();
+            Assert.Equal(LockRules.LastEnd, vault.Keeper.Clock.Now); // nothing wraps
+        }
+    }
+}
