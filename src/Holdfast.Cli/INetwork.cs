@@ -28,11 +28,13 @@ public interface INetwork
     /// <summary>Has a folder stand for the vault of a keeper, so that it can be opened there.</summary>
     /// <param name="access">How to reach the keeper.</param>
     /// <param name="mirror">The folder, a cache; it is made where it is missing.</param>
+    /// <param name="ct">Ends whatever is waited for, then and later.</param>
     /// <exception cref="HoldfastException"><c>StoreUnavailable</c>, <c>NoPermission</c>; <c>WrongVault</c>: another machine answers. <c>LogForked</c>: it keeps another vault now.</exception>
-    void Reach(KeeperAccess access, string mirror);
+    void Reach(KeeperAccess access, string mirror, CancellationToken ct);
 
     /// <summary>Has a keeper answer its clients, until it is stopped.</summary>
     /// <param name="desk">Answers.</param>
+    /// <param name="staging">Folder for what waits to be answered.</param>
     /// <param name="clients">Those that may ask, as of now.</param>
     /// <param name="at">Port 0: any that is free.</param>
     /// <param name="identity">Certificate and key, as PEM.</param>
@@ -40,7 +42,7 @@ public interface INetwork
     /// <param name="warn">Gets what whoever runs it has to know.</param>
     /// <param name="ct">Ends it: what has begun is answered.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
-    void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
+    void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
 
     /// <summary>A witness of a log.</summary>
     /// <param name="key">Whose cosignatures count.</param>

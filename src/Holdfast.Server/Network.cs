@@ -28,12 +28,12 @@ sealed class Network : INetwork, IDisposable
         return Identity.Fingerprint(certificate);
     }
 
-    public void Reach(KeeperAccess access, string mirror) => _places.Reach(access, mirror);
+    public void Reach(KeeperAccess access, string mirror, CancellationToken ct) => _places.Reach(access, mirror, ct);
 
-    public void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct)
+    public void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct)
     {
         using var certificate = Identity.Read(identity);
-        using var server = new KeeperServer(desk, clients, warn);
+        using var server = new KeeperServer(desk, staging, clients, warn);
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
 

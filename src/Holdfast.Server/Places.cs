@@ -30,11 +30,11 @@ sealed class Places : IObjectStores, IDisposable
     }
 
     /// <summary>Makes the folder that stands for a keeper's vault, as far as it can be made without its log.</summary>
-    public void Reach(KeeperAccess access, string mirror)
+    public void Reach(KeeperAccess access, string mirror, CancellationToken stop)
     {
         var place = access.Url.ToString();
         if (!_keepers.TryGetValue(place, out var keeper))
-            _keepers[place] = keeper = new RemoteKeeper(access.Url, access.Fingerprint, access.Identity);
+            _keepers[place] = keeper = new RemoteKeeper(access.Url, access.Fingerprint, access.Identity, stop);
         var told = keeper.VaultFile();
         Disk.Real.MakeDurable(mirror, ownerOnly: true);
         foreach (var part in new[] { "keeper", "cache", "log" })

@@ -27,9 +27,9 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
 
     public string Fingerprint(string identity) => throw Become();
 
-    public void Reach(KeeperAccess access, string mirror) => throw Become();
+    public void Reach(KeeperAccess access, string mirror, CancellationToken ct) => throw Become();
 
-    public void Serve(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
+    public void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
 
     public WitnessClient Witness(CosignerKey key, Uri url) => throw Become();
 

@@ -127,7 +127,7 @@ static class KeeperCommand
         if (!File.Exists(path))
             Disk.Real.WriteNew(path, System.Text.Encoding.UTF8.GetBytes(session.Network.NewIdentity("holdfast keeper"))); // one that another made meanwhile stays
         var identity = UserFile.KeptText(path, "The keeper's certificate and key (keeper/tls.pem)");
-        session.Network.Serve(new KeeperDesk(vault.Keeper), () => KeeperClients.Read(folder), at, identity, address =>
+        session.Network.Serve(new KeeperDesk(vault.Keeper), Path.Combine(folder, "staging"), () => KeeperClients.Read(folder), at, identity, address =>
         {
             session.Step($"Listening on {address}");
             session.Step($"Fingerprint {KeeperClients.Written(session.Network.Fingerprint(identity))}");

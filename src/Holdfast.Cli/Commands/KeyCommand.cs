@@ -126,7 +126,7 @@ static class KeyCommand
                 throw new HoldfastException(ErrorCode.Usage, "The new secret would lie in the key folder.", "Name a file elsewhere, best off this machine: whoever takes the key folder must not find it there.");
             KeyFolder.RequireNewSecret(session, newSecret);
         }
-        using var vault = KeyFolder.OpenVault(session);
+        using var vault = KeyFolder.OpenVault(session, KeyFolder.LocalFolder(session));
         if (Directory.Exists(folder.Folder)) // else that is told by who changes it
             folder.Remember(vault, toChange: true);
         vault.Keeper.RequireWritable();

@@ -115,7 +115,7 @@ sealed class KeyFolder
         if (access.Url != url)
             throw new HoldfastException(ErrorCode.Usage, $"The key folder reaches its vault at {access.Url}, and --vault names another address.", $"Name that one; or, where the keeper has moved, `holdfast join` again with the new one.");
         var mirror = access.Mirror();
-        session.Network.Reach(access, mirror);
+        session.Network.Reach(access, mirror, session.Stop);
         return mirror;
     }
 

@@ -9,44 +9,83 @@ namespace Holdfast.Core.Keeper;
 public sealed class KeeperDesk(VaultKeeper keeper)
 {
     const int MaxRecorded = 65_536; // bytes of an enrolment
+    const int MostReadings = 60; // that a client may have recorded in an hour
+    const ulong Hour = 3_600; // seconds
 
     readonly Lock _turn = new();
+    readonly Dictionary<string, (ulong Hour, int Count)> _readings = []; // by the client's name
+    RemoteLog? _told; // all of the log as it was last looked at
 
     /// <summary>The text file that says which vault this is.</summary>
     public byte[] VaultFile => keeper.File.ToArray();
 
     public IStore Store => keeper.Store;
 
-    /// <summary>The log from some leaf on, and its checkpoint.</summary>
+    /// <summary>The log from some leaf on, and its checkpoint. Nobody waits for a change that is being made: then it is as it was before.</summary>
     /// <param name="size">Leaves that the client has; more than there are is for the client to wonder at.</param>
     public RemoteLog LogFrom(long size)
     {
-        lock (_turn)
+        var all = Volatile.Read(ref _told);
+        if (all is null)
         {
-            keeper.Refresh();
-            var (log, clock) = (keeper.Log, keeper.Clock);
-            var leaves = new List<byte[]>();
-            for (var at = Math.Max(0, size); at < log.Size; at++)
-                leaves.Add(log.Leaf(at));
-            return new RemoteLog(log.Checkpoint!.Reduced([log.Key], []).Note, leaves, clock.Now, clock.Passed);
+            lock (_turn)
+                all = Look();
         }
+        else if (_turn.TryEnter())
+        {
+            try
+            {
+                all = Look();
+            }
+            finally
+            {
+                _turn.Exit();
+            }
+        }
+        return all with { Leaves = [.. all.Leaves.Skip((int)Math.Clamp(size, 0, all.Leaves.Count))] };
+    }
+
+    RemoteLog Look()
+    {
+        keeper.Refresh();
+        var (log, clock, last) = (keeper.Log, keeper.Clock, _told);
+        var leaves = last?.Leaves.Count == log.Size ? last.Leaves : [.. Enumerable.Range(0, (int)log.Size).Select(i => log.Leaf(i))];
+        var now = new RemoteLog(log.Checkpoint!.Reduced([log.Key], []).Note, leaves, clock.Now, clock.Passed);
+        Volatile.Write(ref _told, now);
+        return now;
     }
 
     /// <summary>Does what is asked for.</summary>
     /// <exception cref="HoldfastException"><c>NoPermission</c>: not for this role. All that the change itself may be refused with.</exception>
-    public byte[] Answer(KeeperRole role, KeeperRequest request)
+    public byte[] Answer(KeeperClient client, KeeperRequest request)
     {
-        if (role != KeeperRole.Manage && request switch
-        {
-            KeeperRequest.RequireWritable => false,
-            KeeperRequest.Commit => role != KeeperRole.Backup,
-            KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify } => role != KeeperRole.Read,
-            _ => true,
-        })
-            throw Forbidden(role);
+        if (KeeperRequest.Most(client.Role, request.ToArray().AsSpan(0, 2)) == 0 || (client.Role != KeeperRole.Manage && request is KeeperRequest.Record { Type: not (LeafType.Restore or LeafType.Verify) }))
+            throw Forbidden(client.Role);
         lock (_turn)
-            return Do(request);
+        {
+            keeper.Refresh(); // what is judged here is judged by the newest
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify })
+                Count(client);
+            var answer = Do(request);
+            Look();
+            return answer;
+        }
     }
+
+    /// <summary>A log never shrinks: nobody fills it by reading again and again.</summary>
+    void Count(KeeperClient client)
+    {
+        var hour = keeper.Clock.Now / Hour;
+        var (last, count) = _readings.GetValueOrDefault(client.Name);
+        count = last == hour ? count + 1 : 1;
+        _readings[client.Name] = (hour, count);
+        if (count > MostReadings)
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {MostReadings} restores and verifies recorded in this hour; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
+    }
+
+    /// <summary>Refuses a request that this client may not make, by its first bytes.</summary>
+    /// <returns>How long it may be, bytes.</returns>
+    public static int RequireMay(KeeperClient client, ReadOnlySpan<byte> head) => KeeperRequest.Most(client.Role, head) is > 0 and var most ? most : throw Forbidden(client.Role);
 
     static HoldfastException Forbidden(KeeperRole role) => new(ErrorCode.NoPermission, $"The keeper lets clients of the role `{role.ToString().ToLowerInvariant()}` not do that. Nothing was changed.",
         "Use a client with a role that may (`holdfast keeper allow` on the keeper's machine says which has which).");
@@ -73,11 +112,6 @@ public sealed class KeeperDesk(VaultKeeper keeper)
                 if (!AttestationObject.TryParse(attestation.Found, out var found) || found!.Vault != keeper.Vault || found.Snapshot != attestation.Snapshot)
                     throw Senseless("attestation");
                 return keeper.RecordAttestation(attestation.Snapshot, attestation.Actor, found, attestation.Elsewhere).ToArray();
-            case KeeperRequest.BeginEpoch epoch:
-                if (!Keys.Keyring.TryParse(epoch.Keyring, out var keyring) || keyring!.Vault != keeper.Vault || keyring.Epoch != epoch.Epoch)
-                    throw Senseless("keyring");
-                keeper.BeginEpoch(epoch.Epoch, epoch.Keyring);
-                return [];
             case KeeperRequest.RequireWritable:
                 keeper.RequireWritable();
                 return [];
@@ -86,20 +120,34 @@ public sealed class KeeperDesk(VaultKeeper keeper)
         }
     }
 
-    /// <summary>Only what clients find out or make: all else in the log comes of the keeper's own doing.</summary>
+    /// <summary>Only what clients find out or make, and nothing that stands in the place of what is there: all else in the log comes of the keeper's own doing.</summary>
     void RequireRecordable(KeeperRequest.Record record)
     {
-        if (record.Type is LeafType.AgentEnrolled or LeafType.WriterEnrolled)
+        var isSound = record.Type switch
         {
-            var isWriter = record.Type == LeafType.WriterEnrolled;
-            if (record.Payload.Length > MaxRecorded || !Enrolment.TryParse(record.Payload, out var enrolment) || enrolment!.Vault != keeper.Vault || enrolment.Id != record.Subject
-                || enrolment.Kind != (isWriter ? EnrolmentKind.Writer : EnrolmentKind.Agent) || record is not { A: 1, B: 0 } || record.C != (isWriter ? 1u : 0u))
-                throw Senseless("enrolment");
-        }
-        else if (record.Type is not (LeafType.Restore or LeafType.Verify or LeafType.RecoveryKit or LeafType.ScopedKey) || record.Payload.Length > 0)
-        {
+            LeafType.AgentEnrolled => IsNew(record, EnrolmentKind.Agent) && record is { A: 1, B: 0, C: 0 },
+            LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
+            LeafType.Restore => record.Payload.Length == 0 && keeper.State.Find(record.Subject) is not null,
+            LeafType.Verify => record.Payload.Length == 0,
+            LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == keeper.State.KeyEpoch,
+            LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),
+            _ => false,
+        };
+        if (!isSound)
             throw Senseless("record");
+    }
+
+    /// <summary>An enrolment of an id that no leaf has named: of two for one id the newest counts, and would take the place of another's key.</summary>
+    bool IsNew(KeeperRequest.Record record, EnrolmentKind kind)
+    {
+        if (record.Payload.Length > MaxRecorded || !Enrolment.TryParse(record.Payload, out var enrolment) || enrolment!.Vault != keeper.Vault || enrolment.Id != record.Subject || enrolment.Kind != kind || enrolment.Epoch != 1)
+            return false;
+        for (var at = 0L; at < keeper.Log.Size; at++)
+        {
+            if (Leaf.TryParse(keeper.Log.Leaf(at), out var leaf) && leaf.Type is LeafType.AgentEnrolled or LeafType.WriterEnrolled && leaf.Subject == record.Subject)
+                return false;
         }
+        return true;
     }
 
     static HoldfastException Senseless(string what) => new(ErrorCode.CommitRefused, $"What was sent as {(what[0] is 'a' or 'e' ? "an" : "a")} {what} is none of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
@@ -112,7 +160,8 @@ public sealed class KeeperDesk(VaultKeeper keeper)
     /// <exception cref="HoldfastException"><c>NoPermission</c>; what staging reports.</exception>
     public Incoming Take(KeeperRole role, StoreKind kind, Hash32 name, bool further)
     {
-        if (role != KeeperRole.Manage && (role != KeeperRole.Backup || further))
+        // Objects are made by the keeper, of what it is asked for: one that no leaf names would stay for good.
+        if (role != KeeperRole.Manage && (role != KeeperRole.Backup || further || kind != StoreKind.Pack))
             throw Forbidden(role);
         return new Incoming(keeper, kind, name);
     }

@@ -10,6 +10,7 @@ public abstract record KeeperRequest
     /// <summary>Bytes of the largest: a snapshot's object, or an attestation's.</summary>
     public const int MaxSize = Storage.StoreExtensions.MaxObject + 4_096;
 
+    const int MaxSmall = 1 << 16; // bytes, of those that have no object of a client's making but an enrolment
     const byte Version = 1;
 
     enum Kind : byte
@@ -19,8 +20,7 @@ public abstract record KeeperRequest
         SetPolicy = 3,
         Record = 4,
         RecordAttestation = 5,
-        BeginEpoch = 6,
-        RequireWritable = 7,
+        RequireWritable = 6,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -55,11 +55,6 @@ public abstract record KeeperRequest
     /// <param name="Found">An attestation object.</param>
     /// <param name="Elsewhere">Packs outside the snapshot's own set that it was read from.</param>
     public sealed record RecordAttestation(Id16 Snapshot, Id16 Actor, byte[] Found, IReadOnlyList<Hash32> Elsewhere) : KeeperRequest;
-
-    /// <summary>Begin a key epoch.</summary>
-    /// <param name="Epoch">The next one.</param>
-    /// <param name="Keyring">Its keyring object.</param>
-    public sealed record BeginEpoch(uint Epoch, byte[] Keyring) : KeeperRequest;
 
     /// <summary>Whether a change would be taken now: asked before work whose end is one.</summary>
     public sealed record RequireWritable : KeeperRequest;
@@ -110,17 +105,25 @@ public abstract record KeeperRequest
                 foreach (var pack in attestation.Elsewhere)
                     writer.Hash(pack);
                 break;
-            case BeginEpoch epoch:
-                writer.U8((byte)Kind.BeginEpoch);
-                writer.U32(epoch.Epoch);
-                writer.Bytes(epoch.Keyring);
-                break;
             case RequireWritable:
                 writer.U8((byte)Kind.RequireWritable);
                 break;
         }
         return writer.ToArray();
     }
+
+    /// <summary>Bytes that a request may have which begins so, of a client of this role; 0: that is none of its requests.</summary>
+    /// <param name="role">Of the client.</param>
+    /// <param name="head">The first two bytes.</param>
+    public static int Most(KeeperRole role, ReadOnlySpan<byte> head) => head is not [Version, var kind] ? 0 : (Kind)kind switch
+    {
+        Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
+        Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,
+        Kind.Record => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
+        Kind.Extend or Kind.SetPolicy => role == KeeperRole.Manage ? MaxSmall : 0,
+        Kind.RequireWritable => MaxSmall,
+        _ => 0,
+    };
 
     /// <summary>Total: any bytes are a request, or are none.</summary>
     public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out KeeperRequest? request)
@@ -135,7 +138,6 @@ public abstract record KeeperRequest
             Kind.SetPolicy => Policy(ref reader),
             Kind.Record => new Record((LeafType)reader.U8(), reader.Id(), reader.Id(), reader.U64(), reader.U64(), reader.U64(), reader.Bytes(most).ToArray()),
             Kind.RecordAttestation => new RecordAttestation(reader.Id(), reader.Id(), reader.Bytes(most).ToArray(), Hashes(ref reader)),
-            Kind.BeginEpoch => new BeginEpoch(reader.U32(), reader.Bytes(most).ToArray()),
             Kind.RequireWritable => new RequireWritable(),
             _ => null,
         };

@@ -29,21 +29,31 @@ public sealed partial class VaultKeeper
     /// <exception cref="HoldfastException"><c>LogForked</c>, <c>StoreUnavailable</c>, <c>NoPermission</c>.</exception>
     static RemoteLog Follow(string folder, Disk disk, VerifierKey key, IRemoteKeeper remote)
     {
-        using var taken = KeeperLock.Take(KeeperPath(Path.GetDirectoryName(folder)!, "lock")); // of the copy: other commands on this machine follow it too
-        MerkleLog log;
+        var size = Copy(folder, disk, key).Size;
+        var told = remote.LogFrom(size);
+        if (!Checkpoint.TryParse(told.Checkpoint, out var checkpoint))
+            throw new HoldfastException(ErrorCode.StoreUnavailable, $"What the keeper at {remote.Place} gave for a checkpoint of its log makes no sense.", "Look at that machine, and at what lies between.");
+        using var taken = KeeperLock.Take(KeeperPath(Path.GetDirectoryName(folder)!, "lock")); // other commands on this machine follow it too; never while the network is waited for
+        var log = Copy(folder, disk, key);
+        if (log.Size > checkpoint.Size && size <= checkpoint.Size)
+            log.RequireExtends(checkpoint); // one of them got further meanwhile
+        else if (log.Size < size)
+            throw new HoldfastException(ErrorCode.StoreUnavailable, "The copy of the log that this machine keeps was damaged while it was used.", "Run the same command again.") { IsTransient = true };
+        else
+            log.Take([.. told.Leaves.Skip((int)Math.Min(log.Size - size, int.MaxValue))], checkpoint);
+        return told;
+    }
+
+    static MerkleLog Copy(string folder, Disk disk, VerifierKey key)
+    {
         try
         {
-            log = MerkleLog.Open(folder, disk, key);
+            return MerkleLog.Open(folder, disk, key);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.LogDamaged)
         {
-            log = MerkleLog.Create(folder, disk, key); // the first time, or a cache that is damaged: what the keys have seen is compared all the same
+            return MerkleLog.Create(folder, disk, key); // the first time, or a cache that is damaged: what the keys have seen is compared all the same
         }
-        var told = remote.LogFrom(log.Size);
-        if (!Checkpoint.TryParse(told.Checkpoint, out var checkpoint))
-            throw new HoldfastException(ErrorCode.StoreUnavailable, $"What the keeper at {remote.Place} gave for a checkpoint of its log makes no sense.", "Look at that machine, and at what lies between.");
-        log.Take(told.Leaves, checkpoint);
-        return told;
     }
 
     /// <summary>Has the keeper change something, and takes in what its log says then.</summary>
@@ -53,7 +63,14 @@ public sealed partial class VaultKeeper
         RequireWitnessed();
         var before = _log.Size;
         var answer = Remote!.Ask(request);
-        Refresh();
+        try
+        {
+            Refresh();
+        }
+        catch (HoldfastException e)
+        {
+            throw new HoldfastException(e.Code, $"The keeper says that it was done; what its log says now could not be read. {e.Message}", e.Guidance, e);
+        }
         if (_log.Size > before)
             Grown?.Invoke();
         return answer;

@@ -29,6 +29,7 @@ public sealed partial class VaultKeeper : IDisposable
     IRemover? _remover;
     Ed25519Signer? _signer;
     bool _hasKeptTwice;
+    bool _isAppending; // a leaf is on its way, or was when something went wrong
     bool _isStale; // what is in memory may be ahead of what is on disk, and that could not be read
 
     VaultKeeper(string folder, VaultFile file, IStore store, IObjectStores? stores, Disk disk, IMachineTime machine, MerkleLog log)
@@ -193,18 +194,10 @@ public sealed partial class VaultKeeper : IDisposable
 
     /// <summary>Begins a key epoch. Looked at under the vault's lock: of two rotations at once one wins, and the other has changed nothing.</summary>
     /// <exception cref="HoldfastException"><c>WrongKey</c> where <paramref name="epoch"/> is not the next one any more.</exception>
-    public void BeginEpoch(uint epoch, byte[] keyring)
-    {
-        if (Remote is not null)
-        {
-            Asking(new KeeperRequest.BeginEpoch(epoch, keyring));
-            return;
-        }
-        Changing(() => _projection.KeyEpoch + 1 == epoch
-            ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutTwice(keyring)))
-            : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
-                "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
-    }
+    public long BeginEpoch(uint epoch, byte[] keyring) => Changing(() => _projection.KeyEpoch + 1 == epoch
+        ? Append(new Leaf(LeafType.KeyEpoch, Clock.Now, Id16.New(), Id16.None, epoch, 0, 0, Store.PutTwice(keyring)))
+        : throw new HoldfastException(ErrorCode.WrongKey, $"The vault is in key epoch {_projection.KeyEpoch} already: another rotation was first, and this one has changed nothing.",
+            "Go on with the key files of that rotation; with them a further one can be begun. The old ones open what was backed up before it."));
 
     /// <summary>True where the vault's files have been made immutable.</summary>
     public bool IsGuarded => OperatingSystem.IsLinux() && FileFlags.IsImmutable(Path.Combine(_folder, VaultFile.Name));
@@ -247,8 +240,10 @@ public sealed partial class VaultKeeper : IDisposable
     {
         OnMedium.Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload));
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
+        _isAppending = true;
         var ordinal = _log.Append([.. leaves.Select(l => l.ToArray())], _signer);
         Project();
+        _isAppending = false;
         return ordinal;
     }
 
@@ -313,7 +308,9 @@ public sealed partial class VaultKeeper : IDisposable
         }
         catch
         {
-            Reopen(); // what is in memory may be ahead of what is on disk
+            // What is in memory may be ahead of what is on disk; but a request that was refused has changed nothing, and reading all anew costs a keeper that serves many what whoever sends it likes.
+            if (_isAppending)
+                Reopen();
             throw;
         }
         SaveClock(reserve);
@@ -375,6 +372,7 @@ public sealed partial class VaultKeeper : IDisposable
 
     void OpenAnew()
     {
+        _isAppending = false;
         _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
         _projection = new Projection(Store, Moment);
         Project();

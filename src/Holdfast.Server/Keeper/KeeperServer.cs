@@ -8,6 +8,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -21,9 +22,10 @@ namespace Holdfast.Server.Keeper;
 
 /// <summary>Carries a keeper's answers over HTTP, with TLS 1.3 and certificates on both sides (docs/protocol.md). Nobody whose fingerprint is not in <c>keeper/clients</c> gets a byte; nothing that is asked removes anything.</summary>
 /// <param name="desk">Answers.</param>
+/// <param name="staging">Folder for what waits to be answered.</param>
 /// <param name="clients">Those that may ask, as of now.</param>
 /// <param name="warn">Gets what whoever runs it has to know.</param>
-sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> clients, Action<string> warn) : IDisposable
+sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, Action<string> warn) : IDisposable
 {
     const int MaxConnections = 256;
     const int Piece = 1 << 17; // bytes read or written at once
@@ -31,7 +33,6 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
 
     static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
-    static readonly TimeSpan AskTime = TimeSpan.FromMinutes(2);
     static readonly TimeSpan Ending = TimeSpan.FromSeconds(10);
 
     readonly SemaphoreSlim _asks = new(AsksAtOnce);
@@ -66,6 +67,8 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
                 });
             });
         });
+        using var blocks = new WideBlocks();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(blocks);
         await using var app = builder.Build();
         ((IApplicationBuilder)app).Run(AnswerAsync);
         try
@@ -112,7 +115,7 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
             // Again for each request: a connection outlives a line of the list.
             if (Known(context.Connection.ClientCertificate) is not { } client)
                 throw new HoldfastException(ErrorCode.NoPermission, "The keeper does not know this client any more.", "Ask whoever runs the keeper; `holdfast keeper allow` there lets a client in.");
-            await AnswerAsync(context, client.Role);
+            await AnswerAsync(context, client);
         }
         catch (HoldfastException e) when (!context.Response.HasStarted)
         {
@@ -147,7 +150,7 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
         await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
     }
 
-    Task AnswerAsync(HttpContext context, KeeperRole role)
+    Task AnswerAsync(HttpContext context, KeeperClient client)
     {
         var (method, path) = (context.Request.Method, context.Request.Path.Value ?? "");
         switch (path.Split('/'))
@@ -162,10 +165,10 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
                 if (HttpMethods.IsGet(method))
                     return ReadAsync(context, kind, hash);
                 if (HttpMethods.IsPut(method))
-                    return TakeAsync(context, role, kind, hash);
+                    return TakeAsync(context, client.Role, kind, hash);
                 break;
             case ["", "v1", "ask"] when HttpMethods.IsPost(method):
-                return AskAsync(context, role);
+                return AskAsync(context, client);
         }
         context.Response.StatusCode = 404;
         return Task.CompletedTask;
@@ -246,6 +249,7 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
 
     async Task TakeAsync(HttpContext context, KeeperRole role, StoreKind kind, Hash32 name)
     {
+        // Before a byte of it is asked for (100-continue): what is refused need not be sent.
         if (context.Request.ContentLength > KeeperDesk.Incoming.Most(kind))
             throw new HoldfastException(ErrorCode.CommitRefused, "What was sent is longer than a pack or an object may be. It was not stored.", "Use the same release of holdfast on both machines.");
         var further = Number(context, "further") == 1;
@@ -263,21 +267,54 @@ sealed class KeeperServer(KeeperDesk desk, Func<IReadOnlyList<KeeperClient>> cli
         context.Response.StatusCode = incoming.Enter(further) ? 201 : 200;
     }
 
-    async Task AskAsync(HttpContext context, KeeperRole role)
+    /// <summary>Who may ask is told by the first bytes, before more of them are taken in; a large body waits on the disk, so that whoever sends it slowly keeps nobody from anything.</summary>
+    async Task AskAsync(HttpContext context, KeeperClient client)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        patience.CancelAfter(AskTime);
-        await _asks.WaitAsync(patience.Token);
+        var body = context.Request.Body;
+        var head = new byte[2];
+        if (await body.ReadAtLeastAsync(head, head.Length, throwOnEndOfStream: false, context.RequestAborted) < head.Length)
+        {
+            context.Response.StatusCode = 400;
+            return;
+        }
+        var most = KeeperDesk.RequireMay(client, head);
+        if (context.Request.ContentLength > most)
+        {
+            context.Response.StatusCode = 413;
+            return;
+        }
+        using var waiting = new PassingBytes(Disk.Real, staging, large: false);
+        waiting.Append(head);
+        var piece = ArrayPool<byte>.Shared.Rent(Piece);
         try
         {
-            using var body = new MemoryStream();
-            await context.Request.Body.CopyToAsync(body, patience.Token);
-            if (!KeeperRequest.TryParse(body.GetBuffer().AsSpan(0, (int)body.Length), out var request))
+            for (int count; (count = await body.ReadAsync(piece, context.RequestAborted)) > 0;)
+            {
+                if (waiting.Length + count > most)
+                {
+                    context.Response.StatusCode = 413;
+                    return;
+                }
+                waiting.Append(piece.AsSpan(0, count));
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(piece);
+        }
+        await _asks.WaitAsync(context.RequestAborted);
+        try
+        {
+            var bytes = new byte[waiting.Length];
+            using (var all = waiting.Read(0, waiting.Length, () => { }))
+                all.ReadExactly(bytes);
+            if (!KeeperRequest.TryParse(bytes, out var request))
             {
                 context.Response.StatusCode = 400;
                 return;
             }
-            await WriteAsync(context, desk.Answer(role, request));
+            context.RequestAborted.ThrowIfCancellationRequested(); // nobody waits for it any more, and may ask anew
+            await WriteAsync(context, desk.Answer(client, request));
         }
         finally
         {

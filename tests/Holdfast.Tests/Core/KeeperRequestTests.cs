@@ -19,7 +19,6 @@ public sealed class KeeperRequestTests
         new KeeperRequest.Record(LeafType.Restore, One, Two, 1, ulong.MaxValue, 3, []),
         new KeeperRequest.Record(LeafType.AgentEnrolled, One, Two, 1, 0, 0, [9, 8]),
         new KeeperRequest.RecordAttestation(One, Two, [5], [Hash32.None, VaultKeeper.Salt()]),
-        new KeeperRequest.BeginEpoch(7, [1]),
         new KeeperRequest.RequireWritable(),
     ];
 

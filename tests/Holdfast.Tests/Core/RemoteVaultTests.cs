@@ -28,7 +28,7 @@ public sealed class RemoteVaultTests : IDisposable
         {
             Asked.Add(request);
             Assert.True(KeeperRequest.TryParse(request.ToArray(), out var sent));
-            return Drops(request) ? [] : desk.Answer(role, sent);
+            return Drops(request) ? [] : desk.Answer(Of(role), sent);
         }
 
         public IStaged Stage(bool large = false) => desk.Store.Stage(large);
@@ -48,6 +48,8 @@ public sealed class RemoteVaultTests : IDisposable
         IStore IObjectStores.Open(string place, string vault, Disk disk) => this;
         IRemover? IObjectStores.Remover(string place, string vault) => null;
     }
+
+    static KeeperClient Of(KeeperRole role) => new($"{role}", role, "");
 
     /// <summary>The vault's keeper, and a client's folder that stands for it.</summary>
     (VaultKeeper Keeper, Reached Reached) Serve(KeeperRole role = KeeperRole.Manage)
@@ -88,11 +90,12 @@ public sealed class RemoteVaultTests : IDisposable
             using (var keys = vault.Unlock(_test.Seed))
             {
                 Assert.True(vault.Attest(vault.State.Find(second.Snapshot)!, keys, full: true, Id16.None, CancellationToken.None).IsGood);
-                vault.Rotate(keys, null, (_, _) => { });
+                Assert.Equal(ErrorCode.Usage, Assert.Throws<HoldfastException>(() => vault.Rotate(keys, null, (_, _) => { })).Code); // where the vault is kept
+                vault.IssueKeys(keys, (_, _) => { }).Put.Dispose();
             }
             vault.Keeper.RequireWritable();
-            Assert.Equal(2u, vault.State.KeyEpoch);
-            Assert.Equal(9, reached.Asked.Count);
+            Assert.Equal(1u, vault.State.KeyEpoch);
+            Assert.Equal(10, reached.Asked.Count);
         }
         using var here = _test.Open();
         Assert.Equal(2, here.State.Snapshots.Count);
@@ -131,7 +134,7 @@ public sealed class RemoteVaultTests : IDisposable
                 {
                     var may = role == KeeperRole.Manage || request is KeeperRequest.RequireWritable || (role == KeeperRole.Backup && request is KeeperRequest.Commit) || (role == KeeperRole.Read && request is KeeperRequest.Record { Type: LeafType.Restore });
                     var size = keeper.Log.Size;
-                    var fault = Record.Exception(() => desk.Answer(role, request));
+                    var fault = Record.Exception(() => desk.Answer(Of(role), request));
                     Assert.Equal(!may, fault is HoldfastException { Code: ErrorCode.NoPermission });
                     Assert.True(may || keeper.Log.Size == size);
                 }
@@ -141,28 +144,93 @@ public sealed class RemoteVaultTests : IDisposable
         }
     }
 
-    /// <summary>Whoever has the strongest client's key can write into the log only what such a client finds out or makes: never an expiry, a genesis, a clock.</summary>
+    /// <summary>Whoever has the strongest client's key can write into the log only what such a client finds out or makes: never an expiry, a genesis, a clock; and nothing in the place of what is there.</summary>
     [Fact]
     public void What_clients_may_have_recorded_is_little()
+    {
+        Write("a.txt", "first");
+        var snapshot = _test.BackUp().Snapshot;
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            bool Taken(KeeperRequest.Record record)
+            {
+                var size = keeper.Log.Size;
+                var fault = Record.Exception(() => desk.Answer(Of(KeeperRole.Manage), record));
+                Assert.True(fault is null or HoldfastException { Code: ErrorCode.CommitRefused });
+                Assert.Equal(fault is null ? 1 : 0, keeper.Log.Size - size);
+                return fault is null;
+            }
+            LeafType[] taken = [LeafType.Restore, LeafType.Verify, LeafType.RecoveryKit, LeafType.ScopedKey];
+            for (var type = 0; type < 256; type++)
+                Assert.Equal(taken.Contains((LeafType)type), Taken(new KeeperRequest.Record((LeafType)type, snapshot, Id16.None, 1, 1, 1, [])));
+            foreach (var type in taken)
+                Assert.False(Taken(new KeeperRequest.Record(type, snapshot, Id16.None, 1, 1, 1, [1])));
+            Assert.False(Taken(new KeeperRequest.Record(LeafType.Restore, Id16.New(), Id16.None, 1, 1, 1, []))); // no such snapshot
+            foreach (var (a, b, c) in new (ulong, ulong, ulong)[] { (0, 3, 1), (4, 3, 1), (2, 256, 1), (2, 3, 0), (2, 3, 2), (2, 3, ulong.MaxValue) })
+                Assert.False(Taken(new KeeperRequest.Record(LeafType.RecoveryKit, Id16.New(), Id16.None, a, b, c, []))); // a kit of no epoch, or of one to come, would hide that it is old
+            Assert.False(Taken(new KeeperRequest.Record(LeafType.ScopedKey, Id16.New(), Id16.None, 9, 0, 0, [])));
+
+            var agent = new Enrolment(keeper.Vault, VaultKeeper.Salt(), EnrolmentKind.Agent, Id16.New(), 1, new byte[32], Id16.New());
+            KeeperRequest.Record Enrols(Enrolment what, LeafType type = LeafType.AgentEnrolled, ulong a = 1, ulong c = 0) => new(type, what.Id, Id16.None, a, 0, c, what.ToArray());
+            foreach (var wrong in new[] { Enrols(agent with { Vault = Id16.New() }), Enrols(agent) with { Subject = Id16.New() }, Enrols(agent with { Kind = EnrolmentKind.Writer }), Enrols(agent, LeafType.WriterEnrolled, c: 1), Enrols(agent, a: 2), Enrols(agent, c: 1), Enrols(agent, LeafType.SourceEnrolled), Enrols(agent, LeafType.Restore), Enrols(agent with { Epoch = 2 }) })
+                Assert.False(Taken(wrong));
+            Assert.True(Taken(Enrols(agent)));
+            Assert.NotNull(keeper.State.Agent(agent.Id));
+
+            // Nobody takes the place of an agent or a writer that is enrolled: theirs, or its own once more.
+            var mine = _test.Keys.Agent.Agent;
+            Assert.False(Taken(Enrols(agent with { Id = mine })));
+            Assert.False(Taken(Enrols(agent)));
+            Assert.False(Taken(Enrols(agent with { Id = _test.Keys.Put.Writer, Kind = EnrolmentKind.Writer }, LeafType.WriterEnrolled, c: 1)));
+            Assert.False(Taken(Enrols(agent with { Kind = EnrolmentKind.Writer }, LeafType.WriterEnrolled, c: 1)));
+            Assert.Equal(_test.Keys.Agent.Signer.PublicKey.ToArray(), keeper.State.Agent(mine)!.PublicKey);
+        }
+    }
+
+    /// <summary>A log never shrinks.</summary>
+    [Fact]
+    public void A_client_that_reads_again_and_again_does_not_fill_the_log()
     {
         var (keeper, _) = Serve();
         using (keeper)
         {
             var desk = new KeeperDesk(keeper);
-            LeafType[] taken = [LeafType.Restore, LeafType.Verify, LeafType.RecoveryKit, LeafType.ScopedKey];
-            for (var type = 0; type < 256; type++)
+            var size = keeper.Log.Size;
+            HoldfastException? fault = null;
+            for (var i = 0; i < 200; i++)
+                fault = Record.Exception(() => desk.Answer(Of(KeeperRole.Read), new KeeperRequest.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 1, 0, []))) as HoldfastException;
+            Assert.Equal(ErrorCode.QuotaExceeded, fault!.Code);
+            Assert.InRange(keeper.Log.Size - size, 50, 70);
+            _test.Machine.Pass(3_600);
+            desk.Answer(Of(KeeperRole.Read), new KeeperRequest.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 1, 0, []));
+        }
+    }
+
+    /// <summary>Objects are made by the keeper: one that no leaf names would stay for good.</summary>
+    [Fact]
+    public void A_client_that_backs_up_stores_packs_alone()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+            Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => new KeeperDesk(keeper).Take(KeeperRole.Backup, StoreKind.Object, Hash32.None, further: false)).Code);
+    }
+
+    /// <summary>Who may ask is told by two bytes, before more is taken in: by all of them that there are.</summary>
+    [Fact]
+    public void The_first_bytes_say_who_may_ask_and_how_much()
+    {
+        foreach (var role in Enum.GetValues<KeeperRole>())
+        {
+            for (var head = 0; head < 65_536; head++)
             {
-                var size = keeper.Log.Size;
-                var fault = Record.Exception(() => desk.Answer(KeeperRole.Manage, new KeeperRequest.Record((LeafType)type, Id16.New(), Id16.None, 1, 0, 0, [])));
-                Assert.Equal(taken.Contains((LeafType)type), fault is null);
-                Assert.Equal(taken.Contains((LeafType)type) ? 1 : 0, keeper.Log.Size - size);
+                var most = KeeperRequest.Most(role, [(byte)(head >> 8), (byte)head]);
+                Assert.Equal(head >> 8 == 1 && (head & 255) switch { 1 => role != KeeperRole.Read, 2 or 3 or 5 => role == KeeperRole.Manage, 4 => role != KeeperRole.Backup, 6 => true, _ => false }, most > 0);
+                Assert.True(most <= 65_536 || (head & 255) is 1 or 5);
             }
-            var agent = new Enrolment(keeper.Vault, VaultKeeper.Salt(), EnrolmentKind.Agent, Id16.New(), 1, new byte[32], Id16.New());
-            KeeperRequest.Record Enrols(Enrolment what, LeafType type = LeafType.AgentEnrolled, ulong a = 1, ulong c = 0) => new(type, agent.Id, Id16.None, a, 0, c, what.ToArray());
-            foreach (var wrong in new[] { Enrols(agent with { Vault = Id16.New() }), Enrols(agent with { Id = Id16.New() }), Enrols(agent with { Kind = EnrolmentKind.Writer }), Enrols(agent, LeafType.WriterEnrolled, c: 1), Enrols(agent, a: 2), Enrols(agent, c: 1), Enrols(agent, LeafType.SourceEnrolled), Enrols(agent, LeafType.Restore) })
-                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => desk.Answer(KeeperRole.Manage, wrong)).Code);
-            desk.Answer(KeeperRole.Manage, Enrols(agent));
-            Assert.NotNull(keeper.State.Agent(agent.Id));
+            Assert.Equal(0, KeeperRequest.Most(role, []));
+            Assert.Equal(0, KeeperRequest.Most(role, [1]));
         }
     }
 

@@ -134,7 +134,10 @@ public sealed class RemoteKeeperTests : IDisposable
     [InlineData("PUT /v1/packs/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000000\r\n\r\n", 409)]
     [InlineData("PUT /v1/packs/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n", 409)]
     [InlineData("PUT /v1/objects/{name} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 409)]
-    [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 400)]
+    [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 403)]
+    [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n\u0001\u0001\u0005he", 400)]
+    [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n\u0001", 400)]
+    [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n\u0001\u0004", 413)]
     [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 400)]
     [InlineData("POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n", 413)]
     [InlineData("GET /v1/log?from=-1 HTTP/1.1\r\nHost: x\r\n\r\n", 200)]
@@ -193,6 +196,124 @@ public sealed class RemoteKeeperTests : IDisposable
         Assert.Equal(0, got);
     }
 
+    /// <summary>A keeper whose machine lost its power says nothing, at whatever point that was: it is left, and what waits for it can be stopped.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("HTTP/1.1 200 OK\r\n")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nholdfast vault")]
+    [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")]
+    [InlineData("HTTP/1.1 409 No\r\nHoldfast-Code: 60\r\nContent-Length: 100\r\n\r\nThe disk")]
+    public async Task A_keeper_that_says_nothing_more_is_left(string answer)
+    {
+        var pem = Identity.Make("keeper");
+        using var certificate = Identity.Read(pem);
+        using var listener = new TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        var open = new List<IDisposable>();
+        var serving = Task.Run(async () =>
+        {
+            try
+            {
+                while (true)
+                {
+                    var tls = new SslStream((await listener.AcceptTcpClientAsync()).GetStream());
+                    open.Add(tls);
+                    await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate });
+                    await tls.WriteAsync(Encoding.ASCII.GetBytes(answer));
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
+            {
+                // The test is over.
+            }
+        }, TestContext.Current.CancellationToken);
+        var url = new Uri($"https://127.0.0.1:{((System.Net.IPEndPoint)listener.LocalEndpoint).Port}/");
+        using (var client = new RemoteKeeper(url, Identity.Fingerprint(certificate), Identity.Make("client")) { Silence = TimeSpan.FromMilliseconds(400), Patience = TimeSpan.FromSeconds(1) })
+            Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
+        using var stop = new CancellationTokenSource();
+        using (var client = new RemoteKeeper(url, Identity.Fingerprint(certificate), Identity.Make("client"), stop.Token))
+        {
+            var waiting = Task.Run(() => Record.Exception(() => client.VaultFile()), TestContext.Current.CancellationToken);
+            await Task.Delay(300, TestContext.Current.CancellationToken);
+            await stop.CancelAsync();
+            Assert.Equal(ErrorCode.Interrupted, Assert.IsType<HoldfastException>(await waiting).Code);
+        }
+        listener.Stop();
+        await serving;
+        open.ForEach(o => o.Dispose());
+    }
+
+    /// <summary>What counts is that something moves: an upload may take far longer than nothing may.</summary>
+    [Fact]
+    public void A_slow_upload_comes_to_its_end()
+    {
+        var access = _served.Allow(KeeperRole.Backup);
+        using var slow = new SlowLink(access.Url.Port, bytesPerSecond: 2_000_000);
+        using var client = new RemoteKeeper(new Uri($"https://127.0.0.1:{slow.Port}/"), access.Fingerprint, access.Identity) { Staging = _test["staging"], Silence = TimeSpan.FromMilliseconds(1_500), Patience = TimeSpan.FromMilliseconds(500) };
+        var bytes = Noise(1, 12_000_000);
+        var name = Store(client, bytes);
+        using var item = client.Open(StoreKind.Pack, name)!;
+        var back = new byte[bytes.Length];
+        item.Read(0, back);
+        Assert.Equal(bytes, back);
+    }
+
+    /// <summary>Carries bytes between a client and a server, so many in a second.</summary>
+    sealed class SlowLink : IDisposable
+    {
+        readonly TcpListener _listener = new(System.Net.IPAddress.Loopback, 0);
+        readonly int _to;
+        readonly int _rate;
+
+        public SlowLink(int to, int bytesPerSecond)
+        {
+            (_to, _rate) = (to, bytesPerSecond);
+            _listener.Start();
+            _ = Task.Run(ServeAsync);
+        }
+
+        public int Port => ((System.Net.IPEndPoint)_listener.LocalEndpoint).Port;
+
+        async Task ServeAsync()
+        {
+            try
+            {
+                while (true)
+                {
+                    var from = await _listener.AcceptTcpClientAsync();
+                    var to = new TcpClient("127.0.0.1", _to);
+                    from.ReceiveBufferSize = from.SendBufferSize = to.ReceiveBufferSize = to.SendBufferSize = 65_536;
+                    _ = CarryAsync(from.GetStream(), to.GetStream());
+                    _ = CarryAsync(to.GetStream(), from.GetStream());
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                // The test is over.
+            }
+        }
+
+        async Task CarryAsync(NetworkStream from, NetworkStream to)
+        {
+            var some = new byte[_rate / 20];
+            try
+            {
+                for (int count; (count = await from.ReadAsync(some)) > 0;)
+                {
+                    await to.WriteAsync(some.AsMemory(0, count));
+                    await Task.Delay(1_000 * count / _rate);
+                }
+            }
+            catch (IOException)
+            {
+                // One of them closed.
+            }
+        }
+
+        public void Dispose() => _listener.Stop();
+    }
+
     /// <summary>Bytes that are cut off on their way are nowhere.</summary>
     [Fact]
     public void An_upload_that_breaks_off_leaves_nothing()
@@ -208,6 +329,7 @@ public sealed class RemoteKeeperTests : IDisposable
             tls.Write(Noise(1, 500_000));
             tls.Flush();
         }
-        Assert.True(SpinWait.SpinUntil(() => Everything() == before, TimeSpan.FromSeconds(30)));
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles(Path.Combine(_test.Folder, "staging")).Length == 0, TimeSpan.FromSeconds(30)));
+        Assert.Equal(before, Everything());
     }
 }

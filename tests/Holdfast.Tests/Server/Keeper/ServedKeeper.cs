@@ -46,7 +46,7 @@ sealed class ServedKeeper : IDisposable
         var ready = new TaskCompletionSource<string>();
         var desk = new KeeperDesk(_keeper);
         _served?.Invoke(desk);
-        var server = _server = new KeeperServer(desk, () => KeeperClients.Read(_folder), Warned.Add);
+        var server = _server = new KeeperServer(desk, Path.Combine(_folder, "staging"), () => KeeperClients.Read(_folder), Warned.Add);
         _running = Task.Run(async () =>
         {
             try
@@ -84,7 +84,7 @@ sealed class ServedKeeper : IDisposable
 
     public void Deny(string name) => Assert.True(KeeperClients.Deny(_folder, name, Disk.Real));
 
-    public RemoteKeeper Client(KeeperAccess access, string staging) => Kept(new RemoteKeeper(access.Url, access.Fingerprint, access.Identity) { Staging = staging, Patience = TimeSpan.FromSeconds(20) });
+    public RemoteKeeper Client(KeeperAccess access, string staging) => Kept(new RemoteKeeper(access.Url, access.Fingerprint, access.Identity) { Staging = staging, Patience = TimeSpan.FromSeconds(8) });
 
     public T Kept<T>(T made) where T : IDisposable
     {
