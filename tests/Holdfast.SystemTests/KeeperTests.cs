@@ -214,6 +214,19 @@ public sealed class KeeperTests : IDisposable
         _keeper.Shell("mv vault older2; cp -a newer vault");
         Serve();
         _client.Run("backup", _client["source"]).Expect(0);
+
+        // Where it was put back knowingly: the message says which folder to move away, and then each key folder goes on by a person's word.
+        Stop("TERM");
+        _keeper.Shell("mv vault newest; cp -a older vault");
+        Serve();
+        var told = _client.Run("backup", _client["source"]).Expect(40).Error;
+        var copy = Path.Combine(Directory.GetDirectories(_client["state/keepers"]).Single(), "log");
+        Assert.Contains(copy, told, StringComparison.Ordinal);
+        Directory.Move(copy, copy + ".before");
+        _client.Run("backup", _client["source"]).Expect(40);
+        var id = _keeper.Shell("sed -n 's/^id //p' vault/vault").Out.Trim();
+        Assert.Contains(Url, _client.Run("log", "accept", "--confirm", id).Expect(0).Out, StringComparison.Ordinal);
+        _client.Run("backup", _client["source"]).Expect(0);
     }
 
     [Fact]

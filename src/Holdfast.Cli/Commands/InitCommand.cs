@@ -204,10 +204,10 @@ static class InitCommand
     /// <param name="session">Of the person.</param>
     /// <param name="end">When that is.</param>
     /// <param name="now">By the clock that the lock goes by: the vault's, where there is one.</param>
-    /// <param name="folder">Where the space is.</param>
+    /// <param name="folder">Where the space is; null where it is not on this machine.</param>
     /// <param name="otherwise">What has been done where they do not.</param>
     /// <param name="what">Stays.</param>
-    public static void ConfirmLong(Session session, ulong end, ulong now, string folder, string otherwise, string what = "What is backed up today")
+    public static void ConfirmLong(Session session, ulong end, ulong now, string? folder, string otherwise, string what = "What is backed up today")
     {
         if (end - Math.Min(end, now) <= LockRules.LongLock)
             return;
@@ -215,9 +215,9 @@ static class InitCommand
         if (session.Parsed.GetValue(ConfirmOption) == until)
             return;
         var root = folder;
-        while (!Directory.Exists(root))
+        while (root is not null && !Directory.Exists(root))
             root = Path.GetDirectoryName(root)!;
-        session.Warn($"{what} stays locked until {until}. Nobody can remove it sooner, you included; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it.");
+        session.Warn($"{what} stays locked until {until}. Nobody can remove it sooner, you included{(root is null ? "" : $"; {Text.Bytes(new DriveInfo(root).AvailableFreeSpace)} are free for it")}.");
         if (!Prompt.Confirm($"Lock until {until}?", until, session.Stop))
             throw new HoldfastException(ErrorCode.NotConfirmed, $"A lock over 30 days was not confirmed; {otherwise}.", $"Type the date when asked, or add --confirm-locked-until {until}.");
     }

@@ -32,7 +32,7 @@ static class LockCommand
         vault.Keeper.RequireAllowed(wanted);
         var source = SnapshotArgument.SourceWords(session, vault, record);
         if (wanted > record.Expiry) // else the keeper refuses it
-            InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source},");
+            InitCommand.ConfirmLong(session, wanted, vault.Keeper.Clock.Now, vault.Keeper.FolderStore is null ? null : vault.Keeper.Folder, "the lock is as it was", $"Snapshot {Text.Id(record.Snapshot)}, committed {Text.Time(record.Committed)}, of source {source},");
         var healed = Healed(session, vault);
         vault.Keeper.Extend(record.Snapshot, wanted, Id16.None);
         if (healed is { Count: > 0 })

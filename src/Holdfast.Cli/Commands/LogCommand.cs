@@ -92,12 +92,12 @@ static class LogCommand
         session.Json(w =>
         {
             w.WriteString("vault", vault.Id.ToString());
-            w.WriteString("folder", vault.Keeper.Folder);
+            w.WriteString("folder", LogMemory.PlaceOf(vault));
             w.WriteNumber("size", vault.Keeper.Log.Size);
             if (kept is not null)
                 w.WriteString("earlierCheckpoint", kept);
         });
-        session.Step($"These keys go on with the vault in {vault.Keeper.Folder}.");
+        session.Step($"These keys go on with the vault in {LogMemory.PlaceOf(vault)}.");
         if (kept is not null)
             session.Step($"What they had seen before is kept as evidence in {kept}.");
         if (givenUp > 0)

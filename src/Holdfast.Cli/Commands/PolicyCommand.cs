@@ -93,7 +93,7 @@ static class PolicyCommand
         InitCommand.RequirePlaces(wanted);
         // A policy that is refused asks for no date; one that locks longer than before does.
         if (!wanted.IsWeakerThan(before) && wanted.Longest > before.Longest && wanted.Longest <= vault.State.Genesis!.LongestLock)
-            InitCommand.ConfirmLong(session, vault.Keeper.Clock.LockFrom + wanted.Longest, vault.Keeper.Clock.LockFrom, vault.Keeper.Folder, "nothing was changed");
+            InitCommand.ConfirmLong(session, vault.Keeper.Clock.LockFrom + wanted.Longest, vault.Keeper.Clock.LockFrom, vault.Keeper.FolderStore is null ? null : vault.Keeper.Folder, "nothing was changed");
         var isChanged = vault.Keeper.SetPolicy(source, change, Id16.None);
         var policy = vault.State.PolicyFor(source);
         session.Json(w =>

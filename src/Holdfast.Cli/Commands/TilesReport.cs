@@ -15,6 +15,8 @@ static class TilesReport
     /// <returns>What is wrong, where it stays so.</returns>
     public static HoldfastException? Mend(Session session, Vault vault, bool mayWrite)
     {
+        if (vault.Keeper.Remote is not null)
+            return null; // what lies here is a copy of the leaves, which were checked; that log's own files are looked at where the vault is kept
         try
         {
             var damaged = Damaged(vault);

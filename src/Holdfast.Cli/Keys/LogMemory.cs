@@ -142,7 +142,7 @@ sealed class LogMemory(string folder)
     static bool IsAt(Vault vault, string place) => PlaceOf(vault) == place || (vault.Keeper.Remote is null && !KeeperAccess.IsPlace(place) && FolderPath.AreOne(vault.Keeper.Folder, place));
 
     /// <summary>Its folder; or its keeper's address.</summary>
-    static string PlaceOf(Vault vault) => vault.Keeper.Remote?.Place ?? FolderPath.Real(vault.Keeper.Folder);
+    public static string PlaceOf(Vault vault) => vault.Keeper.Remote?.Place ?? FolderPath.Real(vault.Keeper.Folder);
 
     /// <param name="vault">The vault.</param>
     /// <param name="place">Where it was.</param>
@@ -151,7 +151,7 @@ sealed class LogMemory(string folder)
     {
         isShut = false;
         if (KeeperAccess.IsPlace(place))
-            return true; // as far as is known: it is not asked
+            return vault.Keeper.Remote is null; // as far as is known: it is not asked; but a key folder that was given another address has left this one
         try
         {
             return VaultFile.Read(place).Vault == vault.Id;

@@ -4,25 +4,29 @@ using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Backup;
 
-/// <summary>Makes finished packs durable on a thread of its own, so that no worker waits for a disk. A commit waits for <see cref="Drain"/>.</summary>
+/// <summary>Makes finished packs durable on threads of its own, so that no worker waits for a disk: one where that is a disk of this machine, some where each pack waits for answers from elsewhere. A commit waits for
+/// <see cref="Drain"/>.</summary>
 sealed class DurableQueue : IDisposable
 {
     const int Depth = 3; // packs waiting; more would only hide that the disk is slower than the processor
 
     readonly BlockingCollection<(IStaged Staged, WrittenPack Pack)> _queue = new(Depth);
-    readonly Thread _thread;
+    const int ThreadsElsewhere = 4;
+
+    readonly Thread[] _threads;
     readonly IStore _store;
     readonly Action<WrittenPack> _stored;
     Exception? _fault;
 
     /// <param name="store">Gets the packs.</param>
-    /// <param name="stored">Told of each pack once it is durable, on the queue's own thread.</param>
+    /// <param name="stored">Told of each pack once it is durable, on one of the queue's own threads; by several at once.</param>
     public DurableQueue(IStore store, Action<WrittenPack> stored)
     {
         _store = store;
         _stored = stored;
-        _thread = new Thread(Run) { IsBackground = true, Name = "holdfast durable" };
-        _thread.Start();
+        _threads = [.. Enumerable.Range(0, store is FolderStore ? 1 : ThreadsElsewhere).Select(_ => new Thread(Run) { IsBackground = true, Name = "holdfast durable" })];
+        foreach (var thread in _threads)
+            thread.Start();
     }
 
     /// <summary>Takes over a finished pack.</summary>
@@ -41,9 +45,15 @@ sealed class DurableQueue : IDisposable
     {
         if (!_queue.IsAddingCompleted)
             _queue.CompleteAdding();
-        _thread.Join();
+        Join();
         if (_fault is { } fault)
             throw Again(fault);
+    }
+
+    void Join()
+    {
+        foreach (var thread in _threads)
+            thread.Join();
     }
 
     void Run()
@@ -52,7 +62,7 @@ sealed class DurableQueue : IDisposable
         {
             using (staged)
             {
-                if (_fault is not null)
+                if (Volatile.Read(ref _fault) is not null)
                     continue;
                 try
                 {
@@ -61,7 +71,7 @@ sealed class DurableQueue : IDisposable
                 }
                 catch (Exception e)
                 {
-                    Volatile.Write(ref _fault, e);
+                    Interlocked.CompareExchange(ref _fault, e, null); // the first is what the others came of
                 }
             }
         }
@@ -75,7 +85,7 @@ sealed class DurableQueue : IDisposable
     {
         if (!_queue.IsAddingCompleted)
             _queue.CompleteAdding();
-        _thread.Join();
+        Join();
         _queue.Dispose();
     }
 }

@@ -112,10 +112,25 @@ public abstract record KeeperRequest
         return writer.ToArray();
     }
 
+    Kind Which => this switch
+    {
+        Commit => Kind.Commit,
+        Extend => Kind.Extend,
+        SetPolicy => Kind.SetPolicy,
+        Record => Kind.Record,
+        RecordAttestation => Kind.RecordAttestation,
+        _ => Kind.RequireWritable,
+    };
+
+    /// <summary>Whether a client of this role may ask for it at all.</summary>
+    public bool IsFor(KeeperRole role) => Most(role, Which) > 0 && (role == KeeperRole.Manage || this is not Record { Type: not (LeafType.Restore or LeafType.Verify) });
+
     /// <summary>Bytes that a request may have which begins so, of a client of this role; 0: that is none of its requests.</summary>
     /// <param name="role">Of the client.</param>
     /// <param name="head">The first two bytes.</param>
-    public static int Most(KeeperRole role, ReadOnlySpan<byte> head) => head is not [Version, var kind] ? 0 : (Kind)kind switch
+    public static int Most(KeeperRole role, ReadOnlySpan<byte> head) => head is [Version, var kind] ? Most(role, (Kind)kind) : 0;
+
+    static int Most(KeeperRole role, Kind kind) => kind switch
     {
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
         Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,

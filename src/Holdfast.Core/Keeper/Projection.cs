@@ -9,7 +9,7 @@ public sealed partial class Projection
 {
     const int MaxDifferences = 64; // in a row, as far as readers follow
 
-    readonly IStore _store;
+    readonly Func<Hash32, byte[]> _read;
     readonly Dictionary<Hash32, SnapshotRecord> _byName = [];
     readonly Dictionary<Id16, SnapshotRecord> _byId = [];
     readonly Dictionary<SnapshotRecord, List<SnapshotRecord>> _builtOn = []; // by the one whose pack set theirs is a difference to
@@ -33,8 +33,16 @@ public sealed partial class Projection
     /// <param name="moment">The latest time, in seconds since 1970, that may have come: an expiry by a later one gives up nothing yet. Null for a reader that does not know the time.</param>
     /// <param name="latest">By the ordinal of an expiry leaf, the earliest time of a leaf after it, where that is earlier than its own: see <see cref="IsTimeBack"/>.</param>
     public Projection(IStore store, Func<ulong>? moment = null, IReadOnlyDictionary<ulong, ulong>? latest = null)
+        : this(store.ReadObject, moment, latest)
     {
-        _store = store;
+    }
+
+    /// <param name="read">Reads an object, as <see cref="StoreExtensions.ReadObject"/> does.</param>
+    /// <param name="moment">As above.</param>
+    /// <param name="latest">As above.</param>
+    internal Projection(Func<Hash32, byte[]> read, Func<ulong>? moment, IReadOnlyDictionary<ulong, ulong>? latest)
+    {
+        _read = read;
         _moment = moment ?? (() => ulong.MaxValue);
         _latest = latest ?? new Dictionary<ulong, ulong>();
     }
@@ -128,7 +136,7 @@ public sealed partial class Projection
         var isRepeated = leaf.Type != LeafType.Commit && !leaf.Payload.IsNone && !_objects.Add(leaf.Payload);
         if (ordinal == 0)
         {
-            if (leaf.Type != LeafType.Genesis || !Genesis.TryParse(_store.ReadObject(leaf.Payload), out var genesis) || genesis!.Vault != leaf.Subject)
+            if (leaf.Type != LeafType.Genesis || !Genesis.TryParse(_read(leaf.Payload), out var genesis) || genesis!.Vault != leaf.Subject)
                 throw new HoldfastException(ErrorCode.LogDamaged, "The first leaf of the log does not name a genesis of this vault.",
                     "The folder is no vault, or its log was put there by someone else. Compare its verifier key with the one in your key file, and bring the log back from another copy.");
             Genesis = genesis;
@@ -211,7 +219,7 @@ public sealed partial class Projection
             return null;
         try
         {
-            return SnapshotObject.TryParse(_store.ReadObject(record.Name), out var whole) ? whole : null;
+            return SnapshotObject.TryParse(_read(record.Name), out var whole) ? whole : null;
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)
         {
@@ -451,7 +459,7 @@ public sealed partial class Projection
             return 0;
         try
         {
-            var bytes = _store.ReadObject(name);
+            var bytes = _read(name);
             if (parse(bytes, out value))
             {
                 if (typeof(T) != typeof(SnapshotObject))

@@ -40,8 +40,20 @@ public sealed partial class VaultKeeper
         else if (log.Size < size)
             throw new HoldfastException(ErrorCode.StoreUnavailable, "The copy of the log that this machine keeps was damaged while it was used.", "Run the same command again.") { IsTransient = true };
         else
-            log.Take([.. told.Leaves.Skip((int)Math.Min(log.Size - size, int.MaxValue))], checkpoint);
+            Take(log, [.. told.Leaves.Skip((int)Math.Min(log.Size - size, int.MaxValue))], checkpoint, folder);
         return told;
+    }
+
+    static void Take(MerkleLog log, List<byte[]> leaves, Checkpoint checkpoint, string folder)
+    {
+        try
+        {
+            log.Take(leaves, checkpoint);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.LogForked)
+        {
+            throw new HoldfastException(e.Code, e.Message, $"{e.Guidance} Did you yourself bring back an older copy of the vault where it is kept? What this machine has seen of its log is in {folder}, and is evidence: move that folder away, and have each key folder go on with the vault as it is there now (`holdfast log accept`).", e);
+        }
     }
 
     static MerkleLog Copy(string folder, Disk disk, VerifierKey key)

@@ -23,6 +23,7 @@ public sealed partial class VaultKeeper : IDisposable
     readonly Disk _disk;
     readonly IMachineTime _machine;
     readonly RefusalTally _refusals;
+    readonly Func<Hash32, byte[]> _read; // an object
     MerkleLog _log;
     Projection _projection;
     VaultClock? _clock;
@@ -42,7 +43,8 @@ public sealed partial class VaultKeeper : IDisposable
         _machine = machine;
         _refusals = new RefusalTally(KeeperPath(folder, "refusals"), disk);
         _log = log;
-        _projection = new Projection(store, Moment);
+        _read = store is FolderStore ? store.ReadObject : new ObjectCache(Path.Combine(folder, "cache", "objects"), store, disk).Read;
+        _projection = Projected();
     }
 
     public VaultFile File { get; private set; }
@@ -372,12 +374,14 @@ public sealed partial class VaultKeeper : IDisposable
 
     void OpenAnew()
     {
-        _isAppending = false;
+        _isStale = true; // until all of it was read
         _log = MerkleLog.Open(Path.Combine(_folder, "log"), _disk, _log.Key);
-        _projection = new Projection(Store, Moment);
+        _projection = Projected();
         Project();
-        _isStale = false;
+        (_isStale, _isAppending) = (false, false);
     }
+
+    Projection Projected(IReadOnlyDictionary<ulong, ulong>? latest = null) => new(_read, Moment, latest);
 
     void Project()
     {
@@ -386,13 +390,13 @@ public sealed partial class VaultKeeper : IDisposable
             ApplyAll();
             if (_projection.IsTimeBack || _projection.IsDue)
             {
-                _projection = new Projection(Store, Moment, TimesAfterExpiries());
+                _projection = Projected(TimesAfterExpiries());
                 ApplyAll();
             }
         }
         catch
         {
-            _projection = new Projection(Store, Moment); // a leaf that was taken in by half must not count as taken in
+            _projection = Projected(); // a leaf that was taken in by half must not count as taken in
             throw;
         }
     }

@@ -5,7 +5,7 @@ sealed class Idle : IDisposable
 {
     readonly TimeSpan _most;
     readonly CancellationTokenSource _source;
-    long _moved;
+    long _way;
 
     /// <param name="most">How long nothing may move.</param>
     /// <param name="stop">Ends it at once.</param>
@@ -17,14 +17,14 @@ sealed class Idle : IDisposable
     }
 
     public CancellationToken Token => _source.Token;
-    public bool HasMoved => LastMoved > 0;
 
-    /// <summary>When something last did, by <see cref="TimeProvider.GetTimestamp"/>.</summary>
-    public long LastMoved => Volatile.Read(ref _moved);
+    /// <summary>How far it has come, by <see cref="Moved"/>.</summary>
+    public long Way => Interlocked.Read(ref _way);
 
-    public void Moved()
+    /// <param name="way">How far that was: of attempts at one thing, the one that got further has more.</param>
+    public void Moved(long way = 1)
     {
-        Volatile.Write(ref _moved, TimeProvider.System.GetTimestamp());
+        Interlocked.Add(ref _way, way);
         _source.CancelAfter(_most);
     }
 
@@ -47,7 +47,7 @@ sealed class Idle : IDisposable
         public override int Read(byte[] buffer, int offset, int count)
         {
             var read = stream.ReadAsync(buffer.AsMemory(offset, count), idle.Token).AsTask().GetAwaiter().GetResult();
-            idle.Moved();
+            idle.Moved(read);
             return read;
         }
 

@@ -29,7 +29,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
 {
     const int MaxConnections = 256;
     const int Piece = 1 << 17; // bytes read or written at once
-    const int AsksAtOnce = 2; // each may be as large as an object, in memory
+    const int AsksAtOnce = 1; // each may be as large as an object, several times over in memory
 
     static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
@@ -227,18 +227,20 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
             return;
         }
         var (from, count) = KeeperWire.Range(context.Request.Headers.Range.ToString(), item.Size);
+        var piece = ArrayPool<byte>.Shared.Rent(Piece);
+        var some = (int)Math.Min(Piece, count);
+        item.Read(from, piece.AsSpan(0, some)); // before anything is said: most faults of a disk are told as what they are
         context.Response.StatusCode = 206;
         context.Response.Headers.ContentRange = count == 0 ? string.Create(CultureInfo.InvariantCulture, $"bytes */{item.Size}") : string.Create(CultureInfo.InvariantCulture, $"bytes {from}-{from + count - 1}/{item.Size}");
         context.Response.ContentLength = count;
-        var piece = ArrayPool<byte>.Shared.Rent(Piece);
         try
         {
             while (count > 0)
             {
-                var some = (int)Math.Min(Piece, count);
-                item.Read(from, piece.AsSpan(0, some));
                 await context.Response.Body.WriteAsync(piece.AsMemory(0, some), context.RequestAborted);
                 (from, count) = (from + some, count - some);
+                some = (int)Math.Min(Piece, count);
+                item.Read(from, piece.AsSpan(0, some));
             }
         }
         finally
@@ -302,24 +304,32 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         {
             ArrayPool<byte>.Shared.Return(piece);
         }
+        byte[] answer;
         await _asks.WaitAsync(context.RequestAborted);
         try
         {
-            var bytes = new byte[waiting.Length];
-            using (var all = waiting.Read(0, waiting.Length, () => { }))
-                all.ReadExactly(bytes);
-            if (!KeeperRequest.TryParse(bytes, out var request))
+            if (Request(waiting) is not { } request)
             {
                 context.Response.StatusCode = 400;
                 return;
             }
             context.RequestAborted.ThrowIfCancellationRequested(); // nobody waits for it any more, and may ask anew
-            await WriteAsync(context, desk.Answer(client, request));
+            answer = desk.Answer(client, request);
         }
         finally
         {
             _asks.Release();
         }
+        await WriteAsync(context, answer); // however slowly it is read
+    }
+
+    /// <summary>The bytes are let go of before what they say is done.</summary>
+    static KeeperRequest? Request(PassingBytes waiting)
+    {
+        var bytes = new byte[waiting.Length];
+        using (var all = waiting.Read(0, waiting.Length, () => { }))
+            all.ReadExactly(bytes);
+        return KeeperRequest.TryParse(bytes, out var request) ? request : null;
     }
 
     /// <summary>Once, not at each request.</summary>

@@ -21,6 +21,7 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
     const int MaxRefusal = 1 << 14; // bytes
     const int MostListed = 100_000_000;
     const int MostLog = 1 << 30; // bytes
+    const int MostStuck = 3; // attempts that end just where one before did
     const int Piece = 1 << 17; // bytes
 
     static readonly TimeSpan FirstPatience = TimeSpan.FromSeconds(5); // before it has ever answered: an address is mistyped more often than a keeper is away
@@ -33,6 +34,7 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
     readonly X509Certificate2 _identity;
     readonly HttpClient _http;
     bool _hasAnswered;
+    bool _isAway; // patience ran out, and nothing has answered since
     bool _isAnother; // what answered had another certificate
 
     /// <param name="url">Ends with a slash.</param>
@@ -125,7 +127,14 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
 
     bool Put(PassingBytes bytes, string path) => Send(idle =>
     {
-        var content = new StreamContent(bytes.Read(0, bytes.Length, idle.Moved), Piece);
+        Stream? all = null;
+        all = bytes.Read(0, bytes.Length, () =>
+        {
+            idle.Moved();
+            if (all?.Position >= bytes.Length)
+                idle.Allow(Change); // the keeper makes it durable now, wherever that is
+        });
+        var content = new StreamContent(all, Piece);
         content.Headers.ContentLength = bytes.Length;
         var request = new HttpRequestMessage(HttpMethod.Put, path) { Content = content };
         request.Headers.ExpectContinue = bytes.Length > Piece; // what is refused is not sent
@@ -196,7 +205,8 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
     /// <param name="answer">How long the answer may take; null: as long as nothing may move.</param>
     T Send<T>(Func<Idle, HttpRequestMessage> make, Func<HttpResponseMessage, Idle, T> read, bool mayRepeat, TimeSpan? answer = null)
     {
-        var since = TimeProvider.System.GetTimestamp();
+        long? failing = null; // since when it has got no further
+        var (furthest, stuck) = (0L, 0);
         var pause = TimeSpan.FromMilliseconds(100);
         while (true)
         {
@@ -210,7 +220,7 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
                     idle.Allow(longer);
                 using var response = _http.Send(request, HttpCompletionOption.ResponseHeadersRead, idle.Token);
                 isSent = true;
-                _hasAnswered = true;
+                (_hasAnswered, _isAway) = (true, false);
                 idle.Moved();
                 if (Refusal(response, idle) is { } refusal)
                     throw refusal;
@@ -223,11 +233,17 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
                 if (_isAnother)
                     throw new HoldfastException(ErrorCode.WrongVault, $"What answers at {Place} is not the keeper that these keys know: its certificate has another fingerprint.",
                         "Treat it as an attack until shown otherwise: somebody may stand between. Where the keeper was given a new certificate, `holdfast join` again with the fingerprint that is shown on its machine.", e);
-                if (idle.HasMoved)
-                    since = Math.Max(since, idle.LastMoved); // a long upload that is cut off has all the patience before it
-                var patience = _hasAnswered ? Patience : FirstPatience;
-                if (TimeProvider.System.GetElapsedTime(since) + pause > patience || (!mayRepeat && (isSent || !IsNotReached(e, idle))))
+                if (idle.Way > furthest)
+                    (furthest, stuck, failing) = (idle.Way, 0, null); // what got further has all the patience before it
+                else if (idle.Way > 0 && idle.Way == furthest)
+                    stuck++; // what ends at the same place each time is no cut of the network
+                failing ??= TimeProvider.System.GetTimestamp();
+                var patience = _hasAnswered && !_isAway ? Patience : FirstPatience;
+                if (TimeProvider.System.GetElapsedTime(failing.Value) + pause > patience || stuck == MostStuck || (!mayRepeat && (isSent || !IsNotReached(e, idle))))
+                {
+                    _isAway |= idle.Way == 0; // the next does not wait as long
                     throw Away(e, mayRepeat || IsNotReached(e, idle));
+                }
                 if (_stop.WaitHandle.WaitOne(pause))
                     continue;
                 pause = pause + pause < LongestPause ? pause + pause : LongestPause;

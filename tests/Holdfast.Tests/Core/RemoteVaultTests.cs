@@ -34,7 +34,14 @@ public sealed class RemoteVaultTests : IDisposable
         public IStaged Stage(bool large = false) => desk.Store.Stage(large);
         public bool Enter(IStaged staged, StoreKind kind, Hash32 name) => role == KeeperRole.Read ? throw new InvalidOperationException() : desk.Store.Enter(staged, kind, name);
         public void EnterCopy(IStaged staged, StoreKind kind, Hash32 name) => desk.Store.EnterCopy(staged, kind, name);
-        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0) => desk.Store.Open(kind, name, copy);
+        public IStoredItem? Open(StoreKind kind, Hash32 name, int copy = 0)
+        {
+            Opened += kind == StoreKind.Object ? 1 : 0;
+            return desk.Store.Open(kind, name, copy);
+        }
+
+        /// <summary>Objects that were asked for.</summary>
+        public int Opened { get; private set; }
         public IEnumerable<StoredName> List(StoreKind kind) => desk.Store.List(kind);
 
         string IObjectStores.Name(string place) => place;
@@ -339,6 +346,44 @@ public sealed class RemoteVaultTests : IDisposable
                     Assert.Single(vault.State.Snapshots);
                 }
             }
+        }
+    }
+
+    /// <summary>Objects are read from the keeper once; a copy that is damaged, or that somebody put there, counts as none.</summary>
+    [Fact]
+    public void What_the_log_names_is_asked_for_once()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        {
+            using (var vault = Open(reached))
+                _test.BackUp(vault);
+            int Asked()
+            {
+                var before = reached.Opened;
+                using var vault = Open(reached);
+                Assert.Single(vault.State.Snapshots, s => s.Object is not null);
+                return reached.Opened - before;
+            }
+            Assert.Equal(0, Asked());
+            var files = Directory.GetFiles(Path.Combine(Mirror, "cache/objects"), "*", SearchOption.AllDirectories);
+            Assert.InRange(files.Length, 3, 5); // genesis, agent, snapshot, and what else an opening reads
+            Assert.All(files, f => Assert.Matches("^[0-9a-f]{64}$", Path.GetFileName(f)));
+            foreach (var file in files)
+            {
+                var bytes = File.ReadAllBytes(file);
+                foreach (var damage in new byte[][] { [.. bytes[..^1], (byte)~bytes[^1]], [], [.. bytes, 0] })
+                {
+                    File.WriteAllBytes(file, damage);
+                    Assert.InRange(Asked(), 0, 2); // one that no opening reads stays as it is
+                    Assert.Equal(0, Asked());
+                }
+                File.WriteAllBytes(file, bytes);
+            }
+            Directory.Move(Path.Combine(Mirror, "cache/objects"), Path.Combine(Mirror, "cache/away"));
+            File.WriteAllText(Path.Combine(Mirror, "cache/objects"), "in the way");
+            Assert.InRange(Asked(), 1, 8); // it goes without
         }
     }
 

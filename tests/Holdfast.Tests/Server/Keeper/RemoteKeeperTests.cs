@@ -196,6 +196,54 @@ public sealed class RemoteKeeperTests : IDisposable
         Assert.Equal(0, got);
     }
 
+    /// <summary>Says the same to whoever connects, then nothing more, or closes.</summary>
+    sealed class ScriptedKeeper : IDisposable
+    {
+        readonly TcpListener _listener = new(System.Net.IPAddress.Loopback, 0);
+        readonly System.Security.Cryptography.X509Certificates.X509Certificate2 _certificate = Identity.Read(Identity.Make("keeper"));
+        readonly List<IDisposable> _open = [];
+        readonly Task _serving;
+        int _connections;
+
+        public ScriptedKeeper(string answer, bool closes)
+        {
+            _listener.Start();
+            _serving = Task.Run(async () =>
+            {
+                try
+                {
+                    while (true)
+                    {
+                        var tls = new SslStream((await _listener.AcceptTcpClientAsync()).GetStream());
+                        _open.Add(tls);
+                        Interlocked.Increment(ref _connections);
+                        await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = _certificate });
+                        await tls.ReadAtLeastAsync(new byte[10], 10);
+                        await tls.WriteAsync(Encoding.ASCII.GetBytes(answer));
+                        if (closes)
+                            tls.Close();
+                    }
+                }
+                catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
+                {
+                    // The test is over.
+                }
+            });
+        }
+
+        public Uri Url => new($"https://127.0.0.1:{((System.Net.IPEndPoint)_listener.LocalEndpoint).Port}/");
+        public string Fingerprint => Identity.Fingerprint(_certificate);
+        public int Connections => Volatile.Read(ref _connections);
+
+        public void Dispose()
+        {
+            _listener.Stop();
+            _serving.GetAwaiter().GetResult();
+            _open.ForEach(o => o.Dispose());
+            _certificate.Dispose();
+        }
+    }
+
     /// <summary>A keeper whose machine lost its power says nothing, at whatever point that was: it is left, and what waits for it can be stopped.</summary>
     [Theory]
     [InlineData("")]
@@ -206,42 +254,29 @@ public sealed class RemoteKeeperTests : IDisposable
     [InlineData("HTTP/1.1 409 No\r\nHoldfast-Code: 60\r\nContent-Length: 100\r\n\r\nThe disk")]
     public async Task A_keeper_that_says_nothing_more_is_left(string answer)
     {
-        var pem = Identity.Make("keeper");
-        using var certificate = Identity.Read(pem);
-        using var listener = new TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        var open = new List<IDisposable>();
-        var serving = Task.Run(async () =>
-        {
-            try
-            {
-                while (true)
-                {
-                    var tls = new SslStream((await listener.AcceptTcpClientAsync()).GetStream());
-                    open.Add(tls);
-                    await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate });
-                    await tls.WriteAsync(Encoding.ASCII.GetBytes(answer));
-                }
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
-            {
-                // The test is over.
-            }
-        }, TestContext.Current.CancellationToken);
-        var url = new Uri($"https://127.0.0.1:{((System.Net.IPEndPoint)listener.LocalEndpoint).Port}/");
-        using (var client = new RemoteKeeper(url, Identity.Fingerprint(certificate), Identity.Make("client")) { Silence = TimeSpan.FromMilliseconds(400), Patience = TimeSpan.FromSeconds(1) })
+        using var keeper = new ScriptedKeeper(answer, closes: false);
+        using (var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client")) { Silence = TimeSpan.FromMilliseconds(400), Patience = TimeSpan.FromSeconds(1) })
             Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
         using var stop = new CancellationTokenSource();
-        using (var client = new RemoteKeeper(url, Identity.Fingerprint(certificate), Identity.Make("client"), stop.Token))
+        using (var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client"), stop.Token))
         {
             var waiting = Task.Run(() => Record.Exception(() => client.VaultFile()), TestContext.Current.CancellationToken);
             await Task.Delay(300, TestContext.Current.CancellationToken);
             await stop.CancelAsync();
             Assert.Equal(ErrorCode.Interrupted, Assert.IsType<HoldfastException>(await waiting).Code);
         }
-        listener.Stop();
-        await serving;
-        open.ForEach(o => o.Dispose());
+    }
+
+    /// <summary>What ends at the same place each time, as where a sector of the keeper's disk is bad, is no cut of the network: it is not tried without end.</summary>
+    [Theory]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nholdfast vault")]
+    [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")]
+    public void What_ends_at_the_same_place_each_time_is_given_up(string answer)
+    {
+        using var keeper = new ScriptedKeeper(answer, closes: true);
+        using var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client")) { Patience = TimeSpan.FromDays(1) };
+        Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
+        Assert.InRange(keeper.Connections, 2, 5);
     }
 
     /// <summary>What counts is that something moves: an upload may take far longer than nothing may.</summary>
