@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Net;
-using System.Net.Sockets;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -17,7 +15,7 @@ static class KeeperCommand
     static readonly Argument<string> NameArgument = new("NAME") { Description = "What the client is called here." };
     static readonly Argument<string> FingerprintArgument = new("FINGERPRINT") { Description = "Of its certificate, sha256:HEX: `holdfast join` printed it there." };
     static readonly Option<string> RoleOption = new("--role") { Description = "What it may ask: backup (store and commit), read (restore and verify), manage (all).", HelpName = "ROLE", Required = true };
-    static readonly Option<string> ListenOption = new("--listen") { Description = "Address and port to listen on.", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => "127.0.0.1:8444" };
+    static readonly Option<string> ListenOption = ListenAddress.Option(8444);
 
     public static Command Create()
     {
@@ -115,9 +113,7 @@ static class KeeperCommand
 
     static int Serve(Session session)
     {
-        var listen = session.Parsed.GetValue(ListenOption)!;
-        if (!IPEndPoint.TryParse(listen, out var at) || !listen.Contains(at.AddressFamily == AddressFamily.InterNetworkV6 ? "]:" : ":", StringComparison.Ordinal))
-            throw new HoldfastException(ErrorCode.Usage, "--listen takes an address and a port.", "Such as 127.0.0.1:8444, 0.0.0.0:8444 or [::]:8444.");
+        var at = ListenAddress.Of(session, ListenOption);
         session.Network.Require();
         var folder = Folder(session);
         using var vault = KeyFolder.OpenVault(session, folder);

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Net;
-using System.Net.Sockets;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Crypto;
@@ -17,7 +15,7 @@ static class WitnessCommand
     static readonly Argument<string> KeyArgument = new("KEY") { Description = "The log's public key: `holdfast init` prints it, and it stands in the vault's file `vault`, after `log`. Take it from someone you trust." };
     static readonly Option<string> NameOption = new("--name") { Description = "What the witness is called, for good: best a name of yours as in a URL, such as witness.example.nhs.uk/w1.", HelpName = "NAME", Required = true };
     static readonly Option<string?> OriginOption = new("--origin") { Description = "The log's origin, where it is another than the name in its key.", HelpName = "TEXT" };
-    static readonly Option<string> ListenOption = new("--listen") { Description = "Address and port to listen on.", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => "127.0.0.1:8443" };
+    static readonly Option<string> ListenOption = ListenAddress.Option(8443);
     static readonly Option<string?> CertificateOption = new("--certificate") { Description = "For TLS: the certificate, as PEM, signed by an authority that the keepers believe themselves: none in between is sent.", HelpName = "FILE" };
     static readonly Option<string?> CertificateKeyOption = new("--key") { Description = "For TLS: the certificate's private key, as PEM.", HelpName = "FILE" };
 
@@ -98,9 +96,7 @@ static class WitnessCommand
     static int Serve(Session session)
     {
         var folder = Folder(session);
-        var listen = session.Parsed.GetValue(ListenOption)!;
-        if (!IPEndPoint.TryParse(listen, out var at) || !listen.Contains(at.AddressFamily == AddressFamily.InterNetworkV6 ? "]:" : ":", StringComparison.Ordinal))
-            throw new HoldfastException(ErrorCode.Usage, "--listen takes an address and a port.", "Such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443.");
+        var at = ListenAddress.Of(session, ListenOption);
         session.Network.Require();
         var tls = Tls(session);
         var (name, signer) = WitnessKeyFile.Read(folder);

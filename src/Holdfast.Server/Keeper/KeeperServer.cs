@@ -7,13 +7,9 @@ using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
@@ -31,64 +27,29 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
     const int Piece = 1 << 17; // bytes read or written at once
     const int AsksAtOnce = 1; // each may be as large as an object, several times over in memory
 
-    static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
-    static readonly TimeSpan Ending = TimeSpan.FromSeconds(10);
 
     readonly SemaphoreSlim _asks = new(AsksAtOnce);
-    string _told = "";
+    readonly Warnings _warnings = new(warn);
 
     /// <summary>Listens until it is stopped.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had.</exception>
     public async Task ServeAsync(IPEndPoint at, X509Certificate2 certificate, Action<string> ready, CancellationToken stop)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
-        {
-            options.AddServerHeader = false;
-            options.Limits.MaxConcurrentConnections = MaxConnections;
-            options.Limits.MaxConcurrentUpgradedConnections = 0;
-            options.Limits.MaxRequestBodySize = KeeperRequest.MaxSize;
-            options.Limits.MaxRequestHeaderCount = 40;
-            options.Limits.MaxRequestHeadersTotalSize = 1 << 13;
-            options.Limits.MaxRequestLineSize = 1 << 11;
-            options.Limits.RequestHeadersTimeout = Headers;
-            options.Limits.KeepAliveTimeout = Idle;
-            options.Listen(at, listen =>
-            {
-                listen.Protocols = HttpProtocols.Http1; // one request a connection at a time
-                listen.UseHttps(new HttpsConnectionAdapterOptions
-                {
-                    ServerCertificate = certificate,
-                    SslProtocols = SslProtocols.Tls13,
-                    HandshakeTimeout = Headers,
-                    ClientCertificateMode = ClientCertificateMode.RequireCertificate,
-                    ClientCertificateValidation = (shown, _, _) => Known(shown) is not null,
-                });
-            });
-        });
         using var blocks = new WideBlocks();
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(blocks);
-        await using var app = builder.Build();
-        ((IApplicationBuilder)app).Run(AnswerAsync);
-        try
+        await Listening.RunAsync(at, limits =>
         {
-            await app.StartAsync(stop);
-        }
-        catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
+            limits.MaxConcurrentConnections = MaxConnections;
+            limits.MaxRequestBodySize = KeeperRequest.MaxSize;
+            limits.KeepAliveTimeout = Idle;
+        }, listen => listen.UseHttps(new HttpsConnectionAdapterOptions
         {
-            throw new HoldfastException(ErrorCode.Usage, $"Nothing can listen on {at}: the address is taken, is none of this machine's, or needs a right that this user has not.", "Name another with --listen ADDRESS:PORT; a port below 1024 needs root, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit.", e);
-        }
-        ready(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
-        try
-        {
-            await Task.Delay(Timeout.Infinite, stop);
-        }
-        catch (OperationCanceledException)
-        {
-            using var patience = new CancellationTokenSource(Ending);
-            await app.StopAsync(patience.Token);
-        }
+            ServerCertificate = certificate,
+            SslProtocols = SslProtocols.Tls13,
+            HandshakeTimeout = Listening.Headers,
+            ClientCertificateMode = ClientCertificateMode.RequireCertificate,
+            ClientCertificateValidation = (shown, _, _) => Known(shown) is not null,
+        }), services => services.AddSingleton<IMemoryPoolFactory<byte>>(blocks), AnswerAsync, ready, stop);
     }
 
     /// <summary>Null for one that may not ask, and for all where the list cannot be read.</summary>
@@ -103,7 +64,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         }
         catch (HoldfastException e)
         {
-            Warn($"{e.Message} {e.Guidance}");
+            _warnings.Tell($"{e.Message} {e.Guidance}");
             return null;
         }
     }
@@ -120,7 +81,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         catch (HoldfastException e) when (!context.Response.HasStarted)
         {
             if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
-                Warn($"{e.Message} {e.Guidance}");
+                _warnings.Tell($"{e.Message} {e.Guidance}");
             await RefuseAsync(context, e.Code == ErrorCode.NoPermission ? 403 : 409, e);
         }
         catch (BadHttpRequestException e) when (!context.Response.HasStarted)
@@ -330,13 +291,6 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         using (var all = waiting.Read(0, waiting.Length, () => { }))
             all.ReadExactly(bytes);
         return KeeperRequest.TryParse(bytes, out var request) ? request : null;
-    }
-
-    /// <summary>Once, not at each request.</summary>
-    void Warn(string text)
-    {
-        if (Interlocked.Exchange(ref _told, text) != text)
-            warn(text);
     }
 
     public void Dispose() => _asks.Dispose();

@@ -2,14 +2,9 @@ using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using Holdfast.Core;
 using Holdfast.Core.Log;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.Extensions.DependencyInjection;
 using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
 
 namespace Holdfast.Server.Witnesses;
@@ -20,13 +15,11 @@ sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable
     const int MaxConnections = 128; // each with a request of AddCheckpoint.MaxSize at most: 17 MiB together
     const int AtOnce = 4; // that wait for the disk
 
-    static readonly TimeSpan Headers = TimeSpan.FromSeconds(10);
     static readonly TimeSpan Body = TimeSpan.FromSeconds(20);
     static readonly TimeSpan Idle = TimeSpan.FromSeconds(15); // a log asks again at once, or in minutes
-    static readonly TimeSpan Ending = TimeSpan.FromSeconds(5);
 
     readonly SemaphoreSlim _turns = new(AtOnce);
-    string _told = "";
+    readonly Warnings _warnings = new(warn);
 
     /// <summary>Listens until it is stopped.</summary>
     /// <param name="at">Port 0: any that is free.</param>
@@ -36,46 +29,17 @@ sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had.</exception>
     public async Task ServeAsync(IPEndPoint at, X509Certificate2? certificate, Action<string> ready, CancellationToken stop)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
+        await Listening.RunAsync(at, limits =>
         {
-            options.AddServerHeader = false;
-            options.Limits.MaxConcurrentConnections = MaxConnections;
-            options.Limits.MaxConcurrentUpgradedConnections = 0;
-            options.Limits.MaxRequestBodySize = AddCheckpoint.MaxSize;
-            options.Limits.MaxRequestBufferSize = 1 << 16;
-            options.Limits.MaxRequestHeaderCount = 40;
-            options.Limits.MaxRequestHeadersTotalSize = 1 << 13;
-            options.Limits.MaxRequestLineSize = 1 << 11;
-            options.Limits.RequestHeadersTimeout = Headers;
-            options.Limits.KeepAliveTimeout = Idle;
-            options.Listen(at, listen =>
-            {
-                listen.Protocols = HttpProtocols.Http1; // one request a connection at a time
-                if (certificate is not null)
-                    listen.UseHttps(new HttpsConnectionAdapterOptions { ServerCertificate = certificate, HandshakeTimeout = Headers });
-            });
-        });
-        await using var app = builder.Build();
-        ((IApplicationBuilder)app).Run(AnswerAsync);
-        try
+            limits.MaxConcurrentConnections = MaxConnections;
+            limits.MaxRequestBodySize = AddCheckpoint.MaxSize;
+            limits.MaxRequestBufferSize = 1 << 16;
+            limits.KeepAliveTimeout = Idle;
+        }, listen =>
         {
-            await app.StartAsync(stop);
-        }
-        catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
-        {
-            throw new HoldfastException(ErrorCode.Usage, $"Nothing can listen on {at}: the address is taken, is none of this machine's, or needs a right that this user has not.", "Name another with --listen ADDRESS:PORT; a port below 1024 needs root, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit.", e);
-        }
-        ready(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
-        try
-        {
-            await Task.Delay(Timeout.Infinite, stop);
-        }
-        catch (OperationCanceledException)
-        {
-            using var patience = new CancellationTokenSource(Ending);
-            await app.StopAsync(patience.Token);
-        }
+            if (certificate is not null)
+                listen.UseHttps(new HttpsConnectionAdapterOptions { ServerCertificate = certificate, HandshakeTimeout = Listening.Headers });
+        }, _ => { }, AnswerAsync, ready, stop);
     }
 
     async Task AnswerAsync(HttpContext context)
@@ -121,7 +85,7 @@ sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable
         }
         var answer = await TakenAsync(() => witness.AddCheckpoint(body.GetBuffer().AsSpan(0, (int)body.Length)), context.RequestAborted);
         if (answer.Fork is { } fork)
-            Warn($"the log {fork.Log} has signed TWO HISTORIES: another root for {fork.Size} leaves was sent than was cosigned. It was refused; the first such checkpoint is kept beside the log's state, as evidence. Tell whoever runs that log");
+            _warnings.Tell($"the log {fork.Log} has signed TWO HISTORIES: another root for {fork.Size} leaves was sent than was cosigned. It was refused; the first such checkpoint is kept beside the log's state, as evidence. Tell whoever runs that log");
         return answer;
     }
 
@@ -134,20 +98,13 @@ sealed class WitnessServer(Witness witness, Action<string> warn) : IDisposable
         }
         catch (HoldfastException e)
         {
-            Warn($"{e.Message} {e.Guidance}");
+            _warnings.Tell($"{e.Message} {e.Guidance}");
             return new WitnessAnswer(500, "this witness cannot do that now\n");
         }
         finally
         {
             _turns.Release();
         }
-    }
-
-    /// <summary>Once, not at each request.</summary>
-    void Warn(string text)
-    {
-        if (Interlocked.Exchange(ref _told, text) != text)
-            warn(text);
     }
 
     public void Dispose() => _turns.Dispose();
