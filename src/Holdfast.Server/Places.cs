@@ -36,9 +36,16 @@ sealed class Places : IObjectStores, IDisposable
         if (!_keepers.TryGetValue(place, out var keeper))
             _keepers[place] = keeper = new RemoteKeeper(access.Url, access.Fingerprint, access.Identity, stop);
         var told = keeper.VaultFile();
-        Disk.Real.MakeDurable(mirror, ownerOnly: true);
-        foreach (var part in new[] { "keeper", "cache", "log" })
-            Disk.Real.MakeFolder(Path.Combine(mirror, part), ownerOnly: true);
+        try
+        {
+            Disk.Real.MakeDurable(mirror, ownerOnly: true);
+            foreach (var part in new[] { "keeper", "cache", "log" })
+                Disk.Real.MakeFolder(Path.Combine(mirror, part), ownerOnly: true);
+        }
+        catch (HoldfastException e)
+        {
+            throw new HoldfastException(e.Code, $"What is known of the vault has to lie on this machine, and its folder {mirror} cannot be made: {e.Message}", "Name a folder of this user's own in HOLDFAST_STATE_DIR, on a disk that takes writes.", e);
+        }
         if (Known(mirror) is not { } known)
         {
             Disk.Real.Replace(Path.Combine(mirror, VaultFile.Name), told);

@@ -11,7 +11,7 @@ public sealed class KeeperTests : IDisposable
 
     readonly Cli _keeper = new();
     readonly Cli _client = new();
-    readonly int _port = FreePort();
+    int _port = FreePort();
     Process? _serving;
     string _fingerprint = "";
 
@@ -227,6 +227,40 @@ public sealed class KeeperTests : IDisposable
         var id = _keeper.Shell("sed -n 's/^id //p' vault/vault").Out.Trim();
         Assert.Contains(Url, _client.Run("log", "accept", "--confirm", id).Expect(0).Out, StringComparison.Ordinal);
         _client.Run("backup", _client["source"]).Expect(0);
+    }
+
+    /// <summary>A key folder that knows the vault in its folder, or at another address, goes on with it where it was joined to; and with none that has less than it saw.</summary>
+    [Fact]
+    public void A_vault_that_moved_behind_a_keeper_is_the_same_vault()
+    {
+        Made();
+        _keeper.Write("a", "zero"u8.ToArray());
+        _keeper.Run("backup", _keeper["source"], "--name", "x").Expect(0);
+        _client.Shell($"cp -a '{_keeper["keys"]}' all"); // with what they remember: the vault in a folder
+        Join("desk", "manage", "all");
+        _client.Write("a", "one"u8.ToArray());
+        _client.Run("backup", _client["source"], "--name", "x", "--keys", _client["all"]).Expect(0);
+        Assert.Equal(Url + "\n", File.ReadAllText(Path.Combine(_client["all"], "checkpoint.place")));
+        _client.Run("attest", "--keys", _client["all"]).Expect(0);
+
+        // At another address.
+        Stop("TERM");
+        var old = Url;
+        _port = FreePort();
+        Serve();
+        _client.Run("status", "--keys", _client["all"], "--vault", Url).Expect(2);
+        Assert.Contains(old, _client.Run("join", Url, _fingerprint, "--keys", _client["all"]).Expect(0).Error, StringComparison.Ordinal);
+        _client.Run("backup", _client["source"], "--name", "x", "--keys", _client["all"], "--vault", Url).Expect(0);
+
+        // One that was put back is none of theirs, at whatever address.
+        _keeper.Shell("cp -a vault older");
+        _client.Run("backup", _client["source"], "--name", "x", "--keys", _client["all"], "--vault", Url).Expect(0);
+        Stop("TERM");
+        _keeper.Shell("mv vault newer; cp -a older vault");
+        _port = FreePort();
+        Serve();
+        _client.Run("join", Url, _fingerprint, "--keys", _client["all"]).Expect(0);
+        Assert.Contains(_client.Run("backup", _client["source"], "--name", "x", "--keys", _client["all"], "--vault", Url).Status, new[] { 40, 45 });
     }
 
     [Fact]

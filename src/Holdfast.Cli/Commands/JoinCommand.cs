@@ -39,6 +39,8 @@ static class JoinCommand
         var known = KeeperAccess.Read(folder, session.Warn);
         var access = new KeeperAccess(url, fingerprint, known?.Identity ?? session.Network.NewIdentity(name)); // who this is stays, where it moves or is given a new certificate
         Disk.Real.Replace(Path.Combine(folder, KeeperAccess.FileName), access.ToArray());
+        if (known is not null && (known.Url != url || known.Fingerprint != fingerprint))
+            session.Note($"holdfast: these keys reached their vault at {known.Url}, with the keeper {KeeperClients.Written(known.Fingerprint)}; from now on at {url}, with {KeeperClients.Written(fingerprint)}");
         var own = KeeperClients.Written(session.Network.Fingerprint(access.Identity));
         session.Json(w =>
         {
@@ -48,7 +50,7 @@ static class JoinCommand
             w.WriteBoolean("newIdentity", known is null);
         });
         session.Line(own);
-        session.Note($"""
+        session.Note(known is not null ? $"holdfast: that is this client's fingerprint, as before: where the keeper knows it, nothing more is to be done there" : $"""
             holdfast: that is this client's fingerprint. On the keeper's machine, with backup, read or manage for what it may ask:
               holdfast keeper allow --vault VAULT {name} {own} --role backup
             Then here, with this key folder: --vault {url}

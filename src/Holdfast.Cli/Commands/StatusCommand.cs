@@ -162,7 +162,9 @@ static class StatusCommand
         if (warning is not null)
             w.WriteString("warning", warning);
         w.WriteString("kind", status.IsTrial ? "TRIAL - NOT PROTECTION" : "real");
-        w.WriteNumber("protectionLevel", 1);
+        w.WriteNumber("protectionLevel", vault.Keeper.Remote is not null ? 2 : vault.Keeper.FolderStore is null ? 3 : 1);
+        if (vault.Keeper.Remote is { } remote)
+            w.WriteString("keeper", remote.Place);
         w.WriteString("vaultTime", Text.Iso(status.Now));
         w.WriteNumber("wallClockOffsetSeconds", status.ClockOffset);
         w.WriteStartObject("clock");

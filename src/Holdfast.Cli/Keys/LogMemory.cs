@@ -93,6 +93,8 @@ sealed class LogMemory(string folder)
                     + $"To go on with it for good and without those, `holdfast log accept` keeps the file `{CheckpointFile}` of the key folder as evidence, and begins anew from the log that is there (docs/errors.md, LogForked).", e);
             }
         }
+        if (IsJoined(vault, seen))
+            return null;
         var isThere = IsThere(vault, place, out var isShut);
         var copy = new VaultCopy(place, isThere, (ulong)Math.Max(0, seen.Size - log.Size), SeenTime, vault.State.LatestTime)
         {
@@ -112,6 +114,9 @@ sealed class LogMemory(string folder)
 
     /// <summary>What a person types who has decided that these keys go on with the vault as it is here.</summary>
     string AcceptLine(Vault vault) => $"holdfast log accept --vault {Shell.Word(PlaceOf(vault))} --keys {Shell.Word(Path.GetFullPath(folder))} --confirm {Text.Id(vault.Id)}";
+
+    /// <summary>Whoever joined a keeper has said where the vault is from now on: where its log goes on from all that these keys saw elsewhere, it is that vault, and no copy.</summary>
+    static bool IsJoined(Vault vault, Checkpoint seen) => vault.Keeper.Remote is not null && Extends(vault.Keeper.Log, seen);
 
     static bool Extends(MerkleLog log, Checkpoint seen)
     {
@@ -173,7 +178,7 @@ sealed class LogMemory(string folder)
         {
             using var alone = Alone(); // else what another keeps after this looked would be replaced by what is less
             var place = PlaceOf(vault);
-            if (Place is { } known && !IsAt(vault, known) && Seen?.Origin == vault.Keeper.Log.Key.Name)
+            if (Place is { } known && !IsAt(vault, known) && Seen is { } last && last.Origin == vault.Keeper.Log.Key.Name && !IsJoined(vault, last))
                 return null; // `log accept` was given elsewhere, since this one compared
             if (Place is null)
                 Disk.Real.Replace(CheckpointPath, Encoding.UTF8.GetBytes(vault.Keeper.Log.Checkpoint!.Note)); // first: a place without it is one that lost it
