@@ -40,9 +40,25 @@ public sealed record KeeperAccess(Uri Url, string Fingerprint, string Identity)
         return Parse(UserFile.KeptText(path, $"The key folder's {FileName}")) ?? throw new HoldfastException(ErrorCode.KeyFileBad, $"The key folder's {FileName} makes no sense.", "Put it back from a copy of the key folder; or take it away and run `holdfast join` again.");
     }
 
+    /// <summary>The folder that stands here for the vault that a keeper elsewhere keeps.</summary>
+    internal static string Reach(Session session, string named)
+    {
+        if (!TryUrl(named, out var url))
+            throw new HoldfastException(ErrorCode.Usage, "That is no address of a keeper.", "Such as --vault https://keeper.example.nhs.uk:8444 - with no path behind it.");
+        var keys = new KeyFolder(session);
+        if (!keys.IsGiven || Read(keys.Folder, session.Warn) is not { } access)
+            throw new HoldfastException(ErrorCode.KeyFileBad, $"How to reach that keeper is in a key folder's {FileName}, and {(keys.IsGiven ? "the one that was named has none" : "none was named")}.",
+                $"`holdfast join {url} FINGERPRINT --keys FOLDER` makes it, with the fingerprint that `holdfast keeper serve` shows on the keeper's machine.");
+        if (access.Url != url)
+            throw new HoldfastException(ErrorCode.Usage, $"The key folder reaches its vault at {access.Url}, and --vault names another address.", $"Name that one; or, where the keeper has moved, `holdfast join` again with the new one.");
+        var mirror = access.Mirror();
+        session.Network.Reach(access, mirror, session.Stop);
+        return mirror;
+    }
+
     /// <summary>The folder that stands for the vault on this machine: its log as far as it was seen, an index, what was read when. A cache; its loss costs time.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c>: this user has no place for it.</exception>
-    internal string Mirror()
+    string Mirror()
     {
         var state = BackupCommand.StateFolder() ?? throw new HoldfastException(ErrorCode.Usage, "This user has no home folder, and what is known of the vault has to lie somewhere.", "Name a folder of this user's own in HOLDFAST_STATE_DIR.");
         var name = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes($"{Url}\n{Fingerprint}")))[..32];

@@ -101,23 +101,7 @@ sealed class KeyFolder
     public static string LocalFolder(Session session) => VaultFolder(session) is var folder && !KeeperAccess.IsPlace(folder) ? folder : throw new HoldfastException(
         ErrorCode.Usage, "This is done where the vault is kept, not from a client of its keeper.", "Run the same command on the keeper's machine, with --vault and the vault's folder there.");
 
-    public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session) is var named && KeeperAccess.IsPlace(named) ? Reach(session, named) : named);
-
-    /// <summary>The folder that stands here for the vault that a keeper elsewhere keeps.</summary>
-    static string Reach(Session session, string named)
-    {
-        if (!KeeperAccess.TryUrl(named, out var url))
-            throw new HoldfastException(ErrorCode.Usage, "That is no address of a keeper.", "Such as --vault https://keeper.example.nhs.uk:8444 - with no path behind it.");
-        var keys = new KeyFolder(session);
-        if (!keys.IsGiven || KeeperAccess.Read(keys.Folder, session.Warn) is not { } access)
-            throw new HoldfastException(ErrorCode.KeyFileBad, $"How to reach that keeper is in a key folder's {KeeperAccess.FileName}, and {(keys.IsGiven ? "the one that was named has none" : "none was named")}.",
-                $"`holdfast join {url} FINGERPRINT --keys FOLDER` makes it, with the fingerprint that `holdfast keeper serve` shows on the keeper's machine.");
-        if (access.Url != url)
-            throw new HoldfastException(ErrorCode.Usage, $"The key folder reaches its vault at {access.Url}, and --vault names another address.", $"Name that one; or, where the keeper has moved, `holdfast join` again with the new one.");
-        var mirror = access.Mirror();
-        session.Network.Reach(access, mirror, session.Stop);
-        return mirror;
-    }
+    public static Vault OpenVault(Session session) => OpenVault(session, VaultFolder(session) is var named && KeeperAccess.IsPlace(named) ? KeeperAccess.Reach(session, named) : named);
 
     public static Vault OpenVault(Session session, string path)
     {
