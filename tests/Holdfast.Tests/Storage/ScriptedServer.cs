@@ -58,7 +58,7 @@ sealed class ScriptedServer : IDisposable
             {
                 _ = Serve(await _listener.AcceptTcpClientAsync(_end.Token));
             }
-            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException or InvalidOperationException)
             {
                 return;
             }
