@@ -2,6 +2,7 @@ using System.Net;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Gateway;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
@@ -43,6 +44,21 @@ public interface INetwork
     /// <param name="ct">Ends it: what has begun is answered.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
     void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
+
+    /// <summary>A gateway, by a key that lives as long as this.</summary>
+    /// <param name="access">Where it is.</param>
+    /// <param name="ct">Ends whatever is waited for.</param>
+    IGateway Gateway(GatewayAccess access, CancellationToken ct);
+
+    /// <summary>Has a gateway answer agents, until it is stopped.</summary>
+    /// <param name="desk">Answers.</param>
+    /// <param name="at">Port 0: any that is free.</param>
+    /// <param name="identity">Certificate and key, as PEM.</param>
+    /// <param name="ready">Gets the address when connections are taken.</param>
+    /// <param name="warn">Gets what whoever runs it has to know.</param>
+    /// <param name="ct">Ends it: what has begun is answered.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
+    void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
 
     /// <summary>A witness of a log.</summary>
     /// <param name="key">Whose cosignatures count.</param>

@@ -63,6 +63,8 @@ public enum ErrorCode
     SystemLimit = 63,
     KeyringFull = 64,
     StoreUnsafe = 65,
+    SessionLost = 66,
+    AgentUnproved = 67,
 
     SharesTooFew = 70,
     ShareBad = 71,

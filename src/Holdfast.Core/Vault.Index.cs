@@ -46,7 +46,7 @@ public sealed partial class Vault
     }
 
     /// <summary>A block turned out to be damaged while the index was in use: the next run makes it anew.</summary>
-    static HoldfastException Emptied(ChunkIndex index, HoldfastException fault, string guidance)
+    internal static HoldfastException Emptied(ChunkIndex index, HoldfastException fault, string guidance)
     {
         try
         {

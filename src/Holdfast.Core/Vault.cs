@@ -125,9 +125,7 @@ public sealed partial class Vault : IDisposable
         Require(put);
         if (agent.Vault != Id)
             throw WrongVault();
-        Keeper.BeginSession();
-        using var index = OpenIndex(put.Domain, ct);
-        LeaveOutDamaged(index, put.Domain);
+        using var index = OpenIndexForBackup(put.Domain, ct);
         try
         {
             return BackupRun.Run(Keeper, index, source, request, put, agent, progress, ct);
@@ -135,6 +133,23 @@ public sealed partial class Vault : IDisposable
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {
             throw Emptied(index, e, "Run the backup again.");
+        }
+    }
+
+    /// <summary>Begins a session: the chunk index without what no backup builds on.</summary>
+    internal ChunkIndex OpenIndexForBackup(DomainKeys domain, CancellationToken ct)
+    {
+        Keeper.BeginSession();
+        var index = OpenIndex(domain, ct);
+        try
+        {
+            LeaveOutDamaged(index, domain);
+            return index;
+        }
+        catch
+        {
+            index.Dispose();
+            throw;
         }
     }
 
@@ -195,14 +210,16 @@ public sealed partial class Vault : IDisposable
     public VaultHealth Health() => VaultHealth.Of(Keeper, LastReads());
 
     /// <summary>Who wrote a pack, as its header says; null where that cannot be read.</summary>
-    public (Id16 Writer, uint Epoch)? WriterOf(Hash32 pack)
+    public (Id16 Writer, uint Epoch)? WriterOf(Hash32 pack) => HeaderOf(pack) is { } header ? (header.Writer, header.WriterEpoch) : null;
+
+    internal Packs.PackHeader? HeaderOf(Hash32 pack)
     {
         try
         {
             using var item = Keeper.Store.Open(StoreKind.Pack, pack);
             var header = new byte[Packs.PackFormat.HeaderSize];
             item?.Read(0, header);
-            return Packs.PackHeader.TryParse(header, out var parsed) ? (parsed!.Writer, parsed.WriterEpoch) : null;
+            return Packs.PackHeader.TryParse(header, out var parsed) ? parsed : null;
         }
         catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
         {

@@ -5,10 +5,13 @@ using Holdfast.Cli;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Gateway;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
+using Holdfast.Server.Gateway;
 using Holdfast.Server.Keeper;
+using Holdfast.Server.Wire;
 using Holdfast.Server.Witnesses;
 
 namespace Holdfast.Server;
@@ -16,7 +19,10 @@ namespace Holdfast.Server;
 /// <summary>All that reaches over the network, or is reached over it.</summary>
 sealed class Network : INetwork, IDisposable
 {
+    const long Room = 64 << 20; // bytes of requests that a gateway has in memory
+
     readonly Places _places = new();
+    readonly List<RemoteGateway> _gateways = [];
 
     public IObjectStores Stores => _places;
 
@@ -34,6 +40,20 @@ sealed class Network : INetwork, IDisposable
     {
         using var certificate = Identity.Read(identity);
         using var server = new KeeperServer(desk, staging, clients, warn);
+        server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
+    }
+
+    public IGateway Gateway(GatewayAccess access, CancellationToken ct)
+    {
+        var gateway = new RemoteGateway(access.Url, access.Fingerprint, ct);
+        _gateways.Add(gateway);
+        return gateway;
+    }
+
+    public void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct)
+    {
+        using var certificate = Identity.Read(identity);
+        using var server = new GatewayServer(desk, Room, warn);
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
 
@@ -63,5 +83,9 @@ sealed class Network : INetwork, IDisposable
         }
     }
 
-    public void Dispose() => _places.Dispose();
+    public void Dispose()
+    {
+        _places.Dispose();
+        _gateways.ForEach(g => g.Dispose());
+    }
 }

@@ -5,6 +5,7 @@ using Holdfast.Cli;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
+using Holdfast.Core.Gateway;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
@@ -30,6 +31,10 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
     public void Reach(KeeperAccess access, string mirror, CancellationToken ct) => throw Become();
 
     public void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
+
+    public IGateway Gateway(GatewayAccess access, CancellationToken ct) => throw Become();
+
+    public void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
 
     public WitnessClient Witness(CosignerKey key, Uri url) => throw Become();
 

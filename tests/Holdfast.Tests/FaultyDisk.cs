@@ -57,6 +57,9 @@ sealed class FaultyDisk(int failAt, Fault fault, UnsyncedNames? names = null) : 
     /// <summary>There is space again: from here on all calls work.</summary>
     public void Free() => _isFreed = true;
 
+    /// <summary>It fails from here on.</summary>
+    public void FailNow() => HasFailed = true;
+
     /// <summary>True where this call must fail.</summary>
     bool Fails(bool writes)
     {

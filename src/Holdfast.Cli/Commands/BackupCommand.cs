@@ -23,7 +23,7 @@ static class BackupCommand
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<string[]> CommandArgument = new("COMMAND") { Description = "With --stdin: a command whose output is backed up, after --.", Arity = ArgumentArity.ZeroOrMore };
-    static readonly Option<string?> NameOption = new("--name") { Description = "Name of the source; snapshots of one name follow each other. Default: the folder's path; a stream needs one.", HelpName = "NAME" };
+    static readonly Option<string?> NameOption = new("--name") { Description = "Name of the source; snapshots of one name follow each other. Default: the folder's path, of an agent with the machine's name before it; a stream needs one.", HelpName = "NAME" };
     static readonly Option<bool> StdinOption = new("--stdin") { Description = "Back up the output of a command given after --, and nothing where it fails; or standard input, whose writer's failure nobody sees." };
     static readonly Option<string[]> ExcludeOption = new("--exclude") { Description = "Leave out what matches, as in .gitignore; may be repeated.", HelpName = "PATTERN", DefaultValueFactory = _ => [] };
     static readonly Option<string?> ExcludeFromOption = new("--exclude-from") { Description = "File with such patterns.", HelpName = "FILE" };
@@ -54,30 +54,52 @@ static class BackupCommand
         if (unknown is not null || (!stdin && words.Length > 0) || (stdin && words.Length > 0 && !session.Parsed.Tokens.Any(t => t.Value == "--")))
             throw new HoldfastException(ErrorCode.Usage, unknown is not null ? "There is no such option." : words.Length > 0 && session.Parsed.Tokens.Any(t => t.Value == "--") ? "A command after -- is there to be read from, and --stdin is missing." : "There is one word too many: a backup takes one folder.",
                 "`holdfast backup --help` shows how it is called; with --stdin a command follows after --.");
-        using var vault = KeyFolder.OpenVault(session);
         var keys = new KeyFolder(session);
+        var access = GatewayAccess.Meant(session);
+        using var vault = access is null ? KeyFolder.OpenVault(session) : null;
         var level = session.Parsed.GetValue(LevelOption);
         if (level is < 1 or > 19)
             throw new HoldfastException(ErrorCode.Usage, "The level is out of range.", "Choose 1 (fast) to 19 (small).");
         var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption), HasMounts = !session.Parsed.GetValue(OneFileSystemOption) };
-        return session.Parsed.GetValue(StdinOption) ? Stream(session, vault, keys, options) : Folder(session, vault, keys, options);
+        var target = vault is not null ? new Target(vault.Keeper.Folders, name => IsNew(vault, keys, name), job => Run(session, vault, keys, job)) : GatewayTarget(session, keys, access!);
+        return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
     }
 
-    static int Folder(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
+    /// <summary>Where a backup goes.</summary>
+    /// <param name="Folders">The vault's on this machine: they are left out of what is backed up.</param>
+    /// <param name="IsNew">False for a source whose first backups were taken as they were named: it goes on.</param>
+    /// <param name="Run">Backs up.</param>
+    sealed record Target(IReadOnlyList<string> Folders, Func<string, bool> IsNew, Func<Job, int> Run)
+    {
+        /// <summary>Names a folder's source where nobody does.</summary>
+        public Func<string, string> NameOf { get; init; } = path => path;
+    }
+
+    /// <summary>What is backed up.</summary>
+    sealed record Job(ISource Source, string Name, string RootPath, ArchiveOptions Options, Excludes? Excludes = null);
+
+    static Target GatewayTarget(Session session, KeyFolder keys, GatewayAccess access)
+    {
+        if (session.Parsed.GetValue(AttestOption))
+            throw new HoldfastException(ErrorCode.Usage, "An agent cannot attest: it reads nothing of the vault.", "Leave --attest out; `holdfast attest` runs where the opening key is.");
+        return new Target([], _ => true, job => AgentBackup.Run(session, keys, access, job.Source, job.Name, job.RootPath, job.Options, job.Excludes)) { NameOf = path => $"{Environment.MachineName}:{path}" }; // other machines have folders of that path
+    }
+
+    static int Folder(Session session, Target target, KeyFolder keys, ArchiveOptions options)
     {
         var named = session.Parsed.GetValue(SourceArgument) ?? throw new HoldfastException(ErrorCode.Usage, "No folder to back up was named.", "holdfast backup FOLDER, or --stdin for a stream.");
         if (named.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "A folder with an empty name was named.", "Name the folder to back up. In a script, look at the variable that should hold its name.");
         var path = FolderPath.Full(named); // the path is the name of a source that was given none
-        if (session.Parsed.GetValue(NameOption) is { } name && Encoding.UTF8.GetByteCount(name) > MaxName && IsNew(vault, keys, name))
+        if (session.Parsed.GetValue(NameOption) is { } name && Encoding.UTF8.GetByteCount(name) > MaxName && target.IsNew(name))
             throw new HoldfastException(ErrorCode.Usage, $"The name of a source has at most {MaxName} bytes.", "Choose a shorter --name.");
-        if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(path, f)))
+        if (target.Folders.Any(f => FolderPath.IsWithin(path, f)))
             throw new HoldfastException(ErrorCode.Usage, "The folder to back up lies inside the vault.", "Name a folder with data of yours; a vault is copied with any tool that copies files, and needs no backup inside itself.");
         if (keys.IsGiven && FolderPath.IsWithin(keys.Folder, path))
             session.Warn("holdfast: the vault's keys lie inside the folder that is backed up. Lost with it they cannot open their own copy, and whoever restores that folder gets them: keep keys elsewhere, and print a recovery kit");
         if (!session.Parsed.GetValue(EmptyOption) && IsEmpty(path))
             throw new HoldfastException(ErrorCode.SourceMissing, "There is nothing in the folder; nothing was committed.", "See whether the disk or share that should be there is mounted. Where nothing is right, add --allow-empty.");
-        if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(f, path)))
+        if (target.Folders.Any(f => FolderPath.IsWithin(f, path)))
             session.Note("holdfast: the vault lies inside the folder that is backed up, and is left out");
         var patterns = session.Parsed.GetValue(ExcludeOption)!;
         Excludes.RequireSound(patterns, "--exclude number", areLines: true);
@@ -101,9 +123,9 @@ static class BackupCommand
             OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
             SkipCaches = session.Parsed.GetValue(CachesOption),
             WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
-            SkipFolders = vault.Keeper.Folders,
+            SkipFolders = target.Folders,
         });
-        var status = Run(session, vault, keys, source, session.Parsed.GetValue(NameOption) ?? path, path, options, excludes);
+        var status = target.Run(new Job(source, session.Parsed.GetValue(NameOption) ?? target.NameOf(path), path, options, excludes));
         TellUnmatched(session, excludes.Unmatched(typed).Where(p => !IsWholePath(p)));
         return status;
 
@@ -132,13 +154,13 @@ static class BackupCommand
         }
     }
 
-    static int Stream(Session session, Vault vault, KeyFolder keys, ArchiveOptions options)
+    static int Stream(Session session, Target target, ArchiveOptions options)
     {
         var name = session.Parsed.GetValue(NameOption) ?? throw new HoldfastException(ErrorCode.Usage, "A stream needs a name.", "Add --name NAME.");
         var fileName = Encoding.UTF8.GetBytes(name.Replace('/', '-'));
         if (!TreePath.IsValid(fileName) || fileName.Length == 0)
             throw new HoldfastException(ErrorCode.Usage, "That cannot be the name of a file.", "Choose another --name.");
-        if (fileName.Length > MaxFileName && IsNew(vault, keys, name))
+        if (fileName.Length > MaxFileName && target.IsNew(name))
             throw new HoldfastException(ErrorCode.Usage, $"A stream comes back as a file of its name, and file systems take {MaxFileName} bytes for one at most; this name has {fileName.Length}.", "Choose a shorter --name.");
         if (FolderOptions.FirstOrDefault(o => session.Parsed.GetResult(o) is { Implicit: false }) is { } ofFolder)
             throw new HoldfastException(ErrorCode.Usage, $"{ofFolder.Name} says how a folder is backed up, and with --stdin there is none: a stream is taken as it comes.", $"Leave {ofFolder.Name} out.");
@@ -154,19 +176,20 @@ static class BackupCommand
                 session.Note("Reading what is typed at this terminal, until Ctrl+D at the beginning of a line.");
             using var input = StandardInput.Open(session.Stop);
             using var plain = new StreamSource(input, fileName, TimeProvider.System, whenEmpty: whenEmpty);
-            return Run(session, vault, keys, plain, name, "", options);
+            return target.Run(new Job(plain, name, "", options));
         }
         using var producer = Producer.Start(command);
         using var stopping = session.Stop.Register(producer.Kill); // else its output would have to end first
         using var source = new StreamSource(producer.Output, fileName, TimeProvider.System, () => producer.RequireSuccess(session.Stop), whenEmpty);
-        return Run(session, vault, keys, source, name, "", options);
+        return target.Run(new Job(source, name, "", options));
     }
 
     /// <summary>False for a source whose first backups were taken as they were named: it goes on.</summary>
     static bool IsNew(Vault vault, KeyFolder keys, string name) => vault.Keeper.Newest(keys.SourceOf(vault, name)) is null;
 
-    static int Run(Session session, Vault vault, KeyFolder keys, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes = null)
+    static int Run(Session session, Vault vault, KeyFolder keys, Job job)
     {
+        var (source, name, rootPath, options, excludes) = job;
         using var put = keys.Put();
         using var agent = keys.Agent();
         vault.Require(put);
@@ -260,7 +283,7 @@ static class BackupCommand
     }
 
     /// <summary>Snapshots of one name follow each other: what is another source than before may be meant, but a stream never is what a folder was.</summary>
-    static void OtherRoot(Session session, byte[] last, string now)
+    public static void OtherRoot(Session session, byte[] last, string now)
     {
         if (last.Length == 0 != (now.Length == 0))
             throw new HoldfastException(ErrorCode.Usage, $"The last backup of this name was of {(last.Length == 0 ? "a stream" : "a folder")}, and this is {(last.Length == 0 ? "a folder" : "a stream")}; nothing was stored.", "Give this one a --name of its own: `latest` of a name is one source's.");
@@ -271,27 +294,12 @@ static class BackupCommand
     {
         var progress = new BackupProgress();
         ProcessLimits.RequireProc();
-        var state = StateFolder();
-        if (state is null)
-            session.Warn("holdfast: this user has no home folder, and HOLDFAST_STATE_DIR names none: what is seen is not remembered, and the next run reads every file");
-        else if (FolderOwner.IsAnothers(state) && !FolderOwner.IsAnothers(keys))
-        {
-            session.Warn($"holdfast: {state} is another user's, who could read there what root's backups have seen: it is not remembered, and the next run reads every file. Name a folder of root's in HOLDFAST_STATE_DIR, or run with root's own HOME (sudo -H)");
-            state = null;
-        }
-        else
-            FolderOwner.Know(state);
-        using var line = new ProgressLine(session, elapsed => string.Create(CultureInfo.InvariantCulture,
-            $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} stored, {Text.Duration(elapsed)}"));
+        var state = UsableStateFolder(session, keys);
+        using var line = ProgressOf(session, progress, "stored");
         BackupResult result;
         try
         {
-            result = vault.BackUp(source, new BackupRequest(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
-            {
-                Options = options,
-                OnOtherRoot = last => OtherRoot(session, last, rootPath),
-            },
-                put, agent, progress, session.Stop);
+            result = vault.BackUp(source, RequestOf(session, name, rootPath, state, options), put, agent, progress, session.Stop);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull)
         {
@@ -304,21 +312,71 @@ static class BackupCommand
         return result;
     }
 
-    static int Tell(Session session, ISource source, long excluded, BackupResult result, Core.Keeper.AttestationObject? attested)
+    public static BackupRequest RequestOf(Session session, string name, string rootPath, string? state, ArchiveOptions options) =>
+        new(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
+        {
+            Options = options,
+            OnOtherRoot = last => OtherRoot(session, last, rootPath),
+        };
+
+    /// <param name="session">Of the command.</param>
+    /// <param name="progress">How far it is.</param>
+    /// <param name="done">What became of the bytes that are counted last.</param>
+    public static ProgressLine ProgressOf(Session session, BackupProgress progress, string done) => new(session, elapsed => string.Create(CultureInfo.InvariantCulture,
+        $"{progress.Entries:#,0} entries seen, {progress.Files:#,0} files read, {ProgressLine.Rate(progress.Bytes, 0, elapsed)}, {Text.Bytes(progress.Stored)} {done}, {Text.Duration(elapsed)}"));
+
+    /// <summary>Where what is seen is remembered; null for nowhere, which is told.</summary>
+    public static string? UsableStateFolder(Session session, string keys)
+    {
+        var state = StateFolder();
+        if (state is null)
+            session.Warn("holdfast: this user has no home folder, and HOLDFAST_STATE_DIR names none: what is seen is not remembered, and the next run reads every file");
+        else if (FolderOwner.IsAnothers(state) && !FolderOwner.IsAnothers(keys))
+        {
+            session.Warn($"holdfast: {state} is another user's, who could read there what root's backups have seen: it is not remembered, and the next run reads every file. Name a folder of root's in HOLDFAST_STATE_DIR, or run with root's own HOME (sudo -H)");
+            state = null;
+        }
+        else
+            FolderOwner.Know(state);
+        return state;
+    }
+
+    /// <summary>What came of a backup.</summary>
+    /// <param name="Snapshot">Its id.</param>
+    /// <param name="Committed">Vault time.</param>
+    /// <param name="Expiry">End of its lock.</param>
+    /// <param name="Leaf">Of the log.</param>
+    /// <param name="Since">What it is compared with, for people; null where it is a first one.</param>
+    /// <param name="IsCompared">It was.</param>
+    /// <param name="Archive">What was found.</param>
+    /// <param name="Stored">Bytes of new packs; null for an agent, which is not told.</param>
+    public sealed record Outcome(Id16 Snapshot, ulong Committed, ulong Expiry, long Leaf, string? Since, bool IsCompared, Archive Archive, ulong? Stored)
+    {
+        /// <summary>Bytes that went to a gateway; null where there is none.</summary>
+        public ulong? Sent { get; init; }
+    }
+
+    static int Tell(Session session, ISource source, long excluded, BackupResult result, Core.Keeper.AttestationObject? attested) => Tell(session, source, excluded,
+        new Outcome(result.Snapshot, result.Receipt.Committed, result.Receipt.Expiry, result.Receipt.Ordinal, result.Parent is null ? null : Text.Id(result.Parent.Snapshot), result.IsCompared, result.Archive, result.Archive.NewBytes), attested);
+
+    public static int Tell(Session session, ISource source, long excluded, Outcome result, Core.Keeper.AttestationObject? attested)
     {
         var archive = result.Archive;
         var s = archive.Statistics;
         session.Json(w =>
         {
             w.WriteString("snapshot", result.Snapshot.ToString());
-            w.WriteString("committed", Text.Iso(result.Receipt.Committed));
-            w.WriteString("lockedUntil", Text.Iso(result.Receipt.Expiry));
+            w.WriteString("committed", Text.Iso(result.Committed));
+            w.WriteString("lockedUntil", Text.Iso(result.Expiry));
             w.WriteNumber("entries", archive.Entries);
             w.WriteNumber("files", archive.Files);
             w.WriteNumber("bytes", archive.LogicalBytes);
             w.WriteNumber("bytesRead", archive.BytesRead);
-            w.WriteNumber("bytesStored", archive.NewBytes);
-            w.WriteBoolean("compared", result.Parent is not null && result.IsCompared);
+            if (result.Stored is { } stored)
+                w.WriteNumber("bytesStored", stored);
+            if (result.Sent is { } sent)
+                w.WriteNumber("bytesSent", sent);
+            w.WriteBoolean("compared", result.Since is not null && result.IsCompared);
             w.WriteNumber("newFiles", s.Files(r => r.NewFiles));
             w.WriteNumber("changedFiles", s.Files(r => r.ChangedFiles));
             w.WriteNumber("removedFiles", s.Files(r => r.RemovedFiles));
@@ -326,25 +384,25 @@ static class BackupCommand
             w.WriteNumber("unchangedFiles", s.Files(r => r.UnchangedFiles));
             w.WriteNumber("excluded", excluded);
             w.WriteNumber("changedUnseen", archive.Surprises);
-            w.WriteNumber("leaf", result.Receipt.Ordinal);
+            w.WriteNumber("leaf", result.Leaf);
             w.WriteBoolean("attested", attested is { IsGood: true });
             WriteProblems(w, source.Problems);
         });
         var status = TellProblems(session, source.Problems);
-        session.Step($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Receipt.Expiry)}.");
-        session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {Text.Bytes(archive.NewBytes)} stored{LeftOut(source.Problems)}");
+        session.Step($"Snapshot {Text.Id(result.Snapshot)} is stored and locked until {Text.Time(result.Expiry)}.");
+        session.Step($"  {Text.Count((long)archive.Files, "file")}, {Text.Bytes(archive.LogicalBytes)}; {Text.Bytes(archive.BytesRead)} read, {(result.Sent is { } sent ? $"{Text.Bytes(sent)} sent" : $"{Text.Bytes(result.Stored ?? 0)} stored")}{LeftOut(source.Problems)}");
         if (excluded > 0)
             session.Step($"  {Text.Count(excluded, "entry", "entries")} left out by excludes (with all that is below {(excluded == 1 ? "it, if it is a folder" : "folders among them")})");
         if (archive.Surprises > 0)
             session.Warn($"holdfast: {Text.Count(archive.Surprises, "file that was", "files that were")} read in turn {(archive.Surprises == 1 ? "holds" : "hold")} something else than at the last run, though size and times are the same: others like {(archive.Surprises == 1 ? "it" : "them")} that were not read may be stored as they were then. A program that writes through a mapping does that, a disk image in the place of another, a share whose times stand still. The same backup with --read-all reads every file");
-        if (result.Parent is not null && !result.IsCompared)
+        if (result.Since is not null && !result.IsCompared)
         {
-            session.Step($"  since {Text.Id(result.Parent.Snapshot)}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read (`holdfast diff {Text.Id(result.Parent.Snapshot)} {Text.Id(result.Snapshot)}` compares the two)");
+            session.Step($"  since {result.Since}: NOT COMPARED; what that run saw is not remembered here, or does not fit the vault as it is now, so every file was read{(result.Sent is null ? $" (`holdfast diff {result.Since} {Text.Id(result.Snapshot)}` compares the two)" : "")}");
         }
-        else if (result.Parent is not null)
+        else if (result.Since is not null)
         {
             session.Step(string.Create(CultureInfo.InvariantCulture,
-                $"  since {Text.Id(result.Parent.Snapshot)}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
+                $"  since {result.Since}: {s.Files(r => r.NewFiles):#,0} new, {s.Files(r => r.ChangedFiles):#,0} changed, {s.Files(r => r.RemovedFiles):#,0} removed ({s.Files(r => r.Renamed):#,0} renamed), {s.Files(r => r.UnchangedFiles):#,0} unchanged"));
         }
         if (attested is { IsGood: true })
             session.Step("  attested: re-opened from the vault, and a sample of its contents matched");

@@ -15,6 +15,8 @@ static class KeeperCommand
     static readonly Argument<string> NameArgument = new("NAME") { Description = "What the client is called here." };
     static readonly Argument<string> FingerprintArgument = new("FINGERPRINT") { Description = "Of its certificate, sha256:HEX: `holdfast join` printed it there." };
     static readonly Option<string> RoleOption = new("--role") { Description = "What it may ask: backup (store and commit), read (restore and verify), manage (all).", HelpName = "ROLE", Required = true };
+    static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
+    static readonly Option<string> ValidOption = new("--valid") { Description = "How long the token may be used: 1d, 2w.", HelpName = "TIME", DefaultValueFactory = _ => "1d" };
     static readonly Option<string> ListenOption = ListenAddress.Option(8444);
 
     public static Command Create()
@@ -37,6 +39,18 @@ static class KeeperCommand
             command.Arguments.Add(NameArgument);
             command.Options.Add(KeyFolder.VaultOption);
         }, Deny));
+        keeper.Subcommands.Add(Session.Command("token", "Make a token that enrols one agent (holdfast agent enrol), through a gateway.", command =>
+        {
+            command.Arguments.Add(NameArgument);
+            command.Options.Add(ValidOption);
+            command.Options.Add(KeyFolder.VaultOption);
+        }, Token));
+        keeper.Subcommands.Add(Session.Command("agents", "List the agents that are enrolled, with what they last backed up.", command => command.Options.Add(KeyFolder.VaultOption), Agents));
+        keeper.Subcommands.Add(Session.Command("revoke", "Believe an agent no longer: it commits nothing from then on, and its sources may go on under another.", command =>
+        {
+            command.Arguments.Add(AgentArgument);
+            command.Options.Add(KeyFolder.VaultOption);
+        }, Revoke));
         keeper.Subcommands.Add(Session.Command("list", "List the clients that may reach the vault.", command => command.Options.Add(KeyFolder.VaultOption), List));
         return keeper;
     }
@@ -85,6 +99,60 @@ static class KeeperCommand
             throw new HoldfastException(ErrorCode.Usage, "There is no client of that name.", "`holdfast keeper list` lists them.");
         session.Json(w => w.WriteString("denied", name));
         session.Step($"The client {name} is shut out.");
+        return 0;
+    }
+
+    static int Token(Session session)
+    {
+        var (folder, name) = (Folder(session), session.Parsed.GetValue(NameArgument)!);
+        if (!KeeperClients.IsName(name))
+            throw new HoldfastException(ErrorCode.Usage, "An agent cannot be called that.", "Letters, digits, dots, hyphens and underscores, 64 at most.");
+        var valid = InitCommand.Length(session, ValidOption)!.Value;
+        using var vault = KeyFolder.OpenVault(session, folder);
+        var now = vault.Keeper.Clock.Now;
+        var token = EnrolmentTokens.Written(EnrolmentTokens.Make(folder, name, now, now + valid, Disk.Real));
+        session.Json(w =>
+        {
+            w.WriteString("token", token);
+            w.WriteString("until", Text.Iso(now + valid));
+        });
+        session.Line(token);
+        session.Note($"holdfast: that enrols one agent, once, until {Text.Time(now + valid)}. On its machine: {Shell.Program} agent enrol https://GATEWAY:8445 sha256:FINGERPRINT --keys FOLDER");
+        return 0;
+    }
+
+    static int Agents(Session session)
+    {
+        using var vault = KeyFolder.OpenVault(session, Folder(session));
+        var last = vault.State.Snapshots.GroupBy(s => s.Agent).ToDictionary(g => g.Key, g => (Sources: g.Select(s => s.Source).Distinct().Count(), Last: g.Max(s => s.Committed)));
+        var agents = vault.State.Agents.OrderBy(a => a.Id.ToString(), StringComparer.Ordinal).ToList();
+        session.Json(w =>
+        {
+            w.WriteStartArray("agents");
+            foreach (var agent in agents)
+            {
+                w.WriteStartObject();
+                w.WriteString("agent", agent.Id.ToString());
+                w.WriteNumber("sources", last.GetValueOrDefault(agent.Id).Sources);
+                if (last.TryGetValue(agent.Id, out var known))
+                    w.WriteString("last", Text.Iso(known.Last));
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+        });
+        foreach (var agent in agents)
+            session.Line(last.TryGetValue(agent.Id, out var known) ? $"{agent.Id}  {Text.Count(known.Sources, "source"),-12} last {Text.Time(known.Last)}" : $"{agent.Id}  nothing backed up");
+        return 0;
+    }
+
+    static int Revoke(Session session)
+    {
+        if (!Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent))
+            throw new HoldfastException(ErrorCode.Usage, "That is no id of an agent.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them.");
+        using var vault = KeyFolder.OpenVault(session, Folder(session));
+        vault.Keeper.RevokeAgent(agent);
+        session.Json(w => w.WriteString("revoked", agent.ToString()));
+        session.Step($"Agent {agent} is believed no longer; what it backed up stays as it is.");
         return 0;
     }
 

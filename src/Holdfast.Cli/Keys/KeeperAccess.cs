@@ -46,6 +46,8 @@ public sealed record KeeperAccess(Uri Url, string Fingerprint, string Identity)
         if (!TryUrl(named, out var url))
             throw new HoldfastException(ErrorCode.Usage, "That is no address of a keeper.", "Such as --vault https://keeper.example.nhs.uk:8444 - with no path behind it.");
         var keys = new KeyFolder(session);
+        if (keys.IsGiven && GatewayAccess.Read(keys.Folder) is not null)
+            throw new HoldfastException(ErrorCode.NoPermission, "These keys are an agent's: they send backups to a gateway, and can neither list nor read.", "Look and restore from a machine that has keys for it.");
         if (!keys.IsGiven || Read(keys.Folder, session.Warn) is not { } access)
             throw new HoldfastException(ErrorCode.KeyFileBad, $"How to reach that keeper is in a key folder's {FileName}, and {(keys.IsGiven ? "the one that was named has none" : "none was named")}.",
                 $"`holdfast join {url} FINGERPRINT --keys FOLDER` makes it, with the fingerprint that `holdfast keeper serve` shows on the keeper's machine.");

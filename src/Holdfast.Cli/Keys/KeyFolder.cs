@@ -92,9 +92,10 @@ sealed class KeyFolder
     public static string VaultFolder(Session session) => session.Parsed.GetValue(VaultOption) is { Length: > 0 } folder ? folder : throw new HoldfastException(
         ErrorCode.Usage, "No vault was named.", "Add --vault FOLDER, or set HOLDFAST_VAULT.");
 
-    /// <summary>The vault that a command names says that its packs and objects lie in an object store.</summary>
-    public static bool IsInObjectStore(ParseResult parsed) =>
-        parsed.CommandResult.Command.Options.Contains(VaultOption) && parsed.GetValue(VaultOption) is { Length: > 0 } folder && (KeeperAccess.IsPlace(folder) || ObjectStorePlace.IsNamedBy(folder));
+    /// <summary>The vault that a command names is reached over the network: its packs lie in an object store, or a keeper or gateway stands before it.</summary>
+    public static bool IsElsewhere(ParseResult parsed) => parsed.CommandResult.Command.Options.Contains(VaultOption)
+        && ((parsed.GetValue(VaultOption) is { Length: > 0 } folder && (KeeperAccess.IsPlace(folder) || ObjectStorePlace.IsNamedBy(folder)))
+            || (parsed.CommandResult.Command.Options.Contains(KeysOption) && parsed.GetValue(KeysOption) is { Length: > 0 } keys && File.Exists(Path.Combine(keys, GatewayAccess.FileName))));
 
     /// <summary>The vault's folder, for a command that has no use for its keeper's address.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c>.</exception>

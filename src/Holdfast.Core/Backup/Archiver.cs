@@ -2,7 +2,6 @@ using System.Runtime.ExceptionServices;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
-using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Backup;
 
@@ -29,7 +28,7 @@ public sealed record ArchiveOptions
 
 /// <summary>What a run found and stored.</summary>
 public sealed record Archive(ChunkRef Root, byte RootLevel, ulong Entries, ulong Files, ulong LogicalBytes, ulong NewBytes, PackSet Packs,
-    List<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead)
+    IReadOnlyList<WrittenPack> Written, RunStatistics Statistics, IReadOnlyList<Hash32> References, ulong Problems, long BytesRead)
 {
     /// <summary>Files that were read in their turn though they looked unchanged, and held something else: others that were not read may too.</summary>
     public long Surprises { get; init; }
@@ -66,7 +65,6 @@ sealed class Archiver : IDisposable
     readonly EntryBatchPool _pool = new();
     readonly TreeBuilder _tree;
     readonly RunStatistics _statistics = new();
-    readonly PackUse _use = new();
     readonly SourceState.Reader? _state;
     readonly SourceState.Writer? _next;
     readonly uint _run;
@@ -87,7 +85,7 @@ sealed class Archiver : IDisposable
     ulong _left;
     ExceptionDispatchInfo? _fault;
 
-    public Archiver(ISource source, ChunkSink sink, ArchiveOptions options, SourceState.Reader? state, SourceState.Writer? next, BackupProgress progress, CancellationToken ct)
+    public Archiver(ISource source, IChunkSink sink, ArchiveOptions options, SourceState.Reader? state, SourceState.Writer? next, BackupProgress progress, CancellationToken ct)
     {
         Source = source;
         Sink = sink;
@@ -103,16 +101,14 @@ sealed class Archiver : IDisposable
     }
 
     public ISource Source { get; }
-    public ChunkSink Sink { get; }
+    public IChunkSink Sink { get; }
     public BackupProgress Progress { get; }
 
     /// <summary>True where workers should end: a fault, or a person's wish.</summary>
     public bool Stopped => Volatile.Read(ref _fault) is not null || _ct.IsCancellationRequested;
 
     /// <summary>Runs to the end. Packs are finished, and durable once the session's queue has been drained.</summary>
-    /// <param name="store">Where the packs are.</param>
-    /// <param name="sizeOf">Gives the bytes of a pack that the log has.</param>
-    public Archive Run(IStore store, Func<Hash32, long?> sizeOf)
+    public Archive Run()
     {
         var workers = Enumerable.Range(0, _options.ThreadCount).Select(_ => new ContentWorker(this, _options.Level)).ToList();
         var threads = workers.Select(w => new Thread(() => Consume(w)) { IsBackground = true, Name = "holdfast backup" }).ToList();
@@ -135,11 +131,11 @@ sealed class Archiver : IDisposable
             ThrowIfStopped();
             if (_own is not null)
             {
-                _own.Chunks.Packs.Finish();
+                _own.Chunks.Finish();
                 workers.Add(_own);
             }
             var (root, level) = _tree.Finish();
-            return Result(root, level, workers, store, sizeOf);
+            return Result(root, level, workers);
         }
         finally
         {
@@ -151,7 +147,7 @@ sealed class Archiver : IDisposable
         }
     }
 
-    Archive Result(ChunkRef root, byte level, List<ContentWorker> workers, IStore store, Func<Hash32, long?> sizeOf)
+    Archive Result(ChunkRef root, byte level, List<ContentWorker> workers)
     {
         foreach (var worker in workers)
             _statistics.Join(worker.Chunks.Statistics);
@@ -160,48 +156,10 @@ sealed class Archiver : IDisposable
             if (_removedDigests.Contains(digest))
                 _statistics[kind].Renamed++;
         }
-        var written = Sink.Session.Packs();
-        var packs = written.ToDictionary(p => p.Name, p => p.Size);
-        foreach (var name in workers.Select(w => w.Chunks.Use).Append(_tree.Use).Append(_use).SelectMany(u => u.Packs).Distinct().Select(n => Sink.Index.Pack(n).Name))
-        {
-            if (packs.ContainsKey(name))
-                continue; // of this session
-            if (sizeOf(name) is { } size)
-            {
-                packs[name] = size;
-                continue;
-            }
-            packs[name] = SizeOf(store, name) ?? throw new HoldfastException(ErrorCode.PackMissing,
-                $"Pack {name}, which the index names, is not in the vault, or was cut short.",
-                "Run the backup again: the index is then rebuilt from what is there, and missing data is stored anew.")
-            { IsTransient = true };
-        }
-        return new Archive(root, level, _tree.Entries, _files, _logical, (ulong)written.Sum(p => p.Size),
-            new PackSet(packs.Select(p => new PackRef(p.Key, p.Value))), written, _statistics,
-            [.. workers.Select(w => w.Chunks.Use).Append(_tree.Use).SelectMany(u => u.References).Distinct().Where(id => !Sink.IsOwn(id)).Order()], Math.Max(_left, (ulong)Source.Problems.Count(p => p.Kind != ProblemKind.Skipped)),
-            workers.Sum(w => w.Chunks.BytesRead))
+        var stored = Sink.Complete();
+        return new Archive(root, level, _tree.Entries, _files, _logical, stored.NewBytes, stored.Packs, stored.Written, _statistics, stored.References,
+            Math.Max(_left, (ulong)Source.Problems.Count(p => p.Kind != ProblemKind.Skipped)), workers.Sum(w => w.Chunks.BytesRead))
         { Surprises = _surprises };
-    }
-
-    /// <summary>Of a pack that no commit names yet, so that nothing but its own end says how long it is; null where no copy is whole.</summary>
-    static long? SizeOf(IStore store, Hash32 name)
-    {
-        for (var copy = 0; copy < StoreExtensions.MaxCopies; copy++)
-        {
-            try
-            {
-                using var item = store.Open(StoreKind.Pack, name, copy);
-                if (item is null)
-                    break;
-                if (PackTrailer.TryRead(item, out _))
-                    return item.Size;
-            }
-            catch (HoldfastException)
-            {
-                // Another copy may answer.
-            }
-        }
-        return null;
     }
 
     void Consume(ContentWorker worker)
@@ -216,7 +174,7 @@ sealed class Archiver : IDisposable
                     _work.Ended(large);
             }
             if (!Stopped)
-                worker.Chunks.Packs.Finish();
+                worker.Chunks.Finish();
         }
         catch (Exception e)
         {
@@ -333,7 +291,7 @@ sealed class Archiver : IDisposable
             return batch.Size[row] != 0;
         }
         ticket.Fates[row] = RowFate.Unchanged;
-        if (!_options.UseState || IsFresh() || !IsStored(_last, _lastRow))
+        if (!_options.UseState || IsFresh() || !Sink.IsStored(_last, _lastRow))
             return ReadAgain(ticket, row, isTurn: false);
         batch.CopyContent(_last, _lastRow, row);
         Hold(batch.Extents[row]?.Length ?? 0);
@@ -387,29 +345,6 @@ sealed class Archiver : IDisposable
         var changed = Source.HasReliableInodes ? _last.CtimeSeconds[_lastRow] : _last.MtimeSeconds[_lastRow];
         var began = _state!.Head.Began / 1_000;
         return changed >= began - margin && changed < began + ahead;
-    }
-
-    /// <summary>True where every chunk of the row is in the vault still; marks their packs as used.</summary>
-    bool IsStored(EntryBatch rows, int row)
-    {
-        if (rows.ChunkLists[row] is { } lists)
-        {
-            foreach (var list in lists)
-            {
-                if (!Sink.IsKnown(Sink.Domain.ChunkId(KeyClass.Tree, list.Digest).Prefix, _use))
-                    return false;
-            }
-        }
-        if (rows.ChunkIds[row] is { } ids)
-        {
-            foreach (var id in ids)
-            {
-                if (!Sink.IsKnown(id, _use))
-                    return false;
-            }
-            return true;
-        }
-        return rows.ChunkId[row] != 0 ? Sink.IsKnown(rows.ChunkId[row], _use) : rows.Size[row] == 0 || rows.Extents[row] is not null;
     }
 
     void RereadLarge(BatchTicket ticket, int row)

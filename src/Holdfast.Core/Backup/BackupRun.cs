@@ -1,4 +1,5 @@
 using System.Text;
+using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
@@ -49,37 +50,41 @@ static class BackupRun
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;
         var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, keeper.Vault.ToString(), $"{sourceId}.state");
-        using var state = statePath is null ? null : OpenState(statePath, put.Domain, parent, request, ct);
-        using var next = statePath is null ? null : new SourceState.Writer(statePath, put.Domain);
+        using var key = SourceState.KeyOf(put.Domain);
+        using var state = statePath is null ? null : OpenState(statePath, key, parent?.Name, request, ct);
+        using var next = statePath is null ? null : new SourceState.Writer(statePath, key);
 
-        ChunkSink sink = null!;
+        VaultSink sink = null!;
         using var queue = new DurableQueue(keeper.Store, pack => sink.Stored(pack));
         using var session = new PackSession(keeper.Vault, put, sourceId, keeper.Store, (staged, pack) =>
         {
             progress.AddStored(staged.Length);
             keeper.RenewBirthLock();
             queue.Enter(staged, pack);
-        }, TimeProvider.System);
-        sink = new ChunkSink(index, session, parentPacks, request.Options.IndexFrom);
+        }, TimeProvider.System, agent.Agent);
+        sink = new VaultSink(index, session, new HashSet<int>(index.NumbersOf(parentPacks.ToList().Select(p => p.Name))).Contains, request.Options.IndexFrom, name => keeper.State.SizeOf(name) ?? PackTrailer.SizeOf(keeper.Store, name));
         using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
-        var archive = archiver.Run(keeper.Store, keeper.State.SizeOf);
+        var archive = archiver.Run();
         queue.Drain();
         ct.ThrowIfCancellationRequested();
 
         keeper.Refresh(); // what its pack set would be a difference to may have expired meanwhile
         var times = NextTimes(state?.Head, keeper.Clock.Now);
-        var snapshot = Compose(keeper, source, request, session, agent, sourceId, parent, archive, times);
+        var stand = new SnapshotStand(keeper.Vault, put.Domain.Domain, sourceId, session.Id, parent?.Object!.ContentRoot ?? Hash32.None);
+        var statement = State(stand, source, request, agent, archive, times);
+        var snapshot = statement.Seal(stand, statement.Read()!, agent.Agent, parent?.Name ?? Hash32.None, session, keeper.Tell(archive.Packs, parent), archive.References, archive.NewBytes);
         var receipt = keeper.Commit(snapshot);
 
         // From here on the snapshot counts; what follows are caches.
         sink.Flush();
-        var remembered = next?.Complete(new SourceState.Head(keeper.State.Find(snapshot.Snapshot)!.Name, (state?.Head.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)], next.Began)) ?? true;
+        var remembered = next?.Complete(NextHead(keeper.State.Find(snapshot.Snapshot)!.Name, state?.Head, times, request, next)) ?? true;
         return new BackupResult(snapshot.Snapshot, receipt, parent, archive, remembered, state is not null);
     }
 
-    static SourceState.Reader? OpenState(string path, DomainKeys domain, SnapshotRecord? parent, BackupRequest request, CancellationToken ct)
+    /// <summary>What this machine remembers, where it is of the newest snapshot.</summary>
+    public static SourceState.Reader? OpenState(string path, SecretBytes key, Hash32? parent, BackupRequest request, CancellationToken ct)
     {
-        var state = SourceState.Reader.TryOpen(path, domain, ct);
+        var state = SourceState.Reader.TryOpen(path, key, ct);
         if (state is not null && !state.Head.Root.AsSpan().SequenceEqual(request.RootPath))
         {
             try
@@ -92,26 +97,24 @@ static class BackupRun
                 throw;
             }
         }
-        if (state is null || (parent is not null && state.Head.Parent == parent.Name))
+        if (state is null || state.Head.Parent == parent)
             return state;
         state.Dispose(); // of another snapshot than the newest: then everything is read
         return null;
     }
 
-    /// <summary>Times of the last thirty runs: bytes found unchanged were read in one of them.</summary>
-    static ulong[] NextTimes(SourceState.Head? last, ulong now) => [.. (last?.Times ?? []).Append(now).TakeLast(SourceState.MaxRuns)];
+    public static SourceState.Head NextHead(Hash32 snapshot, SourceState.Head? last, ulong[] times, BackupRequest request, SourceState.Writer next) =>
+        new(snapshot, (last?.Run ?? uint.MaxValue) + 1, times, request.RootPath[..Math.Min(request.RootPath.Length, SourceState.MaxRoot)], next.Began);
 
-    static SnapshotObject Compose(VaultKeeper keeper, ISource source, BackupRequest request, PackSession session, AgentKey agent, Id16 sourceId,
-        SnapshotRecord? parent, Archive archive, ulong[] times)
+    /// <summary>Times of the last thirty runs: bytes found unchanged were read in one of them.</summary>
+    public static ulong[] NextTimes(SourceState.Head? last, ulong now) => [.. (last?.Times ?? []).Append(now).TakeLast(SourceState.MaxRuns)];
+
+    /// <summary>What the agent that signs says of a run.</summary>
+    public static SnapshotStatement State(SnapshotStand stand, ISource source, BackupRequest request, AgentKey agent, Archive archive, ulong[] times)
     {
-        var put = session.Put;
-        var id = Id16.New();
-        var rootSalt = VaultKeeper.Salt();
-        var parentRoot = parent?.Object!.ContentRoot ?? Hash32.None;
-        var root = SnapshotObject.ContentRootOf(rootSalt, keeper.Vault, put.Domain.Domain, sourceId, session.Id, id, parentRoot, archive.Root.Digest);
         var tree = new TreeSection
         {
-            RootSalt = rootSalt,
+            RootSalt = VaultKeeper.Salt(),
             Root = archive.Root,
             RootLevel = archive.RootLevel,
             SourceName = request.SourceName,
@@ -123,37 +126,7 @@ static class BackupRun
             OldestReread = times[^1] - Math.Min(times[0], times[^1]),
             Problems = archive.Problems,
         };
-        var problems = source.Problems.Where(p => p.Kind != ProblemKind.Skipped).ToList();
-        var snapshot = new SnapshotObject
-        {
-            Vault = keeper.Vault,
-            Domain = put.Domain.Domain,
-            Salt = VaultKeeper.Salt(),
-            Snapshot = id,
-            Source = sourceId,
-            Agent = agent.Agent,
-            Session = session.Id,
-            Writer = put.Writer,
-            WriterEpoch = put.WriterEpoch,
-            KeyEpoch = put.SealingKeyFor(KeyClass.Tree, sourceId).Epoch,
-            ClientTime = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(),
-            Parent = parent?.Name ?? Hash32.None,
-            ContentRoot = root,
-            ParentContentRoot = parentRoot,
-            Entries = archive.Entries,
-            Files = archive.Files,
-            LogicalBytes = archive.LogicalBytes,
-            NewBytes = archive.NewBytes,
-            Packs = keeper.Tell(archive.Packs, parent),
-            Sections =
-            [
-                SnapshotSection.Seal(SnapshotSection.Tree, id, session, tree.ToWriter()),
-                SnapshotSection.Seal(SnapshotSection.Features, id, session, archive.Statistics.ToWriter()),
-                SnapshotSection.SealReferences(id, put.Domain, archive.References),
-                .. problems.Count > 0 ? new[] { SnapshotSection.Seal(SnapshotSection.Problems, id, session, ProblemSection.ToWriter(problems)) } : [],
-            ],
-            Signatures = [],
-        };
-        return snapshot with { Signatures = [new SnapshotSignature(SnapshotSignature.Agent, agent.Agent, SnapshotSignature.Ed25519, agent.Signer.Sign(snapshot.SignedBytes()))] };
+        return SnapshotStatement.Sign(stand, agent, TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(), archive.Entries, archive.Files, archive.LogicalBytes, tree, archive.Statistics,
+            [.. source.Problems.Where(p => p.Kind != ProblemKind.Skipped)]);
     }
 }

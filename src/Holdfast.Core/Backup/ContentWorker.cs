@@ -96,7 +96,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
 
     readonly record struct SmallFile(int Row, int Length, ContentKind Kind, ContentState State);
 
-    public ChunkWorker Chunks { get; } = new(archiver.Sink, KeyClass.Content, level);
+    public ChunkWorker Chunks { get; } = archiver.Sink.Worker(KeyClass.Content, level);
 
     /// <summary>Room for a segment of a large file, or for many small ones; made when the first one comes.</summary>
     public byte[] Segment => _segment ??= GC.AllocateUninitializedArray<byte>(LargeFile.SegmentSize);

@@ -20,11 +20,12 @@ sealed class DurableQueue : IDisposable
 
     /// <param name="store">Gets the packs.</param>
     /// <param name="stored">Told of each pack once it is durable, on one of the queue's own threads; by several at once.</param>
-    public DurableQueue(IStore store, Action<WrittenPack> stored)
+    /// <param name="threadsElsewhere">Where each pack waits for answers from elsewhere.</param>
+    public DurableQueue(IStore store, Action<WrittenPack> stored, int threadsElsewhere = ThreadsElsewhere)
     {
         _store = store;
         _stored = stored;
-        _threads = [.. Enumerable.Range(0, store is FolderStore ? 1 : ThreadsElsewhere).Select(_ => new Thread(Run) { IsBackground = true, Name = "holdfast durable" })];
+        _threads = [.. Enumerable.Range(0, store is FolderStore ? 1 : threadsElsewhere).Select(_ => new Thread(Run) { IsBackground = true, Name = "holdfast durable" })];
         foreach (var thread in _threads)
             thread.Start();
     }

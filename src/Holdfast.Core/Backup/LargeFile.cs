@@ -105,6 +105,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
                 archiver.Progress.AddBytes(lengths[i]);
             }
             worker.Chunks.BytesRead += at;
+            worker.Chunks.Flush();
             lock (_lock)
             {
                 _inFlight--;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
+using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -25,6 +26,12 @@ static class SourceState
     static ReadOnlySpan<byte> Magic => "HFSTATE3"u8;
     static ReadOnlySpan<byte> Label => "holdfast/local/source-state"u8;
 
+    /// <summary>What a state is authenticated with; the caller disposes of it.</summary>
+    public static SecretBytes KeyOf(DomainKeys domain) => domain.LocalKey(Label);
+
+    /// <summary>The same of a machine that has no key of the domain.</summary>
+    public static SecretBytes KeyOf(AgentKey agent) => agent.LocalKey(Label);
+
     /// <param name="Parent">Name of the snapshot object the rows are of.</param>
     /// <param name="Run">Number of the run, from 0.</param>
     /// <param name="Times">Vault times of the last runs, newest last, at most 30.</param>
@@ -47,11 +54,10 @@ static class SourceState
         public long Began { get; } = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
 
         /// <summary>Begins a new state apart; <see cref="Complete"/> gives it its name.</summary>
-        public Writer(string path, DomainKeys domain)
+        public Writer(string path, SecretBytes key)
         {
             _path = path;
             _apart = $"{path}.{Id16.New()}.new";
-            using var key = domain.LocalKey(Label);
             _mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
             try
             {
@@ -261,7 +267,7 @@ static class SourceState
         public Head Head { get; }
 
         /// <summary>Opens a state; null where there is none, or it is damaged, or another domain's.</summary>
-        public static Reader? TryOpen(string path, DomainKeys domain, CancellationToken ct)
+        public static Reader? TryOpen(string path, SecretBytes key, CancellationToken ct)
         {
             if (!File.Exists(path))
                 return null;
@@ -271,7 +277,7 @@ static class SourceState
                 if (PlainFile.Open(path) is not { } plain)
                     return null; // a pipe, or a link
                 file = new FileStream(plain, FileAccess.Read, 1 << 16);
-                if (ReadHead(file) is var (head, end) && head is not null && IsWhole(file, domain, ct))
+                if (ReadHead(file) is var (head, end) && head is not null && IsWhole(file, key, ct))
                 {
                     file.Position = Magic.Length;
                     return new Reader(file, head, end);
@@ -290,12 +296,11 @@ static class SourceState
             return null;
         }
 
-        static bool IsWhole(FileStream file, DomainKeys domain, CancellationToken ct)
+        static bool IsWhole(FileStream file, SecretBytes key, CancellationToken ct)
         {
             file.Position = 0;
             if (file.Length < Magic.Length + 4 + Hash32.Size)
                 return false;
-            using var key = domain.LocalKey(Label);
             using var mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Span);
             var buffer = new byte[1 << 16];
             var left = file.Length - Hash32.Size;

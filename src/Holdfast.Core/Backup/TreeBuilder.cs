@@ -28,9 +28,9 @@ sealed class TreeBuilder : IDisposable
     /// <param name="sink">Where nodes go.</param>
     /// <param name="level">Of compression.</param>
     /// <param name="refused">Told of each row that no reader takes: it came without its attributes, or (true) it was left out.</param>
-    public TreeBuilder(ChunkSink sink, int level, Action<EntryBatch, int, bool> refused)
+    public TreeBuilder(IChunkSink sink, int level, Action<EntryBatch, int, bool> refused)
     {
-        _worker = new ChunkWorker(sink, KeyClass.Tree, level);
+        _worker = sink.Worker(KeyClass.Tree, level);
         _refused = refused;
     }
 
@@ -40,7 +40,6 @@ sealed class TreeBuilder : IDisposable
         public long Bytes { get; set; } // at most, of the node that they will be
     }
 
-    public PackUse Use => _worker.Use;
     public ulong Entries { get; private set; }
 
     public void Add(EntryBatch rows, int row)
@@ -68,7 +67,7 @@ sealed class TreeBuilder : IDisposable
             var children = _levels[level].Children;
             if (level == _levels.Count - 1 && children.Count == 1)
             {
-                _worker.Packs.Finish();
+                _worker.Finish();
                 return (children[0].Node, (byte)level);
             }
             if (children.Count > 0)
@@ -164,8 +163,9 @@ sealed class TreeBuilder : IDisposable
         {
             bytes.Var((ulong)chunks[i].Length);
             bytes.Hash(chunks[i].Digest);
-            // Lists end where a digest says so, so that a change in the middle of a huge file does not rewrite all that follows.
-            if (i == chunks.Length - 1 || bytes.Length > 3 << 20 || (bytes.Length > 256 << 10 && chunks[i].Digest.Prefix >> (128 - 12) == 0))
+            // Lists end where a digest says so, so that a change in the middle of a huge file does not rewrite all that follows. None begins with a file's last chunk, which may be of some bytes: that is how
+            // a list is told from a node (TreeChunk).
+            if (i == chunks.Length - 1 || (i < chunks.Length - 2 && (bytes.Length > 3 << 20 || (bytes.Length > 256 << 10 && chunks[i].Digest.Prefix >> (128 - 12) == 0))))
             {
                 lists.Add(new ChunkRef(_worker.Store(bytes.Span, ContentKind.Unknown, out _), bytes.Length));
                 bytes.Clear();

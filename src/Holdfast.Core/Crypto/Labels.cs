@@ -47,6 +47,9 @@ public static class Labels
     /// <summary>Digest of a chunk over its blocks (6.1).</summary>
     public static ReadOnlySpan<byte> BlockDigest => "holdfast/v1/block-digest"u8;
 
+    /// <summary>Id of a session (10.1).</summary>
+    public static ReadOnlySpan<byte> SessionId => "holdfast/v1/session-id"u8;
+
     /// <summary>Id of a source (10.1).</summary>
     public static ReadOnlySpan<byte> SourceId => "holdfast/v1/source-id"u8;
 

@@ -169,6 +169,20 @@ public sealed class ChunkIndex : IDisposable
         return false;
     }
 
+    /// <summary>The same in those packs alone whose numbers are meant.</summary>
+    public bool TryFind(UInt128 prefix, Func<int, bool> isMeant, out ChunkPlace place)
+    {
+        foreach (var other in _runs.SelectMany(r => PlacesIn(r, prefix)))
+        {
+            if (!isMeant(other.Pack) || IsOut(other))
+                continue;
+            place = other;
+            return true;
+        }
+        place = default;
+        return false;
+    }
+
     /// <summary>All places of a chunk, for when the first is damaged; those in dropped packs come last.</summary>
     public List<ChunkPlace> FindAll(Hash32 id) =>
         [.. _runs.SelectMany(r => PlacesIn(r, id.Prefix)).OrderBy(p => _gone.Count > 0 && _gone.Contains(Pack(p.Pack).Name))];

@@ -122,6 +122,11 @@ public sealed class KeeperDesk(VaultKeeper keeper)
             case KeeperRequest.RequireWritable:
                 keeper.RequireWritable();
                 return [];
+            case KeeperRequest.Enrol enrol:
+                if (enrol.Enrolment.Length > MaxRecorded || !Enrolment.TryParse(enrol.Enrolment, out var agent))
+                    throw Senseless("enrolment");
+                keeper.EnrolAgent(enrol.Token, agent!);
+                return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);
         }
@@ -144,18 +149,8 @@ public sealed class KeeperDesk(VaultKeeper keeper)
             throw Senseless("record");
     }
 
-    /// <summary>An enrolment of an id that no leaf has named: of two for one id the newest counts, and would take the place of another's key.</summary>
-    bool IsNew(KeeperRequest.Record record, EnrolmentKind kind)
-    {
-        if (record.Payload.Length > MaxRecorded || !Enrolment.TryParse(record.Payload, out var enrolment) || enrolment!.Vault != keeper.Vault || enrolment.Id != record.Subject || enrolment.Kind != kind || enrolment.Epoch != 1)
-            return false;
-        for (var at = 0L; at < keeper.Log.Size; at++)
-        {
-            if (Leaf.TryParse(keeper.Log.Leaf(at), out var leaf) && leaf.Type is LeafType.AgentEnrolled or LeafType.WriterEnrolled && leaf.Subject == record.Subject)
-                return false;
-        }
-        return true;
-    }
+    bool IsNew(KeeperRequest.Record record, EnrolmentKind kind) =>
+        record.Payload.Length <= MaxRecorded && Enrolment.TryParse(record.Payload, out var enrolment) && enrolment!.Id == record.Subject && enrolment.Kind == kind && keeper.IsNew(enrolment);
 
     static HoldfastException Senseless(string what) => new(ErrorCode.CommitRefused, $"What was sent as {(what[0] is 'a' or 'e' ? "an" : "a")} {what} is none of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
 

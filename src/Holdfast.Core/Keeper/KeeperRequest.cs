@@ -21,6 +21,7 @@ public abstract record KeeperRequest
         Record = 4,
         RecordAttestation = 5,
         RequireWritable = 6,
+        Enrol = 7,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -58,6 +59,11 @@ public abstract record KeeperRequest
 
     /// <summary>Whether a change would be taken now: asked before work whose end is one.</summary>
     public sealed record RequireWritable : KeeperRequest;
+
+    /// <summary>Enrol an agent by a token that was given for one: what allows it is the token, whoever carries it here.</summary>
+    /// <param name="Token">As it was given.</param>
+    /// <param name="Enrolment">The agent's.</param>
+    public sealed record Enrol(byte[] Token, byte[] Enrolment) : KeeperRequest;
 
     public byte[] ToArray()
     {
@@ -108,6 +114,11 @@ public abstract record KeeperRequest
             case RequireWritable:
                 writer.U8((byte)Kind.RequireWritable);
                 break;
+            case Enrol enrol:
+                writer.U8((byte)Kind.Enrol);
+                writer.Raw(enrol.Token);
+                writer.Bytes(enrol.Enrolment);
+                break;
         }
         return writer.ToArray();
     }
@@ -119,6 +130,7 @@ public abstract record KeeperRequest
         SetPolicy => Kind.SetPolicy,
         Record => Kind.Record,
         RecordAttestation => Kind.RecordAttestation,
+        Enrol => Kind.Enrol,
         _ => Kind.RequireWritable,
     };
 
@@ -137,6 +149,7 @@ public abstract record KeeperRequest
         Kind.Record => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
         Kind.Extend or Kind.SetPolicy => role == KeeperRole.Manage ? MaxSmall : 0,
         Kind.RequireWritable => MaxSmall,
+        Kind.Enrol => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSmall : 0,
         _ => 0,
     };
 
@@ -154,6 +167,7 @@ public abstract record KeeperRequest
             Kind.Record => new Record((LeafType)reader.U8(), reader.Id(), reader.Id(), reader.U64(), reader.U64(), reader.U64(), reader.Bytes(most).ToArray()),
             Kind.RecordAttestation => new RecordAttestation(reader.Id(), reader.Id(), reader.Bytes(most).ToArray(), Hashes(ref reader)),
             Kind.RequireWritable => new RequireWritable(),
+            Kind.Enrol => new Enrol(reader.Raw(EnrolmentTokens.Size).ToArray(), reader.Bytes(MaxSmall).ToArray()),
             _ => null,
         };
         if (!reader.IsDone)

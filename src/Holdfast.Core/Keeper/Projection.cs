@@ -273,6 +273,8 @@ public sealed partial class Projection
         return _spans.IsUntold(record) ? 0 : HasOtherSizes(record) ? SizedPacksOf(record)?.Bytes ?? 0 : record.Object!.Packs.Bytes;
     }
 
+    public IReadOnlyCollection<Enrolment> Agents => _agents.Values;
+
     public Enrolment? Agent(Id16 agent) => _agents.GetValueOrDefault(agent);
 
     /// <summary>The object of an agent's newest enrolment, where it is missing or damaged; else none.</summary>

@@ -163,6 +163,57 @@ public sealed partial class VaultKeeper : IDisposable
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
     }
 
+    /// <summary>An enrolment of an id that no leaf has named: of two for one id the newest counts, and would take the place of another's key.</summary>
+    internal bool IsNew(Enrolment enrolment)
+    {
+        if (enrolment.Vault != Vault || enrolment.Epoch != 1)
+            return false;
+        for (var at = 0L; at < _log.Size; at++)
+        {
+            if (Leaf.TryParse(_log.Leaf(at), out var leaf) && leaf.Type is LeafType.AgentEnrolled or LeafType.WriterEnrolled && leaf.Subject == enrolment.Id)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Enrols an agent by a token (<see cref="EnrolmentTokens"/>), which is worth nothing from then on.</summary>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>: there is no such token, or the id is taken.</exception>
+    public void EnrolAgent(byte[] token, Enrolment enrolment)
+    {
+        if (Remote is not null)
+        {
+            Asking(new KeeperRequest.Enrol(token, enrolment.ToArray()));
+            return;
+        }
+        Refresh();
+        if (_projection.Agent(enrolment.Id) is { } known && known.PublicKey.AsSpan().SequenceEqual(enrolment.PublicKey))
+            return; // asked twice
+        if (!EnrolmentTokens.IsGood(_folder, token, Clock.Now))
+            throw TokenBad(); // before anything else is done for whoever asks
+        var isUsed = false;
+        Changing(() =>
+        {
+            if (enrolment.Kind != EnrolmentKind.Agent || !_projection.Genesis!.Domains.Contains(enrolment.Domain) || !IsNew(enrolment))
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as an enrolment is none of this vault's, or its agent is enrolled already. Nothing was changed.", "Use the same release of holdfast on all machines.");
+            var name = Store.PutTwice(enrolment.ToArray());
+            isUsed = isUsed || EnrolmentTokens.Use(_folder, token, Clock.Now, _disk); // once, though all this is done again on a full disk
+            return isUsed ? Append(new Leaf(LeafType.AgentEnrolled, Clock.Now, enrolment.Id, Id16.None, 1, 0, 0, name)) : throw TokenBad();
+        });
+    }
+
+    static HoldfastException TokenBad() => new(ErrorCode.CommitRefused, "That token enrols nobody: it was used before, has expired, or was never given. Nothing was changed.", "Have `holdfast keeper token` on the keeper's machine make another one.");
+
+    /// <summary>Believes an agent no longer: nothing that it signs is committed from then on, and its sources may go on under another's.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>: there is none such.</exception>
+    public void RevokeAgent(Id16 agent)
+    {
+        RequireHere();
+        Refresh();
+        if (_projection.Agent(agent) is null && _projection.LostAgent(agent).IsNone)
+            throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "`holdfast keeper agents` lists those that are.");
+        Record(LeafType.AgentEnrolled, agent, Id16.None, 2, 0, 0);
+    }
+
     /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
     public void Record(LeafType type, Id16 subject, Id16 actor, ulong a, ulong b, ulong c, byte[]? payload = null)
     {

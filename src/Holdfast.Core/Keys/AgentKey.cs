@@ -28,6 +28,9 @@ public sealed class AgentKey : IDisposable
     public Id16 Agent { get; }
     public Ed25519Signer Signer { get; }
 
+    /// <summary>A key for one purpose on this machine, such as the state file; not part of the format.</summary>
+    public SecretBytes LocalKey(ReadOnlySpan<byte> label) => Kdf.DeriveKey(_seed.Span, label, default);
+
     public byte[] ToText()
     {
         var body = new ByteWriter();

@@ -11,6 +11,7 @@ public sealed class DomainKeys : IDisposable
 {
     public const int CutterKeySize = 16; // bytes
     const int MaxGenerations = 256;
+    const int SessionRandom = 8; // bytes
 
     readonly SortedList<uint, SecretBytes> _dedup;
 
@@ -71,6 +72,38 @@ public sealed class DomainKeys : IDisposable
         Span<byte> mac = stackalloc byte[Hash32.Size];
         HMACSHA256.HashData(Index.Span, writer.Span, mac);
         return new Id16(mac[..Id16.Size]);
+    }
+
+    /// <summary>A session's id: half of it random, half a keyed tag of that, the source and the agent, so that a holder of the index key tells whose packs are whose without a list (docs/format.md, section 10.1).</summary>
+    public Id16 NewSession(Id16 source, Id16 agent)
+    {
+        Span<byte> id = stackalloc byte[Id16.Size];
+        RandomNumberGenerator.Fill(id[..SessionRandom]);
+        SessionTag(source, agent, id[..SessionRandom], id[SessionRandom..]);
+        return new Id16(id);
+    }
+
+    /// <summary>True where the session was begun for that source by that agent.</summary>
+    public bool IsSessionOf(Id16 session, Id16 source, Id16 agent)
+    {
+        Span<byte> id = stackalloc byte[Id16.Size];
+        Span<byte> tag = stackalloc byte[Id16.Size - SessionRandom];
+        session.CopyTo(id);
+        SessionTag(source, agent, id[..SessionRandom], tag);
+        return CryptographicOperations.FixedTimeEquals(tag, id[SessionRandom..]);
+    }
+
+    void SessionTag(Id16 source, Id16 agent, ReadOnlySpan<byte> random, Span<byte> tag)
+    {
+        var writer = new ByteWriter();
+        writer.Raw(Labels.SessionId);
+        writer.Id(Domain);
+        writer.Id(source);
+        writer.Id(agent);
+        writer.Raw(random);
+        Span<byte> mac = stackalloc byte[Hash32.Size];
+        HMACSHA256.HashData(Index.Span, writer.Span, mac);
+        mac[..tag.Length].CopyTo(tag);
     }
 
     /// <summary>A key for one purpose on this machine, such as the state file; not part of the format.</summary>

@@ -20,7 +20,8 @@ public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Clas
 /// <param name="store">Where packs are staged.</param>
 /// <param name="enter">Takes over a finished pack: gives it its name, durably, now or by the time the session is committed, and disposes of it. The session forgets its ids.</param>
 /// <param name="time">For the hour after which a session takes a new secret.</param>
-public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, WrittenPack> enter, TimeProvider time) : IDisposable
+/// <param name="agent">For whom.</param>
+public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, WrittenPack> enter, TimeProvider time, Id16 agent = default) : IDisposable
 {
     static readonly TimeSpan SealLife = TimeSpan.FromHours(1);
 
@@ -32,7 +33,7 @@ public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore stor
     public Id16 Vault { get; } = vault;
     public PutKey Put { get; } = put;
     public Id16 Source { get; } = source;
-    public Id16 Id { get; } = Id16.New();
+    public Id16 Id { get; } = put.Domain.NewSession(source, agent);
 
     /// <summary>Packs finished so far.</summary>
     public List<WrittenPack> Packs()

@@ -28,4 +28,25 @@ readonly record struct PackTrailer(long FramesEnd, long FooterStart, int FooterL
         trailer = new PackTrailer(footerStart - parity, footerStart, (int)length);
         return true;
     }
+
+    /// <summary>Of a pack that no commit names yet, so that nothing but its own end says how long it is; null where no copy is whole.</summary>
+    public static long? SizeOf(IStore store, Hash32 name)
+    {
+        for (var copy = 0; copy < StoreExtensions.MaxCopies; copy++)
+        {
+            try
+            {
+                using var item = store.Open(StoreKind.Pack, name, copy);
+                if (item is null)
+                    break;
+                if (TryRead(item, out _))
+                    return item.Size;
+            }
+            catch (HoldfastException)
+            {
+                // Another copy may answer.
+            }
+        }
+        return null;
+    }
 }

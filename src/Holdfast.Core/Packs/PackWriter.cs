@@ -11,18 +11,33 @@ namespace Holdfast.Core.Packs;
 /// <summary>Where a chunk went.</summary>
 public readonly record struct PackedChunk(int Slot, int Number);
 
+/// <summary>Where frames are made: the memory that it takes to fill, compress and seal one. For one thread at a time.</summary>
+/// <param name="level">Of zstd, 1 to 19.</param>
+public sealed class PackBench(int level) : IDisposable
+{
+    internal FrameSealer Sealer { get; } = new(level);
+
+    /// <summary>Small chunks wait here for a frame of theirs.</summary>
+    internal byte[] Shared => field ??= GC.AllocateUninitializedArray<byte>(2 * PackFormat.SharedPayload);
+
+    public void Dispose() => Sealer.Dispose();
+}
+
 /// <summary>Writes packs of one class, one after the other, for one thread. Small chunks share frames; a pack is hashed once, while it is written.</summary>
-public sealed class PackWriter(PackSession session, KeyClass keyClass, int level) : IDisposable
+/// <param name="session">Whose packs they are.</param>
+/// <param name="keyClass">Theirs.</param>
+/// <param name="bench">Where frames are made; null where it comes with <see cref="At"/>. The caller's, who may let others use it while no chunk waits (<see cref="FlushShared"/>).</param>
+public sealed class PackWriter(PackSession session, KeyClass keyClass, PackBench? bench) : IDisposable
 {
     const int MaxPending = 65_536; // chunks in a shared frame
 
-    readonly FrameSealer _sealer = new(level);
+    readonly PackBench? _own;
     readonly IncrementalHash _sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-    readonly byte[] _shared = GC.AllocateUninitializedArray<byte>(2 * PackFormat.SharedPayload);
     readonly ByteWriter _frames = new(8192);
     readonly List<Hash32> _ids = [];
     readonly List<int> _pending = []; // lengths of the chunks in _shared; their ids are already in _ids
 
+    PackBench? _bench = bench;
     IStaged? _staged;
     AeadKey? _key;
     byte[] _header = [];
@@ -32,6 +47,32 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     int _sharedLength;
     long _payload; // bytes of all frames before compression
     uint _generation;
+
+    /// <summary>With a bench of its own.</summary>
+    /// <param name="session">Whose packs they are.</param>
+    /// <param name="keyClass">Theirs.</param>
+    /// <param name="level">Of zstd, 1 to 19.</param>
+    public PackWriter(PackSession session, KeyClass keyClass, int level) : this(session, keyClass, null) => _bench = _own = new PackBench(level);
+
+    /// <summary>Chunks after which a pack ends, whatever its bytes: their ids are in memory until then.</summary>
+    public int MostChunks { get; init; } = PackFormat.MaxChunks - MaxPending;
+
+    /// <summary>Forgets all that is under way, the bench too: something failed in its midst, and what was claimed of it is stored nowhere.</summary>
+    public void Abandon()
+    {
+        Reset();
+        _pending.Clear();
+        _sharedLength = 0;
+        _bench = _own;
+    }
+
+    /// <summary>Makes the next frames elsewhere. While no chunk waits.</summary>
+    public void At(PackBench? elsewhere)
+    {
+        if (_pending.Count > 0)
+            throw new InvalidOperationException("Chunks wait at this bench.");
+        _bench = elsewhere;
+    }
 
     /// <summary>Shorter chunks share frames.</summary>
     public const int SharedLimit = PackFormat.SharedPayload / 2; // bytes
@@ -91,7 +132,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     PackedChunk Share(ReadOnlySpan<byte> chunk, Hash32 id)
     {
         Begin();
-        chunk.CopyTo(_shared.AsSpan(_sharedLength));
+        chunk.CopyTo(_bench!.Shared.AsSpan(_sharedLength));
         _pending.Add(chunk.Length);
         _ids.Add(id);
         var at = new PackedChunk(_slot, _ids.Count - 1);
@@ -161,18 +202,19 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
         Append(_header);
     }
 
-    void FlushShared()
+    /// <summary>Puts the chunks that wait for others into a frame now.</summary>
+    public void FlushShared()
     {
         if (_pending.Count == 0)
             return;
-        WriteFrame(_shared.AsSpan(0, _sharedLength), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_pending), DigestKind.Whole);
+        WriteFrame(_bench!.Shared.AsSpan(0, _sharedLength), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_pending), DigestKind.Whole);
         _pending.Clear();
         _sharedLength = 0;
     }
 
     void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks, DigestKind kind)
     {
-        var stored = _sealer.Seal(_key!, _frameCount, payload, kind, out var codec);
+        var stored = _bench!.Sealer.Seal(_key!, _frameCount, payload, kind, out var codec);
         Append(stored);
         _frameCount++;
         _payload += payload.Length;
@@ -190,7 +232,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
             return;
         if (_payload >= (long)PackFormat.MaxExpansion * PackFormat.TargetSize / 2 // no more zeros than half a pack
             || _staged.Length + _frames.Length + (long)_ids.Count * Hash32.Size >= PackFormat.TargetSize - PackFormat.MaxStored / 4
-            || _frameCount >= PackFormat.MaxFrames || _ids.Count >= PackFormat.MaxChunks - MaxPending)
+            || _frameCount >= PackFormat.MaxFrames || _ids.Count >= MostChunks)
             Finish();
     }
 
@@ -216,7 +258,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, int level
     public void Dispose()
     {
         Reset();
-        _sealer.Dispose();
+        _own?.Dispose();
         _sha.Dispose();
     }
 }

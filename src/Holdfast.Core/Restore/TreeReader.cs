@@ -270,8 +270,8 @@ sealed class TreeReader(ChunkReader chunks, ChunkRef root, byte level, ulong ent
         while (!reader.Failed && reader.Remaining > 0)
         {
             var length = reader.Count(PackFormat.MaxChunk);
+            reader.Require(length >= (items.Count == 0 ? TreeChunk.LeastListed : 1));
             items.Add(new ChunkRef(reader.Hash(), length, kind));
-            reader.Require(length > 0);
         }
         return reader.Failed ? throw Damaged() : items;
     }

@@ -18,6 +18,8 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
     public const byte Features = 2;
     public const byte References = 3;
     public const byte Problems = 4;
+    const byte NewReferences = 0;
+    const byte AllReferences = 1;
     const int Padding = 256; // bytes: lengths of names do not show
     const int MaxTree = 64 << 20; // bytes, as all of these with the tag: twice a million owners' names of 25 letters
     const int MaxOther = 64 << 10;
@@ -41,16 +43,44 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
         return new SnapshotSection(number, seal.SealingKeyId, seal.Ciphertext, SealWith(key, Labels.Section, number, snapshot, plaintext.Span));
     }
 
-    public static SnapshotSection SealReferences(Id16 snapshot, DomainKeys domain, IReadOnlyList<Hash32> ids)
+    /// <param name="snapshot">Whose.</param>
+    /// <param name="domain">Its keys.</param>
+    /// <param name="ids">Ascending.</param>
+    /// <param name="areAll">These are all that it refers to, not only those that are new since its parent.</param>
+    public static SnapshotSection SealReferences(Id16 snapshot, DomainKeys domain, IReadOnlyList<Hash32> ids, bool areAll = false)
     {
         var plaintext = new ByteWriter(64 + ids.Count * Hash32.Size);
-        plaintext.U8(0);
+        plaintext.U8(areAll ? AllReferences : NewReferences);
         plaintext.Var((ulong)ids.Count);
         foreach (var id in ids)
             plaintext.Hash(id);
         Pad(plaintext);
         using var key = SessionSeal.ReferencesKey(domain, snapshot);
         return new SnapshotSection(References, Id16.None, [], SealWith(key, Labels.References, References, snapshot, plaintext.Span));
+    }
+
+    /// <summary>What the references of a snapshot name; null where it has none that open.</summary>
+    /// <param name="snapshot">With its sections.</param>
+    /// <param name="domain">Its keys.</param>
+    /// <param name="most">Ids that are taken in; where there are more, that is said.</param>
+    public static (Hash32[] Ids, bool AreAll, bool IsCut)? OpenReferences(SnapshotObject snapshot, DomainKeys domain, int most)
+    {
+        if (snapshot.Section(References) is not { } section || section.Sealed.Length < Aead.TagSize)
+            return null;
+        var plaintext = new byte[section.Sealed.Length - Aead.TagSize];
+        using (var key = SessionSeal.ReferencesKey(domain, snapshot.Snapshot))
+        {
+            if (!key.TryOpen(stackalloc byte[Aead.NonceSize], section.Sealed, plaintext, Aad(Labels.References, References, snapshot.Snapshot)))
+                return null;
+        }
+        var reader = new ByteReader(plaintext);
+        var kind = reader.U8();
+        reader.Require(kind is NewReferences or AllReferences);
+        var count = reader.Count(reader.Remaining / Hash32.Size);
+        var ids = new Hash32[Math.Min(most, count)];
+        for (var i = 0; i < ids.Length; i++)
+            ids[i] = reader.Hash();
+        return reader.Failed ? null : (ids, kind == AllReferences, ids.Length < count);
     }
 
     static void Pad(ByteWriter plaintext) => plaintext.Reserve((Padding - plaintext.Length % Padding) % Padding).Clear();
@@ -72,7 +102,7 @@ public sealed record SnapshotSection(byte Number, Id16 SealingKeyId, byte[] Ciph
     }
 }
 
-/// <summary>A signature over what <see cref="SnapshotObject.SignedBytes"/> gives.</summary>
+/// <summary>A signature over what <see cref="SnapshotObject.SignedBytes()"/> gives.</summary>
 public sealed record SnapshotSignature(byte Role, Id16 Signer, byte Algorithm, byte[] Signature)
 {
     public const byte Agent = 1;
@@ -111,20 +141,22 @@ public sealed record SnapshotObject
     public required IReadOnlyList<SnapshotSection> Sections { get; init; }
     public required IReadOnlyList<SnapshotSignature> Signatures { get; init; }
 
-    public byte[] SignedBytes()
+    public byte[] SignedBytes() => SignedBytes(Vault, Domain, Source, Session, Snapshot, ContentRoot, ParentContentRoot, ClientTime, Entries, LogicalBytes);
+
+    internal static byte[] SignedBytes(Id16 vault, Id16 domain, Id16 source, Id16 session, Id16 snapshot, Hash32 root, Hash32 parentRoot, long clientTime, ulong entries, ulong logicalBytes)
     {
         var writer = new ByteWriter();
         writer.Raw(Labels.SnapshotSignature);
-        writer.Id(Vault);
-        writer.Id(Domain);
-        writer.Id(Source);
-        writer.Id(Session);
-        writer.Id(Snapshot);
-        writer.Hash(ContentRoot);
-        writer.Hash(ParentContentRoot);
-        writer.I64(ClientTime);
-        writer.U64(Entries);
-        writer.U64(LogicalBytes);
+        writer.Id(vault);
+        writer.Id(domain);
+        writer.Id(source);
+        writer.Id(session);
+        writer.Id(snapshot);
+        writer.Hash(root);
+        writer.Hash(parentRoot);
+        writer.I64(clientTime);
+        writer.U64(entries);
+        writer.U64(logicalBytes);
         return writer.ToArray();
     }
 

@@ -102,14 +102,17 @@ public static class TreeNode
     }
 
     /// <summary>Reads a node into an empty batch. Total: whatever <see cref="Write"/> would not have written is refused.</summary>
-    public static bool TryRead(ReadOnlySpan<byte> bytes, EntryBatch rows)
+    /// <param name="bytes">The node.</param>
+    /// <param name="rows">Filled.</param>
+    /// <param name="mostPaths">Bytes of all paths together, of a reader that has many to read at once.</param>
+    public static bool TryRead(ReadOnlySpan<byte> bytes, EntryBatch rows, int mostPaths = int.MaxValue)
     {
         rows.Clear();
         var reader = new ByteReader(bytes);
         reader.Require(reader.U8() == 0);
         var n = reader.Count(EntryBatch.MaxRows);
         reader.Require(n > 0);
-        if (!ReadPaths(ref reader, rows, n))
+        if (!ReadPaths(ref reader, rows, n, mostPaths))
             return false;
         for (var i = 0; i < n; i++)
         {
@@ -248,7 +251,7 @@ public static class TreeNode
         }
     }
 
-    static bool ReadPaths(ref ByteReader reader, EntryBatch rows, int n)
+    static bool ReadPaths(ref ByteReader reader, EntryBatch rows, int n, int mostPaths)
     {
         var path = new byte[TreePath.MaxLength];
         var length = 0;
@@ -265,6 +268,8 @@ public static class TreeNode
                 || rows.Path(i - 1).CommonPrefixLength(whole) != shared)))
                 return false;
             length = whole.Length;
+            if (rows.PathBytes + length > mostPaths)
+                return false; // before there is memory for it: shared beginnings cost a writer nothing
             rows.Add(whole);
         }
         return true;

@@ -7,6 +7,7 @@ using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
+using Holdfast.Server.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -82,7 +83,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         {
             if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
                 _warnings.Tell($"{e.Message} {e.Guidance}");
-            await RefuseAsync(context, e.Code == ErrorCode.NoPermission ? 403 : 409, e);
+            await Answers.RefuseAsync(context, e.Code == ErrorCode.NoPermission ? 403 : 409, e);
         }
         catch (BadHttpRequestException e) when (!context.Response.HasStarted)
         {
@@ -98,26 +99,13 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         }
     }
 
-    static Task RefuseAsync(HttpContext context, int status, HoldfastException fault)
-    {
-        context.Response.StatusCode = status;
-        context.Response.Headers[KeeperWire.CodeHeader] = ((int)fault.Code).ToString(CultureInfo.InvariantCulture);
-        return WriteAsync(context, Encoding.UTF8.GetBytes($"{fault.Message.ReplaceLineEndings(" ")}\n{fault.Guidance.ReplaceLineEndings(" ")}\n"));
-    }
-
-    static async Task WriteAsync(HttpContext context, ReadOnlyMemory<byte> bytes)
-    {
-        context.Response.ContentLength = bytes.Length;
-        await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
-    }
-
     Task AnswerAsync(HttpContext context, KeeperClient client)
     {
         var (method, path) = (context.Request.Method, context.Request.Path.Value ?? "");
         switch (path.Split('/'))
         {
             case ["", "v1", "vault"] when HttpMethods.IsGet(method):
-                return WriteAsync(context, desk.VaultFile);
+                return Answers.WriteAsync(context, desk.VaultFile);
             case ["", "v1", "log"] when HttpMethods.IsGet(method):
                 return LogAsync(context);
             case ["", "v1", "list", var kinds] when HttpMethods.IsGet(method) && KeeperWire.TryKind(kinds, out var kind):
@@ -281,7 +269,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         {
             _asks.Release();
         }
-        await WriteAsync(context, answer); // however slowly it is read
+        await Answers.WriteAsync(context, answer); // however slowly it is read
     }
 
     /// <summary>The bytes are let go of before what they say is done.</summary>

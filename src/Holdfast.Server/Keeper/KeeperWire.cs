@@ -10,9 +10,6 @@ namespace Holdfast.Server.Keeper;
 /// <summary>What client and server of a keeper have in common (docs/protocol.md).</summary>
 static class KeeperWire
 {
-    /// <summary>Of a refusal: the error code. Its body is two lines, what happened and what to do.</summary>
-    public const string CodeHeader = "Holdfast-Code";
-
     /// <summary>Begins a line of a list: something that is stored, by name, copy and size; a file that does not belong, by size and path; the list's end, without which it was cut off.</summary>
     public const byte ListStored = 0;
     public const byte ListForeign = 1;

@@ -17,6 +17,8 @@ public sealed class HostileTreeTests
 {
     static readonly byte[] One = [42];
     internal static readonly Hash32 OneDigest = new(SHA256.HashData(One));
+    static readonly byte[] Listable = [.. Enumerable.Repeat((byte)42, TreeChunk.LeastListed)]; // a list begins with no shorter chunk
+    static readonly Hash32 ListableDigest = new(SHA256.HashData(Listable));
 
     static Id16 Plant(TestVault test, Action<EntryBatch> fill, params byte[][] treeChunks) => Plant(test, fill, null, treeChunks);
 
@@ -56,6 +58,7 @@ public sealed class HostileTreeTests
             foreach (var chunk in treeChunks.Append(top))
                 tree.Add(chunk, put.Domain.ChunkId(KeyClass.Tree, new Hash32(SHA256.HashData(chunk))));
             content.Add(stored, put.Domain.ChunkId(KeyClass.Content, OneDigest));
+            content.Add(Listable, put.Domain.ChunkId(KeyClass.Content, ListableDigest));
             tree.Finish();
             content.Finish();
         }
@@ -117,14 +120,14 @@ public sealed class HostileTreeTests
         return row;
     }
 
-    /// <summary>A list chunk that names one chunk of one byte so many times.</summary>
+    /// <summary>A list chunk that names one chunk of the fewest bytes so many times.</summary>
     static byte[] List(int items)
     {
         var list = new ByteWriter(items * 33);
         for (var i = 0; i < items; i++)
         {
-            list.Var(1);
-            list.Hash(OneDigest);
+            list.Var(TreeChunk.LeastListed);
+            list.Hash(ListableDigest);
         }
         return list.ToArray();
     }
@@ -168,11 +171,11 @@ public sealed class HostileTreeTests
     {
         using var test = new TestVault();
         var list = List(100_000);
-        var snapshot = Plant(test, rows => Listed(rows, File(rows, "f"u8, 600_000), declared: 600_000, lists: 6, list), list);
+        var snapshot = Plant(test, rows => Listed(rows, File(rows, "f"u8, 16 * 600_000), declared: 600_000, lists: 6, list), list);
         var (result, problems) = Restore(test, snapshot, test["r"]);
         Assert.Equal(0, result.Failed);
         Assert.Empty(problems);
-        Assert.Equal(Enumerable.Repeat((byte)42, 600_000), System.IO.File.ReadAllBytes(Path.Combine(test["r"], "f")));
+        Assert.Equal(Enumerable.Repeat((byte)42, 16 * 600_000), System.IO.File.ReadAllBytes(Path.Combine(test["r"], "f")));
     }
 
     [Fact]
@@ -352,7 +355,7 @@ public sealed class HostileTreeTests
         var snapshot = Plant(test, rows =>
         {
             rows.Digest[File(rows, "f"u8, 1)] = OneDigest;
-            var row = File(rows, "g"u8, 5_001);
+            var row = File(rows, "g"u8, 16 * 5_001);
             Listed(rows, row, declared: 5_001, lists: 1, list);
             rows.ChunkLists[row] = [.. rows.ChunkLists[row]!, missing];
             rows.Digest[File(rows, "h"u8, 1)] = OneDigest;
@@ -362,12 +365,12 @@ public sealed class HostileTreeTests
         Assert.Equal(One, System.IO.File.ReadAllBytes(test["r/f"]));
 
         // One that stands there from an earlier restore cannot be compared, and stays; all else is looked at.
-        System.IO.File.WriteAllBytes(test["r/g"], [.. Enumerable.Repeat((byte)42, 5_001)]);
+        System.IO.File.WriteAllBytes(test["r/g"], [.. Enumerable.Repeat((byte)42, 16 * 5_001)]);
         System.IO.File.SetLastWriteTimeUtc(test["r/g"], DateTime.UnixEpoch);
         System.IO.File.Delete(test["r/h"]);
         Assert.Equal("g"u8.ToArray(), Assert.Single(Restore(test, snapshot, test["r"], ExistingFiles.KeepEqual).Result.FailedPaths));
         Assert.Equal([test["r/f"], test["r/g"], test["r/h"]], Directory.EnumerateFileSystemEntries(test["r"]).Order(StringComparer.Ordinal));
-        Assert.Equal(5_001, new FileInfo(test["r/g"]).Length);
+        Assert.Equal(16 * 5_001, new FileInfo(test["r/g"]).Length);
     }
 
     /// <summary>A node of level 1 with one child, or with the same child twice.</summary>

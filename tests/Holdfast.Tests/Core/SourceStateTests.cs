@@ -38,14 +38,14 @@ public sealed class SourceStateTests
     static List<EntryBatch> RoundTrip(params EntryBatch[] batches)
     {
         using var test = new TestVault();
-        var domain = test.Keys.Put.Domain;
-        using (var writer = new SourceState.Writer(test["state/s.state"], domain))
+        using var key = SourceState.KeyOf(test.Keys.Put.Domain);
+        using (var writer = new SourceState.Writer(test["state/s.state"], key))
         {
             foreach (var batch in batches)
                 writer.Add(batch);
             Assert.True(writer.Complete(new SourceState.Head(Digest(9), 3, [1, 2], "root"u8.ToArray(), 7)));
         }
-        using var reader = SourceState.Reader.TryOpen(test["state/s.state"], domain, TestContext.Current.CancellationToken)!;
+        using var reader = SourceState.Reader.TryOpen(test["state/s.state"], key, TestContext.Current.CancellationToken)!;
         Assert.Equal((3u, 7L), (reader.Head.Run, reader.Head.Began));
         var read = new List<EntryBatch>();
         for (var rows = new EntryBatch(); reader.Next(rows); rows = new EntryBatch())

@@ -8,6 +8,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 using Holdfast.Server.Keeper;
+using Holdfast.Server.Wire;
 
 namespace Holdfast.Tests.Server.Keeper;
 

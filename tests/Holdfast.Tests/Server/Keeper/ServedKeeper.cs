@@ -3,6 +3,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Storage;
 using Holdfast.Server.Keeper;
+using Holdfast.Server.Wire;
 
 namespace Holdfast.Tests.Server.Keeper;
 

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using Microsoft.AspNetCore.Connections;
 
-namespace Holdfast.Server.Keeper;
+namespace Holdfast.Server.Wire;
 
 /// <summary>Memory that connections read into, in blocks of 64 KiB: with the server's own of 4 KiB a pack takes sixteen thousand readings of the socket, each on its way through TLS and the pipes.</summary>
 sealed class WideBlocks : MemoryPool<byte>, IMemoryPoolFactory<byte>

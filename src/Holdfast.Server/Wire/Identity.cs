@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Holdfast.Core;
 
-namespace Holdfast.Server.Keeper;
+namespace Holdfast.Server.Wire;
 
 /// <summary>Certificates that sign themselves: who they belong to is told by their fingerprint, which people carry from one machine to the other, and by nothing that an authority says.</summary>
 static class Identity

@@ -1,4 +1,4 @@
-namespace Holdfast.Server.Keeper;
+namespace Holdfast.Server.Wire;
 
 /// <summary>Ends a request in which nothing moves any more: a peer that lost its power says nothing, and a connection alone never tells.</summary>
 sealed class Idle : IDisposable

@@ -1,0 +1,57 @@
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Gateway;
+using Holdfast.Core.Log;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>A backup of an agent: through its gateway, with nothing of the vault at hand.</summary>
+static class AgentBackup
+{
+    const int LeastThreads = 4; // more than processors, as each waits for answers
+
+    public static int Run(Session session, KeyFolder keys, GatewayAccess access, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes)
+    {
+        using var agent = keys.Agent();
+        var link = new AgentLink(session.Network.Gateway(access, session.Stop), agent, access.LogKey);
+        var seenPath = Path.Combine(keys.Folder, GatewayAccess.SeenFile);
+        Checkpoint? seen = null;
+        if (File.Exists(seenPath) && (!Checkpoint.TryParse(UserFile.KeptText(seenPath, $"The key folder's {GatewayAccess.SeenFile}"), out seen) || !seen.IsSignedBy(access.LogKey)))
+            throw new HoldfastException(ErrorCode.KeyFileBad, $"The key folder's {GatewayAccess.SeenFile}, the newest checkpoint of the log that this agent saw, was not written so.", "Put it back from a copy of the key folder. Where there is none, take it away: then a log that was put back before this run does not show here.");
+        var progress = new BackupProgress();
+        ProcessLimits.RequireProc();
+        var state = BackupCommand.UsableStateFolder(session, keys.Folder);
+        if (options.Threads == 0)
+            options = options with { Threads = Math.Max(LeastThreads, options.ThreadCount) };
+        using var line = BackupCommand.ProgressOf(session, progress, "sent");
+        var result = AgentRun.BackUp(link, seen, source, BackupCommand.RequestOf(session, name, rootPath, state, options), agent, progress,
+            checkpoint => Keep(seenPath, checkpoint), session.Stop);
+        var receipts = Path.Combine(keys.Folder, GatewayAccess.ReceiptsFolder);
+        try
+        {
+            Disk.Real.MakeDurable(receipts, ownerOnly: true);
+            Disk.Real.Replace(Path.Combine(receipts, $"{result.Snapshot}.proof"), Encoding.UTF8.GetBytes(result.Proof.ToString()));
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: the snapshot is stored; its receipt could not be kept in {receipts} ({e.Code})");
+        }
+        if (!result.IsRemembered)
+            session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
+        return BackupCommand.Tell(session, source, excludes?.LeftOut ?? 0,
+            new BackupCommand.Outcome(result.Snapshot, result.Committed, result.Expiry, result.Proof.Index, result.HasParent ? "the last one" : null, result.IsCompared, result.Archive, null) { Sent = result.Archive.NewBytes }, null);
+    }
+
+    /// <summary>Another run on this machine may have seen more meanwhile.</summary>
+    static void Keep(string path, Checkpoint checkpoint)
+    {
+        if (!File.Exists(path) || !Checkpoint.TryParse(UserFile.KeptText(path, "The checkpoint in the key folder"), out var kept) || kept.Size <= checkpoint.Size)
+            Disk.Real.Replace(path, Encoding.UTF8.GetBytes(checkpoint.Note));
+    }
+}

@@ -1,0 +1,74 @@
+using Holdfast.Core.Backup;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Log;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Gateway;
+
+/// <summary>A snapshot that an agent had committed.</summary>
+/// <param name="Snapshot">Its id.</param>
+/// <param name="Proof">Leaf, audit path and checkpoint, checked.</param>
+/// <param name="Committed">Vault time.</param>
+/// <param name="Expiry">Seconds since 1970: nothing of the snapshot is removed before.</param>
+/// <param name="HasParent">It is not the first of its source.</param>
+/// <param name="Archive">What was found.</param>
+/// <param name="IsRemembered">False where the state folder took no state: the snapshot counts, and the next run reads everything.</param>
+/// <param name="IsCompared">False where this machine remembers no run that the parent came from: then every file counts as new.</param>
+public sealed record AgentResult(Id16 Snapshot, LogProof Proof, ulong Committed, ulong Expiry, bool HasParent, Archive Archive, bool IsRemembered, bool IsCompared);
+
+/// <summary>One backup through a gateway, as its agent does it: nothing of the vault is read.</summary>
+public static class AgentRun
+{
+    /// <param name="link">To the gateway.</param>
+    /// <param name="seen">The checkpoint that this agent saw last; null for none.</param>
+    /// <param name="source">What is backed up.</param>
+    /// <param name="request">Under which name.</param>
+    /// <param name="agent">Signs.</param>
+    /// <param name="progress">How far it is; what it calls stored was sent.</param>
+    /// <param name="keep">Keeps a checkpoint of the log that goes on from what was seen, durably.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <exception cref="HoldfastException">See docs/errors.md; nothing is committed then, and what was sent is not sent again. <c>LogForked</c>: the vault's log does not go on from what was seen.</exception>
+    public static AgentResult BackUp(AgentLink link, Checkpoint? seen, ISource source, BackupRequest request, AgentKey agent, BackupProgress progress, Action<Checkpoint> keep, CancellationToken ct)
+    {
+        request.RequireHeld(); // before hours of reading
+        var session = AgentSession.Parse(link.Ask(new AgentRequest.Begin(request.SourceName, seen?.Size ?? 0))) ?? throw AgentLink.Senseless();
+        var began = Extending(link, seen, session.Checkpoint, session.Consistency);
+        keep(began);
+
+        var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, agent.Vault.ToString(), $"{session.Source}.state");
+        using var key = SourceState.KeyOf(agent);
+        using var state = statePath is null ? null : BackupRun.OpenState(statePath, key, session.Parent.IsNone ? null : session.Parent, request, ct);
+        using var next = statePath is null ? null : new SourceState.Writer(statePath, key);
+        var sink = new AgentSink(link, session, progress);
+        using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
+        var archive = archiver.Run();
+        ct.ThrowIfCancellationRequested();
+
+        var times = BackupRun.NextTimes(state?.Head, session.Now);
+        var stand = new SnapshotStand(agent.Vault, session.Domain, session.Source, session.Session, session.ParentContentRoot);
+        var statement = BackupRun.State(stand, source, request, agent, archive, times);
+        var receipt = AgentReceipt.Parse(link.Ask(new AgentRequest.Finish(session.Session, began.Size, statement))) ?? throw AgentLink.Senseless();
+        var (proof, leaf) = Proved(link, agent, statement, receipt);
+        keep(Extending(link, began, proof.Checkpoint.Note, receipt.Consistency));
+
+        var remembered = next?.Complete(BackupRun.NextHead(receipt.Name, state?.Head, times, request, next)) ?? true;
+        return new AgentResult(statement.Snapshot, proof, leaf.VaultTime, leaf.A, !session.Parent.IsNone, archive, remembered, state is not null);
+    }
+
+    /// <summary>A gateway's word is not enough: what counts is a leaf, covered by a signed checkpoint, that names this snapshot.</summary>
+    static (LogProof, Leaf) Proved(AgentLink link, AgentKey agent, SnapshotStatement statement, AgentReceipt receipt) =>
+        LogProof.TryParse(receipt.Proof, out var proof) && proof.IsValid(link.LogKey) && Leaf.TryParse(proof.Leaf, out var leaf)
+            && leaf.Type == LeafType.Commit && leaf.Subject == statement.Snapshot && leaf.Actor == agent.Agent && leaf.Payload == receipt.Name
+            ? (proof, leaf) : throw new HoldfastException(ErrorCode.CommitRefused, $"The gateway at {link.Place} says that the snapshot was committed, and does not prove it.", "Do not count on this snapshot. Look at that machine, then back up again: what was stored is used.");
+
+    static Checkpoint Extending(AgentLink link, Checkpoint? seen, string note, IReadOnlyList<Hash32> path)
+    {
+        if (!Checkpoint.TryParse(note, out var checkpoint) || !checkpoint.IsSignedBy(link.LogKey))
+            throw AgentLink.Senseless();
+        if (!MerkleTree.VerifyConsistency(seen?.Size ?? 0, checkpoint.Size, path, seen?.Root ?? LogHash.Empty, checkpoint.Root))
+            throw new HoldfastException(ErrorCode.LogForked, $"The vault's log, as the gateway at {link.Place} shows it, does not go on from what this agent saw of it: it was put back, or has gone another way.",
+                "Treat it as an attack until shown otherwise: look at the keeper's machine (`holdfast log verify`). What the agent saw is kept in its key folder, and is evidence.");
+        return checkpoint;
+    }
+}

@@ -1,0 +1,294 @@
+using System.Collections.Concurrent;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Packs;
+using Holdfast.Core.Snapshots;
+
+namespace Holdfast.Core.Gateway;
+
+/// <summary>One backup of one agent as the gateway has it: what it sent becomes packs, and what it names is looked up among what it may name. Safe for concurrent use.</summary>
+sealed class GatewaySession : IDisposable
+{
+    const int MostWriters = 2; // of content at once, each with a pack of its own under way
+
+    readonly ReaderWriterLockSlim _open = new();
+    readonly Stack<VaultChunkWorker> _free = new();
+    readonly List<VaultChunkWorker> _writers = [];
+    readonly SemaphoreSlim _content = new(MostWriters);
+    readonly Lock _treeTurn = new();
+    readonly VaultChunkWorker _tree;
+    readonly PackUse _named = new();
+    readonly Lock _namedLock = new();
+    readonly EntryBatch _rows = new();
+    readonly List<(KeyClass Class, ChunkRef Chunk)> _found = [];
+    readonly VaultSink _sink;
+    readonly DurableQueue _queue;
+    bool _isDone;
+    volatile bool _isBroken; // something failed in its midst: what was claimed is not all stored
+    int _isDisposed;
+
+    public GatewaySession(Id16 agent, SnapshotStand stand, Hash32 parent, SourceChunks source, long seenSize, OpenIndex index, PackSession packs, DurableQueue queue, VaultSink sink)
+    {
+        (Agent, Stand, Parent, Source, SeenSize, Index, Packs) = (agent, stand, parent, source, seenSize, index, packs);
+        (_queue, _sink) = (queue, sink);
+        _tree = sink.Worker(KeyClass.Tree);
+    }
+
+    public Id16 Agent { get; }
+    public SnapshotStand Stand { get; }
+    public Hash32 Parent { get; }
+    public SourceChunks Source { get; }
+    public long SeenSize { get; }
+    public OpenIndex Index { get; }
+    public PackSession Packs { get; }
+
+    /// <summary>Held while it is committed: asked twice, it is done once.</summary>
+    public Lock Finishing { get; } = new();
+
+    /// <summary>It is being committed, and nobody takes its place.</summary>
+    public volatile bool IsFinishing;
+
+    /// <summary>When something was last asked of it.</summary>
+    public long Touched { get; private set; } = TimeProvider.System.GetTimestamp();
+
+    DomainKeys Domain => Packs.Put.Domain;
+
+    bool IsKnown(KeyClass keyClass, DigestKind kind, Hash32 digest)
+    {
+        var id = Domain.ChunkId(keyClass, digest, kind);
+        lock (_namedLock)
+            return _sink.IsWithinReach(id, i => Source.Refers(i) || _sink.WasGiven(i), _named);
+    }
+
+    /// <summary>Which of these may be named without being sent.</summary>
+    public byte[] Known(IReadOnlyList<ChunkName> names) => Within(() =>
+    {
+        var bits = new byte[(names.Count + 7) / 8];
+        for (var i = 0; i < names.Count; i++)
+        {
+            if (IsKnown(names[i].Class, names[i].Kind, names[i].Digest))
+                bits[i / 8] |= (byte)(1 << (i % 8));
+        }
+        return bits;
+    });
+
+    /// <exception cref="HoldfastException"><c>ChunkMissing</c>: one of them may not be named.</exception>
+    public byte[] Use(IReadOnlyList<ChunkName> names) => Within<byte[]>(() =>
+    {
+        foreach (var name in names)
+        {
+            if (!IsKnown(name.Class, name.Kind, name.Digest))
+                throw new HoldfastException(ErrorCode.ChunkMissing, "Something that looks unchanged is not in the vault any more, or was never this source's: it has to be sent.",
+                    "Run the backup again with --read-all: every file is read, and what is missing is sent.")
+                { IsTransient = true };
+        }
+        return [];
+    });
+
+    /// <summary>Stores chunks: names and ids are made here, of the bytes that came.</summary>
+    /// <param name="send">What came; its bytes are moved about.</param>
+    /// <param name="benches">Where frames are made: one is taken when there is nothing else to wait for.</param>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>: a node refers to what is not known. What storing reports.</exception>
+    public byte[] Store(AgentRequest.Send send, BlockingCollection<PackBench> benches) => Within<byte[]>(() =>
+    {
+        if (send.Class == KeyClass.Tree)
+        {
+            lock (_treeTurn)
+            {
+                RequireKnown(send);
+                At(_tree, benches, () => StoreTree(send));
+            }
+            return [];
+        }
+        _content.Wait();
+        var writer = Rent();
+        try
+        {
+            At(writer, benches, () => StoreContent(send, writer));
+        }
+        finally
+        {
+            lock (_free)
+                _free.Push(writer);
+            _content.Release();
+        }
+        return [];
+    });
+
+    void At(VaultChunkWorker writer, BlockingCollection<PackBench> benches, Action work)
+    {
+        var bench = benches.Take();
+        try
+        {
+            writer.At(bench, work);
+        }
+        catch
+        {
+            _isBroken = true;
+            throw;
+        }
+        finally
+        {
+            benches.Add(bench);
+        }
+    }
+
+    VaultChunkWorker Rent()
+    {
+        lock (_free)
+        {
+            if (_free.TryPop(out var writer))
+                return writer;
+            writer = _sink.Worker(KeyClass.Content);
+            _writers.Add(writer);
+            return writer;
+        }
+    }
+
+    static void StoreContent(AgentRequest.Send send, VaultChunkWorker writer)
+    {
+        var count = send.Lengths.Count;
+        var lengths = new int[count];
+        for (var i = 0; i < count; i++)
+            lengths[i] = send.Lengths[i];
+        var (digests, ids, kinds) = (new Hash32[count], new UInt128[count], new ContentKind[count]);
+        var at = 0;
+        for (var first = 0; first < count;)
+        {
+            // Small whole ones in a row are named many at once.
+            var (next, bytes) = (first, 0);
+            while (next < count && IsSmall(next))
+                bytes += lengths[next++];
+            if (next > first)
+            {
+                writer.StoreAll(send.Bytes.AsSpan(at, bytes), lengths.AsSpan(first, next - first), kinds.AsSpan(first, next - first), digests, ids);
+                (first, at) = (next, at + bytes);
+                continue;
+            }
+            writer.Store(send.Bytes.AsSpan(at, lengths[first]), ContentKind.Unknown, out _, send.Kinds[first]);
+            at += lengths[first++];
+        }
+
+        bool IsSmall(int i) => send.Kinds[i] == DigestKind.Whole && lengths[i] < PackWriter.SharedLimit;
+    }
+
+    void StoreTree(AgentRequest.Send send)
+    {
+        var at = 0;
+        foreach (var length in send.Lengths)
+        {
+            _tree.Store(send.Bytes.AsSpan(at, length), ContentKind.Unknown, out _, DigestKind.Whole);
+            at += length;
+        }
+    }
+
+    /// <summary>Looks at all before the first is stored: what each refers to is known, or comes before it.</summary>
+    void RequireKnown(AgentRequest.Send send)
+    {
+        var at = 0;
+        var before = new HashSet<Hash32>();
+        foreach (var length in send.Lengths)
+        {
+            var bytes = send.Bytes.AsSpan(at, length);
+            at += length;
+            _found.Clear();
+            if (!TreeChunk.TryRead(bytes, _rows, _found, out _))
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree is none that a reader takes. It was not stored.", "Use the same release of holdfast on both machines. If it goes on, treat the host that sent it as suspect.");
+            foreach (var (keyClass, chunk) in _found)
+            {
+                if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)) && !IsKnown(keyClass, chunk.Kind, chunk.Digest))
+                    throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
+                        "Run the backup again with --read-all. If it goes on, treat the host that sent it as suspect: that is how somebody would reach for the data of others.");
+            }
+            before.Add(ChunkRef.DigestOf(bytes, DigestKind.Whole));
+        }
+    }
+
+    /// <summary>Ends the storing: all packs are durable. Nothing more is taken.</summary>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>PackMissing</c>; what storing reports.</exception>
+    public StoredChunks Complete(TreeSection tree)
+    {
+        _open.EnterWriteLock();
+        try
+        {
+            if (_isDone || _isBroken)
+                throw Gone();
+            _isDone = true;
+            if (!IsKnown(KeyClass.Tree, DigestKind.Whole, tree.Root.Digest))
+                throw new HoldfastException(ErrorCode.CommitRefused, "The snapshot's root was not sent. It was not committed.", "Run the backup again with --read-all.");
+            foreach (var writer in _writers)
+                writer.Finish();
+            _tree.Finish();
+            _queue.Drain();
+            _sink.Flush();
+            return _sink.Complete(_named);
+        }
+        finally
+        {
+            _open.ExitWriteLock();
+        }
+    }
+
+    T Within<T>(Func<T> work)
+    {
+        _open.EnterReadLock();
+        try
+        {
+            if (_isDone || _isBroken)
+                throw Gone();
+            Touched = TimeProvider.System.GetTimestamp();
+            return work();
+        }
+        finally
+        {
+            Touched = TimeProvider.System.GetTimestamp();
+            _open.ExitReadLock();
+        }
+    }
+
+    public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or nothing was heard of the agent for hours, or the same source was begun anew.",
+        "Run the backup again: what was stored is not sent again.")
+    { IsTransient = true };
+
+    /// <summary>Lets go of it. Packs under way are completed where they can be: the next session of this source uses them, and nothing that was sent is sent again.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _isDisposed, 1) == 1)
+            return;
+        _open.EnterWriteLock();
+        try
+        {
+            if (!_isDone && !_isBroken)
+                Keep();
+            _isDone = true;
+            foreach (var writer in _writers)
+                writer.Dispose();
+            _writers.Clear();
+            _tree.Dispose();
+            _queue.Dispose();
+            Packs.Dispose();
+            Index.Release();
+        }
+        finally
+        {
+            _open.ExitWriteLock();
+        }
+    }
+
+    void Keep()
+    {
+        try
+        {
+            foreach (var writer in _writers)
+                writer.Finish();
+            _tree.Finish();
+            _queue.Drain();
+            _sink.Flush();
+        }
+        catch (Exception e) when (e is HoldfastException or InvalidOperationException)
+        {
+            // They are sent again.
+        }
+    }
+}

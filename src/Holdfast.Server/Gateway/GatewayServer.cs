@@ -1,0 +1,277 @@
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Holdfast.Core;
+using Holdfast.Core.Gateway;
+using Holdfast.Server.Wire;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
+
+namespace Holdfast.Server.Gateway;
+
+/// <summary>Carries a gateway's answers over HTTP, with TLS 1.3 (docs/protocol.md). Any certificate may connect, and until it is proved to be an agent's it may ask for next to nothing.</summary>
+/// <param name="desk">Answers.</param>
+/// <param name="room">Of the requests that are in memory at once, bytes.</param>
+/// <param name="warn">Gets what whoever runs it has to know.</param>
+sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : IDisposable
+{
+    const int MaxConnections = 1_024;
+    const int Slowest = 16 << 10; // bytes a second, of a request that others wait for
+    const int Threads = 64; // that requests are answered on, beside those that store
+
+    static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
+    static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    readonly Room _room = new(room);
+    readonly Shares _shares = new();
+    readonly SemaphoreSlim _threads = new(Threads);
+    readonly Warnings _warnings = new(warn);
+
+    /// <summary>Listens until it is stopped.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had.</exception>
+    public async Task ServeAsync(IPEndPoint at, X509Certificate2 certificate, Action<string> ready, CancellationToken stop)
+    {
+        using var blocks = new WideBlocks();
+        await Listening.RunAsync(at, limits =>
+        {
+            limits.MaxConcurrentConnections = MaxConnections;
+            limits.MaxRequestBodySize = AgentRequest.MaxSize;
+            limits.MaxRequestBufferSize = 1 << 17;
+            limits.KeepAliveTimeout = Idle;
+            limits.MinRequestBodyDataRate = null; // a slow link is no fault; who is slow while others wait is sent away below
+        }, listen => listen.UseHttps(new HttpsConnectionAdapterOptions
+        {
+            ServerCertificate = certificate,
+            SslProtocols = SslProtocols.Tls13,
+            HandshakeTimeout = Listening.Headers,
+            ClientCertificateMode = ClientCertificateMode.RequireCertificate,
+            ClientCertificateValidation = (_, _, _) => true, // whose it is, a signature shows
+        }), services => services.AddSingleton<IMemoryPoolFactory<byte>>(blocks), AnswerAsync, ready, stop);
+    }
+
+    async Task AnswerAsync(HttpContext context)
+    {
+        try
+        {
+            if (context.Connection.ClientCertificate is not { } shown || !Hash32.TryParse(Identity.Fingerprint(shown), out var client) || !HttpMethods.IsPost(context.Request.Method) || context.Request.Path != "/v1/agent")
+            {
+                context.Response.StatusCode = 404;
+                return;
+            }
+            await AnswerAsync(context, client);
+        }
+        catch (HoldfastException e) when (!context.Response.HasStarted)
+        {
+            if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
+                _warnings.Tell($"{e.Message} {e.Guidance}");
+            await Answers.RefuseAsync(context, e.Code is ErrorCode.NoPermission or ErrorCode.AgentUnproved ? 403 : 409, e);
+        }
+        catch (BadHttpRequestException e) when (!context.Response.HasStarted)
+        {
+            context.Response.StatusCode = e.StatusCode;
+        }
+        catch (OperationCanceledException) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
+        {
+            context.Response.StatusCode = 408;
+        }
+        catch (Exception e) when (e is HoldfastException or IOException or OperationCanceledException or BadHttpRequestException)
+        {
+            context.Abort(); // what was begun cannot be told as anything else
+        }
+    }
+
+    async Task AnswerAsync(HttpContext context, Hash32 client)
+    {
+        // Its length is said before anything of it is taken in, and there is room for it before it is read.
+        if (context.Request.ContentLength is not { } length || length < AgentRequest.HeadSize)
+        {
+            context.Response.StatusCode = 411;
+            return;
+        }
+        var agent = desk.AgentOf(client);
+        var isAgent = agent is not null;
+        using var idle = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted);
+        var head = new byte[AgentRequest.HeadSize];
+        await context.Request.Body.ReadExactlyAsync(head, idle.Token);
+        if (AgentRequest.Most(head, isAgent) is var most && most == 0)
+        {
+            if (!isAgent && AgentRequest.Most(head, isAgent: true) > 0)
+                throw new HoldfastException(ErrorCode.AgentUnproved, "The gateway does not know yet who this is.", "Run the same command again.");
+            context.Response.StatusCode = 400;
+            return;
+        }
+        if (length > most)
+        {
+            context.Response.StatusCode = 413;
+            return;
+        }
+        byte[] answer;
+        using var share = await _shares.TakeAsync(agent ?? Id16.None, context.RequestAborted);
+        using (await _room.TakeAsync(length * AgentRequest.Copies(head), context.RequestAborted))
+        {
+            if (AgentRequest.TryParse(await ReadAsync(context, head, (int)length, idle, isAgent), out var request))
+            {
+                await _threads.WaitAsync(context.RequestAborted);
+                try
+                {
+                    // The engine's calls block; they are on threads of their own, so that the server's go on.
+                    answer = await Task.Factory.StartNew(() => desk.Answer(client, request), default, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                }
+                finally
+                {
+                    _threads.Release();
+                }
+            }
+            else
+            {
+                context.Response.StatusCode = 400;
+                return;
+            }
+        }
+        await Answers.WriteAsync(context, answer);
+    }
+
+    /// <summary>The rest of a request. One that comes so slowly that it keeps others from having room is sent away, and may come again in smaller pieces.</summary>
+    async Task<byte[]> ReadAsync(HttpContext context, byte[] head, int length, Idle idle, bool isAgent)
+    {
+        var bytes = new byte[length];
+        head.CopyTo(bytes, 0);
+        var began = TimeProvider.System.GetTimestamp();
+        for (var at = head.Length; at < length;)
+        {
+            var read = context.Request.Body.ReadAsync(bytes.AsMemory(at), idle.Token).AsTask();
+            while (!read.IsCompleted)
+            {
+                await Task.WhenAny(read, Task.Delay(TimeSpan.FromSeconds(1), idle.Token));
+                var elapsed = TimeProvider.System.GetElapsedTime(began);
+                if (!read.IsCompleted && _room.IsWaitedFor && elapsed > Grace && at < Slowest * elapsed.TotalSeconds)
+                {
+                    context.Abort();
+                    throw new OperationCanceledException();
+                }
+            }
+            var count = await read;
+            if (count == 0)
+                throw new EndOfStreamException();
+            at += count;
+            if (isAgent)
+                idle.Moved(count); // others have the time that they began with
+        }
+        return bytes;
+    }
+
+    public void Dispose()
+    {
+        _threads.Dispose();
+        _room.Dispose();
+    }
+
+    /// <summary>How many requests of one agent are taken in and answered at once; those who have not proved to be one have as many together.</summary>
+    sealed class Shares
+    {
+        const int Each = 8;
+
+        readonly Dictionary<Id16, (SemaphoreSlim Turn, int Users)> _all = [];
+
+        public async Task<IDisposable> TakeAsync(Id16 agent, CancellationToken ct)
+        {
+            SemaphoreSlim turn;
+            lock (_all)
+            {
+                var (known, users) = _all.GetValueOrDefault(agent);
+                turn = known ?? new SemaphoreSlim(Each);
+                _all[agent] = (turn, users + 1);
+            }
+            try
+            {
+                await turn.WaitAsync(ct);
+            }
+            catch
+            {
+                Leave(agent);
+                throw;
+            }
+            return new Taken(this, agent, turn);
+        }
+
+        void Leave(Id16 agent)
+        {
+            lock (_all)
+            {
+                var (turn, users) = _all[agent];
+                if (users > 1)
+                {
+                    _all[agent] = (turn, users - 1);
+                    return;
+                }
+                _all.Remove(agent);
+                turn.Dispose();
+            }
+        }
+
+        sealed class Taken(Shares shares, Id16 agent, SemaphoreSlim turn) : IDisposable
+        {
+            public void Dispose()
+            {
+                turn.Release();
+                shares.Leave(agent);
+            }
+        }
+    }
+
+    /// <summary>Memory that requests share: who finds none waits for its turn.</summary>
+    sealed class Room(long bytes) : IDisposable
+    {
+        readonly SemaphoreSlim _turn = new(1);
+        readonly SemaphoreSlim _freed = new(0);
+        readonly long _all = bytes;
+        long _free = bytes;
+        int _waiting;
+
+        public bool IsWaitedFor => Volatile.Read(ref _waiting) > 0;
+
+        public async Task<IDisposable> TakeAsync(long count, CancellationToken ct)
+        {
+            count = Math.Min(count, _all);
+            Interlocked.Increment(ref _waiting);
+            try
+            {
+                await _turn.WaitAsync(ct);
+                try
+                {
+                    while (Interlocked.Read(ref _free) < count)
+                        await _freed.WaitAsync(ct);
+                    Interlocked.Add(ref _free, -count);
+                }
+                finally
+                {
+                    _turn.Release();
+                }
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _waiting);
+            }
+            return new Taken(this, count);
+        }
+
+        sealed class Taken(Room room, long count) : IDisposable
+        {
+            public void Dispose()
+            {
+                Interlocked.Add(ref room._free, count);
+                room._freed.Release();
+            }
+        }
+
+        public void Dispose()
+        {
+            _turn.Dispose();
+            _freed.Dispose();
+        }
+    }
+}

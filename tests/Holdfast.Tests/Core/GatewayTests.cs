@@ -1,0 +1,767 @@
+using System.Security.Cryptography;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
+using Holdfast.Core.Codec;
+using Holdfast.Core.Gateway;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Keys;
+using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
+using Holdfast.Sources.Files;
+
+namespace Holdfast.Tests.Core;
+
+/// <summary>A gateway and its agents, without a network in between: what agents may ask, and what they are told.</summary>
+public sealed class GatewayTests : IDisposable
+{
+    const ulong Day = RetentionPolicy.Day;
+
+    readonly TestVault _test = new();
+    readonly Hash32 _self = Digest("gateway");
+    Vault _vault;
+    GatewayDesk _desk;
+
+    public GatewayTests()
+    {
+        _vault = _test.Open();
+        _desk = new GatewayDesk(_vault, _test.Keys.Put, _self, new GatewayLimits());
+    }
+
+    public void Dispose()
+    {
+        _desk.Dispose();
+        _vault.Dispose();
+        _test.Dispose();
+    }
+
+    /// <summary>Another gateway, or the same after a restart: it knows nothing but what the vault has.</summary>
+    void Restart(GatewayLimits? limits = null)
+    {
+        _desk.Dispose();
+        _vault.Dispose();
+        _vault = _test.Open();
+        _desk = new GatewayDesk(_vault, _test.Keys.Put, _self, limits ?? new GatewayLimits());
+    }
+
+    static Hash32 Digest(string text) => new(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>The desk asked directly, every request encoded and read again.</summary>
+    sealed class Reached(GatewayTests test) : IGateway
+    {
+        public Hash32 Client { get; set; } = Digest(Guid.NewGuid().ToString());
+        public List<AgentRequest> Asked { get; } = [];
+        public Func<AgentRequest, byte[], byte[]> Bend { get; set; } = (_, answer) => answer;
+        public Func<AgentRequest, byte[]?> Hold { get; set; } = _ => null;
+        public string Place => "https://gateway.example:8445/";
+        public (Hash32 Client, Hash32 Gateway) Ends => (Client, test._self);
+        public long Sent => Asked.OfType<AgentRequest.Send>().Sum(s => (long)s.Bytes.Length);
+
+        public byte[] Ask(AgentRequest request)
+        {
+            var bytes = request.ToArray();
+            Assert.True(AgentRequest.TryParse(bytes, out var read));
+            Assert.InRange(bytes.Length, 0, AgentRequest.Most(bytes.AsSpan(0, AgentRequest.HeadSize), isAgent: true));
+            lock (Asked)
+                Asked.Add(request);
+            return Hold(read) ?? Bend(request, test._desk.Answer(Client, read));
+        }
+    }
+
+    /// <summary>An agent of its own machine: its key, its folder, what it remembers.</summary>
+    sealed class Agent : IDisposable
+    {
+        readonly GatewayTests _test;
+        readonly string _name;
+
+        public Agent(GatewayTests test, string name)
+        {
+            (_test, _name) = (test, name);
+            Key = AgentKey.Create(test._vault.Id);
+            Gateway = new Reached(test);
+            Directory.CreateDirectory(Source);
+            Link = new AgentLink(Gateway, Key, test._vault.Keeper.Log.Key);
+        }
+
+        public AgentKey Key { get; }
+        public Reached Gateway { get; }
+        public AgentLink Link { get; }
+        public string Source => _test._test[$"{_name}-source"];
+        public string State => _test._test[$"{_name}-state"];
+        public Checkpoint? Seen { get; set; }
+
+        public Agent Enrol()
+        {
+            var token = EnrolmentTokens.Make(_test._test.Folder, _name, _test._vault.Keeper.Clock.Now, _test._vault.Keeper.Clock.Now + Day, Disk.Real);
+            Gateway.Ask(new AgentRequest.Enrol(token, Key.Agent, Key.Signer.PublicKey.ToArray()));
+            return this;
+        }
+
+        public void Write(string name, byte[] bytes)
+        {
+            var path = Path.Combine(Source, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(path, bytes);
+        }
+
+        public AgentResult BackUp(string? source = null, bool useState = true, string? state = null, int threads = 3)
+        {
+            Gateway.Asked.Clear();
+            using var files = FileSource.Open(Source, new FileSourceOptions());
+            return AgentRun.BackUp(Link, Seen, files, new BackupRequest(Encoding.UTF8.GetBytes(source ?? _name), "host"u8.ToArray(), "root"u8.ToArray(), state ?? State) { Options = new ArchiveOptions { Threads = threads, UseState = useState } },
+                Key, new BackupProgress(), c => Seen = c, TestContext.Current.CancellationToken);
+        }
+
+        public AgentSession Begin(string? source = null) => AgentSession.Parse(Link.Ask(new AgentRequest.Begin(Encoding.UTF8.GetBytes(source ?? _name), 0)))!;
+
+        public void Dispose() => Key.Dispose();
+    }
+
+    Agent Enrolled(string name = "ward7") => new Agent(this, name).Enrol();
+
+    static ErrorCode Refused(Action ask) => Assert.Throws<HoldfastException>(ask).Code;
+
+    static ChunkName Named(byte[] content) => new(KeyClass.Content, DigestKind.Whole, new Hash32(SHA256.HashData(content)));
+
+    static AgentRequest.Send Sending(Id16 session, KeyClass keyClass, params byte[][] chunks) => new(session, keyClass, [.. chunks.Select(_ => DigestKind.Whole)], [.. chunks.Select(c => c.Length)], [.. chunks.SelectMany(c => c)]);
+
+    static void Fill(Agent agent, int seed)
+    {
+        agent.Write("empty", []);
+        agent.Write("large.bin", TestVault.Noise(seed, 9_000_000));
+        agent.Write("medium.bin", TestVault.Noise(seed + 1, 700_000));
+        for (var i = 0; i < 400; i++)
+            agent.Write($"many/{i:d3}", Encoding.UTF8.GetBytes($"file {i} of {seed}, {new string('x', i * 37)}"));
+        File.CreateSymbolicLink(Path.Combine(agent.Source, "link"), "empty");
+    }
+
+    void AssertRestores(Agent agent, AgentResult result)
+    {
+        var back = _test.Restore(result.Snapshot.ToString());
+        TestVault.AssertSame(agent.Source, back);
+        using var keys = _vault.Unlock(_test.Seed);
+        _vault.Keeper.Refresh();
+        Assert.True(_vault.Attest(_vault.Find(result.Snapshot.ToString()), keys, full: true, Id16.None, default).IsGood);
+    }
+
+    [Fact]
+    public void What_an_agent_sends_comes_back_and_nothing_is_sent_twice()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        var first = agent.BackUp();
+        Assert.True(first.Proof.IsValid(_vault.Keeper.Log.Key));
+        Assert.InRange(agent.Gateway.Sent, 9_700_000, 13_000_000);
+        AssertRestores(agent, first);
+
+        // Without its memory everything is read, and nothing sent.
+        var again = agent.BackUp(state: _test["elsewhere"]);
+        Assert.Equal((0L, false), (agent.Gateway.Sent, again.IsCompared));
+        AssertRestores(agent, again);
+        // With it nothing is read that has not changed.
+        var unchanged = agent.BackUp(state: _test["elsewhere"]);
+        Assert.Equal((0L, true), (agent.Gateway.Sent, unchanged.IsCompared));
+        AssertRestores(agent, unchanged);
+
+        agent.Write("many/007", "changed"u8.ToArray());
+        File.Delete(Path.Combine(agent.Source, "medium.bin"));
+        var changed = agent.BackUp(state: _test["elsewhere"]);
+        Assert.InRange(agent.Gateway.Sent, 1, 200_000);
+        AssertRestores(agent, changed);
+        Assert.True(_test.Verify(full: true).IsSound);
+    }
+
+    [Fact]
+    public void A_gateway_that_knows_nothing_but_the_vault_goes_on_from_it()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        agent.BackUp();
+        Restart();
+        agent.Write("more", "more"u8.ToArray());
+        var next = agent.BackUp();
+        Assert.True(next.IsCompared);
+        Assert.InRange(agent.Gateway.Sent, 1, 100_000);
+        AssertRestores(agent, next);
+    }
+
+    [Fact]
+    public void Packs_that_were_stored_before_a_restart_are_not_sent_again()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        agent.Write("huge.bin", TestVault.Noise(9, 90_000_000)); // more than a pack
+        var left = true;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (left && agent.Gateway.Sent > 80_000_000)
+            {
+                left = false;
+                Restart();
+            }
+            return answer;
+        };
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => agent.BackUp(threads: 1)));
+        var result = agent.BackUp();
+        Assert.InRange(agent.Gateway.Sent, 1, 30_000_000); // of the 100 MB
+        AssertRestores(agent, result);
+    }
+
+    /// <summary>What another's source holds cannot be told from what nobody has, and cannot be named.</summary>
+    [Fact]
+    public void An_agent_reaches_nothing_of_others()
+    {
+        using var victim = Enrolled("records");
+        var secret = TestVault.Noise(5, 300_000);
+        victim.Write("secret.bin", secret);
+        victim.BackUp();
+        var packs = _vault.Keeper.Store.List(StoreKind.Pack).Count();
+
+        using var thief = Enrolled("thief");
+        var session = thief.Begin();
+        Assert.Equal([0], thief.Link.Ask(new AgentRequest.Ask(session.Session, [Named(secret), Named(TestVault.Noise(6, 10))])));
+        Assert.Equal(ErrorCode.ChunkMissing, Refused(() => thief.Link.Ask(new AgentRequest.Use(session.Session, [Named(secret)]))));
+        var size = _vault.Keeper.Log.Size;
+        foreach (var node in new[] { Node(secret), Higher(Named(secret).Digest), List(Named(secret).Digest) })
+            Assert.Equal(ErrorCode.CommitRefused, Refused(() => thief.Link.Ask(Sending(session.Session, KeyClass.Tree, node))));
+        Assert.Equal(size, _vault.Keeper.Log.Size);
+
+        // Who has the bytes themselves may send them, and is told no more than anybody: that they were taken.
+        thief.Write("mine.bin", secret);
+        thief.Write("other.txt", "other"u8.ToArray());
+        var result = thief.BackUp();
+        Assert.InRange(thief.Gateway.Sent, secret.Length, secret.Length + 10_000);
+        Assert.InRange(_vault.Keeper.Store.List(StoreKind.Pack).Count(), packs + 1, packs + 2); // a tree, and the other file: not the same bytes again
+        AssertRestores(thief, result);
+        // From then on they are its own to name: any gateway knows.
+        Restart();
+        Assert.Equal(0, thief.BackUp(state: _test["none"]) is null ? 1 : thief.Gateway.Sent);
+    }
+
+    /// <summary>A node with one file, of one chunk.</summary>
+    static byte[] Node(byte[] content, DigestKind? listed = null)
+    {
+        var rows = new EntryBatch();
+        var folder = rows.Add([]);
+        rows.Kind[folder] = EntryKind.Directory;
+        var row = rows.Add("f"u8);
+        (rows.Kind[row], rows.Size[row], rows.Digest[row], rows.LinkCount[row]) = (EntryKind.File, content.Length, Named(content).Digest, 1);
+        if (listed is { } kind)
+        {
+            (rows.Digest[row], rows.ListedKind[row]) = (Hash32.None, kind);
+            rows.Size[row] = 5_000;
+            rows.Chunks[row] = [.. Enumerable.Range(0, 5_000).Select(i => new ChunkRef(Digest($"{i}"), 1, kind))];
+            rows.ChunkLists[row] = [new ChunkRef(Named(content).Digest, content.Length)];
+        }
+        var writer = new ByteWriter();
+        TreeNode.Write(rows, writer);
+        return writer.ToArray();
+    }
+
+    static byte[] Higher(Hash32 child)
+    {
+        var writer = new ByteWriter();
+        HigherNode.Write(1, [new NodeChild(new ChunkRef(child, 100), 1, []), new NodeChild(new ChunkRef(child, 100), 1, "f"u8.ToArray())], writer);
+        return writer.ToArray();
+    }
+
+    static byte[] List(Hash32 chunk, int first = 100_000)
+    {
+        var writer = new ByteWriter();
+        foreach (var length in new[] { first, 100_000 })
+        {
+            writer.Var((ulong)length);
+            writer.Hash(chunk);
+        }
+        return writer.ToArray();
+    }
+
+    /// <summary>Nothing that was looked at as a node can be taken for a list, nor the other way round; a list's chunks are looked at by the kind that its row will have.</summary>
+    [Fact]
+    public void Parts_of_a_tree_are_one_thing_only()
+    {
+        var (rows, found) = (new EntryBatch(), new List<(KeyClass Class, ChunkRef Chunk)>());
+        Assert.True(TreeChunk.TryRead(Node("x"u8.ToArray()), rows, found, out var isList) && !isList);
+        Assert.Equal((KeyClass.Content, Named("x"u8.ToArray()).Digest), (found[0].Class, found[0].Chunk.Digest));
+        found.Clear();
+        Assert.True(TreeChunk.TryRead(Higher(Digest("c")), rows, found, out isList) && !isList);
+        Assert.Equal([KeyClass.Tree, KeyClass.Tree], found.Select(f => f.Class));
+        found.Clear();
+        Assert.True(TreeChunk.TryRead(List(Digest("c")), rows, found, out isList) && isList);
+        Assert.Equal([DigestKind.Blocks, DigestKind.Blocks], found.Select(f => f.Chunk.Kind));
+        for (var first = 1; first < TreeChunk.LeastListed; first++)
+            Assert.False(TreeChunk.TryRead(List(Digest("c"), first), rows, found, out isList) && isList);
+        Assert.True(TreeChunk.TryRead(Node("x"u8.ToArray(), DigestKind.Blocks), rows, found, out _));
+        Assert.False(TreeChunk.TryRead(Node("x"u8.ToArray(), DigestKind.Whole), rows, found, out _));
+        Assert.False(TreeChunk.TryRead([], rows, found, out _));
+        foreach (var whole in new[] { Node("x"u8.ToArray()), Higher(Digest("c")), List(Digest("c")) })
+        {
+            for (var length = 1; length < whole.Length; length++)
+            {
+                var isTaken = TreeChunk.TryRead(whole.AsSpan(0, length), rows, found, out isList);
+                Assert.True(!isTaken || (isList && length % 35 == 0)); // half a list is a list
+            }
+        }
+    }
+
+    [Fact]
+    public void Names_are_made_of_the_bytes_that_came()
+    {
+        using var agent = Enrolled();
+        var session = agent.Begin();
+        agent.Link.Ask(Sending(session.Session, KeyClass.Content, "what was sent"u8.ToArray()));
+        Assert.Equal([2], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named("what was said"u8.ToArray()), Named("what was sent"u8.ToArray())])));
+        // The same bytes as a chunk of another class or kind are another chunk.
+        Assert.Equal([0], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named("what was sent"u8.ToArray()) with { Class = KeyClass.Tree }, Named("what was sent"u8.ToArray()) with { Kind = DigestKind.Blocks }])));
+    }
+
+    [Fact]
+    public void A_source_is_one_agents()
+    {
+        using var one = Enrolled("one");
+        using var other = Enrolled("other");
+        one.Write("a", "a"u8.ToArray());
+        one.BackUp();
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => other.BackUp(source: "one")));
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => other.Link.Ask(new AgentRequest.Ask(one.Begin().Session, []))));
+        // Nor one that is under way for the first time, nor what was stored for one that was cut off.
+        var unborn = one.Begin("unborn");
+        one.Link.Ask(Sending(unborn.Session, KeyClass.Content, "of one"u8.ToArray()));
+        Assert.Equal(ErrorCode.VaultBusy, Refused(() => other.Begin("unborn")));
+        Restart();
+        Assert.Equal([1], one.Link.Ask(new AgentRequest.Ask(one.Begin("unborn").Session, [Named("of one"u8.ToArray())])));
+        Restart();
+        Assert.Equal([0], other.Link.Ask(new AgentRequest.Ask(other.Begin("unborn").Session, [Named("of one"u8.ToArray())])));
+        Restart();
+        _vault.Keeper.RevokeAgent(one.Key.Agent);
+        other.Write("b", "b"u8.ToArray());
+        AssertRestores(other, other.BackUp(source: "one"));
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => one.BackUp()));
+        Assert.Equal(ErrorCode.Usage, Refused(() => _vault.Keeper.RevokeAgent(one.Key.Agent)));
+    }
+
+    /// <summary>An agent that is revoked while it backs up commits nothing.</summary>
+    [Fact]
+    public void A_revoked_agent_ends_where_it_is()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "a"u8.ToArray());
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Send { Class: KeyClass.Tree })
+                _vault.Keeper.RevokeAgent(agent.Key.Agent);
+            return answer;
+        };
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => agent.BackUp()));
+        Assert.Empty(_vault.State.Snapshots);
+    }
+
+    [Fact]
+    public void Whoever_has_not_proved_to_be_an_agent_is_told_nothing()
+    {
+        using var agent = Enrolled();
+        var session = agent.Begin();
+        var stranger = Digest("stranger");
+        foreach (var request in new AgentRequest[] { new AgentRequest.Begin("x"u8.ToArray(), 0), new AgentRequest.Ask(session.Session, []), new AgentRequest.Use(session.Session, []), Sending(session.Session, KeyClass.Content, [1]), new AgentRequest.Finish(session.Session, 0, new SnapshotStatement(Id16.New(), 0, 0, 0, 0, [], [], [], [])) })
+        {
+            Assert.Equal(ErrorCode.AgentUnproved, Refused(() => _desk.Answer(stranger, request)));
+            Assert.Equal(0, AgentRequest.Most(request.ToArray().AsSpan(0, 2), isAgent: false));
+        }
+        // A proof is of one agent, one nonce of this gateway, one certificate and one vault.
+        var hello = AgentHello.Parse(_desk.Answer(stranger, new AgentRequest.Hello()))!;
+        byte[] Sign(AgentKey key, Id16 vault, byte[] nonce, Hash32 client, Hash32 gateway) => key.Signer.Sign(AgentProof.SignedBytes(vault, key.Agent, nonce, client, gateway));
+        ErrorCode Proved(byte[] nonce, byte[] signature, Id16? who = null) => Refused(() => _desk.Answer(stranger, new AgentRequest.Prove(who ?? agent.Key.Agent, nonce, signature)));
+        using var unknown = AgentKey.Create(_vault.Id);
+        var made = hello.Nonce.ToArray();
+        made[^1] ^= 1;
+        Assert.Equal(ErrorCode.NoPermission, Proved(made, Sign(agent.Key, _vault.Id, made, stranger, _self)));
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(agent.Key, Id16.New(), hello.Nonce, stranger, _self)));
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(agent.Key, _vault.Id, hello.Nonce, agent.Gateway.Client, _self)));
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(agent.Key, _vault.Id, hello.Nonce, stranger, Digest("another gateway"))));
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(unknown, _vault.Id, hello.Nonce, stranger, _self), unknown.Agent));
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(unknown, _vault.Id, hello.Nonce, stranger, _self)));
+        _desk.Answer(stranger, new AgentRequest.Prove(agent.Key.Agent, hello.Nonce, Sign(agent.Key, _vault.Id, hello.Nonce, stranger, _self)));
+        Assert.True(_desk.AgentOf(stranger) is not null);
+        Restart();
+        Assert.False(_desk.AgentOf(stranger) is not null);
+        Assert.Equal(ErrorCode.NoPermission, Proved(hello.Nonce, Sign(agent.Key, _vault.Id, hello.Nonce, stranger, _self))); // of the gateway before
+    }
+
+    [Fact]
+    public void A_token_enrols_one_agent_once_and_in_time()
+    {
+        var keeper = _vault.Keeper;
+        byte[] Token(ulong life = Day) => EnrolmentTokens.Make(_test.Folder, "n", keeper.Clock.Now, keeper.Clock.Now + life, Disk.Real);
+        void Enrol(byte[] token, AgentKey key) => _desk.Answer(Digest("c"), new AgentRequest.Enrol(token, key.Agent, key.Signer.PublicKey.ToArray()));
+        using var one = AgentKey.Create(_vault.Id);
+        using var two = AgentKey.Create(_vault.Id);
+        var token = Token();
+        Assert.DoesNotContain(Convert.ToHexStringLower(token), File.ReadAllText(Path.Combine(_test.Folder, "keeper/tokens")), StringComparison.Ordinal);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => Enrol(new byte[EnrolmentTokens.Size], one)));
+        Enrol(token, one);
+        Assert.NotNull(keeper.State.Agent(one.Agent));
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => Enrol(token, two)));
+        var second = Token();
+        var size = keeper.Log.Size;
+        Enrol(second, one); // asked twice, whatever the token: it is enrolled
+        Assert.Equal(size, keeper.Log.Size);
+        // And nobody takes another's place.
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => _desk.Answer(Digest("c"), new AgentRequest.Enrol(second, one.Agent, two.Signer.PublicKey.ToArray()))));
+        Enrol(second, two); // what was refused used it not up
+        var late = Token(3_600);
+        _test.Machine.Pass(3_601);
+        using var three = AgentKey.Create(_vault.Id);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => Enrol(late, three)));
+        Assert.Null(keeper.State.Agent(three.Agent));
+        File.WriteAllText(Path.Combine(_test.Folder, "keeper/tokens"), "nonsense\n");
+        Assert.Equal(ErrorCode.KeyFileBad, Refused(() => Enrol(late, three)));
+    }
+
+    /// <summary>A client of the keeper with the role of a gateway enrols by a token, and no other way.</summary>
+    [Fact]
+    public void A_gateway_carries_tokens_and_enrols_nobody_itself()
+    {
+        _desk.Dispose();
+        var desk = new KeeperDesk(_vault.Keeper);
+        var gateway = new KeeperClient("gateway", KeeperRole.Backup, "");
+        using var agent = AgentKey.Create(_vault.Id);
+        var enrolment = new Enrolment(_vault.Id, VaultKeeper.Salt(), EnrolmentKind.Agent, agent.Agent, 1, agent.Signer.PublicKey.ToArray(), _test.Keys.Put.Domain.Domain);
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => desk.Answer(gateway, new KeeperRequest.Record(LeafType.AgentEnrolled, agent.Agent, Id16.None, 1, 0, 0, enrolment.ToArray()))));
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => desk.Answer(gateway, new KeeperRequest.Enrol(new byte[EnrolmentTokens.Size], enrolment.ToArray()))));
+        var token = EnrolmentTokens.Make(_test.Folder, "n", _vault.Keeper.Clock.Now, _vault.Keeper.Clock.Now + Day, Disk.Real);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => desk.Answer(gateway, new KeeperRequest.Enrol(token, [1, 2, 3]))));
+        foreach (var wrong in new[] { enrolment with { Vault = Id16.New() }, enrolment with { Kind = EnrolmentKind.Writer }, enrolment with { Epoch = 2 }, enrolment with { Domain = Id16.New() }, enrolment with { Id = _test.Keys.Agent.Agent } })
+            Assert.Equal(ErrorCode.CommitRefused, Refused(() => desk.Answer(gateway, new KeeperRequest.Enrol(token, wrong.ToArray()))));
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => desk.Answer(new KeeperClient("r", KeeperRole.Read, ""), new KeeperRequest.Enrol(token, enrolment.ToArray()))));
+        desk.Answer(gateway, new KeeperRequest.Enrol(token, enrolment.ToArray()));
+        Assert.NotNull(_vault.State.Agent(agent.Agent));
+    }
+
+    /// <summary>What is committed is what the agent signed: for this session, of this source, with a root that was sent.</summary>
+    [Fact]
+    public void A_statement_that_was_bent_is_not_committed()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "content"u8.ToArray());
+        SnapshotStatement? stated = null;
+        AgentSession? began = null;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Begin)
+                began = AgentSession.Parse(answer);
+            if (request is AgentRequest.Finish finish)
+                stated = finish.Statement;
+            return answer;
+        };
+        agent.BackUp();
+        agent.Gateway.Bend = (_, answer) => answer;
+        var size = _vault.Keeper.Log.Size;
+        var sound = stated!;
+        byte[] Flipped(byte[] bytes, int at)
+        {
+            var other = bytes.ToArray();
+            other[at] ^= 1;
+            return other;
+        }
+        foreach (var bent in new[]
+        {
+            sound, // of a session before
+            sound with { Snapshot = Id16.New() },
+            sound with { Entries = sound.Entries + 1 },
+            sound with { LogicalBytes = 0 },
+            sound with { ClientTime = 0 },
+            sound with { Tree = Flipped(sound.Tree, 3) },
+            sound with { Tree = Flipped(sound.Tree, 40) },
+            sound with { Tree = [] },
+            sound with { Features = [9] },
+            sound with { Problems = [200] },
+            sound with { Signature = Flipped(sound.Signature, 0) },
+            sound with { Signature = [] },
+        })
+        {
+            var session = agent.Begin();
+            Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Finish(session.Session, 0, bent))));
+        }
+        // Signed as it should be, with a root that nobody sent.
+        var last = agent.Begin();
+        var stand = new SnapshotStand(_vault.Id, last.Domain, last.Source, last.Session, last.ParentContentRoot);
+        Assert.True(TreeSection.TryParse(sound.Tree, out var tree));
+        var unsent = SnapshotStatement.Sign(stand, agent.Key, 0, 1, 1, 1, tree! with { Root = new ChunkRef(Digest("unsent"), 100) }, new RunStatistics(), []);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Finish(last.Session, 0, unsent))));
+        // Of another's source.
+        last = agent.Begin();
+        stand = stand with { Session = last.Session };
+        var foreign = SnapshotStatement.Sign(stand, agent.Key, 0, 1, 1, 1, tree! with { SourceName = "other"u8.ToArray() }, new RunStatistics(), []);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Finish(last.Session, 0, foreign))));
+        Assert.Equal(size, _vault.Keeper.Log.Size);
+    }
+
+    /// <summary>A cut between commit and answer: asked again, the same receipt is given, and nothing committed twice.</summary>
+    [Fact]
+    public void A_lost_answer_is_given_again()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "content"u8.ToArray());
+        byte[]? first = null;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is not AgentRequest.Finish || first is not null)
+                return answer;
+            first = answer;
+            Assert.Equal(first, _desk.Answer(agent.Gateway.Client, request));
+            return answer;
+        };
+        agent.BackUp();
+        Assert.Single(_vault.State.Snapshots);
+    }
+
+    /// <summary>The gateway was restarted between commit and answer: the log says that it was committed.</summary>
+    [Fact]
+    public void A_commit_before_a_restart_is_told()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "content"u8.ToArray());
+        byte[]? first = null;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is not AgentRequest.Finish || first is not null)
+                return answer;
+            first = answer;
+            Restart();
+            agent.Link.Prove();
+            return _desk.Answer(agent.Gateway.Client, request);
+        };
+        AssertRestores(agent, agent.BackUp());
+        Assert.Single(_vault.State.Snapshots);
+        // Another agent cannot have it told.
+        using var other = Enrolled("other");
+        var finish = agent.Gateway.Asked.OfType<AgentRequest.Finish>().First();
+        other.Link.Prove();
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => other.Gateway.Ask(finish)));
+    }
+
+    /// <summary>Asked for several times at once, a commit is made once, and all are told.</summary>
+    [Fact]
+    public void A_commit_that_is_asked_for_many_times_at_once_is_made_once()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 4);
+        var bent = agent.Gateway;
+        bent.Hold = request =>
+        {
+            if (request is not AgentRequest.Finish finish)
+                return null;
+            var answers = new byte[6][];
+            Parallel.For(0, answers.Length, new ParallelOptions { MaxDegreeOfParallelism = answers.Length }, i => answers[i] = _desk.Answer(bent.Client, finish));
+            Assert.All(answers, a => Assert.Equal(answers[0], a));
+            return answers[0];
+        };
+        AssertRestores(agent, agent.BackUp());
+        Assert.Single(_vault.State.Snapshots);
+    }
+
+    /// <summary>A disk that fails in the midst of a send: whatever was claimed by then, nothing is committed on it, and nobody else's backup has it either.</summary>
+    [Fact]
+    public void What_failed_in_its_midst_is_built_on_by_nobody()
+    {
+        var disk = new FaultyDisk(int.MaxValue, Fault.Full);
+        _desk.Dispose();
+        _vault.Dispose();
+        _vault = _test.Open(disk);
+        _desk = new GatewayDesk(_vault, _test.Keys.Put, _self, new GatewayLimits());
+        using var agent = Enrolled("one");
+        using var other = Enrolled("other");
+        Fill(agent, 6);
+        Fill(other, 6);
+        var session = agent.Begin();
+        var content = TestVault.Noise(7, 2_000_000);
+        disk.FailNow();
+        var code = Record.Exception(() => agent.Link.Ask(Sending(session.Session, KeyClass.Content, content)));
+        disk.Free();
+        Assert.NotNull(code);
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named(content)]))));
+        AssertRestores(other, other.BackUp());
+        AssertRestores(agent, agent.BackUp());
+        Assert.True(_test.Verify(full: true).IsSound);
+    }
+
+    /// <summary>Every request of a run is asked twice, as after a cut before its answer.</summary>
+    [Fact]
+    public void Requests_may_be_asked_twice()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 3);
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Ask or AgentRequest.Send or AgentRequest.Use or AgentRequest.Finish)
+                _desk.Answer(agent.Gateway.Client, request is AgentRequest.Send send ? send with { Bytes = [.. send.Bytes] } : request);
+            return answer;
+        };
+        var result = agent.BackUp();
+        AssertRestores(agent, result);
+    }
+
+    [Fact]
+    public void A_log_that_was_put_back_shows_to_the_agent()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "a"u8.ToArray());
+        agent.BackUp();
+        _desk.Dispose();
+        _vault.Dispose();
+        Directory.Move(_test.Folder, _test["aside"]);
+        CopyFolder(_test["aside"], _test.Folder);
+        Restart();
+        agent.Write("b", "b"u8.ToArray());
+        agent.BackUp();
+        _desk.Dispose();
+        _vault.Dispose();
+        Directory.Delete(_test.Folder, recursive: true);
+        Directory.Move(_test["aside"], _test.Folder);
+        Restart();
+        Assert.Equal(ErrorCode.LogForked, Refused(() => agent.BackUp())); // shorter
+        using var other = Enrolled("other"); // grown past it, another way
+        other.Write("c", "c"u8.ToArray());
+        other.BackUp();
+        other.BackUp();
+        Assert.Equal(ErrorCode.LogForked, Refused(() => agent.BackUp()));
+
+        static void CopyFolder(string from, string to)
+        {
+            foreach (var folder in Directory.EnumerateDirectories(from, "*", SearchOption.AllDirectories).Prepend(from))
+                Directory.CreateDirectory(Path.Combine(to, Path.GetRelativePath(from, folder)));
+            foreach (var file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+                File.Copy(file, Path.Combine(to, Path.GetRelativePath(from, file)));
+        }
+    }
+
+    /// <summary>A gateway that says that it committed and did not, or something else, is not believed.</summary>
+    [Fact]
+    public void A_gateway_that_lies_is_not_believed()
+    {
+        using var agent = Enrolled();
+        agent.Write("a", "a"u8.ToArray());
+        AgentReceipt? earlier = null;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Finish)
+                earlier = AgentReceipt.Parse(answer);
+            return answer;
+        };
+        agent.BackUp();
+        foreach (var bend in new Func<AgentReceipt, AgentReceipt>[] { _ => earlier!, r => r with { Name = Digest("x") }, r => r with { Proof = "" }, r => r with { Proof = r.Proof.Replace("index ", "index 1", StringComparison.Ordinal) } })
+        {
+            agent.Gateway.Bend = (request, answer) => request is AgentRequest.Finish ? bend(AgentReceipt.Parse(answer)!).ToArray() : answer;
+            Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.BackUp()));
+        }
+        agent.Gateway.Bend = (request, answer) => request is AgentRequest.Finish ? (AgentReceipt.Parse(answer)! with { Consistency = [Digest("x")] }).ToArray() : answer;
+        Assert.Equal(ErrorCode.LogForked, Refused(() => agent.BackUp()));
+        agent.Gateway.Bend = (request, answer) => request is AgentRequest.Hello ? (AgentHello.Parse(answer)! with { Vault = Id16.New() }).ToArray() : answer;
+        Restart();
+        Assert.Equal(ErrorCode.WrongVault, Refused(() => agent.BackUp()));
+    }
+
+    /// <summary>References are told anew now and then, and where those before are gone with a snapshot that expired what they named is sent again.</summary>
+    [Fact]
+    public void What_is_others_stays_known_for_as_long_as_snapshots_tell()
+    {
+        using var one = Enrolled("one");
+        var shared = TestVault.Noise(5, 300_000);
+        one.Write("shared", shared);
+        one.BackUp();
+        using var two = Enrolled("two");
+        two.Write("shared", shared);
+        two.Write("n", [0]);
+        two.BackUp();
+        for (var i = 1; i < 35; i++)
+        {
+            two.Write("n", [(byte)i]);
+            two.BackUp(state: _test[$"none-{i % 2}"]);
+            Assert.InRange(two.Gateway.Sent, 1, 100_000);
+        }
+        var whole = _vault.State.Snapshots.Where(s => s.Agent == two.Key.Agent).Count(s => SnapshotSection.OpenReferences(_vault.State.Whole(s)!, _test.Keys.Put.Domain, 1_000) is ({ Length: > 0 }, true, false));
+        Assert.InRange(whole, 1, 10);
+        AssertRestores(two, two.BackUp());
+    }
+
+    [Fact]
+    public void An_agent_sends_no_more_in_a_day_than_it_may()
+    {
+        Restart(new GatewayLimits { DailyBytes = 1_000_000 });
+        using var agent = Enrolled();
+        agent.Write("a", TestVault.Noise(1, 700_000));
+        agent.BackUp();
+        agent.Write("b", TestVault.Noise(2, 700_000));
+        Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => agent.BackUp()));
+        using var other = Enrolled("other");
+        other.Write("a", TestVault.Noise(3, 700_000));
+        other.BackUp();
+    }
+
+    [Fact]
+    public void Backups_at_once_are_bounded_and_let_go_when_nothing_is_heard()
+    {
+        Restart(new GatewayLimits { SessionsOfOne = 2, Idle = TimeSpan.FromMilliseconds(200) });
+        using var agent = Enrolled();
+        var first = agent.Begin("a");
+        agent.Begin("b");
+        agent.Begin("a"); // in the place of the first
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => agent.Link.Ask(new AgentRequest.Ask(first.Session, []))));
+        Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => agent.Begin("c")));
+        Thread.Sleep(300);
+        agent.Begin("c");
+    }
+
+    [Fact]
+    public void Many_agents_at_once_all_come_back()
+    {
+        List<Agent> agents = [.. Enumerable.Range(0, 8).Select(i => Enrolled($"host{i}"))];
+        try
+        {
+            for (var i = 0; i < agents.Count; i++)
+            {
+                Fill(agents[i], 10 + i % 3); // some have what others have
+                agents[i].Write("own", Encoding.UTF8.GetBytes($"of {i}"));
+            }
+            var results = new AgentResult[agents.Count];
+            Parallel.For(0, agents.Count, new ParallelOptions { MaxDegreeOfParallelism = agents.Count }, i => results[i] = agents[i].BackUp());
+            for (var i = 0; i < agents.Count; i++)
+                AssertRestores(agents[i], results[i]);
+        }
+        finally
+        {
+            agents.ForEach(a => a.Dispose());
+        }
+    }
+
+    /// <summary>Any bytes are a request or none; what is one says the same when it is written again.</summary>
+    [Fact]
+    public void Requests_are_read_totally()
+    {
+        var session = Id16.New();
+        AgentRequest[] all = [new AgentRequest.Hello(), new AgentRequest.Prove(session, new byte[32], new byte[64]), new AgentRequest.Enrol(new byte[16], session, new byte[32]), new AgentRequest.Begin("n"u8.ToArray(), 7),
+            new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
+        var random = new Random(1);
+        foreach (var request in all)
+        {
+            var bytes = request.ToArray();
+            Assert.True(AgentRequest.TryParse(bytes, out var read));
+            Assert.Equal(bytes, read.ToArray());
+            for (var length = 0; length < bytes.Length; length++)
+                Assert.False(AgentRequest.TryParse(bytes.AsSpan(0, length), out _) && request is not AgentRequest.Send);
+            for (var i = 0; i < 2_000; i++)
+            {
+                var bent = bytes.ToArray();
+                for (var flips = random.Next(1, 4); flips > 0; flips--)
+                    bent[random.Next(bent.Length)] = (byte)random.Next(256);
+                if (AgentRequest.TryParse(bent, out var other))
+                    Assert.Equal(bent, other.ToArray());
+            }
+        }
+        Assert.False(AgentRequest.TryParse(Sending(session, KeyClass.Content, new byte[AgentRequest.MostChunkBytes], [1]).ToArray(), out _));
+        Assert.False(AgentRequest.TryParse(Sending(session, KeyClass.Features, [1]).ToArray(), out _));
+    }
+}
