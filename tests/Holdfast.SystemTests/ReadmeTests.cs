@@ -31,8 +31,8 @@ public sealed partial class ReadmeTests
     {
         var text = File.ReadAllText(Path.Combine(Cli.Root, "docs/manual/operate.md"));
         var services = Ini().Matches(text).Select(m => m.Groups[1].Value).Where(u => u.Contains("[Service]", StringComparison.Ordinal)).ToList();
-        Assert.Equal(6, services.Count); // backup, attest, guard, keeper, witness, cosign
-        foreach (var unit in services.Where(u => !u.Contains("holdfast witness serve", StringComparison.Ordinal))) // which has no vault
+        Assert.Equal(7, services.Count); // backup, attest, guard, keeper, gateway, witness, cosign
+        foreach (var unit in services.Where(u => !u.Contains("holdfast witness serve", StringComparison.Ordinal) && !u.Contains("holdfast gateway serve", StringComparison.Ordinal))) // which have no vault of their own
         {
             foreach (var line in new[] { "[Unit]\nDescription=", "RequiresMountsFor=/backup/vault\n" })
                 Assert.Contains(line, unit, StringComparison.Ordinal);
