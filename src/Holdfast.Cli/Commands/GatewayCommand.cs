@@ -45,7 +45,7 @@ static class GatewayCommand
             Disk.Real.WriteNew(path, Encoding.UTF8.GetBytes(session.Network.NewIdentity("holdfast gateway"))); // one that another made meanwhile stays
         var identity = UserFile.KeptText(path, $"The gateway's certificate and key ({IdentityFile})");
         var fingerprint = session.Network.Fingerprint(identity);
-        using var desk = new GatewayDesk(vault, put, Hash32.TryParse(fingerprint, out var self) ? self : default, new GatewayLimits { DailyBytes = daily });
+        using var desk = new GatewayDesk(vault, put, Hash32.TryParse(fingerprint, out var self) ? self : default, new GatewayLimits { DailyBytes = daily }) { Warn = Once(session) };
         session.Network.Serve(desk, at, identity, address =>
         {
             session.Step($"Listening on {address}");
@@ -53,5 +53,18 @@ static class GatewayCommand
             session.Note($"Gateway of vault {vault.Id}, {Text.Count(vault.State.Agents.Count, "agent")} enrolled; Ctrl+C ends it.");
         }, text => session.Warn($"holdfast: {text}"), session.Stop);
         return 0;
+    }
+
+    static Action<string> Once(Session session)
+    {
+        var told = new HashSet<string>();
+        return text =>
+        {
+            lock (told)
+            {
+                if (told.Add(text))
+                    session.Warn($"holdfast: {text}");
+            }
+        };
     }
 }

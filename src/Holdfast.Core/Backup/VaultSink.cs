@@ -44,8 +44,12 @@ sealed class VaultSink(ChunkIndex index, PackSession session, Func<int, bool> is
         return worker;
     }
 
-    /// <summary>True where a snapshot may refer to the chunk: it is of this session, lies in a pack at home, or <paramref name="mayRefer"/> says so. Its pack is then used.</summary>
-    public bool IsWithinReach(Hash32 id, Predicate<Hash32> mayRefer, PackUse use)
+    /// <summary>True where a snapshot may refer to the chunk: it is of this session, lies in a pack at home, or one of the others says so. Its pack is then used.</summary>
+    /// <param name="id">The chunk.</param>
+    /// <param name="mayRefer">Of chunks.</param>
+    /// <param name="mayUse">Of packs by number: what lies there is told as a reference.</param>
+    /// <param name="use">Gets the pack.</param>
+    public bool IsWithinReach(Hash32 id, Predicate<Hash32> mayRefer, Func<int, bool> mayUse, PackUse use)
     {
         if (_claimed.Contains(id.Prefix))
             return true;
@@ -56,9 +60,7 @@ sealed class VaultSink(ChunkIndex index, PackSession session, Func<int, bool> is
             use.Mark(place.Pack);
             return true;
         }
-        if (!use.Refers(id) && !mayRefer(id))
-            return false;
-        if (!index.TryFind(id, out place))
+        if (!index.TryFind(id.Prefix, mayUse, out place) && ((!use.Refers(id) && !mayRefer(id)) || !index.TryFind(id, out place)))
             return false;
         use.Mark(place.Pack);
         use.Refer(id);

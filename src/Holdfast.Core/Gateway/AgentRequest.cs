@@ -45,6 +45,7 @@ public abstract record AgentRequest
         Send = 6,
         Use = 7,
         Finish = 8,
+        LetGo = 9,
     }
 
     /// <summary>Which vault is this, and a number to prove oneself by. Answered with an <see cref="AgentHello"/>; the only request that needs neither agent nor token.</summary>
@@ -69,8 +70,8 @@ public abstract record AgentRequest
     /// <param name="Class">Content or tree; of these, what they refer to is known.</param>
     /// <param name="Kinds">Of the digest of each.</param>
     /// <param name="Lengths">Of each, bytes.</param>
-    /// <param name="Bytes">All, one after the other.</param>
-    public sealed record Send(Id16 Session, KeyClass Class, IReadOnlyList<DigestKind> Kinds, IReadOnlyList<int> Lengths, byte[] Bytes) : AgentRequest;
+    /// <param name="Bytes">All, one after the other; part of what was read, where it was. Moved about when they are stored.</param>
+    public sealed record Send(Id16 Session, KeyClass Class, IReadOnlyList<DigestKind> Kinds, IReadOnlyList<int> Lengths, Memory<byte> Bytes) : AgentRequest;
 
     /// <summary>The snapshot will need these, which are known. Answered with nothing.</summary>
     public sealed record Use(Id16 Session, IReadOnlyList<ChunkName> Chunks) : AgentRequest;
@@ -81,6 +82,9 @@ public abstract record AgentRequest
     /// <param name="Statement">What it says of the snapshot.</param>
     public sealed record Finish(Id16 Session, long SeenSize, SnapshotStatement Statement) : AgentRequest;
 
+    /// <summary>Nothing more comes of this backup. Answered with nothing; what was sent is kept for the next.</summary>
+    public sealed record LetGo(Id16 Session) : AgentRequest;
+
     RequestKind Which => this switch
     {
         Hello => RequestKind.Hello,
@@ -90,6 +94,7 @@ public abstract record AgentRequest
         Ask => RequestKind.Ask,
         Send => RequestKind.Send,
         Use => RequestKind.Use,
+        LetGo => RequestKind.LetGo,
         _ => RequestKind.Finish,
     };
 
@@ -99,7 +104,7 @@ public abstract record AgentRequest
     public static int Most(ReadOnlySpan<byte> head, bool isAgent) => head is not [Version, var kind] ? 0 : (RequestKind)kind switch
     {
         RequestKind.Hello or RequestKind.Prove or RequestKind.Enrol => MostSmall,
-        RequestKind.Begin => isAgent ? MostSmall : 0,
+        RequestKind.Begin or RequestKind.LetGo => isAgent ? MostSmall : 0,
         RequestKind.Ask or RequestKind.Use => isAgent ? MostNames : 0,
         RequestKind.Send => isAgent ? MostChunkBytes + MostNames : 0,
         RequestKind.Finish => isAgent ? MaxSize : 0,
@@ -107,14 +112,20 @@ public abstract record AgentRequest
     };
 
     /// <summary>How often the bytes of a request that begins so are in memory at once, about.</summary>
-    public static int Copies(ReadOnlySpan<byte> head) => head is [Version, (byte)RequestKind.Finish] ? 5 : 2;
+    public static int Copies(ReadOnlySpan<byte> head) => head is [Version, (byte)RequestKind.Finish] ? 5 : 1;
 
     /// <summary>How much of what comes first tells how long it may be.</summary>
     public const int HeadSize = 2;
 
-    public byte[] ToArray()
+    public byte[] ToArray() => [.. Head(), .. Tail.Span];
+
+    /// <summary>What follows the <see cref="Head"/>: chunks, which are not copied on their way.</summary>
+    public ReadOnlyMemory<byte> Tail => this is Send send ? send.Bytes : default;
+
+    /// <summary>The request but for its <see cref="Tail"/>.</summary>
+    public byte[] Head()
     {
-        var writer = new ByteWriter(this is Send { Bytes.Length: var length } ? length + 4_096 : 256);
+        var writer = new ByteWriter(256);
         writer.U8(Version);
         writer.U8((byte)Which);
         switch (this)
@@ -148,7 +159,9 @@ public abstract record AgentRequest
                     writer.U8((byte)send.Kinds[i]);
                     writer.Var((ulong)send.Lengths[i]);
                 }
-                writer.Raw(send.Bytes);
+                break;
+            case LetGo over:
+                writer.Id(over.Session);
                 break;
             case Finish finish:
                 writer.Id(finish.Session);
@@ -173,9 +186,11 @@ public abstract record AgentRequest
     }
 
     /// <summary>Total: any bytes are a request, or are none.</summary>
-    public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out AgentRequest? request)
+    /// <param name="bytes">The request has part of them, and is good for as long as they are.</param>
+    /// <param name="request">The request.</param>
+    public static bool TryParse(Memory<byte> bytes, [NotNullWhen(true)] out AgentRequest? request)
     {
-        var reader = new ByteReader(bytes);
+        var reader = new ByteReader(bytes.Span);
         reader.Require(reader.U8() == Version);
         request = (RequestKind)reader.U8() switch
         {
@@ -185,7 +200,8 @@ public abstract record AgentRequest
             RequestKind.Begin => new Begin(reader.Bytes(TreeSection.MaxName).ToArray(), Size(ref reader)),
             RequestKind.Ask => new Ask(reader.Id(), Names(ref reader)),
             RequestKind.Use => new Use(reader.Id(), Names(ref reader)),
-            RequestKind.Send => Sent(ref reader),
+            RequestKind.LetGo => new LetGo(reader.Id()),
+            RequestKind.Send => Sent(ref reader, bytes),
             RequestKind.Finish => new Finish(reader.Id(), Size(ref reader), SnapshotStatement.Read(ref reader)),
             _ => null,
         };
@@ -215,7 +231,7 @@ public abstract record AgentRequest
         return names;
     }
 
-    static Send Sent(ref ByteReader reader)
+    static Send Sent(ref ByteReader reader, Memory<byte> bytes)
     {
         var session = reader.Id();
         var keyClass = (KeyClass)reader.U8();
@@ -231,7 +247,9 @@ public abstract record AgentRequest
             reader.Require(lengths[^1] > 0);
         }
         reader.Require(sum <= MostChunkBytes && sum == reader.Remaining);
-        return new Send(session, keyClass, kinds, lengths, reader.Failed ? [] : reader.Raw(reader.Remaining).ToArray());
+        var rest = reader.Remaining;
+        reader.Raw(rest);
+        return new Send(session, keyClass, kinds, lengths, reader.Failed ? default : bytes[^rest..]);
     }
 }
 

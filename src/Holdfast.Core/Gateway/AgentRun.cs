@@ -20,6 +20,8 @@ public sealed record AgentResult(Id16 Snapshot, LogProof Proof, ulong Committed,
 /// <summary>One backup through a gateway, as its agent does it: nothing of the vault is read.</summary>
 public static class AgentRun
 {
+    static readonly TimeSpan SignOfLife = TimeSpan.FromMinutes(5);
+
     /// <param name="link">To the gateway.</param>
     /// <param name="seen">The checkpoint that this agent saw last; null for none.</param>
     /// <param name="source">What is backed up.</param>
@@ -41,9 +43,19 @@ public static class AgentRun
         using var state = statePath is null ? null : BackupRun.OpenState(statePath, key, session.Parent.IsNone ? null : session.Parent, request, ct);
         using var next = statePath is null ? null : new SourceState.Writer(statePath, key);
         var sink = new AgentSink(link, session, progress);
-        using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
-        var archive = archiver.Run();
-        ct.ThrowIfCancellationRequested();
+        Archive archive;
+        try
+        {
+            using var alive = new Timer(_ => Tell(new AgentRequest.Use(session.Session, [])), null, SignOfLife, SignOfLife); // a source may take hours over its first bytes
+            using var archiver = new Archiver(source, sink, request.Options, state, next, progress, ct);
+            archive = archiver.Run();
+            ct.ThrowIfCancellationRequested();
+        }
+        catch
+        {
+            Tell(new AgentRequest.LetGo(session.Session));
+            throw;
+        }
 
         var times = BackupRun.NextTimes(state?.Head, session.Now);
         var stand = new SnapshotStand(agent.Vault, session.Domain, session.Source, session.Session, session.ParentContentRoot);
@@ -53,6 +65,18 @@ public static class AgentRun
         keep(Extending(link, began, proof.Checkpoint.Note, receipt.Consistency));
 
         var remembered = next?.Complete(BackupRun.NextHead(receipt.Name, state?.Head, times, request, next)) ?? true;
+        void Tell(AgentRequest request)
+        {
+            try
+            {
+                link.Ask(request);
+            }
+            catch (HoldfastException)
+            {
+                // What is wrong shows elsewhere.
+            }
+        }
+
         return new AgentResult(statement.Snapshot, proof, leaf.VaultTime, leaf.A, !session.Parent.IsNone, archive, remembered, state is not null);
     }
 

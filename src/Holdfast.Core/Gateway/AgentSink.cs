@@ -149,7 +149,7 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
             lengths.Add(chunk.Length);
         }
         if (bytes > 0)
-            sink.Send(new AgentRequest.Send(sink.Session, keyClass, kinds, lengths, Bytes[..bytes]));
+            sink.Send(new AgentRequest.Send(sink.Session, keyClass, kinds, lengths, Bytes.AsMemory(0, bytes)));
         _names.Clear();
         _lengths.Clear();
         _kinds.Clear();

@@ -38,12 +38,15 @@ public sealed class GatewayDesk : IDisposable
 {
     const int MostProved = 4_096; // certificates
     const int MostReceipts = 256;
+    const int MostDoubted = 65_536; // sources
+    const int MostIndexes = 3;
     const int NonceLife = 120; // seconds
     const int IndexFrom = 1 << 14; // chunks of one session that become a run of the index together
     const int QueueThreads = 2; // of each session, where the vault is elsewhere
     const long Day = 86_400; // seconds
 
     static readonly TimeSpan IndexLife = TimeSpan.FromHours(1);
+    static readonly TimeSpan LeftAlone = TimeSpan.FromMinutes(15); // an agent gives a sign of life more often than that
     static readonly TimeSpan LookPause = TimeSpan.FromSeconds(1);
     static readonly TimeSpan ProofLife = TimeSpan.FromDays(1);
 
@@ -59,6 +62,10 @@ public sealed class GatewayDesk : IDisposable
     readonly byte[] _nonceKey = RandomNumberGenerator.GetBytes(32);
     readonly BlockingCollection<PackBench> _benches = [];
     OpenIndex? _index;
+    readonly HashSet<Id16> _doubted = []; // sources whose next backup has to read all
+    int _indexes; // that are open
+    int _running; // answers
+    volatile bool _isStopping;
     long _looked;
     bool _isDisposed;
 
@@ -76,6 +83,9 @@ public sealed class GatewayDesk : IDisposable
 
     VaultKeeper Keeper => _vault.Keeper;
 
+    /// <summary>Gets what whoever runs the gateway has to know; more than once.</summary>
+    public Action<string>? Warn { get; set; }
+
     /// <summary>The agent that a certificate was proved to be of; null for none, or where that was too long ago.</summary>
     public Id16? AgentOf(Hash32 client)
     {
@@ -88,6 +98,19 @@ public sealed class GatewayDesk : IDisposable
     /// <param name="request">What it asks.</param>
     /// <exception cref="HoldfastException"><c>AgentUnproved</c>, <c>NoPermission</c>, <c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>SessionLost</c>, <c>ChunkMissing</c>; what storing and committing report.</exception>
     public byte[] Answer(Hash32 client, AgentRequest request)
+    {
+        Interlocked.Increment(ref _running);
+        try
+        {
+            return _isStopping ? throw new HoldfastException(ErrorCode.VaultBusy, "The gateway is being stopped.", "Run the same command again in a moment.") { IsTransient = true } : Answered(client, request);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
+    }
+
+    byte[] Answered(Hash32 client, AgentRequest request)
     {
         switch (request)
         {
@@ -112,6 +135,9 @@ public sealed class GatewayDesk : IDisposable
                     Count(s.Agent, send.Bytes.Length);
                     return s.Store(send, _benches);
                 });
+            case AgentRequest.LetGo over:
+                LetGo(Agent(client), over.Session);
+                return [];
             case AgentRequest.Finish finish:
                 return (Given(Agent(client), finish) ?? Finish(Session(client, finish.Session), finish)).ToArray();
             default:
@@ -173,15 +199,37 @@ public sealed class GatewayDesk : IDisposable
             return _sessions.TryGetValue(session, out var found) && found.Agent == agent ? found : throw GatewaySession.Gone();
     }
 
+    void LetGo(Id16 agent, Id16 session)
+    {
+        GatewaySession? over;
+        lock (_sessions)
+        {
+            if (!_sessions.TryGetValue(session, out over) || over.Agent != agent || over.IsFinishing)
+                return;
+            _sessions.Remove(session);
+        }
+        over.Dispose();
+    }
+
+    /// <summary>Under the lock of the sessions.</summary>
+    void RequireFree(Id16 agent, Id16 source)
+    {
+        if (_sessions.Values.Any(s => s.Stand.Source == source && (s.IsFinishing || (s.Agent != agent && TimeProvider.System.GetElapsedTime(s.Touched) <= _limits.Idle))))
+            throw new HoldfastException(ErrorCode.VaultBusy, "A backup of a source of that name is under way, or is being committed.", "Run this one again when it has ended; where it is another machine's, give this one another --name.") { IsTransient = true };
+    }
+
     AgentSession Begin(Id16 agent, AgentRequest.Begin begin)
     {
         var sourceId = _put.Domain.SourceId(begin.SourceName);
         List<GatewaySession> over;
         lock (_sessions)
         {
-            if (_sessions.Values.Any(s => s.Stand.Source == sourceId && (s.IsFinishing || (s.Agent != agent && TimeProvider.System.GetElapsedTime(s.Touched) <= _limits.Idle))))
-                throw new HoldfastException(ErrorCode.VaultBusy, "A backup of a source of that name is under way, or is being committed.", "Run this one again when it has ended; where it is another machine's, give this one another --name.") { IsTransient = true };
+            RequireFree(agent, sourceId);
             over = [.. _sessions.Values.Where(s => !s.IsFinishing && (s.Stand.Source == sourceId || TimeProvider.System.GetElapsedTime(s.Touched) > _limits.Idle))];
+            // An agent that was killed again and again is not kept from going on by what it left.
+            if (_sessions.Values.Where(s => s.Agent == agent && !over.Contains(s)).ToList() is var own && own.Count >= _limits.SessionsOfOne
+                && own.Where(s => !s.IsFinishing && TimeProvider.System.GetElapsedTime(s.Touched) > LeftAlone).MinBy(s => s.Touched) is { } left)
+                over.Add(left);
             over.ForEach(s => _sessions.Remove(s.Stand.Session));
         }
         over.ForEach(s => s.Dispose());
@@ -189,6 +237,9 @@ public sealed class GatewayDesk : IDisposable
         {
             lock (_sessions)
             {
+                RequireFree(agent, sourceId);
+                if (_sessions.Values.Any(s => s.Stand.Source == sourceId))
+                    throw new HoldfastException(ErrorCode.VaultBusy, "A backup of that source was begun at the same moment.", "Run this one again when it has ended.") { IsTransient = true };
                 if (_sessions.Values.Count(s => s.Agent == agent) >= _limits.SessionsOfOne || _sessions.Count >= _limits.Sessions)
                     throw new HoldfastException(ErrorCode.QuotaExceeded, "As many backups as the gateway takes at once are under way.", "Run this one again when others have ended.") { IsTransient = true };
             }
@@ -214,11 +265,14 @@ public sealed class GatewayDesk : IDisposable
     {
         if (Keeper.State.Agent(agent) is null)
             throw NotEnrolled();
+        if (_put.SealingKeys.Max(k => k.Epoch) is var epoch && epoch < Keeper.State.KeyEpoch)
+            Warn?.Invoke($"This gateway's put.key seals to key epoch {epoch}, and the vault is in epoch {Keeper.State.KeyEpoch}: whoever has the opening key of that epoch reads what agents back up now. `holdfast key issue --out FOLDER`, with the opening key, makes a new one; then start the gateway again.");
         var log = Keeper.Log;
         RequireOwn(agent, sourceId);
         var parent = Keeper.Newest(sourceId);
         var source = SourceChunks.Of(Keeper.State, sourceId, agent, _put.Domain, Keeper.Clock.Now);
         VaultSink sink = null!;
+        var own = new ConcurrentDictionary<int, bool>();
         RequireExtended(seen, log.Size);
         var queue = new DurableQueue(Keeper.Store, pack => sink.Stored(pack), QueueThreads);
         var packs = new PackSession(_vault.Id, _put, sourceId, Keeper.Store, (staged, pack) =>
@@ -226,11 +280,22 @@ public sealed class GatewayDesk : IDisposable
             Keeper.RenewBirthLock();
             queue.Enter(staged, pack);
         }, TimeProvider.System, agent);
-        sink = new VaultSink(index.Chunks, packs, n => source.IsOwn(index.SessionOf(n)), IndexFrom, SizeOf);
+        sink = new VaultSink(index.Chunks, packs, IsHome, IndexFrom, SizeOf);
         var stand = new SnapshotStand(_vault.Id, _put.Domain.Domain, sourceId, packs.Id, parent?.Object!.ContentRoot ?? Hash32.None);
-        var isWhole = parent is not null && source.IsComplete && Keeper.State.PacksOf(parent) is { } set && set.ToList().All(p => index.Chunks.Knows(p.Name));
+        bool isDoubted;
+        lock (_doubted)
+            isDoubted = _doubted.Remove(sourceId);
+        var isWhole = parent is not null && !isDoubted && source.IsComplete && Keeper.State.PacksOf(parent) is { } set && set.ToList().All(p => index.Chunks.Knows(p.Name));
         var checkpoint = log.Checkpoint!;
         told = new AgentSession(packs.Id, sourceId, stand.Domain, _put.Domain.Cutter.Span.ToArray(), parent?.Name ?? Hash32.None, stand.ParentContentRoot, isWhole, Keeper.Clock.Now, checkpoint.Note, log.Tree.ProveConsistency(seen, checkpoint.Size));
+        bool IsHome(int pack)
+        {
+            if (own.TryGetValue(pack, out var known))
+                return known;
+            var session = index.SessionOf(pack);
+            return session.IsNone ? false : own[pack] = source.IsOwn(session); // one whose header could not be read may be the next time
+        }
+
         return new GatewaySession(agent, stand, parent?.Name ?? Hash32.None, source, checkpoint.Size, index, packs, queue, sink);
     }
 
@@ -261,7 +326,7 @@ public sealed class GatewayDesk : IDisposable
     /// <summary>The index that sessions share; made anew after an hour, so that what others stored or what expired is seen.</summary>
     OpenIndex Index()
     {
-        if (_index is { IsCurrent: true } current && TimeProvider.System.GetElapsedTime(current.Since) < IndexLife)
+        if (_index is { IsCurrent: true } current && (TimeProvider.System.GetElapsedTime(current.Since) < IndexLife || Volatile.Read(ref _indexes) >= MostIndexes)) // each takes memory while long backups hold it
         {
             Keeper.Refresh();
             current.Hold();
@@ -269,12 +334,13 @@ public sealed class GatewayDesk : IDisposable
         }
         _index?.Release();
         _index = null;
-        _index = new OpenIndex(_vault.OpenIndexForBackup(_put.Domain, default), _vault);
+        _index = new OpenIndex(_vault.OpenIndexForBackup(_put.Domain, default), _vault, () => Interlocked.Decrement(ref _indexes));
+        Interlocked.Increment(ref _indexes);
         _index.Hold();
         return _index;
     }
 
-    static byte[] Within(GatewaySession session, Func<GatewaySession, byte[]> work)
+    byte[] Within(GatewaySession session, Func<GatewaySession, byte[]> work)
     {
         try
         {
@@ -282,8 +348,17 @@ public sealed class GatewayDesk : IDisposable
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
         {
-            session.Index.IsCurrent = false; // the next session looks anew
-            throw Vault.Emptied(session.Index.Chunks, e, "Run the backup again.");
+            // Once: what others have made anew in its place stays.
+            throw session.Index.GiveUp() && ReferenceEquals(session.Index, _index) ? Vault.Emptied(session.Index.Chunks, e, "Run the backup again.") : new HoldfastException(e.Code, e.Message, e.Guidance, e) { IsTransient = true };
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ChunkMissing or ErrorCode.CommitRefused)
+        {
+            lock (_doubted)
+            {
+                if (_doubted.Count < MostDoubted)
+                    _doubted.Add(session.Stand.Source);
+            }
+            throw;
         }
     }
 
@@ -342,7 +417,7 @@ public sealed class GatewayDesk : IDisposable
             }
             catch (HoldfastException e) when (e.Code is ErrorCode.PackMissing or ErrorCode.IndexDamaged or ErrorCode.ObjectMissing)
             {
-                session.Index.IsCurrent = false; // the next session looks anew
+                session.Index.GiveUp(); // the next session looks anew
                 throw;
             }
             finally
@@ -387,15 +462,21 @@ public sealed class GatewayDesk : IDisposable
         return new AgentReceipt(record.Name, proof.ToString(), seen <= proof.Checkpoint.Size ? Keeper.Log.Tree.ProveConsistency(seen, proof.Checkpoint.Size) : []);
     }
 
-    /// <summary>When nobody asks any more.</summary>
+    /// <summary>Refuses what comes, and waits a minute for what has begun.</summary>
     public void Dispose()
     {
         if (_isDisposed)
             return;
-        _isDisposed = true;
-        foreach (var session in _sessions.Values)
-            session.Dispose();
-        _sessions.Clear();
+        _isDisposed = _isStopping = true;
+        for (var waited = 0; Volatile.Read(ref _running) > 0 && waited < 600; waited++)
+            Thread.Sleep(100); // what has begun ends: a commit, above all
+        List<GatewaySession> left;
+        lock (_sessions)
+        {
+            left = [.. _sessions.Values];
+            _sessions.Clear();
+        }
+        left.ForEach(s => s.Dispose());
         _index?.Release();
         foreach (var bench in _benches)
             bench.Dispose();
@@ -406,16 +487,21 @@ public sealed class GatewayDesk : IDisposable
 /// <summary>A chunk index that several sessions use, and whose packs it knows; closed by the last of them.</summary>
 /// <param name="chunks">The index.</param>
 /// <param name="vault">Has the packs.</param>
-sealed class OpenIndex(ChunkIndex chunks, Vault vault)
+/// <param name="closed">Told when it is.</param>
+sealed class OpenIndex(ChunkIndex chunks, Vault vault, Action closed)
 {
     readonly ConcurrentDictionary<int, Id16> _sessions = [];
     int _held = 1;
+    int _givenUp;
 
     public ChunkIndex Chunks => chunks;
     public long Since { get; } = TimeProvider.System.GetTimestamp();
 
     /// <summary>False where something turned out to be missing of what it names.</summary>
-    public bool IsCurrent { get; set; } = true;
+    public bool IsCurrent => Volatile.Read(ref _givenUp) == 0;
+
+    /// <summary>True for the one that gives it up.</summary>
+    public bool GiveUp() => Interlocked.Exchange(ref _givenUp, 1) == 0;
 
     /// <summary>Which session wrote a pack, by its header; none where that cannot be read.</summary>
     public Id16 SessionOf(int pack)
@@ -431,7 +517,9 @@ sealed class OpenIndex(ChunkIndex chunks, Vault vault)
 
     public void Release()
     {
-        if (Interlocked.Decrement(ref _held) == 0)
-            chunks.Dispose();
+        if (Interlocked.Decrement(ref _held) != 0)
+            return;
+        chunks.Dispose();
+        closed();
     }
 }

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Chunking;
-using Holdfast.Core.Keys;
 using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 
@@ -22,6 +21,13 @@ sealed class GatewaySession : IDisposable
     readonly Lock _namedLock = new();
     readonly EntryBatch _rows = new();
     readonly List<(KeyClass Class, ChunkRef Chunk)> _found = [];
+    readonly List<ChunkName> _below = [];
+    readonly Predicate<Hash32> _mayRefer;
+    readonly Func<int, bool> _mayUse;
+    readonly ChunkNamer _namer;
+    readonly ChunkNamer _treeNamer;
+    Hash32[] _digests = [];
+    Hash32[] _wholeIds = [];
     readonly VaultSink _sink;
     readonly DurableQueue _queue;
     bool _isDone;
@@ -33,6 +39,9 @@ sealed class GatewaySession : IDisposable
         (Agent, Stand, Parent, Source, SeenSize, Index, Packs) = (agent, stand, parent, source, seenSize, index, packs);
         (_queue, _sink) = (queue, sink);
         _tree = sink.Worker(KeyClass.Tree);
+        _mayUse = pack => source.WasOf(index.SessionOf(pack));
+        _mayRefer = id => source.Refers(id) || sink.WasGiven(id);
+        (_namer, _treeNamer) = (new ChunkNamer(packs.Put.Domain, KeyClass.Content), new ChunkNamer(packs.Put.Domain, KeyClass.Tree));
     }
 
     public Id16 Agent { get; }
@@ -52,23 +61,61 @@ sealed class GatewaySession : IDisposable
     /// <summary>When something was last asked of it.</summary>
     public long Touched { get; private set; } = TimeProvider.System.GetTimestamp();
 
-    DomainKeys Domain => Packs.Put.Domain;
+    bool IsKnown(KeyClass keyClass, DigestKind kind, Hash32 digest) => FirstUnknown([new ChunkName(keyClass, kind, digest)]) < 0;
 
-    bool IsKnown(KeyClass keyClass, DigestKind kind, Hash32 digest)
+    /// <summary>The first of these that may not be named; -1 where all may.</summary>
+    int FirstUnknown(IReadOnlyList<ChunkName> names)
     {
-        var id = Domain.ChunkId(keyClass, digest, kind);
         lock (_namedLock)
-            return _sink.IsWithinReach(id, i => Source.Refers(i) || _sink.WasGiven(i), _named);
+        {
+            var ids = Ids(names);
+            for (var i = 0; i < names.Count; i++)
+            {
+                if (!IsKnown(ids[i]))
+                    return i;
+            }
+            return -1;
+        }
+    }
+
+    bool IsKnown(Hash32 id) => _sink.IsWithinReach(id, _mayRefer, _mayUse, _named);
+
+    /// <summary>Under the lock. Those of whole files, which are most, many at once.</summary>
+    Hash32[] Ids(IReadOnlyList<ChunkName> names)
+    {
+        var ids = new Hash32[names.Count];
+        if (_digests.Length < names.Count)
+            (_digests, _wholeIds) = (new Hash32[names.Count], new Hash32[names.Count]);
+        var whole = 0;
+        for (var i = 0; i < names.Count; i++)
+        {
+            if (names[i] is { Class: KeyClass.Content, Kind: DigestKind.Whole })
+                _digests[whole++] = names[i].Digest;
+            else
+                ids[i] = (names[i].Class == KeyClass.Tree ? _treeNamer : _namer).Id(names[i].Digest, names[i].Kind);
+        }
+        _namer.Ids(_digests.AsSpan(0, whole), _wholeIds.AsSpan(0, whole));
+        whole = 0;
+        for (var i = 0; i < names.Count; i++)
+        {
+            if (names[i] is { Class: KeyClass.Content, Kind: DigestKind.Whole })
+                ids[i] = _wholeIds[whole++];
+        }
+        return ids;
     }
 
     /// <summary>Which of these may be named without being sent.</summary>
     public byte[] Known(IReadOnlyList<ChunkName> names) => Within(() =>
     {
         var bits = new byte[(names.Count + 7) / 8];
-        for (var i = 0; i < names.Count; i++)
+        lock (_namedLock)
         {
-            if (IsKnown(names[i].Class, names[i].Kind, names[i].Digest))
-                bits[i / 8] |= (byte)(1 << (i % 8));
+            var ids = Ids(names);
+            for (var i = 0; i < names.Count; i++)
+            {
+                if (IsKnown(ids[i]))
+                    bits[i / 8] |= (byte)(1 << (i % 8));
+            }
         }
         return bits;
     });
@@ -76,13 +123,10 @@ sealed class GatewaySession : IDisposable
     /// <exception cref="HoldfastException"><c>ChunkMissing</c>: one of them may not be named.</exception>
     public byte[] Use(IReadOnlyList<ChunkName> names) => Within<byte[]>(() =>
     {
-        foreach (var name in names)
-        {
-            if (!IsKnown(name.Class, name.Kind, name.Digest))
-                throw new HoldfastException(ErrorCode.ChunkMissing, "Something that looks unchanged is not in the vault any more, or was never this source's: it has to be sent.",
-                    "Run the backup again with --read-all: every file is read, and what is missing is sent.")
-                { IsTransient = true };
-        }
+        if (FirstUnknown(names) >= 0)
+            throw new HoldfastException(ErrorCode.ChunkMissing, "Something that looks unchanged is not in the vault any more, or was never this source's: it has to be sent.",
+                "Run the backup again with --read-all: every file is read, and what is missing is sent.")
+            { IsTransient = true };
         return [];
     });
 
@@ -106,11 +150,11 @@ sealed class GatewaySession : IDisposable
         try
         {
             At(writer, benches, () => StoreContent(send, writer));
+            lock (_free)
+                _free.Push(writer); // not one that failed
         }
         finally
         {
-            lock (_free)
-                _free.Push(writer);
             _content.Release();
         }
         return [];
@@ -121,6 +165,8 @@ sealed class GatewaySession : IDisposable
         var bench = benches.Take();
         try
         {
+            if (_isBroken)
+                throw Gone(); // while this one waited
             writer.At(bench, work);
         }
         catch
@@ -162,11 +208,11 @@ sealed class GatewaySession : IDisposable
                 bytes += lengths[next++];
             if (next > first)
             {
-                writer.StoreAll(send.Bytes.AsSpan(at, bytes), lengths.AsSpan(first, next - first), kinds.AsSpan(first, next - first), digests, ids);
+                writer.StoreAll(send.Bytes.Span.Slice(at, bytes), lengths.AsSpan(first, next - first), kinds.AsSpan(first, next - first), digests, ids);
                 (first, at) = (next, at + bytes);
                 continue;
             }
-            writer.Store(send.Bytes.AsSpan(at, lengths[first]), ContentKind.Unknown, out _, send.Kinds[first]);
+            writer.Store(send.Bytes.Span.Slice(at, lengths[first]), ContentKind.Unknown, out _, send.Kinds[first]);
             at += lengths[first++];
         }
 
@@ -178,7 +224,7 @@ sealed class GatewaySession : IDisposable
         var at = 0;
         foreach (var length in send.Lengths)
         {
-            _tree.Store(send.Bytes.AsSpan(at, length), ContentKind.Unknown, out _, DigestKind.Whole);
+            _tree.Store(send.Bytes.Span.Slice(at, length), ContentKind.Unknown, out _, DigestKind.Whole);
             at += length;
         }
     }
@@ -190,15 +236,20 @@ sealed class GatewaySession : IDisposable
         var before = new HashSet<Hash32>();
         foreach (var length in send.Lengths)
         {
-            var bytes = send.Bytes.AsSpan(at, length);
+            var bytes = send.Bytes.Span.Slice(at, length);
             at += length;
             _found.Clear();
             if (!TreeChunk.TryRead(bytes, _rows, _found, out _))
                 throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree is none that a reader takes. It was not stored.", "Use the same release of holdfast on both machines. If it goes on, treat the host that sent it as suspect.");
+            _below.Clear();
             foreach (var (keyClass, chunk) in _found)
             {
-                if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)) && !IsKnown(keyClass, chunk.Kind, chunk.Digest))
-                    throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
+                if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)))
+                    _below.Add(new ChunkName(keyClass, chunk.Kind, chunk.Digest));
+            }
+            if (FirstUnknown(_below) >= 0)
+            {
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
                         "Run the backup again with --read-all. If it goes on, treat the host that sent it as suspect: that is how somebody would reach for the data of others.");
             }
             before.Add(ChunkRef.DigestOf(bytes, DigestKind.Whole));
@@ -266,6 +317,8 @@ sealed class GatewaySession : IDisposable
                 writer.Dispose();
             _writers.Clear();
             _tree.Dispose();
+            _namer.Dispose();
+            _treeNamer.Dispose();
             _queue.Dispose();
             Packs.Dispose();
             Index.Release();

@@ -65,8 +65,11 @@ sealed class SourceChunks
         return new SourceChunks(source, agent, domain, sessions, sorted, isComplete, !isComplete || endsSoon || differences >= MostDifferences);
     }
 
-    /// <summary>True where a session's packs are the source's own.</summary>
-    public bool IsOwn(Id16 session) => _domain.IsSessionOf(session, _source, _agent) || _sessions.Contains(session);
+    /// <summary>True where a session's packs are this agent's own, of this source: for good, whatever expires.</summary>
+    public bool IsOwn(Id16 session) => _domain.IsSessionOf(session, _source, _agent);
+
+    /// <summary>True of packs that another agent wrote for this source, or this one before sessions told that. What lies there is told as a reference: their snapshots may expire sooner than those that use it.</summary>
+    public bool WasOf(Id16 session) => _sessions.Contains(session) && !IsOwn(session);
 
     /// <summary>True where a snapshot of the source refers to a chunk in packs of others.</summary>
     public bool Refers(Hash32 id) => Array.BinarySearch(_references, id.Prefix) >= 0;

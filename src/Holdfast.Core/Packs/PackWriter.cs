@@ -61,6 +61,7 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, PackBench
     public void Abandon()
     {
         Reset();
+        _sha.GetHashAndReset();
         _pending.Clear();
         _sharedLength = 0;
         _bench = _own;

@@ -24,10 +24,14 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     const int Threads = 64; // that requests are answered on, beside those that store
 
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
+    static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
     static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
 
     readonly Room _room = new(room);
-    readonly Shares _shares = new();
+    readonly Shares _shares = new(4);
+    readonly Shares _small = new(8);
+    readonly Buffers _buffers = new();
+    readonly HashSet<Reading> _reading = [];
     readonly SemaphoreSlim _threads = new(Threads);
     readonly Warnings _warnings = new(warn);
 
@@ -36,6 +40,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     public async Task ServeAsync(IPEndPoint at, X509Certificate2 certificate, Action<string> ready, CancellationToken stop)
     {
         using var blocks = new WideBlocks();
+        await using var look = new Timer(_ => LookForSlow(), null, LookEvery, LookEvery);
         await Listening.RunAsync(at, limits =>
         {
             limits.MaxConcurrentConnections = MaxConnections;
@@ -94,9 +99,9 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         }
         var agent = desk.AgentOf(client);
         var isAgent = agent is not null;
-        using var idle = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted);
         var head = new byte[AgentRequest.HeadSize];
-        await context.Request.Body.ReadExactlyAsync(head, idle.Token);
+        using (var first = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted))
+            await context.Request.Body.ReadExactlyAsync(head, first.Token);
         if (AgentRequest.Most(head, isAgent) is var most && most == 0)
         {
             if (!isAgent && AgentRequest.Most(head, isAgent: true) > 0)
@@ -110,10 +115,14 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
             return;
         }
         byte[] answer;
-        using var share = await _shares.TakeAsync(agent ?? Id16.None, context.RequestAborted);
-        using (await _room.TakeAsync(length * AgentRequest.Copies(head), context.RequestAborted))
+        // However long it waits for its turn, that is not its fault.
+        using var share = length > AgentRequest.MostSmall ? await _shares.TakeAsync(agent ?? Id16.None, context.RequestAborted) : await _small.TakeAsync(agent ?? Id16.None, context.RequestAborted);
+        using (length > AgentRequest.MostSmall ? await _room.TakeAsync(length * AgentRequest.Copies(head), context.RequestAborted) : null)
         {
-            if (AgentRequest.TryParse(await ReadAsync(context, head, (int)length, idle, isAgent), out var request))
+            using var idle = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted);
+            using var buffer = _buffers.Rent((int)length);
+            await ReadAsync(context, head, buffer.Bytes, idle, isAgent);
+            if (AgentRequest.TryParse(buffer.Bytes, out var request))
             {
                 await _threads.WaitAsync(context.RequestAborted);
                 try
@@ -136,32 +145,51 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     }
 
     /// <summary>The rest of a request. One that comes so slowly that it keeps others from having room is sent away, and may come again in smaller pieces.</summary>
-    async Task<byte[]> ReadAsync(HttpContext context, byte[] head, int length, Idle idle, bool isAgent)
+    async Task ReadAsync(HttpContext context, byte[] head, Memory<byte> bytes, Idle idle, bool isAgent)
     {
-        var bytes = new byte[length];
-        head.CopyTo(bytes, 0);
-        var began = TimeProvider.System.GetTimestamp();
-        for (var at = head.Length; at < length;)
+        head.CopyTo(bytes);
+        var reading = new Reading(context) { At = head.Length };
+        lock (_reading)
+            _reading.Add(reading);
+        try
         {
-            var read = context.Request.Body.ReadAsync(bytes.AsMemory(at), idle.Token).AsTask();
-            while (!read.IsCompleted)
+            while (reading.At < bytes.Length)
             {
-                await Task.WhenAny(read, Task.Delay(TimeSpan.FromSeconds(1), idle.Token));
-                var elapsed = TimeProvider.System.GetElapsedTime(began);
-                if (!read.IsCompleted && _room.IsWaitedFor && elapsed > Grace && at < Slowest * elapsed.TotalSeconds)
-                {
-                    context.Abort();
-                    throw new OperationCanceledException();
-                }
+                var count = await context.Request.Body.ReadAsync(bytes[reading.At..], idle.Token);
+                if (count == 0)
+                    throw new EndOfStreamException();
+                reading.At += count;
+                if (isAgent)
+                    idle.Moved(count); // others have the time that they began with
             }
-            var count = await read;
-            if (count == 0)
-                throw new EndOfStreamException();
-            at += count;
-            if (isAgent)
-                idle.Moved(count); // others have the time that they began with
         }
-        return bytes;
+        finally
+        {
+            lock (_reading)
+                _reading.Remove(reading);
+        }
+    }
+
+    sealed class Reading(HttpContext context)
+    {
+        readonly long _began = TimeProvider.System.GetTimestamp();
+
+        public int At { get; set; }
+
+        public bool IsSlow => TimeProvider.System.GetElapsedTime(_began) is var elapsed && elapsed > Grace && At < Slowest * elapsed.TotalSeconds;
+
+        public void Abort() => context.Abort();
+    }
+
+    void LookForSlow()
+    {
+        if (!_room.IsWaitedFor)
+            return;
+        lock (_reading)
+        {
+            foreach (var slow in _reading.Where(r => r.IsSlow))
+                slow.Abort();
+        }
     }
 
     public void Dispose()
@@ -171,10 +199,8 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     }
 
     /// <summary>How many requests of one agent are taken in and answered at once; those who have not proved to be one have as many together.</summary>
-    sealed class Shares
+    sealed class Shares(int each)
     {
-        const int Each = 8;
-
         readonly Dictionary<Id16, (SemaphoreSlim Turn, int Users)> _all = [];
 
         public async Task<IDisposable> TakeAsync(Id16 agent, CancellationToken ct)
@@ -183,7 +209,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
             lock (_all)
             {
                 var (known, users) = _all.GetValueOrDefault(agent);
-                turn = known ?? new SemaphoreSlim(Each);
+                turn = known ?? new SemaphoreSlim(each);
                 _all[agent] = (turn, users + 1);
             }
             try
@@ -223,6 +249,40 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         }
     }
 
+    /// <summary>Memory for requests of the usual length, used again and again: made anew for each, it would be cleared and collected each time.</summary>
+    sealed class Buffers
+    {
+        const int Size = AgentRequest.MostChunkBytes + (1 << 18); // bytes
+        const int Kept = 8;
+        const int Least = 1 << 16; // below, nobody minds
+
+        readonly Stack<byte[]> _free = new();
+
+        public Rented Rent(int length)
+        {
+            if (length is < Least or > Size)
+                return new Rented(null, new byte[length], length);
+            lock (_free)
+                return new Rented(this, _free.TryPop(out var bytes) ? bytes : GC.AllocateUninitializedArray<byte>(Size), length);
+        }
+
+        public sealed class Rented(Buffers? from, byte[] bytes, int length) : IDisposable
+        {
+            public Memory<byte> Bytes => bytes.AsMemory(0, length);
+
+            public void Dispose()
+            {
+                if (from is null)
+                    return;
+                lock (from._free)
+                {
+                    if (from._free.Count < Kept)
+                        from._free.Push(bytes);
+                }
+            }
+        }
+    }
+
     /// <summary>Memory that requests share: who finds none waits for its turn.</summary>
     sealed class Room(long bytes) : IDisposable
     {
@@ -236,7 +296,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
 
         public async Task<IDisposable> TakeAsync(long count, CancellationToken ct)
         {
-            count = Math.Min(count, _all);
+            count = Math.Min(count, _all / 4);
             Interlocked.Increment(ref _waiting);
             try
             {

@@ -1,3 +1,4 @@
+using System.Net;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
 using Holdfast.Server.Wire;
@@ -38,39 +39,58 @@ sealed class RemoteGateway : IGateway, IDisposable
 
     public byte[] Ask(AgentRequest request)
     {
-        var body = request.ToArray();
-        return _client.Send(idle =>
-        {
-            MovingBytes? bytes = null;
-            bytes = new MovingBytes(body, () =>
-            {
-                idle.Moved();
-                if (bytes!.Position >= body.Length)
-                    idle.Allow(Change);
-            });
-            var content = new StreamContent(bytes, 1 << 16);
-            content.Headers.ContentLength = body.Length;
-            return new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = content };
-        }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
+        var (head, tail) = (request.Head(), request.Tail);
+        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(head, tail, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
     }
 
     public void Dispose() => _client.Dispose();
 
-    /// <summary>Tells when something of it was taken.</summary>
-    sealed class MovingBytes(byte[] bytes, Action moved) : MemoryStream(bytes, writable: false)
+    /// <summary>Written from where it lies, and tells when something of it was taken.</summary>
+    sealed class Body : HttpContent
     {
-        public override int Read(byte[] buffer, int offset, int count)
+        const int Piece = 1 << 16; // bytes
+
+        readonly byte[] _head;
+        readonly ReadOnlyMemory<byte> _tail;
+        readonly Idle _idle;
+        readonly TimeSpan _change;
+
+        public Body(byte[] head, ReadOnlyMemory<byte> tail, Idle idle, TimeSpan change)
         {
-            var read = base.Read(buffer, offset, count);
-            moved();
-            return read;
+            (_head, _tail, _idle, _change) = (head, tail, idle, change);
+            Headers.ContentLength = head.Length + tail.Length;
         }
 
-        public override int Read(Span<byte> buffer)
+        protected override void SerializeToStream(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
-            var read = base.Read(buffer);
-            moved();
-            return read;
+            foreach (var part in new[] { _head, _tail })
+            {
+                for (var at = 0; at < part.Length; at += Piece)
+                {
+                    stream.Write(part.Span.Slice(at, Math.Min(Piece, part.Length - at)));
+                    _idle.Moved();
+                }
+            }
+            _idle.Allow(_change);
+        }
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            foreach (var part in new[] { _head, _tail })
+            {
+                for (var at = 0; at < part.Length; at += Piece)
+                {
+                    await stream.WriteAsync(part.Slice(at, Math.Min(Piece, part.Length - at)), _idle.Token);
+                    _idle.Moved();
+                }
+            }
+            _idle.Allow(_change);
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = _head.Length + _tail.Length;
+            return true;
         }
     }
 }

@@ -134,6 +134,7 @@ sealed class PinnedClient : IDisposable
         {
             using var idle = new Idle(Silence, _stop);
             var isSent = false;
+            var isBusy = false; // it says so
             try
             {
                 using var request = make(idle);
@@ -144,6 +145,7 @@ sealed class PinnedClient : IDisposable
                 isSent = true;
                 (_hasAnswered, _isAway) = (true, false);
                 idle.Moved();
+                isBusy = response.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.ServiceUnavailable;
                 if (Refusal(response, idle) is { } refusal)
                     throw refusal;
                 return read(response, idle);
@@ -157,7 +159,7 @@ sealed class PinnedClient : IDisposable
                         $"Treat it as an attack until shown otherwise: somebody may stand between. Where the {_peer.Noun} was given a new certificate, {_peer.Anew}.", e);
                 if (idle.Way > furthest)
                     (furthest, stuck, failing) = (idle.Way, 0, null); // what got further has all the patience before it
-                else if (idle.Way > 0 && idle.Way == furthest)
+                else if (!isBusy && idle.Way > 0 && idle.Way == furthest)
                     stuck++; // what ends at the same place each time is no cut of the network
                 failing ??= TimeProvider.System.GetTimestamp();
                 var patience = _hasAnswered && !_isAway ? Patience : FirstPatience;

@@ -126,7 +126,7 @@ public sealed class GatewayTests : IDisposable
 
     static ChunkName Named(byte[] content) => new(KeyClass.Content, DigestKind.Whole, new Hash32(SHA256.HashData(content)));
 
-    static AgentRequest.Send Sending(Id16 session, KeyClass keyClass, params byte[][] chunks) => new(session, keyClass, [.. chunks.Select(_ => DigestKind.Whole)], [.. chunks.Select(c => c.Length)], [.. chunks.SelectMany(c => c)]);
+    static AgentRequest.Send Sending(Id16 session, KeyClass keyClass, params byte[][] chunks) => new(session, keyClass, [.. chunks.Select(_ => DigestKind.Whole)], [.. chunks.Select(c => c.Length)], chunks.SelectMany(c => c).ToArray());
 
     static void Fill(Agent agent, int seed)
     {
@@ -597,7 +597,7 @@ public sealed class GatewayTests : IDisposable
         agent.Gateway.Bend = (request, answer) =>
         {
             if (request is AgentRequest.Ask or AgentRequest.Send or AgentRequest.Use or AgentRequest.Finish)
-                _desk.Answer(agent.Gateway.Client, request is AgentRequest.Send send ? send with { Bytes = [.. send.Bytes] } : request);
+                _desk.Answer(agent.Gateway.Client, request is AgentRequest.Send send ? send with { Bytes = send.Bytes.ToArray() } : request);
             return answer;
         };
         var result = agent.BackUp();
@@ -743,7 +743,7 @@ public sealed class GatewayTests : IDisposable
     {
         var session = Id16.New();
         AgentRequest[] all = [new AgentRequest.Hello(), new AgentRequest.Prove(session, new byte[32], new byte[64]), new AgentRequest.Enrol(new byte[16], session, new byte[32]), new AgentRequest.Begin("n"u8.ToArray(), 7),
-            new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
+            new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]), new AgentRequest.LetGo(session), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
         var random = new Random(1);
         foreach (var request in all)
         {
@@ -751,7 +751,7 @@ public sealed class GatewayTests : IDisposable
             Assert.True(AgentRequest.TryParse(bytes, out var read));
             Assert.Equal(bytes, read.ToArray());
             for (var length = 0; length < bytes.Length; length++)
-                Assert.False(AgentRequest.TryParse(bytes.AsSpan(0, length), out _) && request is not AgentRequest.Send);
+                Assert.False(AgentRequest.TryParse(bytes.AsMemory(0, length), out _) && request is not AgentRequest.Send);
             for (var i = 0; i < 2_000; i++)
             {
                 var bent = bytes.ToArray();
