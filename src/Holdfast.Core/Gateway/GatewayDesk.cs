@@ -40,6 +40,7 @@ public sealed class GatewayDesk : IDisposable
     const int MostReceipts = 256;
     const int MostDoubted = 65_536; // sources
     const int MostIndexes = 3;
+    const int FewSessions = 4; // each of which may have buffers of megabytes for each pack under way
     const int NonceLife = 120; // seconds
     const int IndexFrom = 1 << 14; // chunks of one session that become a run of the index together
     const int QueueThreads = 2; // of each session, where the vault is elsewhere
@@ -65,6 +66,7 @@ public sealed class GatewayDesk : IDisposable
     readonly HashSet<Id16> _doubted = []; // sources whose next backup has to read all
     int _indexes; // that are open
     int _running; // answers
+    int _open; // sessions, about
     volatile bool _isStopping;
     long _looked;
     bool _isDisposed;
@@ -249,7 +251,10 @@ public sealed class GatewayDesk : IDisposable
             {
                 var made = Begin(agent, sourceId, begin.SeenSize, index, out var told);
                 lock (_sessions)
+                {
                     _sessions[made.Stand.Session] = made;
+                    _open = _sessions.Count;
+                }
                 isTaken = true;
                 return told;
             }
@@ -279,7 +284,7 @@ public sealed class GatewayDesk : IDisposable
         {
             Keeper.RenewBirthLock();
             queue.Enter(staged, pack);
-        }, TimeProvider.System, agent);
+        }, TimeProvider.System, agent, () => Volatile.Read(ref _open) > FewSessions);
         sink = new VaultSink(index.Chunks, packs, IsHome, IndexFrom, SizeOf);
         var stand = new SnapshotStand(_vault.Id, _put.Domain.Domain, sourceId, packs.Id, parent?.Object!.ContentRoot ?? Hash32.None);
         bool isDoubted;
@@ -423,7 +428,10 @@ public sealed class GatewayDesk : IDisposable
             finally
             {
                 lock (_sessions)
+                {
                     _sessions.Remove(session.Stand.Session);
+                    _open = _sessions.Count;
+                }
                 session.Dispose();
             }
         }

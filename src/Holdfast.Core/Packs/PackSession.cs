@@ -21,7 +21,8 @@ public sealed record WrittenPack(int Slot, Hash32 Name, long Size, KeyClass Clas
 /// <param name="enter">Takes over a finished pack: gives it its name, durably, now or by the time the session is committed, and disposes of it. The session forgets its ids.</param>
 /// <param name="time">For the hour after which a session takes a new secret.</param>
 /// <param name="agent">For whom.</param>
-public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, WrittenPack> enter, TimeProvider time, Id16 agent = default) : IDisposable
+/// <param name="isOneOfMany">Whether there are so many sessions now that each is to do with less memory, which takes a little longer; null for no.</param>
+public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore store, Action<IStaged, WrittenPack> enter, TimeProvider time, Id16 agent = default, Func<bool>? isOneOfMany = null) : IDisposable
 {
     static readonly TimeSpan SealLife = TimeSpan.FromHours(1);
 
@@ -66,7 +67,7 @@ public sealed class PackSession(Id16 vault, PutKey put, Id16 source, IStore stor
         }
     }
 
-    internal IStaged Stage() => store.Stage(large: true);
+    internal IStaged Stage() => store.Stage(large: isOneOfMany?.Invoke() != true);
 
     internal void Enter(IStaged staged, WrittenPack pack)
     {
