@@ -93,7 +93,7 @@ public sealed class DomainKeys : IDisposable
         return CryptographicOperations.FixedTimeEquals(tag, id[SessionRandom..]);
     }
 
-    void SessionTag(Id16 source, Id16 agent, ReadOnlySpan<byte> random, Span<byte> tag)
+    internal void SessionTag(Id16 source, Id16 agent, ReadOnlySpan<byte> random, Span<byte> tag)
     {
         var writer = new ByteWriter();
         writer.Raw(Labels.SessionId);

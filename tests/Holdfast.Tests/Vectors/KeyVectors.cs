@@ -64,6 +64,9 @@ static class KeyVectors
         list.Derive("5.5", "footer key", "footer", Sample.IndexKey, salt.ToArray(), Kdf.DeriveKey(Sample.IndexKey, Labels.Footer, salt.ToArray()).Span);
         list.Derive("5.5", "refs key", "references", Sample.IndexKey, Sample.Snapshot.ToArray(), Kdf.DeriveKey(Sample.IndexKey, Labels.References, Sample.Snapshot.ToArray()).Span);
         list.Hmac("10.1", "source id", "source-id", Sample.IndexKey, [.. Sample.Domain.ToArray(), .. "ward"u8], domain.SourceId("ward"u8).ToArray());
+        var (ward, agent, random, tag) = (domain.SourceId("ward"u8), Sample.Id(0xA6), Sample.Id(0x5E).ToArray()[..8], new byte[8]);
+        domain.SessionTag(ward, agent, random, tag);
+        list.Hmac("10.1", "second half of a session id", "session-id", Sample.IndexKey, [.. Sample.Domain.ToArray(), .. ward.ToArray(), .. agent.ToArray(), .. random], tag);
     }
 
     static void KeyFiles(VectorList list)
