@@ -9,7 +9,6 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
-using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
 
 namespace Holdfast.Server.Gateway;
 
@@ -58,36 +57,13 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         }), services => services.AddSingleton<IMemoryPoolFactory<byte>>(blocks), AnswerAsync, ready, stop);
     }
 
-    async Task AnswerAsync(HttpContext context)
+    Task AnswerAsync(HttpContext context) => Answers.GuardAsync(context, _warnings, async () =>
     {
-        try
-        {
-            if (context.Connection.ClientCertificate is not { } shown || !Hash32.TryParse(Identity.Fingerprint(shown), out var client) || !HttpMethods.IsPost(context.Request.Method) || context.Request.Path != "/v1/agent")
-            {
-                context.Response.StatusCode = 404;
-                return;
-            }
+        if (context.Connection.ClientCertificate is { } shown && Hash32.TryParse(Identity.Fingerprint(shown), out var client) && HttpMethods.IsPost(context.Request.Method) && context.Request.Path == "/v1/agent")
             await AnswerAsync(context, client);
-        }
-        catch (HoldfastException e) when (!context.Response.HasStarted)
-        {
-            if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
-                _warnings.Tell($"{e.Message} {e.Guidance}");
-            await Answers.RefuseAsync(context, e.Code is ErrorCode.NoPermission or ErrorCode.AgentUnproved ? 403 : 409, e);
-        }
-        catch (BadHttpRequestException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = e.StatusCode;
-        }
-        catch (OperationCanceledException) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
-        {
-            context.Response.StatusCode = 408;
-        }
-        catch (Exception e) when (e is HoldfastException or IOException or OperationCanceledException or BadHttpRequestException)
-        {
-            context.Abort(); // what was begun cannot be told as anything else
-        }
-    }
+        else
+            context.Response.StatusCode = 404;
+    });
 
     async Task AnswerAsync(HttpContext context, Hash32 client)
     {

@@ -13,7 +13,6 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
-using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
 
 namespace Holdfast.Server.Keeper;
 
@@ -70,34 +69,13 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         }
     }
 
-    async Task AnswerAsync(HttpContext context)
+    Task AnswerAsync(HttpContext context) => Answers.GuardAsync(context, _warnings, async () =>
     {
-        try
-        {
-            // Again for each request: a connection outlives a line of the list.
-            if (Known(context.Connection.ClientCertificate) is not { } client)
-                throw new HoldfastException(ErrorCode.NoPermission, "The keeper does not know this client any more.", "Ask whoever runs the keeper; `holdfast keeper allow` there lets a client in.");
-            await AnswerAsync(context, client);
-        }
-        catch (HoldfastException e) when (!context.Response.HasStarted)
-        {
-            if (e.Code is ErrorCode.DiskFull or ErrorCode.StoreUnavailable or ErrorCode.LogForked or ErrorCode.LogDamaged or ErrorCode.KeyFileBad)
-                _warnings.Tell($"{e.Message} {e.Guidance}");
-            await Answers.RefuseAsync(context, e.Code == ErrorCode.NoPermission ? 403 : 409, e);
-        }
-        catch (BadHttpRequestException e) when (!context.Response.HasStarted)
-        {
-            context.Response.StatusCode = e.StatusCode;
-        }
-        catch (OperationCanceledException) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
-        {
-            context.Response.StatusCode = 408;
-        }
-        catch (Exception e) when (e is HoldfastException or IOException or OperationCanceledException or BadHttpRequestException)
-        {
-            context.Abort(); // what was begun cannot be told as anything else
-        }
-    }
+        // Again for each request: a connection outlives a line of the list.
+        if (Known(context.Connection.ClientCertificate) is not { } client)
+            throw new HoldfastException(ErrorCode.NoPermission, "The keeper does not know this client any more.", "Ask whoever runs the keeper; `holdfast keeper allow` there lets a client in.");
+        await AnswerAsync(context, client);
+    });
 
     Task AnswerAsync(HttpContext context, KeeperClient client)
     {
