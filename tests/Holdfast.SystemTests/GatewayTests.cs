@@ -159,7 +159,7 @@ public sealed class GatewayTests : IDisposable
                 Serve();
             }
             var result = Cli.Finish(backup);
-            Assert.Contains(result.Status, new[] { 0, 66 });
+            Assert.Contains(result.Status, new[] { 0, 61, 66 }); // 61: killed before it had ever answered, and long to start again
             done = result.Status == 0 ? result : null;
         }
         Assert.NotNull(done);
