@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
@@ -46,6 +47,10 @@ public static class FuzzTargets
         new("policy", () => [new PolicyObject(Vault, Hash, Vault, Vault, new RetentionPolicy(1, 2, 3, 4, 5, 6)).ToArray()], b => PolicyObject.TryParse(b, out _)),
         new("expiry-list", () => [new ExpiryList(Vault, Hash, [(StoreKind.Pack, Hash), (StoreKind.Object, Hash)]).ToArray()], b => ExpiryList.TryParse(b, out _)),
         new("attestation", () => [new AttestationObject(Vault, Vault, Hash, Vault, true, 1, 2, 3, true, true, false, [(AttestationDefect.PackMissing, Hash)], [1, 2]).ToArray()], b => AttestationObject.TryParse(b, out _)),
+        new("approval-request", () => [ARequest().ToArray()], b => ApprovalRequest.TryParse(b, out _)),
+        new("approval", () => [ApprovalObject.Of(ARequest().ToArray(), Decision.Approved, [new ApprovalSignature(Vault, new byte[64])]).ToArray()], b => ApprovalObject.TryParse(b, out _)),
+        new("request-file", () => [Encoding.UTF8.GetBytes(new RequestFile(ARequest().ToArray(), null, [(Decision.Objected, new ApprovalSignature(Vault, new byte[64]))]).ToString())], b => RequestFile.TryParse(Encoding.UTF8.GetString(b), out _)),
+        new("approver-key-file", () => [ApproverKeyFile.Create("correct horse battery", new Argon2Cost(8_192, 1)).ToArray()], b => ApproverKeyFile.TryParse(b, out _)),
         new("enrolment", () => [new Enrolment(Vault, Hash, EnrolmentKind.Agent, Vault, 1, new byte[32], Vault).ToArray()], b => Enrolment.TryParse(b, out _)),
         new("keyring", () => [KeyringObject()], b => Keyring.TryParse(b, out _)),
         new("opening-key-file", () => [OpeningKeyFile.Create(Vault, 1).AddRawKey(new byte[32], new byte[32]).ToArray()], b => OpeningKeyFile.TryParse(b, out _)),
@@ -61,6 +66,8 @@ public static class FuzzTargets
         new("xattrs", () => [XattrList.Encode([("user.a"u8.ToArray(), [1]), ("user.b"u8.ToArray(), [])])], b => XattrList.TryDecode(b, [])),
         new("exclude", () => ["a/**/*.[ch]\n!keep\n\\#x\nfoo/"u8.ToArray()], RunExclude),
     ];
+
+    static ApprovalRequest.HoldLonger ARequest() => new ApprovalRequest.HoldLonger(new RequestHead(Vault, Hash, Vault, default, 1, 2, default), 3, [Vault]);
 
     static bool Accepts(Action parse)
     {

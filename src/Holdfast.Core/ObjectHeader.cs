@@ -16,6 +16,8 @@ public enum ObjectType : byte
     Attestation = 8,
     Enrolment = 9,
     Payload = 10,
+    Request = 11,
+    Approval = 12,
 }
 
 /// <summary>The 64 bytes every pack, object and index run starts with.</summary>
@@ -67,7 +69,7 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
         reader.Require(reader.U16() == FormatVersion);
         reader.Require(reader.U8() == Suite);
         var type = reader.U8();
-        reader.Require(type is >= 1 and <= 10);
+        reader.Require(type is >= 1 and <= (byte)ObjectType.Approval);
         var compatible = reader.U32();
         var readOnly = reader.U32();
         var incompatible = reader.U32();
@@ -86,7 +88,7 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
     public static ObjectHeader Parse(ReadOnlySpan<byte> bytes, ObjectType type, Id16 vault)
     {
         if (bytes.Length >= 24 && bytes[..8].SequenceEqual(Magic)
-            && (BinaryPrimitives.ReadUInt16LittleEndian(bytes[8..]) > FormatVersion || bytes[10] > Suite || bytes[11] > 10
+            && (BinaryPrimitives.ReadUInt16LittleEndian(bytes[8..]) > FormatVersion || bytes[10] > Suite || bytes[11] > (byte)ObjectType.Approval
                 || BinaryPrimitives.ReadUInt32LittleEndian(bytes[20..]) != 0))
             throw new HoldfastException(ErrorCode.FormatNewer,
                 "This was written by a newer version of the program, or uses a feature this version does not know.",

@@ -18,8 +18,11 @@ namespace Holdfast.Core;
 /// <param name="Reserve">Bytes kept free for the keeper.</param>
 public sealed record NewVault(VaultKind Kind, RetentionPolicy Policy, ulong ShortestLock, ulong LongestLock, ulong Reserve)
 {
-    /// <summary>Whose cosignatures count for its log, for good.</summary>
+    /// <summary>Whose cosignatures count for its log, until approvers put others in their place.</summary>
     public IReadOnlyList<Log.CosignerKey> Witnesses { get; init; } = [];
+
+    /// <summary>Who approves what weakens protection.</summary>
+    public Approvals.ApproverSet Approvers { get; init; } = Approvals.ApproverSet.Nobody;
 }
 
 /// <summary>The keys that come with a new vault. None of them is in it.</summary>
@@ -77,8 +80,8 @@ public sealed partial class Vault : IDisposable
             Reserve = settings.Reserve,
             LogKey = "",
             Domains = [domain.Domain],
-            Quorum = 0,
-            Approvers = [],
+            Quorum = settings.Approvers.Quorum,
+            Approvers = [.. settings.Approvers.People.Select(p => (p.Id, p.PublicKey))],
             Witnesses = [.. settings.Witnesses.Select(w => w.ToString())],
             TimeSources = [],
         };

@@ -38,12 +38,13 @@ sealed class TestVault : IDisposable
     /// <param name="stores">Opens the object store that its packs go to; null for its own folder.</param>
     /// <param name="place">That store.</param>
     /// <param name="credential">What the keeper signs in with there.</param>
-    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null, string place = "test:", byte[]? credential = null)
+    /// <param name="approvers">Null for nobody.</param>
+    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null, string place = "test:", byte[]? credential = null, Holdfast.Core.Approvals.ApproverSet? approvers = null)
     {
         _stores = stores;
         _folder = new TempFolder(parent);
         Directory.CreateDirectory(Source);
-        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve), _ => { }, disk, Machine,
+        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve) { Approvers = approvers ?? Holdfast.Core.Approvals.ApproverSet.Nobody }, _ => { }, disk, Machine,
             stores is null ? null : new ObjectStorePlace(place, credential ?? [], stores));
         vault.Dispose();
     }

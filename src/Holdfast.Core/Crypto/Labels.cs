@@ -68,6 +68,15 @@ public static class Labels
     /// <summary>Sealed box in an object that a leaf names (11.4).</summary>
     public static ReadOnlySpan<byte> Payload => "holdfast/v1/payload"u8;
 
+    /// <summary>Id of an approver (11.7).</summary>
+    public static ReadOnlySpan<byte> ApproverId => "holdfast/v1/approver-id"u8;
+
+    /// <summary>What an approver signs (11.7).</summary>
+    public static ReadOnlySpan<byte> Approval => "holdfast/v1/approval"u8;
+
+    /// <summary>Checksum at the end of an approver's key file (13.5).</summary>
+    public static ReadOnlySpan<byte> ApproverKeyFile => "holdfast/v1/approver-key-file"u8;
+
     /// <summary>Key that wraps the opening seed in one slot of a key file (13.2).</summary>
     public static ReadOnlySpan<byte> KeySlot => "holdfast/v1/key-slot"u8;
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
@@ -126,6 +127,14 @@ public sealed class KeeperDesk(VaultKeeper keeper)
                 if (enrol.Enrolment.Length > MaxRecorded || !Enrolment.TryParse(enrol.Enrolment, out var agent))
                     throw Senseless("enrolment");
                 keeper.EnrolAgent(enrol.Token, agent!);
+                return [];
+            case KeeperRequest.Decide decide:
+                if (!ApprovalObject.TryParse(decide.Approval, out var approval))
+                    throw Senseless("approval");
+                keeper.Decide(approval);
+                return [];
+            case KeeperRequest.Hold hold:
+                keeper.Hold(hold.Snapshots, hold.Change, hold.Until, hold.Actor);
                 return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);

@@ -11,6 +11,7 @@ public abstract record KeeperRequest
     public const int MaxSize = Storage.StoreExtensions.MaxObject + 4_096;
 
     const int MaxSmall = 1 << 16; // bytes, of those that have no object of a client's making but an enrolment
+    const int MaxApproval = Approvals.ApprovalRequest.MaxSize + 4_096; // bytes
     const byte Version = 1;
 
     enum Kind : byte
@@ -22,6 +23,8 @@ public abstract record KeeperRequest
         RecordAttestation = 5,
         RequireWritable = 6,
         Enrol = 7,
+        Decide = 8,
+        Hold = 9,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -64,6 +67,17 @@ public abstract record KeeperRequest
     /// <param name="Token">As it was given.</param>
     /// <param name="Enrolment">The agent's.</param>
     public sealed record Enrol(byte[] Token, byte[] Enrolment) : KeeperRequest;
+
+    /// <summary>Take an approval, or an objection: what allows it are its signatures, whoever carries it here.</summary>
+    /// <param name="Approval">An approval object.</param>
+    public sealed record Decide(byte[] Approval) : KeeperRequest;
+
+    /// <summary>Set, renew or lift a legal hold.</summary>
+    /// <param name="Snapshots">Which are to be held.</param>
+    /// <param name="Change">Which of these.</param>
+    /// <param name="Until">Seconds since 1970, where it is renewed.</param>
+    /// <param name="Actor">Who asks.</param>
+    public sealed record Hold(IReadOnlyList<Id16> Snapshots, HoldChange Change, ulong Until, Id16 Actor) : KeeperRequest;
 
     public byte[] ToArray()
     {
@@ -119,6 +133,19 @@ public abstract record KeeperRequest
                 writer.Raw(enrol.Token);
                 writer.Bytes(enrol.Enrolment);
                 break;
+            case Decide decide:
+                writer.U8((byte)Kind.Decide);
+                writer.Bytes(decide.Approval);
+                break;
+            case Hold hold:
+                writer.U8((byte)Kind.Hold);
+                writer.U8((byte)hold.Change);
+                writer.U64(hold.Until);
+                writer.Id(hold.Actor);
+                writer.Var((ulong)hold.Snapshots.Count);
+                foreach (var snapshot in hold.Snapshots)
+                    writer.Id(snapshot);
+                break;
         }
         return writer.ToArray();
     }
@@ -131,6 +158,8 @@ public abstract record KeeperRequest
         Record => Kind.Record,
         RecordAttestation => Kind.RecordAttestation,
         Enrol => Kind.Enrol,
+        Decide => Kind.Decide,
+        Hold => Kind.Hold,
         _ => Kind.RequireWritable,
     };
 
@@ -147,7 +176,8 @@ public abstract record KeeperRequest
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
         Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,
         Kind.Record => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
-        Kind.Extend or Kind.SetPolicy => role == KeeperRole.Manage ? MaxSmall : 0,
+        Kind.Decide => role == KeeperRole.Manage ? MaxApproval : 0,
+        Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,
         Kind.RequireWritable => MaxSmall,
         Kind.Enrol => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSmall : 0,
         _ => 0,
@@ -168,6 +198,8 @@ public abstract record KeeperRequest
             Kind.RecordAttestation => new RecordAttestation(reader.Id(), reader.Id(), reader.Bytes(most).ToArray(), Hashes(ref reader)),
             Kind.RequireWritable => new RequireWritable(),
             Kind.Enrol => new Enrol(reader.Raw(EnrolmentTokens.Size).ToArray(), reader.Bytes(MaxSmall).ToArray()),
+            Kind.Decide => new Decide(reader.Bytes(MaxApproval).ToArray()),
+            Kind.Hold => Held(ref reader),
             _ => null,
         };
         if (!reader.IsDone)
@@ -179,6 +211,17 @@ public abstract record KeeperRequest
     {
         var (source, actor) = (reader.Id(), reader.Id());
         return new SetPolicy(source, new PolicyChange(Long(ref reader), Short(ref reader), Short(ref reader), Short(ref reader), Long(ref reader), Long(ref reader)), actor);
+    }
+
+    static Hold Held(ref ByteReader reader)
+    {
+        var (change, until, actor) = ((HoldChange)reader.U8(), reader.U64(), reader.Id());
+        var count = reader.Count(reader.Remaining / Id16.Size);
+        reader.Require(Enum.IsDefined(change) && count is > 0 and <= Approvals.ApprovalRequest.MostSnapshots);
+        var snapshots = new List<Id16>(count);
+        for (var i = 0; i < count && !reader.Failed; i++)
+            snapshots.Add(reader.Id());
+        return new Hold(snapshots, change, until, actor);
     }
 
     static ulong? Long(ref ByteReader reader)

@@ -26,6 +26,8 @@ public enum LeafType : byte
     Restore = 19,
     ScopedKey = 20,
     SourceEnrolled = 21,
+    InForce = 22,
+    Hold = 23,
 }
 
 /// <summary>What a verify looked at.</summary>

@@ -140,6 +140,7 @@ public sealed partial class Projection
                 throw new HoldfastException(ErrorCode.LogDamaged, "The first leaf of the log does not name a genesis of this vault.",
                     "The folder is no vault, or its log was put there by someone else. Compare its verifier key with the one in your key file, and bring the log back from another copy.");
             Genesis = genesis;
+            Begin(genesis);
             return;
         }
         switch (leaf.Type)
@@ -152,11 +153,23 @@ public sealed partial class Projection
                 _spans.Lengthen(extended);
                 Revive(extended);
                 break;
-            case LeafType.Policy or LeafType.Expiry or LeafType.Attestation or LeafType.KeyEpoch when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
+            case LeafType.Policy or LeafType.Approval or LeafType.Expiry or LeafType.Attestation or LeafType.KeyEpoch when isRepeated: // each has a salt of its own; and reading one as often as leaves name it has no end
                 Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.Repeated, []));
                 break;
             case LeafType.Policy:
                 Set(ordinal, leaf);
+                break;
+            case LeafType.Approval:
+                Approve(ordinal, leaf);
+                break;
+            case LeafType.InForce:
+                PutInForce(ordinal, leaf);
+                break;
+            case LeafType.Hold when _byId.TryGetValue(leaf.Subject, out var held):
+                Hold(ordinal, leaf, held);
+                break;
+            case LeafType.AgentEnrolled when leaf.A == 2 && !Approvers.IsNobody:
+                NotApproved(ordinal, leaf);
                 break;
             case LeafType.AgentEnrolled:
                 _agents.Remove(leaf.Subject); // the newest counts: not the key before, which it may have replaced
@@ -356,7 +369,7 @@ public sealed partial class Projection
     /// <summary>Bytes of all packs that any of some snapshots needs, each once, by the sizes that were given first. Adds no set up.</summary>
     public long BytesOf(IReadOnlySet<SnapshotRecord> records) => NamedPacks(r => !records.Contains(r)).Packs.Values.Where(p => p.IsNeeded).Sum(p => p.Size);
 
-    /// <summary>Version 1 has no way to weaken a policy: a leaf that does is of whoever has the log's key.</summary>
+    /// <summary>No leaf of this type weakens a policy, approved or not (<see cref="LeafType.InForce"/> does): one that does is of whoever has the log's key.</summary>
     void Set(ulong ordinal, Leaf leaf)
     {
         if (TryRead<PolicyObject>(leaf.Payload, PolicyObject.TryParse, out var policy) == 0)
@@ -516,6 +529,9 @@ public enum LeafFault
 
     /// <summary>An earlier leaf names its object.</summary>
     Repeated,
+
+    /// <summary>It says that something was approved, or does what has to be, and those who may approve did not.</summary>
+    NotApproved,
 }
 
 /// <summary>A leaf that no sound keeper writes. Whoever wrote it has the log's key, and should not.</summary>

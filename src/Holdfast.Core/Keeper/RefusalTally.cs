@@ -18,6 +18,9 @@ public enum RefusedRequest
 
     /// <summary>A policy that keeps less than the one in force.</summary>
     WeakerPolicy = 4,
+
+    /// <summary>Something that takes approvals, with others than those.</summary>
+    Approval = 5,
 }
 
 /// <summary>Refusals of one identity, of one kind, in one hour.</summary>

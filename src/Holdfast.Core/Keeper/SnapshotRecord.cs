@@ -87,5 +87,11 @@ public sealed class SnapshotRecord
     /// <summary>Vault time of the newest restore that the log has, or 0.</summary>
     public ulong Restored { get; set; }
 
+    /// <summary>Seconds since 1970 until which a legal hold stands; 0 without one.</summary>
+    public ulong HeldUntil { get; set; }
+
+    /// <summary>Vault time when it was first held; 0 where it never was.</summary>
+    public ulong FirstHeld { get; set; }
+
     public Id16 Source => Object?.Source ?? Id16.None;
 }

@@ -69,12 +69,7 @@ public sealed partial class VaultKeeper
     long ExtendHere(Id16 snapshot, ulong expiry, Id16 actor)
     {
         var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
-        if (!record.IsRemoved && record.Object is null)
-            throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {snapshot} is missing or damaged: which packs a longer lock would hold cannot be told.",
-                "Bring the object that `holdfast status` names back from another copy of the vault, then lengthen the lock; or lock another snapshot.");
-        if (record.IsRemoved || _projection.PacksOf(record) is null)
-            throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
-                "Lock a later snapshot (`holdfast snapshots` lists them).");
+        RequireLockable(record);
         if (expiry < record.Expiry)
         {
             Count(RefusedRequest.ShorterLock, actor);
@@ -82,8 +77,26 @@ public sealed partial class VaultKeeper
                 "Name a later date, or leave the lock as it is.");
         }
         RequireAllowed(expiry);
+        return Append(Longer(record, expiry, actor));
+    }
+
+    /// <summary>Has the medium hold what a longer lock promises.</summary>
+    /// <returns>The leaf that promises it.</returns>
+    Leaf Longer(SnapshotRecord record, ulong expiry, Id16 actor)
+    {
         OnMedium.Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
-        return Append(new Leaf(LeafType.LockExtension, Clock.Now, snapshot, actor, expiry, 0, 0, Hash32.None));
+        return new Leaf(LeafType.LockExtension, Clock.Now, record.Snapshot, actor, expiry, 0, 0, Hash32.None);
+    }
+
+    /// <summary>Refuses a snapshot that a longer lock would not hold.</summary>
+    void RequireLockable(SnapshotRecord record)
+    {
+        if (!record.IsRemoved && record.Object is null)
+            throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {record.Snapshot} is missing or damaged: which packs a longer lock would hold cannot be told.",
+                "Bring the object that `holdfast status` names back from another copy of the vault, then lengthen the lock; or lock another snapshot.");
+        if (record.IsRemoved || _projection.PacksOf(record) is null)
+            throw new HoldfastException(ErrorCode.LockRefused, $"The lock of snapshot {record.Snapshot} has ended, and data of it has been given up: a lock would hold nothing.",
+                "Lock a later snapshot (`holdfast snapshots` lists them).");
     }
 
     /// <summary>Refuses an end of a lock that is beyond the longest that this vault allows.</summary>
@@ -112,7 +125,7 @@ public sealed partial class VaultKeeper
         {
             Count(RefusedRequest.WeakerPolicy, actor);
             throw new HoldfastException(ErrorCode.LockRefused, "The policy asked for keeps something less long than the one in force, or has a smaller quota (no quota is the largest). It was refused and counted; nothing was changed.",
-                "Leave every lock, place and quota as large as it is, or larger (holdfast policy show). A quota where there is none is given when the vault is made (holdfast init), and only raised later. Weakening a policy needs the approval of several people, which this version has no way to give.");
+                $"Leave every lock, place and quota as large as it is, or larger (holdfast policy show). A quota where there is none is given when the vault is made (holdfast init), and only raised later. {Weakening()}");
         }
         if (wanted.Longest > Math.Min(_projection.Genesis!.LongestLock, LockRules.LastEnd - Math.Min(LockRules.LastEnd, Clock.LockFrom)))
             throw new HoldfastException(ErrorCode.LockTooLong, "The policy asked for locks longer than this vault allows.",
@@ -124,6 +137,9 @@ public sealed partial class VaultKeeper
         Append(new Leaf(LeafType.Policy, Clock.Now, policy, actor, a, b, c, Store.PutTwice(new PolicyObject(Vault, Salt(), policy, source, wanted).ToArray())));
         return true;
     });
+
+    string Weakening() => _projection.Approvers.IsNobody ? "Weakening a policy needs approvers, who are named when a vault is made (holdfast init --approver)."
+        : $"Weakening a policy takes {_projection.Approvers.Quorum} approvers and three days: `holdfast approval request policy` makes a request for them.";
 
     /// <summary>Removes what no lock has held for 14 days by every source of time; nothing else is ever removed.</summary>
     /// <param name="dryRun">Only says what would go.</param>

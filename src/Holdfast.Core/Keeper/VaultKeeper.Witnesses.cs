@@ -9,8 +9,8 @@ public sealed partial class VaultKeeper
 {
     CosignedCheckpoints? _cosigned;
 
-    /// <summary>Keys of the witnesses, from the genesis.</summary>
-    public IReadOnlyList<CosignerKey> Witnesses => [.. _projection.Genesis!.Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
+    /// <summary>Keys of the witnesses, from the genesis, or those that approvers have put in their place.</summary>
+    public IReadOnlyList<CosignerKey> Witnesses => [.. _projection.Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
 
     /// <summary>What they have cosigned.</summary>
     public CosignedCheckpoints Cosigned => _cosigned ??= new(Path.Combine(_folder, "log"), _disk, _log.Key, Witnesses);

@@ -204,14 +204,21 @@ public sealed partial class VaultKeeper : IDisposable
     static HoldfastException TokenBad() => new(ErrorCode.CommitRefused, "That token enrols nobody: it was used before, has expired, or was never given. Nothing was changed.", "Have `holdfast keeper token` on the keeper's machine make another one.");
 
     /// <summary>Believes an agent no longer: nothing that it signs is committed from then on, and its sources may go on under another's.</summary>
-    /// <exception cref="HoldfastException"><c>Usage</c>: there is none such.</exception>
+    /// <exception cref="HoldfastException"><c>Usage</c>: there is none such; <c>QuorumMissing</c>: there are approvers, who have to approve of it.</exception>
     public void RevokeAgent(Id16 agent)
     {
         RequireHere();
         Refresh();
+        RequireEnrolled(agent);
+        if (!_projection.Approvers.IsNobody)
+            throw new HoldfastException(ErrorCode.QuorumMissing, "To revoke an agent takes approvals in this vault. Nothing was changed.", $"`holdfast approval request revoke {agent} --out FILE` makes a request for the approvers.");
+        Record(LeafType.AgentEnrolled, agent, Id16.None, 2, 0, 0);
+    }
+
+    void RequireEnrolled(Id16 agent)
+    {
         if (_projection.Agent(agent) is null && _projection.LostAgent(agent).IsNone)
             throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "`holdfast keeper agents` lists those that are.");
-        Record(LeafType.AgentEnrolled, agent, Id16.None, 2, 0, 0);
     }
 
     /// <summary>Records something that happened; see docs/format.md, section 11.3, for which numbers a type has.</summary>
@@ -333,6 +340,7 @@ public sealed partial class VaultKeeper : IDisposable
         try
         {
             TellRefusals();
+            PutInForce();
             result = change();
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.DiskFull && reserve.Release())
@@ -343,6 +351,7 @@ public sealed partial class VaultKeeper : IDisposable
             try
             {
                 TellRefusals();
+                PutInForce();
                 result = change();
             }
             catch (Exception again)

@@ -59,7 +59,7 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
     public byte[] Ask(KeeperRequest request)
     {
         var body = request.ToArray();
-        var mayRepeat = request is KeeperRequest.Commit or KeeperRequest.Extend or KeeperRequest.RequireWritable; // of the others a second one would not be the same
+        var mayRepeat = request is KeeperRequest.Commit or KeeperRequest.Extend or KeeperRequest.Decide or KeeperRequest.RequireWritable; // of the others a second one would not be the same
         return _client.Send(_ => new HttpRequestMessage(HttpMethod.Post, "v1/ask") { Content = new ByteArrayContent(body) }, (response, idle) => _client.Read(response, StoreExtensions.MaxObject, idle), mayRepeat, Change);
     }
 

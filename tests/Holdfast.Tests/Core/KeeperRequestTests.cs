@@ -16,6 +16,8 @@ public sealed class KeeperRequestTests
         new KeeperRequest.Extend(One, 1_900_000_000, Two),
         new KeeperRequest.SetPolicy(One, new PolicyChange(Base: 86_400, Months: uint.MaxValue, LockedQuota: ulong.MaxValue), Two),
         new KeeperRequest.SetPolicy(Id16.None, default, Id16.None),
+        new KeeperRequest.Decide([4, 5]),
+        new KeeperRequest.Hold([One, Two], HoldChange.Longer, 1_900_000_000, Two),
         new KeeperRequest.Record(LeafType.Restore, One, Two, 1, ulong.MaxValue, 3, []),
         new KeeperRequest.Record(LeafType.AgentEnrolled, One, Two, 1, 0, 0, [9, 8]),
         new KeeperRequest.RecordAttestation(One, Two, [5], [Hash32.None, VaultKeeper.Salt()]),

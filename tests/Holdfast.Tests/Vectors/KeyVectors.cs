@@ -1,5 +1,6 @@
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
@@ -15,6 +16,7 @@ static class KeyVectors
         Tree(list);
         KeyFiles(list);
         OpeningKey(list);
+        ApproverKey(list);
         Shares(list);
     }
 
@@ -103,6 +105,25 @@ static class KeyVectors
         list.Hash("13.1", $"check of a {name}", "", [.. Encoding.ASCII.GetBytes(firstLine), .. bytes], System.Security.Cryptography.SHA256.HashData([.. Encoding.ASCII.GetBytes(firstLine), .. bytes])[..8]);
         list.Encode("13.1", $"body of a {name}", body, bytes);
         list.Text("13.1", name, [("firstLine", firstLine), ("body", bytes)], Encoding.ASCII.GetString(text));
+    }
+
+    static void ApproverKey(VectorList list)
+    {
+        const string passphrase = "correct horse battery staple";
+        using var signer = new Ed25519Signer(Sample.AgentSeed);
+        byte[] binding = [.. "HFAPPR1 Holdfast approval key. It belongs to one person alone.\n"u8, .. signer.PublicKey];
+        var (salt, cost) = (Sample.Bytes(0x77, 16), new Argon2Cost(8_192, 1));
+        using var secret = cost.Derive(Encoding.UTF8.GetBytes(passphrase), salt);
+        var writer = new Holdfast.Core.Codec.ByteWriter();
+        KeySlot.Wrap(KeySlotKind.Passphrase, cost, salt, secret.Span, binding, Sample.AgentSeed).Write(writer);
+        string[] before = [Fields.Raw(binding.AsSpan(..63), "magic"), Fields.Raw(signer.PublicKey, "public key"), Fields.Raw(writer.Span, "slot of kind 1")];
+        var sum = System.Security.Cryptography.SHA256.HashData([.. Labels.ApproverKeyFile, .. Fields.Encode(before)]);
+        list.Hash("13.5", "sum of an approver's key file", "approver-key-file", Fields.Encode(before), sum);
+        string[] whole = [.. before, Fields.Raw(sum, "sum")];
+        var file = ApproverKeyFile.Parse(Fields.Encode(whole));
+        using var opened = file.Open(passphrase);
+        Assert.Equal(signer.PublicKey.ToArray(), opened.PublicKey.ToArray());
+        list.Encode("13.5", "approver's key file", whole, file.ToArray());
     }
 
     static void OpeningKey(VectorList list)

@@ -1,4 +1,5 @@
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
@@ -25,7 +26,53 @@ static class LogVectors
     {
         Log(list);
         Objects(list);
+        Approvals(list);
         Locks(list);
+    }
+
+    static void Approvals(VectorList list)
+    {
+        using var one = new Ed25519Signer(Sample.AgentSeed);
+        using var two = new Ed25519Signer(Sample.LogSeed);
+        foreach (var (signer, name) in new[] { (one, "one"), (two, "two") })
+            list.Hash("11.7", $"id of approver {name}", "approver-id", signer.PublicKey.ToArray(), Approver.Of(signer.PublicKey).Id.ToArray());
+        list.Text("11.7", "approver's public key", [("publicKey", one.PublicKey.ToArray())], Approver.Of(one.PublicKey).ToString());
+        var set = ApproverSet.Of(1, [one.PublicKey.ToArray(), two.PublicKey.ToArray()])!;
+        string[] people = ["u8 1 quorum", "var 2 people", .. set.People.Select(p => Fields.Raw(p.PublicKey, "key"))];
+        list.Encode("11.7", "set of approvers", people, Fields.Encode(people));
+        list.Hash("11.7", "digest of a set of approvers", "", Fields.Encode(people), set.Digest.ToArray());
+        var (salt, why) = (new Hash32(Sample.Salt), "the disk is full");
+        list.Hash("11.7", "hash of a reason", "", [.. Sample.Salt, .. System.Text.Encoding.UTF8.GetBytes(why)], ApprovalRequest.ReasonHash(salt, why).ToArray());
+        var head = new RequestHead(Sample.Vault, salt, Sample.Id(0xE0), set.People[0].Id, 1_767_225_600, 1_767_830_400, ApprovalRequest.ReasonHash(salt, why));
+        string[] Body(RequestKind kind, params string[] rest) =>
+            [Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xE0).ToArray(), "request"), Fields.Raw(head.Requester.ToArray(), "requester"), "u64 1767225600 made", "u64 1767830400 until", Fields.Raw(head.Reason.ToArray(), "reason"), $"u8 {(int)kind} kind", .. rest];
+        static string[] Rules(ulong lockedFor) => [$"u64 {lockedFor} base retention", "var 8 weeks", "var 12 months", "var 7 years", "u64 0 quota a day", "u64 0 quota locked"];
+        var before = new RetentionPolicy(2_592_000, 8, 12, 7, 0, 0);
+        byte[]? policy = null;
+        foreach (var (name, asked, rest) in new (string, ApprovalRequest, string[])[]
+        {
+            ("policy", new ApprovalRequest.Policy(head, Sample.Source, before, before with { Base = 864_000 }), [Fields.Raw(Sample.Source.ToArray(), "source"), .. Rules(2_592_000), .. Rules(864_000)]),
+            ("approvers", new ApprovalRequest.Approvers(head, set.Digest, set), [Fields.Raw(set.Digest.ToArray(), "before"), .. people]),
+            ("witnesses", new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest([]), ["witness+key"]), [Fields.Raw(ApprovalRequest.WitnessDigest([]).ToArray(), "before"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness")]),
+            ("a longer hold", new ApprovalRequest.HoldLonger(head, 1_777_000_000, [Sample.Snapshot]), ["u64 1777000000 held until", "var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
+            ("a hold lifted", new ApprovalRequest.HoldLifted(head, [Sample.Snapshot]), ["var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
+            ("an agent revoked", new ApprovalRequest.Revoke(head, Sample.Agent), [Fields.Raw(Sample.Agent.ToArray(), "agent")]),
+        })
+        {
+            var bytes = asked.ToArray();
+            list.Object("11.7", $"request: {name}", ObjectType.Request, Id16.None, Body(asked.Kind, rest), bytes);
+            Assert.True(ApprovalRequest.TryParse(bytes, out var parsed));
+            Assert.Equal(bytes, parsed.ToArray());
+            policy ??= bytes;
+        }
+        list.Hash("11.7", "digest of no witnesses", "", [0], ApprovalRequest.WitnessDigest([]).ToArray());
+        var file = new RequestFile(policy!, why, []).Sign(Decision.Approved, two);
+        var signature = file.Signed[0].Signature;
+        list.Sign("11.7", "an approval", "approval", Sample.LogSeed, [1, .. System.Security.Cryptography.SHA256.HashData(policy!)], two.PublicKey.ToArray(), signature.Bytes);
+        list.Object("11.7", "approval", ObjectType.Approval, Id16.None, [Fields.Bytes(policy!, "request"), "u8 1 decision", "var 1 signatures", Fields.Raw(signature.Approver.ToArray(), "approver"), Fields.Raw(signature.Bytes, "signature")], file.All(Decision.Approved)!.ToArray());
+        list.Text("13.6", "request file", [("request", policy!), ("reason", why), ("approver", signature.Approver.ToArray()), ("signature", signature.Bytes)], file.ToString());
+        Assert.True(RequestFile.TryParse(file.ToString().Replace("\n", "  \r\n", StringComparison.Ordinal), out var read));
+        Assert.Equal(file.ToString(), read.ToString());
     }
 
     static void Log(VectorList list)
