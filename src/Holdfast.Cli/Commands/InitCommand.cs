@@ -2,6 +2,7 @@ using System.CommandLine;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
@@ -28,13 +29,16 @@ static class InitCommand
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
     public static readonly Option<string?> ConfirmOption = new("--confirm-locked-until") { Description = "For a lock over 30 days, without a terminal: the date until which space stays taken, YYYY-MM-DD.", HelpName = "DATE" };
 
-    static readonly Option<string[]> WitnessOption = new("--witness") { Description = "A witness that cosigns the log, for good: its public key (`holdfast witness init` prints it), =, and the URL where it answers. May be given several times.", HelpName = "KEY=URL" };
+    public static readonly Option<string[]> WitnessOption = new("--witness") { Description = "A witness that cosigns the log: its public key (`holdfast witness init` prints it), =, and the URL where it answers. May be given several times.", HelpName = "KEY=URL" };
+
+    public static readonly Option<string[]> ApproverOption = new("--approver") { Description = "A person who approves what weakens protection: their public key (`holdfast approval key` prints it). May be given several times.", HelpName = "KEY" };
+    public static readonly Option<uint> QuorumOption = new("--quorum") { Description = "How many of them it takes: 2 of 3 suits most.", HelpName = "N" };
 
     public static Command Create() => Session.Command("init", "Make a vault and its keys.", command =>
     {
         command.Arguments.Add(VaultArgument);
         command.Options.Add(KeyFolder.KeysOption);
-        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption, WitnessOption })
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption, WitnessOption, ApproverOption, QuorumOption })
             command.Options.Add(option);
     }, Run);
 
@@ -52,9 +56,8 @@ static class InitCommand
         if (Size(session, ReserveOption) is var reserve && reserve is < LeastReserve or > MostReserve)
             throw new HoldfastException(ErrorCode.Usage, "The reserve is out of range.", $"From {Text.Bytes(LeastReserve)} to {Text.Bytes(MostReserve)}; 64MiB suits most.");
         RequirePlaces(policy);
-        var witnesses = (session.Parsed.GetValue(WitnessOption) ?? []).Select(Witness).ToList();
-        if (witnesses.DistinctBy(w => w.Key.ToString()).Count() < witnesses.Count || witnesses.Count > MostWitnesses)
-            throw new HoldfastException(ErrorCode.Usage, "The same witness is named twice, or there are too many.", $"Name each once, and {MostWitnesses} at most.");
+        var witnesses = Witnesses(session);
+        var approvers = Approvers(session);
         var longest = policy.Longest;
         if (longest > LockRules.LastEnd - (ulong)clock.ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
@@ -66,11 +69,11 @@ static class InitCommand
         RequireParent(keys);
         var place = Place(session);
         ConfirmLong(session, (ulong)clock.ToUnixTimeSeconds() + longest, (ulong)clock.ToUnixTimeSeconds(), folder, "nothing was made");
-        var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
+        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? Passphrase.OfOpeningKey.New(session, KeyFolder.PassphraseOption) : null;
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
-        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve) { Witnesses = [.. witnesses.Select(w => w.Key)] }, written =>
+        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve) { Witnesses = [.. witnesses.Select(w => w.Key)], Approvers = approvers }, written =>
             {
                 files.Write(written, passphrase);
                 if (witnesses.Count > 0)
@@ -90,6 +93,8 @@ static class InitCommand
                 w.WriteString("clock", Text.Iso(vault.State.Genesis!.Created));
                 w.WriteNumber("lockSeconds", length);
                 w.WriteString("logKey", vault.Keeper.File.LogKey);
+                w.WriteNumber("quorum", approvers.Quorum);
+                w.WriteNumber("approvers", approvers.People.Count);
                 w.WriteStartArray("witnesses");
                 witnesses.ForEach(witness => w.WriteStringValue(witness.Key.ToString()));
                 w.WriteEndArray();
@@ -114,6 +119,11 @@ static class InitCommand
                 ? $"  {KeyFolder.OpeningFile}, {KeyFolder.SecretFile}   open everything: move {KeyFolder.SecretFile} to a safe place, off this machine"
                 : $"  {KeyFolder.OpeningFile}          opens everything, with your passphrase");
             session.Step($"  {Path.Combine(folder, "keeper", "log.key")}   signs the log: keep a copy {(passphrase is null ? $"with {KeyFolder.SecretFile}" : "in a safe place, off this machine")}; without it a vault whose disk is lost is restored from its copies, and cannot go on");
+            if (!approvers.IsNobody)
+            {
+                session.Step();
+                session.Step($"{approvers.Quorum} of its {approvers.People.Count} approvers approve what weakens its protection, and nobody else; that is so for good{(approvers.Quorum == approvers.People.Count ? ". ONE LOST KEY, and nothing can be approved any more: it is better to have one to spare" : "")}.");
+            }
             if (witnesses.Count > 0)
             {
                 session.Step();
@@ -125,6 +135,29 @@ static class InitCommand
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
+    }
+
+    /// <summary>Those that were named, each once.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static List<(CosignerKey Key, Uri Url)> Witnesses(Session session)
+    {
+        var witnesses = (session.Parsed.GetValue(WitnessOption) ?? []).Select(Witness).ToList();
+        return witnesses.DistinctBy(w => w.Key.ToString()).Count() == witnesses.Count && witnesses.Count <= ApprovalRequest.MostWitnesses ? witnesses
+            : throw new HoldfastException(ErrorCode.Usage, "The same witness is named twice, or there are too many.", $"Name each once, and {ApprovalRequest.MostWitnesses} at most.");
+    }
+
+    /// <summary>The people who were named, and how many of them it takes.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static ApproverSet Approvers(Session session)
+    {
+        var named = session.Parsed.GetValue(ApproverOption) ?? [];
+        var quorum = session.Parsed.GetValue(QuorumOption);
+        if (named.Length == 0 && quorum == 0)
+            return ApproverSet.Nobody;
+        var keys = named.Select(n => Approver.TryParse(n, out var person) ? person.PublicKey
+            : throw new HoldfastException(ErrorCode.Usage, "That is no public key of an approver.", "It looks like approver+HEX8+BASE64; `holdfast approval key` printed it for its owner."));
+        return ApproverSet.Of((int)Math.Min(quorum, int.MaxValue), keys) ?? throw new HoldfastException(ErrorCode.Usage, "Those approvers, and that quorum, do not go together.",
+            $"Name each person once (--approver), {ApproverSet.Most} at most, and give --quorum: how many of them it takes, 2 of 3 for example. With one more than it takes, one lost key stops nobody.");
     }
 
     /// <summary>The object store that was named; null for the vault's own folder.</summary>
@@ -141,8 +174,6 @@ static class InitCommand
         session.Network.Stores.RequireCredential(file);
         return UserFile.Bytes(file, "The file with the S3 credentials", ErrorCode.KeyFileBad, UserFile.TextLimit);
     }
-
-    public const int MostWitnesses = 16;
 
     /// <summary>What --witness says.</summary>
     public static (CosignerKey Key, Uri Url) Witness(string text)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Holdfast.Cli.Terminal;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Keeper;
 
 namespace Holdfast.Cli.Commands;
@@ -16,7 +17,9 @@ static class LeafWords
             LeafType.Commit => $"commit of snapshot {subject}, locked until {Text.Time(leaf.A)}; {Text.Count(Int(leaf.C), "pack")}, {Text.Bytes(leaf.B)} of them not of its source before",
             LeafType.LockExtension => $"lock of snapshot {subject} lengthened to {Text.Time(leaf.A)}",
             LeafType.Policy => $"retention policy {subject} set",
-            LeafType.Approval => $"approval of request {subject}",
+            LeafType.Approval => leaf.B == 0 ? $"OBJECTION to request {subject}" : $"request {subject} approved by {Text.Count(Int(leaf.C), "approver")}: {Asked(leaf.A)}; in force from {Text.Time(leaf.B)} at the earliest",
+            LeafType.InForce => $"request {subject} in force: {Asked(leaf.A)}",
+            LeafType.Hold => leaf.C == (ulong)HoldChange.Lifted ? $"legal hold of snapshot {subject} lifted" : $"legal hold of snapshot {subject} {(leaf.C == (ulong)HoldChange.Set ? "set" : "renewed")}, until {Text.Time(leaf.A)}",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
             LeafType.IncidentDecision => $"decision in incident {subject}",
@@ -24,7 +27,7 @@ static class LeafWords
             LeafType.WriterEnrolled => leaf.C == 2 ? $"writer {subject}, epoch {leaf.A}, found BAD from leaf {leaf.B} on" : $"writer {subject}, epoch {leaf.A}, enrolled",
             LeafType.KeyEpoch => $"key epoch {leaf.A} begins",
             LeafType.Attestation => $"attestation of snapshot {subject}: {(leaf.A == 2 ? "all" : "a sample")}, {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
-            LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{leaf.A switch { 1 => ": to shorten a lock", 2 => ": to commit what does not hold", 3 => ": to commit more than the quota allows", 4 => ": to weaken a policy", _ => "" }}",
+            LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{leaf.A switch { 1 => ": to shorten a lock", 2 => ": to commit what does not hold", 3 => ": to commit more than the quota allows", 4 => ": to weaken a policy", 5 => ": to have something done that takes approvals", _ => "" }}",
             LeafType.StoreChanged => leaf.A == 2 ? "a folder of the vault retired" : "a folder added to the vault",
             LeafType.TimeEvidence => $"time evidence of source {subject}: {Text.Time(leaf.A)}",
             LeafType.Takeover => $"keeper {subject} takes over",
@@ -44,6 +47,7 @@ static class LeafWords
         LeafFault.ExpiryInFuture => "by this machine's clock its time has not come; what it names stays needed",
         LeafFault.ExpiryOvertaken => $"a later commit or longer lock holds {Text.Count(refused.Names.Count, "name")} that it gives up; these stay needed. A clock that was far ahead when it was written, or lost its time since, does this too",
         LeafFault.PolicyWeaker => "it keeps less long than the policy in force, which goes on",
+        LeafFault.NotApproved => "it takes the approval of people who did not give it",
         LeafFault.Repeated => "an earlier leaf names its object, and what that one says counts",
         LeafFault.EpochWrong => "no such key epoch can begin there; the one before goes on",
         _ => "its snapshot was committed before, and the first commit counts",
@@ -72,6 +76,20 @@ static class LeafWords
                 w.WriteString("lockedUntil", Text.Iso(leaf.A));
                 w.WriteNumber("newBytes", leaf.B);
                 w.WriteNumber("packs", leaf.C);
+                break;
+            case LeafType.Approval:
+                w.WriteString("kind", Asked(leaf.A));
+                w.WriteBoolean("objection", leaf.B == 0);
+                w.WriteNumber("approvers", leaf.C);
+                break;
+            case LeafType.InForce:
+                w.WriteString("kind", Asked(leaf.A));
+                break;
+            case LeafType.Hold:
+                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteString("change", leaf.C switch { 1 => "set", 2 => "renewed", 3 => "lifted", _ => "unknown" });
+                if (leaf.A > 0)
+                    w.WriteString("heldUntil", Text.Iso(leaf.A));
                 break;
             case LeafType.LockExtension:
                 w.WriteString("snapshot", leaf.Subject.ToString());
@@ -125,6 +143,17 @@ static class LeafWords
                 break;
         }
     }
+
+    static string Asked(ulong kind) => (RequestKind)Math.Min(kind, byte.MaxValue) switch
+    {
+        RequestKind.Policy => "a weaker policy",
+        RequestKind.Approvers => "other approvers",
+        RequestKind.Witnesses => "other witnesses",
+        RequestKind.HoldLonger => "a longer legal hold",
+        RequestKind.HoldLifted => "a legal hold lifted",
+        RequestKind.Revoke => "an agent revoked",
+        _ => "of a kind that this version does not know",
+    };
 
     static string Class(ulong number) => number switch { 1 => "content", 2 => "tree", 3 => "features", _ => "an unknown class" };
 

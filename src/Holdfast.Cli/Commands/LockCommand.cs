@@ -9,7 +9,7 @@ namespace Holdfast.Cli.Commands;
 static class LockCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
-    static readonly Option<string> UntilOption = new("--until") { Description = "The date on which the lock ends, YYYY-MM-DD: at 00:00 UTC, so that the day before is the last one locked in full.", HelpName = "DATE", Required = true };
+    static readonly Option<string> UntilOption = MakeUntil("The date on which the lock ends, YYYY-MM-DD: at 00:00 UTC, so that the day before is the last one locked in full.");
 
     public static Command Create() => Session.Command("lock", "Lengthen a snapshot's lock. Nothing shortens one.", command =>
     {
@@ -20,14 +20,20 @@ static class LockCommand
         KeyFolder.AddTo(command, reading: false);
     }, Run);
 
+    public static Option<string> MakeUntil(string description) => new("--until") { Description = description, HelpName = "DATE", Required = true };
+
+    /// <summary>Seconds since 1970, of the beginning of a day in UTC.</summary>
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static ulong Date(Session session, Option<string> option) =>
+        DateTimeOffset.TryParseExact(session.Parsed.GetValue(option), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) && until.Year >= 1971 ? (ulong)until.ToUnixTimeSeconds()
+            : throw new HoldfastException(ErrorCode.Usage, $"The date of {option.Name} is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: it ends on that day at 00:00 UTC.");
+
     static int Run(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
-        if (!DateTimeOffset.TryParseExact(session.Parsed.GetValue(UntilOption), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until.Year < 1971)
-            throw new HoldfastException(ErrorCode.Usage, "The date of --until is none.", "Write it as YYYY-MM-DD, such as 2031-04-01: the lock ends on that day at 00:00 UTC.");
+        var wanted = Date(session, UntilOption);
         var record = SnapshotArgument.FindByPutKey(session, vault, session.Parsed.GetValue(Snapshot)!);
-        var wanted = (ulong)until.ToUnixTimeSeconds();
         vault.Keeper.RequireWritable(); // before a person is asked
         vault.Keeper.RequireAllowed(wanted);
         var source = SnapshotArgument.SourceWords(session, vault, record);

@@ -16,12 +16,15 @@ static class PolicyCommand
     static readonly Option<bool> NewSourceOption = new("--new-source") { Description = "There is no snapshot of that name yet: the policy is for later ones." };
     static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Not shorter than now.", HelpName = "TIME" };
 
+    /// <summary>What says how a policy is to be, and whose.</summary>
+    public static Option[] ChangeOptions => [NameOption, NewSourceOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption];
+
     public static Command Create()
     {
         var policy = new Command("policy", """
             Show how long what is backed up from now on is kept, and have it kept longer.
 
-            A policy is only ever raised: locks longer, more weeks, months and years, larger quotas. What was committed before keeps the lock it has (holdfast lock lengthens that).
+            A policy is only ever raised: locks longer, more weeks, months and years, larger quotas; weakening one takes approvers (holdfast approval request policy). What was committed before keeps the lock it has (holdfast lock lengthens that).
             """);
         policy.Subcommands.Add(Session.Command("show", "Show the policies in force.", command =>
         {
@@ -30,8 +33,9 @@ static class PolicyCommand
         }, Show));
         policy.Subcommands.Add(Session.Command("set", "Raise the policy of all sources, or of one. What is not named stays as it is.", command =>
         {
-            foreach (var option in new Option[] { NameOption, NewSourceOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption, InitCommand.ConfirmOption })
+            foreach (var option in ChangeOptions)
                 command.Options.Add(option);
+            command.Options.Add(InitCommand.ConfirmOption);
             KeyFolder.AddTo(command, reading: false);
         }, Set));
         return policy;
@@ -77,12 +81,10 @@ static class PolicyCommand
 
     static int Set(Session session)
     {
-        var length = InitCommand.Length(session, LockOption);
+        var change = Change(session);
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var source = Source(session, vault) ?? Id16.None;
-        var change = new PolicyChange(length, Given(session, InitCommand.WeeksOption), Given(session, InitCommand.MonthsOption), Given(session, InitCommand.YearsOption),
-            InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : null, InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : null);
         if (!source.IsNone && !session.Parsed.GetValue(NewSourceOption) && !vault.State.Snapshots.Exists(s => s.Source == source))
         {
             throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source of this name. Nothing was changed, as a policy is never lowered again.",
@@ -109,7 +111,12 @@ static class PolicyCommand
         return 0;
     }
 
-    static Id16? Source(Session session, Vault vault) => session.Parsed.GetValue(NameOption) is { } name ? new KeyFolder(session).SourceOf(vault, name) : null;
+    /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
+    public static PolicyChange Change(Session session) => new(InitCommand.Length(session, LockOption), Given(session, InitCommand.WeeksOption), Given(session, InitCommand.MonthsOption), Given(session, InitCommand.YearsOption),
+        InitCommand.Size(session, InitCommand.DailyOption) is var daily and > 0 ? daily : null, InitCommand.Size(session, InitCommand.LockedOption) is var locked and > 0 ? locked : null);
+
+    /// <summary>Null for all sources.</summary>
+    public static Id16? Source(Session session, Vault vault) => session.Parsed.GetValue(NameOption) is { } name ? new KeyFolder(session).SourceOf(vault, name) : null;
 
     /// <summary>The name that the newest snapshot of a source says; null without a key, or where there is none.</summary>
     static string? NameOf(Vault vault, Id16 source, ReadingKeys? keys) => vault.State.Snapshots.Where(s => s.Source == source && !s.IsRemoved).Reverse()

@@ -29,7 +29,7 @@ static class RecoverKeyCommand
         using var seed = RecoveryShares.Combine(shares, out var unfit);
         foreach (var share in unfit)
             session.Warn($"holdfast: {share} does not fit the others and was left aside.");
-        var passphrase = KeyFolder.NewPassphrase(session, PassphraseFlag);
+        var passphrase = session.Parsed.GetValue(PassphraseFlag) || session.Parsed.GetValue(KeyFolder.PassphraseOption) is not null ? Passphrase.OfOpeningKey.New(session, KeyFolder.PassphraseOption) : null;
         new KeyFiles(folder).WriteOpening(seed, shares[0].VaultId, shares[0].Epoch, passphrase);
         var (vaultId, epoch) = (shares[0].VaultId, shares[0].Epoch);
         foreach (var share in shares)

@@ -59,10 +59,11 @@ static class SnapshotsCommand
         var hostWidth = hosts.Count > 1 ? Math.Clamp(hosts.Max(h => h.Length), "host".Length, WidestHost) : 0;
         if (there.Count > 0)
             session.Line($"{"snapshot",-9} {"committed",-21} {"locked until",-21} {"files",10} {"size",10} {"stored",10}  {"proof".PadRight(width)} {Host("host")}source");
+        var now = vault.Keeper.Clock.Now;
         foreach (var (record, tree) in there.Zip(trees))
         {
             list.Add(w => Write(w, record, tree, health));
-            session.Row(session.IsJson ? "" : Row(record, tree, $"{Proof(record, health).PadRight(width)} {Host(tree is null ? "" : Text.Name(tree.HostName))}"));
+            session.Row(session.IsJson ? "" : Row(record, tree, now, $"{Proof(record, health).PadRight(width)} {Host(tree is null ? "" : Text.Name(tree.HostName))}"));
         }
         if (there.Exists(r => health.Of(r).Count > 0))
             session.Note("Some of these snapshots are not whole or not what was signed: holdfast status says what is wrong and what to do.");
@@ -116,6 +117,7 @@ static class SnapshotsCommand
         if (record.Object is { } told)
             w.WriteString("clientTime", Text.Iso(told.ClientTime));
         w.WriteString("lockedUntil", Text.Iso(record.Expiry));
+        WriteTime(w, "heldUntil", record.HeldUntil);
         w.WriteNumber("files", record.Object?.Files ?? 0);
         w.WriteNumber("bytes", record.Object?.LogicalBytes ?? 0);
         w.WriteNumber("bytesStored", record.Object?.NewBytes ?? 0);
@@ -128,9 +130,9 @@ static class SnapshotsCommand
         WriteTime(w, "restored", record.Restored);
     }
 
-    static string Row(SnapshotRecord record, TreeSection? tree, string proofAndHost) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
+    static string Row(SnapshotRecord record, TreeSection? tree, ulong now, string proofAndHost) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
         ? $"{"",32}  {proofAndHost}run holdfast verify"
-        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proofAndHost}{(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}{(SnapshotArgument.ClockApart(record) is { } clock ? $"  CLOCKS DIFFER: {clock}" : "")}"))}";
+        : string.Create(CultureInfo.InvariantCulture, $"{record.Object.Files,10:#,0} {Text.Bytes(record.Object.LogicalBytes),10} {Text.Bytes(record.Object.NewBytes),10}  {proofAndHost}{(tree is not null ? Text.Name(tree.SourceName) : Text.Id(record.Source))}{(tree is { Problems: > 0 } ? $"  INCOMPLETE: {Text.Count((long)tree.Problems, "entry", "entries")} left out or in doubt" : "")}{(SnapshotArgument.ClockApart(record) is { } clock ? $"  CLOCKS DIFFER: {clock}" : "")}"))}{(record.HeldUntil > now ? $"  HELD until {Text.Time(record.HeldUntil)[..10]}" : "")}";
 
     /// <summary>What is known of a snapshot: first what is wrong, then the most that was ever shown, each fact with its own words; absence of proof is said aloud.</summary>
     public static string Proof(SnapshotRecord record, VaultHealth health)

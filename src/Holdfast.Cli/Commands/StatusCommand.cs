@@ -73,6 +73,8 @@ static class StatusCommand
         session.Line($"Files        {Files(vault.Keeper)}");
         session.Line($"Locks        {Text.Bytes(status.LockedBytes)} of {Text.Bytes(status.PackBytes)} locked now; policy: {Policy(vault.State.PolicyFor(Id16.None))}{(vault.State.Policies.Keys.Count(s => !s.IsNone) is var own and > 0 ? $"; {Text.Count(own, "source has one of its", "sources have one of their")} own (holdfast policy show)" : "")}");
         PolicyDoubt.Print(session, vault.State.LostPolicies, "             ");
+        foreach (var (title, text) in GovernanceReport.Lines(vault))
+            session.Line($"{title,-12} {text}");
         session.Line($"Space        {(status.Free is { } free ? $"{Text.Bytes(free)} free; {Forecast(status)}" : vault.Keeper.Remote is not null ? "what is free where the vault is kept, `holdfast status` there says" : "what is free in the object store is not known here: ask those who run it")}");
         if (status.Reserve.Wanted > 0 && vault.Keeper is { HasLogKey: true, Closed: not { Code: ErrorCode.VaultIsCopy } }) // a copy needs none
             session.Line($"             {Text.Bytes(status.Reserve.Wanted)} more are kept free, so that locks can be extended on a full disk: {(status.IsReserveWhole ? "intact" : "NOT INTACT; free some space, the next change makes it whole")}");
@@ -227,6 +229,7 @@ static class StatusCommand
         w.WriteEndArray();
         w.WriteNumber("logSize", vault.Keeper.Log.Size);
         w.WriteBoolean("filesImmutable", vault.Keeper.IsGuarded);
+        GovernanceReport.Write(w, vault);
         w.WriteNumber("refusals", vault.Keeper.Refusals);
         w.WriteNumber("refusedOverQuota", vault.Keeper.OverQuota);
         w.WriteNumber("unreadPacks", status.NeverRead);

@@ -26,7 +26,7 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
         get
         {
             var places = Keeper.WitnessPlaces;
-            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Take(InitCommand.MostWitnesses).Select(w => session.Network.Witness(w, places[w.ToString()]))];
+            return [.. Keeper.Witnesses.Where(w => places.ContainsKey(w.ToString())).Take(Core.Approvals.ApprovalRequest.MostWitnesses).Select(w => session.Network.Witness(w, places[w.ToString()]))];
         }
     }
 
@@ -131,8 +131,8 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
     /// <returns>The worst of it; null where all is well, or there are no witnesses.</returns>
     public HoldfastException? Verify(IReadOnlyList<WitnessClient> named, bool isAsking)
     {
-        if (named.Count > InitCommand.MostWitnesses || (named.Count > 0 && !isAsking))
-            throw new HoldfastException(ErrorCode.Usage, isAsking ? "--witness names too many witnesses." : "--witness has a witness asked, and --offline has none.", isAsking ? $"{InitCommand.MostWitnesses} at most." : "Leave one of them out.");
+        if (named.Count > Core.Approvals.ApprovalRequest.MostWitnesses || (named.Count > 0 && !isAsking))
+            throw new HoldfastException(ErrorCode.Usage, isAsking ? "--witness names too many witnesses." : "--witness has a witness asked, and --offline has none.", isAsking ? $"{Core.Approvals.ApprovalRequest.MostWitnesses} at most." : "Leave one of them out.");
         if (Keeper.Witnesses.Count == 0 && named.Count == 0)
             return null;
         if (Keeper.Remote is not null && named.Count == 0)

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -53,7 +52,6 @@ sealed class KeyFolder
     /// <summary>Of a command that needs the opening key itself: typed all the same, it is refused with the reason.</summary>
     static readonly Option<string?> RefusedScopedOption = new(ScopedOption.Name) { Hidden = true };
 
-    const int ShortestPassphrase = 12; // characters
     const int MostTries = 3; // of a passphrase, at a terminal
 
     readonly Session _session;
@@ -318,7 +316,7 @@ sealed class KeyFolder
             if (!hasPassphrase)
                 throw new HoldfastException(ErrorCode.KeyFileBad, $"{SecretFile} is not in the key folder, and this opening key opens with it alone.",
                     "If it was moved to a safe place, name it there: --opening-secret FILE. If it is lost, `holdfast recover-key --out FOLDER` rebuilds the opening key from the recovery kit.");
-            _passphrase = Passphrase(_session);
+            _passphrase = Passphrase.OfOpeningKey.Ask(_session, PassphraseOption);
             return;
         }
         if (IsTypedOption(PassphraseOption))
@@ -352,62 +350,6 @@ sealed class KeyFolder
         return epoch;
     }
 
-    /// <summary>The passphrase from the file that was named, or from the terminal.</summary>
-    static string Passphrase(Session session) => Named(session)
-        ?? Typed(Prompt.Hidden("Passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given.", "Run the command again."));
-
-    /// <summary>A new passphrase, typed twice at the terminal; null where none was asked for with <paramref name="flag"/> or a file.</summary>
-    /// <exception cref="HoldfastException"><c>Usage</c> where it is too short, <c>NotConfirmed</c>.</exception>
-    public static string? NewPassphrase(Session session, Option<bool> flag)
-    {
-        if (!session.Parsed.GetValue(flag) && session.Parsed.GetValue(PassphraseOption) is null)
-            return null;
-        if (session.Parsed.GetValue(PassphraseOption) is null && !Prompt.IsPossible)
-            throw new HoldfastException(ErrorCode.Usage, "There is no terminal to ask for the new passphrase at; nothing was made.", "Add --passphrase-file FILE, whose first line it is.");
-        if (Named(session) is { } named)
-            return Told(session, LongEnough(Typable(named)));
-        session.Note($"It opens every backup, so make it long: a sentence of several words that you will remember, {ShortestPassphrase} characters at least.");
-        var first = LongEnough(Typed(Prompt.Hidden("New passphrase of the opening key: ", session.Stop) ?? throw new HoldfastException(ErrorCode.NotConfirmed, "No passphrase was given; nothing was made.", "Run the command again.")));
-        return first == Prompt.Hidden("The same again: ", session.Stop) ? Told(session, first) : throw new HoldfastException(ErrorCode.NotConfirmed, "The two passphrases differ; nothing was made.", "Run the command again.");
-    }
-
-    static string LongEnough(string passphrase) => new StringInfo(passphrase).LengthInTextElements >= ShortestPassphrase ? passphrase : throw new HoldfastException(
-        ErrorCode.Usage, $"The passphrase is too short: whoever gets hold of the opening key file tries millions of them. It takes {ShortestPassphrase} characters at least. Nothing was made.",
-        "Take a sentence of several words that you will remember and nobody else would write.");
-
-    /// <summary>What the terminal gave in another encoding than it says reads as characters that are all the same: a passphrase of them is hardly one.</summary>
-    static string Typed(string passphrase) => IsText(passphrase) ? passphrase : throw new HoldfastException(ErrorCode.Usage,
-        "What was typed is not text in the terminal's encoding (LANG, LC_ALL): some of its characters could not be told apart. Nothing was done.", "Set the terminal and its locale to UTF-8, or use --passphrase-file with a file in UTF-8.");
-
-    static bool IsText(string passphrase)
-    {
-        const char replaced = '\uFFFD';
-        return !passphrase.Contains(replaced, StringComparison.Ordinal) && passphrase.EnumerateRunes().All(r => r.Value != replaced); // half of a pair reads as that too
-    }
-
-    /// <summary>Of a file's first line, for a new key: what no keyboard gives opens nothing where it has to be typed.</summary>
-    static string Typable(string passphrase) => !passphrase.Any(char.IsControl) ? passphrase : throw new HoldfastException(ErrorCode.Usage,
-        "The passphrase file's first line has control characters in it, which cannot be typed where there is no such file. Nothing was made.", "Take a sentence of several words, in a text file. For a key out of random bytes leave --passphrase-file out: a key file is made.");
-
-    static string Told(Session session, string passphrase)
-    {
-        if (!passphrase.All(char.IsAscii))
-            session.Warn("holdfast: the passphrase has letters beyond a to z (ä, é, ж, ...): it opens the key where keyboard, terminal and system give the same bytes for them (UTF-8, in one form). Try it where you would restore, or take one without them");
-        return passphrase;
-    }
-
-    /// <summary>What --passphrase-file says; null where it was not given, and there is a terminal to ask at.</summary>
-    static string? Named(Session session)
-    {
-        if (session.Parsed.GetValue(PassphraseOption) is { } named)
-        {
-            KeyFiles.WarnIfOpen(named, "the passphrase file", session.Warn);
-            return UserFile.FirstLine(named, "The passphrase file", ErrorCode.KeyFileBad) is var line && IsText(line) ? line : throw new HoldfastException(ErrorCode.KeyFileBad,
-                "The passphrase file's first line is not text in UTF-8: some of its characters cannot be told apart. Nothing was done.", "Save the file as UTF-8. If it holds a key of random bytes, it is no passphrase: see --opening-secret.");
-        }
-        return Prompt.IsPossible ? null : throw new HoldfastException(ErrorCode.WrongKey, "The opening key has a passphrase, and there is no terminal to ask for it.", "Add --passphrase-file FILE. If it is lost, `holdfast recover-key --out FOLDER` rebuilds the opening key from the recovery kit.");
-    }
-
     /// <summary>Writes a new file whole and durably, readable by its owner alone.</summary>
     /// <exception cref="HoldfastException"><c>Usage</c> where there is one of that name; what the disk reports.</exception>
     public static void WriteNew(string path, ReadOnlySpan<byte> bytes)
@@ -438,6 +380,12 @@ sealed class KeyFolder
     {
         if (!KeeperAccess.IsPlace(VaultFolder(session)) && FolderPath.IsWithin(path, VaultFolder(session)))
             throw new HoldfastException(ErrorCode.Usage, "The new file would lie inside the vault.", "Name another place: whoever takes the vault must not find keys in it.");
+        RequireNew(path);
+    }
+
+    /// <summary>The same where no vault is named.</summary>
+    public static void RequireNew(string path)
+    {
         if (Path.Exists(path))
             throw NameTaken();
         if (FolderPath.ClosedOnTheWay(path) is { } closed)

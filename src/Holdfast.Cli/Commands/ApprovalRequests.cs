@@ -1,0 +1,125 @@
+using System.CommandLine;
+using System.Text;
+using Holdfast.Cli.Keys;
+using Holdfast.Cli.Terminal;
+using Holdfast.Core;
+using Holdfast.Core.Approvals;
+using Holdfast.Core.Keeper;
+using Holdfast.Core.Retention;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Cli.Commands;
+
+/// <summary>Makes the files that people sign. Whoever can read a vault's log can ask; nothing comes of it but by approval.</summary>
+static class ApprovalRequests
+{
+    const ulong DefaultOpen = 7 * RetentionPolicy.Day;
+
+    static readonly Option<string> OutOption = new("--out") { Description = "The request's new file.", HelpName = "FILE", Required = true };
+    static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why, for those who are to approve. It stays in the file; the vault has a hash of it. No names of patients.", HelpName = "TEXT" };
+    static readonly Option<string?> RequesterOption = new("--requester") { Description = "Your approver id, where you are one: your own approval does not count then.", HelpName = "ID" };
+    static readonly Option<string> OpenOption = new("--open") { Description = "How long it may be approved: 7d; 30d at most.", HelpName = "TIME", DefaultValueFactory = _ => "7d" };
+    static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The held snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
+    static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
+    static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
+
+    public static Command Create()
+    {
+        var request = new Command("request", "Make a request's file, for approvers to sign.");
+        Add(request, "policy", "To weaken a policy. What is not named stays as it is, and no lock that is gets shorter.", command =>
+        {
+            foreach (var option in PolicyCommand.ChangeOptions)
+                command.Options.Add(option);
+        }, (session, vault, head) =>
+        {
+            var source = PolicyCommand.Source(session, vault) ?? Id16.None;
+            var before = vault.State.PolicyFor(source);
+            var after = PolicyCommand.Change(session).Of(before);
+            InitCommand.RequirePlaces(after);
+            if (!after.IsWeakerThan(before))
+                throw new HoldfastException(ErrorCode.Usage, "That policy is no weaker than the one in force.", "`holdfast policy set` takes it at once; nobody needs to approve.");
+            return new ApprovalRequest.Policy(head, source, before, after);
+        });
+        Add(request, "approvers", "To have other people approve, or another number of them. Name all that are to be.", command =>
+        {
+            command.Options.Add(InitCommand.ApproverOption);
+            command.Options.Add(InitCommand.QuorumOption);
+        }, (session, vault, head) =>
+        {
+            var after = InitCommand.Approvers(session);
+            return !after.IsNobody ? new ApprovalRequest.Approvers(head, vault.State.Approvers.Digest, after)
+                : throw new HoldfastException(ErrorCode.Usage, "Nobody was named.", "Give --approver KEY for each person who is to approve, and --quorum.");
+        });
+        Add(request, "witnesses", "To have other witnesses cosign the log. Name all that are to be.", command => command.Options.Add(InitCommand.WitnessOption), (session, vault, head) =>
+        {
+            var witnesses = InitCommand.Witnesses(session);
+            if (vault.Keeper.Remote is null && witnesses.Count > 0)
+                WitnessList.Write(vault.Keeper.Folder, [.. witnesses, .. vault.Keeper.Witnesses.Where(k => witnesses.TrueForAll(w => w.Key.ToString() != k.ToString()) && vault.Keeper.WitnessPlaces.ContainsKey(k.ToString())).Select(k => (k, vault.Keeper.WitnessPlaces[k.ToString()]))], Disk.Real);
+            return new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest(vault.State.Witnesses), [.. witnesses.Select(w => w.Key.ToString())]);
+        });
+        Add(request, "hold", "To have legal holds stand for longer than one person's 30 days.", command =>
+        {
+            command.Arguments.Add(SnapshotsArgument);
+            command.Options.Add(UntilOption);
+        }, (session, vault, head) =>
+        {
+            var until = LockCommand.Date(session, UntilOption);
+            vault.Keeper.RequireAllowed(until);
+            return new ApprovalRequest.HoldLonger(head, until, Snapshots(session, vault));
+        });
+        Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault)));
+        Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
+            Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && vault.State.Agent(agent) is not null ? new ApprovalRequest.Revoke(head, agent)
+                : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
+        return request;
+    }
+
+    static void Add(Command request, string name, string description, Action<Command> shape, Func<Session, Vault, RequestHead, ApprovalRequest> make) => request.Subcommands.Add(Session.Command(name, description, command =>
+    {
+        shape(command);
+        foreach (var option in new Option[] { OutOption, ReasonOption, RequesterOption, OpenOption })
+            command.Options.Add(option);
+        KeyFolder.AddTo(command, reading: false);
+    }, session => Make(session, make)));
+
+    static int Make(Session session, Func<Session, Vault, RequestHead, ApprovalRequest> make)
+    {
+        var path = FolderPath.Full(session.Parsed.GetValue(OutOption)!);
+        KeyFolder.RequireNew(session, path);
+        var open = InitCommand.Length(session, OpenOption) ?? DefaultOpen;
+        if (open > ApprovalRequest.LongestOpen)
+            throw new HoldfastException(ErrorCode.Usage, "A request is open for 30 days at most.", "Give --open a shorter time.");
+        var reason = session.Parsed.GetValue(ReasonOption) is { Length: > 0 } words ? words : null;
+        if (reason?.Length > RequestFile.MaxReason)
+            throw new HoldfastException(ErrorCode.Usage, "The reason is too long.", $"{RequestFile.MaxReason} characters at most.");
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        var people = vault.State.Approvers;
+        if (people.IsNobody)
+            throw new HoldfastException(ErrorCode.QuorumMissing, "This vault has no approvers: nothing weakens its protection, whoever asks.", "Approvers are named when a vault is made (holdfast init --approver).");
+        var requester = Id16.None;
+        if (session.Parsed.GetValue(RequesterOption) is { } typed && (!Id16.TryParse(typed, out requester) || people.Find(requester) is null))
+            throw new HoldfastException(ErrorCode.Usage, "That is no approver of this vault.", "`holdfast approval list` shows their ids. Leave --requester out where you are none.");
+        var asked = make(session, vault, vault.Keeper.NewRequest(requester, open, reason));
+        var file = new RequestFile(asked.ToArray(), reason, []);
+        KeyFolder.WriteNew(path, Encoding.UTF8.GetBytes(file.ToString()));
+        session.Json(w =>
+        {
+            RequestWords.Write(w, asked);
+            w.WriteString("code", RequestWords.Code(file.Request));
+            w.WriteNumber("quorum", people.Quorum);
+        });
+        session.Step($"Request {Text.Id(asked.Head.Id)}, code {RequestWords.Code(file.Request)}, to {RequestWords.Of(asked)[0]}.");
+        session.Step($"It takes {people.Quorum} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
+        return 0;
+    }
+
+    static List<Id16> Snapshots(Session session, Vault vault)
+    {
+        var found = session.Parsed.GetValue(SnapshotsArgument)!.Select(s => vault.Find(s)).DistinctBy(s => s.Snapshot).ToList();
+        if (found.Count > ApprovalRequest.MostSnapshots)
+            throw new HoldfastException(ErrorCode.Usage, "Those are too many snapshots for one request.", $"{ApprovalRequest.MostSnapshots} at most; make several.");
+        return found.Find(s => s.HeldUntil == 0) is { } free ? throw new HoldfastException(ErrorCode.Usage, $"Snapshot {Text.Id(free.Snapshot)} is not held.", "`holdfast hold list` shows those that are; `holdfast hold set` holds one for 30 days.")
+            : [.. found.Select(s => s.Snapshot).Order()];
+    }
+}
