@@ -56,7 +56,7 @@ static class ApprovalCommand
     static int MakeKey(Session session)
     {
         var path = FolderPath.Full(session.Parsed.GetValue(NewKeyArgument)!);
-        KeyFolder.RequireNew(path);
+        KeyFolder.RequireNewSecret(path);
         var file = ApproverKeyFile.Create(OfKey.New(session, PassphraseOption), Argon2Cost.Default);
         KeyFolder.WriteNew(path, file.ToArray());
         session.Json(w =>
@@ -65,7 +65,7 @@ static class ApprovalCommand
             w.WriteString("publicKey", file.Approver.ToString());
         });
         session.Line(file.Approver.ToString());
-        session.Note("holdfast: that is the public part: give it to whoever makes the vault (holdfast init --approver), and have it read back to you. The file and its passphrase are yours alone; keep the file off the machines that others administer");
+        session.Note($"holdfast: that is the public part: give it to whoever makes the vault (holdfast init --approver). Your approver id is {file.Approver.Id}: see that `holdfast approval list` there shows all of it. The file and its passphrase are yours alone; keep the file off the machines that others administer");
         return 0;
     }
 
@@ -99,16 +99,16 @@ static class ApprovalCommand
     {
         var (asked, lines) = (file.Asked, RequestWords.Of(file.Asked));
         session.Line($"Request {Text.Id(asked.Head.Id)} to vault {asked.Head.Vault}");
-        session.Line($"  asks      to {lines[0]}");
-        foreach (var line in lines.Skip(1))
-            session.Line($"              {line}");
-        session.Line($"  because   {(file.Reason is { } reason ? Text.Plain(reason) : "no reason is given")}");
+        session.Line($"  because   {file.Reason ?? "no reason is given"}");
         session.Line($"  asked by  {(asked.Head.Requester.IsNone ? "nobody who says to be an approver" : $"approver {Text.Id(asked.Head.Requester)}, whose own approval does not count")}, {Text.Time(asked.Head.Made)}");
         session.Line($"  open      until {Text.Time(asked.Head.Until)}");
         session.Line($"  in force  {RequestWords.Effect(asked)}");
         session.Line($"  code      {RequestWords.Code(file.Request)}: who has another in front of them has another request");
         foreach (var (decision, signature) in file.Signed)
             session.Line($"  {(decision == Decision.Approved ? "approved" : "OBJECTED")}  by {signature.Approver} (checked when it is submitted)");
+        session.Line($"  asks      to {lines[0]}"); // last, right above the question
+        foreach (var line in lines.Skip(1))
+            session.Line($"              {line}");
     }
 
     static int Sign(Session session, Decision decision)
@@ -121,7 +121,7 @@ static class ApprovalCommand
         var code = RequestWords.Code(file.Request);
         if (session.Parsed.GetValue(ConfirmOption) is { } typed)
         {
-            if (!string.Equals(typed, code, StringComparison.OrdinalIgnoreCase))
+            if (!RequestWords.IsCode(typed, file.Request))
                 throw new HoldfastException(ErrorCode.NotConfirmed, "That is not the code of this request. Nothing was signed.", "`holdfast approval show FILE` prints what it asks for, and its code.");
         }
         else
@@ -148,13 +148,16 @@ static class ApprovalCommand
         var files = session.Parsed.GetValue(FilesArgument)!.Select(Read).ToList();
         if (files.Exists(f => !f.Request.AsSpan().SequenceEqual(files[0].Request)))
             throw new HoldfastException(ErrorCode.Usage, "Those files are of different requests.", "Submit one request at a time, with all the files that people signed of it.");
-        var all = files[0] with { Signed = [.. files.SelectMany(f => f.Signed)] };
-        var objections = all.All(Decision.Objected);
-        var word = objections ?? all.All(Decision.Approved) ?? throw new HoldfastException(ErrorCode.QuorumMissing, "Nobody has signed that request.", "Have approvers sign it (holdfast approval sign FILE --key THEIR-KEY).");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
-        if (all.Asked.Head.Vault != vault.Id)
-            throw new HoldfastException(ErrorCode.WrongVault, $"The request is to vault {all.Asked.Head.Vault}, and this is {vault.Id}.", "Name the right vault (--vault), or make a request to this one.");
+        if (files[0].Asked.Head.Vault != vault.Id)
+            throw new HoldfastException(ErrorCode.WrongVault, $"The request is to vault {files[0].Asked.Head.Vault}, and this is {vault.Id}.", "Name the right vault (--vault), or make a request to this one.");
+        var signed = files.SelectMany(f => f.Signed).ToList();
+        if (signed.RemoveAll(s => !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, vault.State.Approvers)) is var bad and > 0)
+            session.Warn($"holdfast: {Text.Count(bad, "signature is", "signatures are")} not of this vault's approvers, or not of this request: left out");
+        var all = files[0] with { Signed = signed };
+        var objections = all.All(Decision.Objected);
+        var word = objections ?? all.All(Decision.Approved) ?? throw new HoldfastException(ErrorCode.QuorumMissing, "No approver of this vault has signed that request.", "Have approvers sign it (holdfast approval sign FILE --key THEIR-KEY).");
         var record = vault.Keeper.Decide(word);
         session.Json(w =>
         {

@@ -19,7 +19,7 @@ static class ApprovalRequests
     static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why, for those who are to approve. It stays in the file; the vault has a hash of it. No names of patients.", HelpName = "TEXT" };
     static readonly Option<string?> RequesterOption = new("--requester") { Description = "Your approver id, where you are one: your own approval does not count then.", HelpName = "ID" };
     static readonly Option<string> OpenOption = new("--open") { Description = "How long it may be approved: 7d; 30d at most.", HelpName = "TIME", DefaultValueFactory = _ => "7d" };
-    static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The held snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
+    static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
     static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
 
@@ -53,8 +53,11 @@ static class ApprovalRequests
         Add(request, "witnesses", "To have other witnesses cosign the log. Name all that are to be.", command => command.Options.Add(InitCommand.WitnessOption), (session, vault, head) =>
         {
             var witnesses = InitCommand.Witnesses(session);
-            if (vault.Keeper.Remote is null && witnesses.Count > 0)
-                WitnessList.Write(vault.Keeper.Folder, [.. witnesses, .. vault.Keeper.Witnesses.Where(k => witnesses.TrueForAll(w => w.Key.ToString() != k.ToString()) && vault.Keeper.WitnessPlaces.ContainsKey(k.ToString())).Select(k => (k, vault.Keeper.WitnessPlaces[k.ToString()]))], Disk.Real);
+            // Where new ones answer is kept from now on: whom to believe is not said there. Those that are known stay where they are.
+            if (vault.Keeper.Remote is null && witnesses.ConvertAll(w => $"{w.Key}").Except(vault.Keeper.WitnessPlaces.Keys).Any())
+                WitnessList.Add(vault.Keeper.Folder, witnesses, Disk.Real);
+            else if (vault.Keeper.Remote is not null)
+                session.Warn("holdfast: where new witnesses answer is kept on the keeper's machine: write a line of KEY, a blank and URL for each into its keeper/witnesses");
             return new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest(vault.State.Witnesses), [.. witnesses.Select(w => w.Key.ToString())]);
         });
         Add(request, "hold", "To have legal holds stand for longer than one person's 30 days.", command =>
@@ -69,7 +72,7 @@ static class ApprovalRequests
         });
         Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault)));
         Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
-            Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && vault.State.Agent(agent) is not null ? new ApprovalRequest.Revoke(head, agent)
+            Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && (vault.State.Agent(agent) is not null || !vault.State.LostAgent(agent).IsNone) ? new ApprovalRequest.Revoke(head, agent)
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
         return request;
     }
@@ -90,8 +93,8 @@ static class ApprovalRequests
         if (open > ApprovalRequest.LongestOpen)
             throw new HoldfastException(ErrorCode.Usage, "A request is open for 30 days at most.", "Give --open a shorter time.");
         var reason = session.Parsed.GetValue(ReasonOption) is { Length: > 0 } words ? words : null;
-        if (reason?.Length > RequestFile.MaxReason)
-            throw new HoldfastException(ErrorCode.Usage, "The reason is too long.", $"{RequestFile.MaxReason} characters at most.");
+        if (reason is not null && !RequestFile.IsReason(reason))
+            throw new HoldfastException(ErrorCode.Usage, "The reason is too long, or more than one line of text.", $"{RequestFile.MaxReason} characters at most, without line ends and other control characters.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var people = vault.State.Approvers;
@@ -119,7 +122,6 @@ static class ApprovalRequests
         var found = session.Parsed.GetValue(SnapshotsArgument)!.Select(s => vault.Find(s)).DistinctBy(s => s.Snapshot).ToList();
         if (found.Count > ApprovalRequest.MostSnapshots)
             throw new HoldfastException(ErrorCode.Usage, "Those are too many snapshots for one request.", $"{ApprovalRequest.MostSnapshots} at most; make several.");
-        return found.Find(s => s.HeldUntil == 0) is { } free ? throw new HoldfastException(ErrorCode.Usage, $"Snapshot {Text.Id(free.Snapshot)} is not held.", "`holdfast hold list` shows those that are; `holdfast hold set` holds one for 30 days.")
-            : [.. found.Select(s => s.Snapshot).Order()];
+        return [.. found.Select(s => s.Snapshot).Order()];
     }
 }

@@ -106,7 +106,7 @@ static class InitCommand
                 session.Step($"Its packs and objects go to {place.Place}, and are locked there too. The log and the keeper's keys stay in {folder}: copy its log elsewhere after each backup (docs/manual/operate.md, In an object store): without it nothing tells what was promised.");
             session.Step($"Its clock starts from this machine's, {Text.Time(vault.State.Genesis!.Created)}: where that is not the time now, set the machine's clock right and make another vault; this one's stays wrong.");
             if (length < RetentionPolicy.Day)
-                session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `{Shell.Program} policy set --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --lock 30d` makes it longer; nothing makes it shorter");
+                session.Warn($"holdfast: a lock of {Text.Span(length)} protects nothing from an attack that is noticed later than that. `{Shell.Program} policy set --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --lock 30d` makes it longer; {(approvers.IsNobody ? "nothing makes it shorter" : "only its approvers make it shorter again")}");
             if (longest > length)
                 session.Step($"What is backed up today stays until {Text.Time((ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() + longest)[..10]}.");
             if (vault.Keeper.Reserve is { } room && room.Kept < room.Wanted)
@@ -122,7 +122,7 @@ static class InitCommand
             if (!approvers.IsNobody)
             {
                 session.Step();
-                session.Step($"{approvers.Quorum} of its {approvers.People.Count} approvers approve what weakens its protection, and nobody else; that is so for good{(approvers.Quorum == approvers.People.Count ? ". ONE LOST KEY, and nothing can be approved any more: it is better to have one to spare" : "")}.");
+                session.Step($"{approvers.Quorum} of its {approvers.People.Count} approvers approve what weakens its protection, and nobody else; who they are is changed by themselves alone{(approvers.Quorum == approvers.People.Count ? ". ONE LOST KEY, and nothing can be approved any more: it is better to have one to spare" : "")}.");
             }
             if (witnesses.Count > 0)
             {

@@ -15,6 +15,7 @@ static class KeeperCommand
     static readonly Argument<string> NameArgument = new("NAME") { Description = "What the client is called here." };
     static readonly Argument<string> FingerprintArgument = new("FINGERPRINT") { Description = "Of its certificate, sha256:HEX: `holdfast join` printed it there." };
     static readonly Option<string> RoleOption = new("--role") { Description = "What it may ask: backup (store and commit), read (restore and verify), manage (all).", HelpName = "ROLE", Required = true };
+    static readonly Option<string?> UncommittedOption = new("--uncommitted") { Description = "How much it may store without committing it: 2TiB. Default: half of the room there is; in an object store, no limit.", HelpName = "SIZE" };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
     static readonly Option<string> ValidOption = new("--valid") { Description = "How long the token may be used: 1d, 2w.", HelpName = "TIME", DefaultValueFactory = _ => "1d" };
     static readonly Option<string> ListenOption = ListenAddress.Option(8444);
@@ -32,6 +33,7 @@ static class KeeperCommand
             command.Arguments.Add(NameArgument);
             command.Arguments.Add(FingerprintArgument);
             command.Options.Add(RoleOption);
+            command.Options.Add(UncommittedOption);
             command.Options.Add(KeyFolder.VaultOption);
         }, Allow));
         keeper.Subcommands.Add(Session.Command("deny", "Shut a client out, at once.", command =>
@@ -75,7 +77,7 @@ static class KeeperCommand
             throw new HoldfastException(ErrorCode.Usage, "There is no such role.", "backup: store and commit. read: restore, verify, list. manage: all that can be asked, longer locks and new keys too.");
         if (KeeperClients.Read(folder).FirstOrDefault(c => c.Fingerprint == fingerprint && c.Name != name) is { } other)
             throw new HoldfastException(ErrorCode.Usage, $"That fingerprint is the client {other.Name}'s already.", $"Change that one, or shut it out first (`holdfast keeper deny {other.Name}`).");
-        KeeperClients.Allow(folder, new KeeperClient(name, role, fingerprint), Disk.Real);
+        KeeperClients.Allow(folder, new KeeperClient(name, role, fingerprint, InitCommand.Size(session, UncommittedOption) is var size and > 0 ? size : null), Disk.Real);
         session.Json(w =>
         {
             w.WriteString("name", name);

@@ -45,20 +45,25 @@ static class RequestWords
     /// <summary>When it comes into force, of one that is not approved yet.</summary>
     public static string Effect(ApprovalRequest asked) => asked.Cools ? "three days after it is approved (a minute in a trial vault), with the next change of the vault, unless one approver objects" : "as soon as it is approved";
 
-    /// <summary>Eight digits by which people tell each other that they have the same request in front of them.</summary>
-    public static string Code(byte[] request) => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(request).AsSpan(0, 4)).ToLowerInvariant();
+    /// <summary>By which people tell each other that they have the same request in front of them: 128 bits of its SHA-256, since who makes requests could make two that agree in fewer.</summary>
+    public static string Code(byte[] request) => string.Join('-', Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(request).AsSpan(0, 16)).Chunk(4).Select(c => new string(c)));
+
+    /// <summary>What was typed is that code; hyphens and blanks do not count.</summary>
+    public static bool IsCode(string typed, byte[] request) => string.Equals(typed.Replace("-", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal), Code(request).Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase);
 
     public static string State(RequestRecord record, ulong now) => record switch
     {
-        { Objector.IsNone: false } => $"OBJECTED to by approver {Text.Id(record.Objector)}: it has no effect",
+        { Objected: > 0 } => $"OBJECTED to{(record.Objector.IsNone ? "" : $" by approver {Text.Id(record.Objector)}")}: it has no effect",
+        { IsLapsed: true } => "LAPSED: what it would change was changed by something else first, or others approve by now; it has no effect",
         { InForce: > 0 } => $"in force since {Text.Time(record.InForce)}",
         _ when record.From > now => $"approved {Text.Time(record.Approved)}; in force from {Text.Time(record.From)}, unless one approver objects",
-        _ => "approved, and due with the next change of the vault; where what it changes was changed by something else meanwhile, it has no effect",
+        _ => "approved, and in force with the next change of the vault",
     };
 
     public static string StateName(RequestRecord record) => record switch
     {
-        { Objector.IsNone: false } => "objected",
+        { Objected: > 0 } => "objected",
+        { IsLapsed: true } => "lapsed",
         { InForce: > 0 } => "inForce",
         _ => "approved",
     };

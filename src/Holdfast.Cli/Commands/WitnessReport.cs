@@ -34,7 +34,7 @@ sealed class WitnessReport(Session session, Vault vault, KeyFolder keys)
     public void Require()
     {
         if (Keeper.Witnesses.Count == 0)
-            throw new HoldfastException(ErrorCode.Usage, "This vault has no witnesses.", "They are named when a vault is made (`holdfast init --witness`), and never after: whoever owns this machine could name others.");
+            throw new HoldfastException(ErrorCode.Usage, "This vault has no witnesses.", "They are named when a vault is made (`holdfast init --witness`), or by its approvers (`holdfast approval request witnesses`): whoever owns this machine could name others.");
         if (Known.Count == 0)
             throw new HoldfastException(ErrorCode.Usage, "Where the vault's witnesses answer is not known.", "Write it into keeper/witnesses, a line each: a witness's verifier key, a blank, its URL. `holdfast status --json` has the keys.");
     }

@@ -406,6 +406,13 @@ sealed class KeyFolder
     public static void RequireNewSecret(Session session, string path)
     {
         RequireNew(session, path);
+        RequireNewSecret(path);
+    }
+
+    /// <summary>The same where no vault is named.</summary>
+    public static void RequireNewSecret(string path)
+    {
+        RequireNew(path);
         if (FolderOwner.IsAnothers(path))
             throw new HoldfastException(ErrorCode.NoPermission, "The new file, as secret as a key, would be root's, in a folder of another user's, who could take it away or put another in its place.",
                 "Nothing was made. Name a file in a folder of root's (/root), and bring it from there to where it is kept.");

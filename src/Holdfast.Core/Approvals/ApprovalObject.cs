@@ -82,6 +82,10 @@ public sealed record ApprovalObject(byte[] Request, Decision Decision, IReadOnly
     public static ApprovalObject Of(byte[] request, Decision decision, IEnumerable<ApprovalSignature> signatures) =>
         new(request, decision, [.. signatures.DistinctBy(s => s.Approver).OrderBy(s => s.Approver)]);
 
+    /// <summary>Whether one of some people said that to a request.</summary>
+    public static bool IsSigned(ReadOnlySpan<byte> request, Decision decision, ApprovalSignature signature, ApproverSet people) =>
+        people.Find(signature.Approver) is { } person && Ed25519Signer.Verify(person.PublicKey, SignedBytes(request, decision), signature.Bytes);
+
     /// <summary>Why it does not hold; null where it does. The keeper asks before it writes a leaf, and every reader of the log when it reads one.</summary>
     /// <param name="people">Approvers in force.</param>
     /// <param name="now">Vault time.</param>
@@ -91,12 +95,12 @@ public sealed record ApprovalObject(byte[] Request, Decision Decision, IReadOnly
             return "this vault has no approvers";
         if (Signatures.DistinctBy(s => s.Approver).Count() < Signatures.Count)
             return "one approver is named twice";
-        foreach (var (id, bytes) in Signatures)
+        foreach (var signature in Signatures)
         {
-            if (people.Find(id) is not { } person)
-                return $"approver {id} is none of this vault's";
-            if (!Ed25519Signer.Verify(person.PublicKey, SignedBytes(Request, Decision), bytes))
-                return $"the signature of approver {id} is not of this request";
+            if (people.Find(signature.Approver) is null)
+                return $"approver {signature.Approver} is none of this vault's";
+            if (!IsSigned(Request, Decision, signature, people))
+                return $"the signature of approver {signature.Approver} is not of this request";
         }
         if (Decision == Decision.Objected)
             return Signatures.Count > 0 ? null : "nobody signed it";

@@ -197,7 +197,11 @@ public abstract record ApprovalRequest(RequestHead Head)
         var count = reader.Count(MostWitnesses);
         var list = new List<string>(count);
         for (var i = 0; i < count && !reader.Failed; i++)
-            list.Add(Encoding.ASCII.GetString(reader.Bytes(MaxWitness)));
+        {
+            var bytes = reader.Bytes(MaxWitness);
+            reader.Require(bytes.IndexOfAnyExceptInRange((byte)'!', (byte)'~') < 0); // shown to who signs: one word
+            list.Add(Encoding.ASCII.GetString(bytes));
+        }
         return list;
     }
 

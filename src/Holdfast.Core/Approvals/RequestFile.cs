@@ -68,12 +68,15 @@ public sealed record RequestFile(byte[] Request, string? Reason, IReadOnlyList<(
             else
                 return false;
         }
-        if ((reason is null ? Hash32.None : ApprovalRequest.ReasonHash(asked.Head.Salt, reason)) != asked.Head.Reason || reason?.Length > MaxReason
+        if ((reason is null ? Hash32.None : ApprovalRequest.ReasonHash(asked.Head.Salt, reason)) != asked.Head.Reason || reason is not null && !IsReason(reason)
             || signed.Count > 2 * ApproverSet.Most)
             return false;
         file = new RequestFile(request, reason, signed) { _asked = asked };
         return true;
     }
+
+    /// <summary>One line: what is shown to who signs must not look like more of the request.</summary>
+    public static bool IsReason(string text) => text.Length is > 0 and <= MaxReason && !text.Any(c => char.IsControl(c) || char.GetUnicodeCategory(c) is System.Globalization.UnicodeCategory.Format or System.Globalization.UnicodeCategory.LineSeparator or System.Globalization.UnicodeCategory.ParagraphSeparator);
 
     static bool TrySigned(string line, string word, out ApprovalSignature signature)
     {

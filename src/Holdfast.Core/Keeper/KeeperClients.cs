@@ -8,9 +8,14 @@ namespace Holdfast.Core.Keeper;
 /// <param name="Name">For people: letters, digits, dots, hyphens, underscores.</param>
 /// <param name="Role">What it may ask.</param>
 /// <param name="Fingerprint">SHA-256 of its certificate, lower-case hexadecimal.</param>
-public sealed record KeeperClient(string Name, KeeperRole Role, string Fingerprint);
+/// <param name="Uncommitted">Bytes of packs that it may have stored and that no commit names; null for half of the room there is.</param>
+public sealed record KeeperClient(string Name, KeeperRole Role, string Fingerprint, ulong? Uncommitted = null)
+{
+    /// <summary>What the log calls it: the first 16 bytes of its fingerprint.</summary>
+    public Id16 Identity => Hash32.TryParse(Fingerprint, out var hash) ? new Id16(hash.ToArray().AsSpan(0, Id16.Size)) : Id16.None;
+}
 
-/// <summary>Who may reach a keeper: the file <c>keeper/clients</c>, a line each, `NAME ROLE sha256:FINGERPRINT` (docs/protocol.md). Read again for each request: a line taken away shuts that client out at once.</summary>
+/// <summary>Who may reach a keeper: the file <c>keeper/clients</c>, a line each, `NAME ROLE sha256:FINGERPRINT`, and the bytes it may store without committing where that is set (docs/protocol.md). Read again for each request: a line taken away shuts that client out at once.</summary>
 public static class KeeperClients
 {
     const int MaxSize = 1 << 20; // bytes
@@ -54,15 +59,21 @@ public static class KeeperClients
         {
             if (line.Item.Length == 0)
                 continue;
-            if (line.Item.Split(' ') is not [var name, var role, var written] || !IsName(name) || !TryRole(role, out var known) || !TryFingerprint(written, out var fingerprint))
+            if (line.Item.Split(' ') is not [var name, var role, var written, .. { Length: <= 1 } more] || !IsName(name) || !TryRole(role, out var known) || !TryFingerprint(written, out var fingerprint) || !TryLimit(more, out var limit))
                 throw Bad(line.Index + 1);
-            clients.Add(new KeeperClient(name, known, fingerprint));
+            clients.Add(new KeeperClient(name, known, fingerprint, limit));
         }
         return clients;
     }
 
+    static bool TryLimit(string[] given, out ulong? limit)
+    {
+        limit = given is [var text] && ulong.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var bytes) ? bytes : null;
+        return given.Length == 0 || limit is not null;
+    }
+
     static HoldfastException Bad(int line) => new(ErrorCode.KeyFileBad, $"The list of the keeper's clients (keeper/clients) makes no sense{(line > 0 ? $" in line {line}" : "")}: nobody is let in.",
-        "Each line is a name, a role (backup, read or manage) and a fingerprint (sha256:HEX), with one blank between. Mend it by hand; `holdfast keeper allow` writes such lines.");
+        "Each line is a name, a role (backup, read or manage) and a fingerprint (sha256:HEX), with one blank between, then a number of bytes or nothing. Mend it by hand; `holdfast keeper allow` writes such lines.");
 
     public static bool TryRole(string text, out KeeperRole role)
     {
@@ -86,5 +97,5 @@ public static class KeeperClients
     }
 
     static void Write(string vault, IEnumerable<KeeperClient> clients, Disk disk) =>
-        disk.Replace(At(vault), Encoding.UTF8.GetBytes(string.Concat(clients.Select(c => $"{c.Name} {c.Role.ToString().ToLowerInvariant()} {Kind}{c.Fingerprint}\n"))));
+        disk.Replace(At(vault), Encoding.UTF8.GetBytes(string.Concat(clients.Select(c => $"{c.Name} {c.Role.ToString().ToLowerInvariant()} {Kind}{c.Fingerprint}{(c.Uncommitted is { } bytes ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $" {bytes}") : "")}\n"))));
 }

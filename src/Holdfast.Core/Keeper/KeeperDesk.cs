@@ -6,21 +6,46 @@ using Holdfast.Core.Storage;
 namespace Holdfast.Core.Keeper;
 
 /// <summary>Answers the clients of a keeper that is a process of its own: what each role may ask, and what is done then. Knows no wire (docs/protocol.md says how it is carried). Safe for concurrent use.</summary>
-/// <param name="keeper">Of the vault. No one else of this process uses it.</param>
-public sealed class KeeperDesk(VaultKeeper keeper)
+public sealed class KeeperDesk
 {
     const int MaxRecorded = 65_536; // bytes of an enrolment
     const int MostReadings = 60; // that a client may have recorded in an hour
     const ulong Hour = 3_600; // seconds
+    const long Minute = 60_000; // milliseconds
 
+    readonly VaultKeeper _keeper;
+    readonly UnnamedPacks _unnamed;
+    readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
     readonly Dictionary<string, (ulong Hour, int Count)> _readings = []; // by the client's name
     RemoteLog? _told; // all of the log as it was last looked at
 
-    /// <summary>The text file that says which vault this is.</summary>
-    public byte[] VaultFile => keeper.File.ToArray();
+    /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
+    public KeeperDesk(VaultKeeper keeper)
+    {
+        _keeper = keeper;
+        _unnamed = new UnnamedPacks(IsSettled);
+    }
 
-    public IStore Store => keeper.Store;
+    /// <summary>Not while somebody changes the vault: who is over its limit keeps nobody waiting, and asks again.</summary>
+    bool IsSettled(Hash32 pack)
+    {
+        if (!_turn.TryEnter())
+            return false;
+        try
+        {
+            return _keeper.State.IsCommitted(pack) || !_keeper.Store.Exists(StoreKind.Pack, pack);
+        }
+        finally
+        {
+            _turn.Exit();
+        }
+    }
+
+    /// <summary>The text file that says which vault this is.</summary>
+    public byte[] VaultFile => _keeper.File.ToArray();
+
+    public IStore Store => _keeper.Store;
 
     /// <summary>The log from some leaf on, and its checkpoint. Nobody waits for a change that is being made: then it is as it was before.</summary>
     /// <param name="size">Leaves that the client has; more than there are is for the client to wonder at.</param>
@@ -48,8 +73,8 @@ public sealed class KeeperDesk(VaultKeeper keeper)
 
     RemoteLog Look()
     {
-        keeper.Refresh();
-        var (log, clock, last) = (keeper.Log, keeper.Clock, _told);
+        _keeper.Refresh();
+        var (log, clock, last) = (_keeper.Log, _keeper.Clock, _told);
         var leaves = last?.Leaves.Count == log.Size ? last.Leaves : [.. Enumerable.Range(0, (int)log.Size).Select(i => log.Leaf(i))];
         var now = new RemoteLog(log.Checkpoint!.Reduced([log.Key], []).Note, leaves, clock.Now, clock.Passed);
         Volatile.Write(ref _told, now);
@@ -61,10 +86,10 @@ public sealed class KeeperDesk(VaultKeeper keeper)
     public byte[] Answer(KeeperClient client, KeeperRequest request)
     {
         if (!request.IsFor(client.Role))
-            throw Forbidden(client.Role);
+            throw Forbidden(client);
         lock (_turn)
         {
-            keeper.Refresh(); // what is judged here is judged by the newest
+            _keeper.Refresh(); // what is judged here is judged by the newest
             if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify })
                 Count(client);
             var answer = Do(request);
@@ -83,7 +108,7 @@ public sealed class KeeperDesk(VaultKeeper keeper)
     /// <summary>A log never shrinks: nobody fills it by reading again and again.</summary>
     void Count(KeeperClient client)
     {
-        var hour = keeper.Clock.Now / Hour;
+        var hour = _keeper.Clock.Now / Hour;
         var (last, count) = _readings.GetValueOrDefault(client.Name);
         count = last == hour ? count + 1 : 1;
         _readings[client.Name] = (hour, count);
@@ -93,10 +118,42 @@ public sealed class KeeperDesk(VaultKeeper keeper)
 
     /// <summary>Refuses a request that this client may not make, by its first bytes.</summary>
     /// <returns>How long it may be, bytes.</returns>
-    public static int RequireMay(KeeperClient client, ReadOnlySpan<byte> head) => KeeperRequest.Most(client.Role, head) is > 0 and var most ? most : throw Forbidden(client.Role);
+    public int RequireMay(KeeperClient client, ReadOnlySpan<byte> head) => KeeperRequest.Most(client.Role, head) is > 0 and var most ? most : throw Forbidden(client);
 
-    static HoldfastException Forbidden(KeeperRole role) => new(ErrorCode.NoPermission, $"The keeper lets clients of the role `{role.ToString().ToLowerInvariant()}` not do that. Nothing was changed.",
-        "Use a client with a role that may (`holdfast keeper allow` on the keeper's machine says which has which).");
+    HoldfastException Forbidden(KeeperClient client)
+    {
+        Refused(client);
+        return new HoldfastException(ErrorCode.NoPermission, $"The keeper lets clients of the role `{client.Role.ToString().ToLowerInvariant()}` not do that. Nothing was changed.",
+            "Use a client with a role that may (`holdfast keeper allow` on the keeper's machine says which has which).");
+    }
+
+    /// <summary>Counts a request of a client's that it may not make, or that is none at all, such as one to remove. The log is told of the first at once, and of more once a minute: refusing costs less than asking.</summary>
+    public void Refused(KeeperClient client)
+    {
+        var now = Environment.TickCount64;
+        ulong count;
+        lock (_refused)
+        {
+            var (told, since) = _refused.GetValueOrDefault(client.Name, (now - Minute, 0UL));
+            count = since + 1;
+            _refused[client.Name] = (told, count);
+            if (now - told < Minute || !_turn.TryEnter()) // nobody waits for it
+                return;
+            _refused[client.Name] = (now, 0);
+        }
+        try
+        {
+            _keeper.CountRefused(client.Identity, count);
+        }
+        catch (HoldfastException)
+        {
+            // It is refused all the same.
+        }
+        finally
+        {
+            _turn.Exit();
+        }
+    }
 
     byte[] Do(KeeperRequest request)
     {
@@ -105,36 +162,36 @@ public sealed class KeeperDesk(VaultKeeper keeper)
             case KeeperRequest.Commit commit:
                 if (!SnapshotObject.TryParse(commit.Snapshot, out var snapshot))
                     throw Senseless("snapshot");
-                keeper.Commit(snapshot!); // the client looks whether its leaf names what was sent
+                _keeper.Commit(snapshot!); // the client looks whether its leaf names what was sent
                 return [];
             case KeeperRequest.Extend extend:
-                keeper.Extend(extend.Snapshot, extend.Expiry, extend.Actor);
+                _keeper.Extend(extend.Snapshot, extend.Expiry, extend.Actor);
                 return [];
             case KeeperRequest.SetPolicy policy:
-                return [keeper.SetPolicy(policy.Source, policy.Change, policy.Actor) ? (byte)1 : (byte)0];
+                return [_keeper.SetPolicy(policy.Source, policy.Change, policy.Actor) ? (byte)1 : (byte)0];
             case KeeperRequest.Record record:
                 RequireRecordable(record);
-                keeper.Record(record.Type, record.Subject, record.Actor, record.A, record.B, record.C, record.Payload.Length > 0 ? record.Payload : null);
+                _keeper.Record(record.Type, record.Subject, record.Actor, record.A, record.B, record.C, record.Payload.Length > 0 ? record.Payload : null);
                 return [];
             case KeeperRequest.RecordAttestation attestation:
-                if (!AttestationObject.TryParse(attestation.Found, out var found) || found!.Vault != keeper.Vault || found.Snapshot != attestation.Snapshot)
+                if (!AttestationObject.TryParse(attestation.Found, out var found) || found!.Vault != _keeper.Vault || found.Snapshot != attestation.Snapshot)
                     throw Senseless("attestation");
-                return keeper.RecordAttestation(attestation.Snapshot, attestation.Actor, found, attestation.Elsewhere).ToArray();
+                return _keeper.RecordAttestation(attestation.Snapshot, attestation.Actor, found, attestation.Elsewhere).ToArray();
             case KeeperRequest.RequireWritable:
-                keeper.RequireWritable();
+                _keeper.RequireWritable();
                 return [];
             case KeeperRequest.Enrol enrol:
                 if (enrol.Enrolment.Length > MaxRecorded || !Enrolment.TryParse(enrol.Enrolment, out var agent))
                     throw Senseless("enrolment");
-                keeper.EnrolAgent(enrol.Token, agent!);
+                _keeper.EnrolAgent(enrol.Token, agent!);
                 return [];
             case KeeperRequest.Decide decide:
                 if (!ApprovalObject.TryParse(decide.Approval, out var approval))
                     throw Senseless("approval");
-                keeper.Decide(approval);
+                _keeper.Decide(approval);
                 return [];
             case KeeperRequest.Hold hold:
-                keeper.Hold(hold.Snapshots, hold.Change, hold.Until, hold.Actor);
+                _keeper.Hold(hold.Snapshots, hold.Change, hold.Until, hold.Actor);
                 return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);
@@ -148,9 +205,9 @@ public sealed class KeeperDesk(VaultKeeper keeper)
         {
             LeafType.AgentEnrolled => IsNew(record, EnrolmentKind.Agent) && record is { A: 1, B: 0, C: 0 },
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
-            LeafType.Restore => record.Payload.Length == 0 && keeper.State.Find(record.Subject) is not null,
+            LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
             LeafType.Verify => record.Payload.Length == 0,
-            LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == keeper.State.KeyEpoch,
+            LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),
             _ => false,
         };
@@ -159,37 +216,63 @@ public sealed class KeeperDesk(VaultKeeper keeper)
     }
 
     bool IsNew(KeeperRequest.Record record, EnrolmentKind kind) =>
-        record.Payload.Length <= MaxRecorded && Enrolment.TryParse(record.Payload, out var enrolment) && enrolment!.Id == record.Subject && enrolment.Kind == kind && keeper.IsNew(enrolment);
+        record.Payload.Length <= MaxRecorded && Enrolment.TryParse(record.Payload, out var enrolment) && enrolment!.Id == record.Subject && enrolment.Kind == kind && _keeper.IsNew(enrolment);
 
     static HoldfastException Senseless(string what) => new(ErrorCode.CommitRefused, $"What was sent as {(what[0] is 'a' or 'e' ? "an" : "a")} {what} is none of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
 
     /// <summary>Takes in bytes that a client stores.</summary>
-    /// <param name="role">Of the client.</param>
+    /// <param name="client">Who stores.</param>
     /// <param name="kind">Pack or object.</param>
     /// <param name="name">SHA-256 that they are to have.</param>
     /// <param name="further">They are to be a further copy of what is stored already.</param>
-    /// <exception cref="HoldfastException"><c>NoPermission</c>; what staging reports.</exception>
-    public Incoming Take(KeeperRole role, StoreKind kind, Hash32 name, bool further)
+    /// <param name="most">How many there may be; null where that is not known.</param>
+    /// <exception cref="HoldfastException"><c>NoPermission</c>; <c>QuotaExceeded</c>: it has stored more than it may without committing it; what staging reports.</exception>
+    public Incoming Take(KeeperClient client, StoreKind kind, Hash32 name, bool further, long? most = null)
     {
         // Objects are made by the keeper, of what it is asked for: one that no leaf names would stay for good.
-        if (role != KeeperRole.Manage && (role != KeeperRole.Backup || further || kind != StoreKind.Pack))
-            throw Forbidden(role);
-        return new Incoming(keeper, kind, name);
+        if (client.Role != KeeperRole.Manage && (client.Role != KeeperRole.Backup || further || kind != StoreKind.Pack))
+            throw Forbidden(client);
+        var reserved = Math.Clamp(most ?? long.MaxValue, 0, Incoming.Most(kind));
+        if (!_unnamed.TryReserve(client.Name, reserved, has => LimitOf(client, has)))
+        {
+            Refused(client);
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"The client {client.Name} has stored {ByteCount.Words((ulong)_unnamed.Of(client.Name))} that no commit names, and may store no more.",
+                "See what it is doing: a backup that is larger than half of the room that is left looks so, and so does a stolen client that fills the disk. Where it is right, `holdfast keeper allow` with --uncommitted SIZE lets it store more; what was stored is used by its next run, or goes 24 days after it came.");
+        }
+        try
+        {
+            return new Incoming(this, client.Name, reserved, kind, name);
+        }
+        catch
+        {
+            _unnamed.Became(client.Name, reserved, Hash32.None, 0);
+            throw;
+        }
     }
+
+    /// <summary>Half of the room, what it has counted in: one client leaves as much for the others, and a second one half of that.</summary>
+    long LimitOf(KeeperClient client, long has) => client.Uncommitted is { } given ? (long)Math.Min(given, long.MaxValue) : _keeper.FolderStore is { } folders ? HalfOf(has, folders.Free) : long.MaxValue;
+
+    internal static long HalfOf(long stored, long free) => (stored + free) / 2;
 
     /// <summary>Bytes on their way into the store. Their name is recomputed here: whoever sends them is not asked.</summary>
     public sealed class Incoming : IDisposable
     {
+        readonly KeeperDesk _desk;
         readonly VaultKeeper _keeper;
+        readonly string _client;
+        readonly long _reserved;
         readonly StoreKind _kind;
         readonly Hash32 _name;
         readonly IStaged _staged;
         readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
-        internal Incoming(VaultKeeper keeper, StoreKind kind, Hash32 name)
+        bool _isSettled;
+
+        internal Incoming(KeeperDesk desk, string client, long reserved, StoreKind kind, Hash32 name)
         {
-            (_keeper, _kind, _name) = (keeper, kind, name);
-            _staged = keeper.Store.Stage(kind == StoreKind.Pack);
+            (_desk, _keeper, _client, _reserved, _kind, _name) = (desk, desk._keeper, client, reserved, kind, name);
+            _staged = _keeper.Store.Stage(kind == StoreKind.Pack);
         }
 
         /// <summary>Bytes of the longest.</summary>
@@ -213,14 +296,25 @@ public sealed class KeeperDesk(VaultKeeper keeper)
             if (new Hash32(_hash.GetHashAndReset()) != _name)
                 throw new HoldfastException(ErrorCode.CommitRefused, "What was sent does not give the name it was sent by: bytes changed on the way, or the client is not sound. It was not stored.", "Run the same command again; where it goes on, look at that client's memory and network.");
             _keeper.RenewBirthLock();
-            if (!further)
-                return _keeper.Store.Enter(_staged, _kind, _name);
-            _keeper.Store.EnterCopy(_staged, _kind, _name);
-            return true;
+            var (length, isNew) = (_staged.Length, further);
+            if (further)
+                _keeper.Store.EnterCopy(_staged, _kind, _name);
+            else
+                isNew = _keeper.Store.Enter(_staged, _kind, _name);
+            Settle(isNew && _kind == StoreKind.Pack ? _name : Hash32.None, length);
+            return isNew;
+        }
+
+        void Settle(Hash32 pack, long bytes)
+        {
+            if (!_isSettled)
+                _desk._unnamed.Became(_client, _reserved, pack, bytes);
+            _isSettled = true;
         }
 
         public void Dispose()
         {
+            Settle(Hash32.None, 0);
             _staged.Dispose();
             _hash.Dispose();
         }

@@ -3,7 +3,7 @@ using Holdfast.Core.Approvals;
 namespace Holdfast.Core.Keeper;
 
 /// <summary>A request that the log tells of.</summary>
-/// <param name="Asked">What is asked for; null where an objection came before any approval, and its object cannot be read.</param>
+/// <param name="Asked">What is asked for.</param>
 public sealed record RequestRecord(ApprovalRequest Asked)
 {
     public Id16 Id => Asked.Head.Id;
@@ -20,10 +20,19 @@ public sealed record RequestRecord(ApprovalRequest Asked)
     /// <summary>Who objected first; none where nobody did.</summary>
     public Id16 Objector { get; internal set; }
 
+    /// <summary>Who could approve, and object, when it was approved.</summary>
+    public ApproverSet People { get; internal set; } = ApproverSet.Nobody;
+
+    /// <summary>Vault time of the first objection; 0 without one.</summary>
+    public ulong Objected { get; internal set; }
+
     /// <summary>Vault time when it came into force; 0 where it has not.</summary>
     public ulong InForce { get; internal set; }
 
-    public bool IsWaiting => Approved > 0 && InForce == 0 && Objector.IsNone;
+    /// <summary>What it would change was changed by something else first, or other people approve by now: it never comes into force.</summary>
+    public bool IsLapsed { get; internal set; }
+
+    public bool IsWaiting => Approved > 0 && InForce == 0 && Objected == 0 && !IsLapsed;
 }
 
 /// <summary>What several people approved. Their signatures are checked here again: whoever has the log's key can write that something was approved, and nobody believes it.</summary>
@@ -36,6 +45,9 @@ public sealed partial class Projection
     public IReadOnlyList<RequestRecord> Requests => _inOrder;
 
     public RequestRecord? Request(Id16 id) => _requests.GetValueOrDefault(id);
+
+    /// <summary>An approval cannot be read, or what it put in force cannot be told: what protects longer stays, nothing more is approved, and nobody is accused of what may stand on it.</summary>
+    public bool IsApprovalLost { get; private set; }
 
     /// <summary>Who may approve, as it stands.</summary>
     public ApproverSet Approvers { get; private set; } = ApproverSet.Nobody;
@@ -56,23 +68,34 @@ public sealed partial class Projection
     public ulong CoolingOff(ApprovalRequest asked) => !asked.Cools ? 0 : Genesis!.Kind == VaultKind.Trial ? ApprovalRequest.TrialCoolingOff : ApprovalRequest.CoolingOff;
 
     /// <summary>Why an approval, or an objection, says nothing here; null where it counts. The same for the keeper before it writes a leaf and for each reader of it.</summary>
-    internal string? Fault(ApprovalObject approval, ulong now)
+    /// <param name="approval">Of a request.</param>
+    /// <param name="now">Vault time.</param>
+    /// <param name="certain">What has passed by every source of time: until what was approved may be in force by that, it is no objection too late, whatever the log says.</param>
+    internal string? Fault(ApprovalObject approval, ulong now, ulong certain = ulong.MaxValue)
     {
         var known = Request(approval.Asked.Head.Id);
         return approval.Asked.Head.Vault != Genesis!.Vault ? "it is another vault's"
+            : approval.Asked.Head.Made > now + Retention.RetentionPolicy.Day ? "by the vault's clock it was not made yet"
+            : now + Retention.RetentionPolicy.Day < _latestBelieved ? "the log has leaves of a later time"
             : known is not null && known.Asked != approval.Asked && !known.Asked.ToArray().AsSpan().SequenceEqual(approval.Request) ? "another request has its id"
-            : known is { InForce: > 0 } ? "it is in force already"
-            : known is { Objector.IsNone: false } ? $"approver {known.Objector} objected to it"
+            : known is { InForce: > 0 } && (approval.Decision == Decision.Approved || certain >= known.From) ? "it is in force already"
+            : known is { Objected: > 0 } ? $"approver {known.Objector} objected to it"
+            : _stopped.Contains(approval.Asked.Head.Id) ? "an approver objected to it"
+            : approval.Decision == Decision.Approved && IsApprovalLost ? "an approval before it is missing or damaged, so that what is in force cannot be told"
             : approval.Decision == Decision.Approved && known is { Approved: > 0 } ? "it is approved already"
-            : approval.Fault(Approvers, now);
+            : approval.Fault(known is { InForce: > 0 } ? known.People : Approvers, now);
     }
 
-    bool _isApprovalLost;
+    /// <summary>Requests that were objected to after a leaf put them in force: then all leaves are to be taken in anew, without those.</summary>
+    public HashSet<Id16> Undone { get; } = [];
+
+    readonly HashSet<Id16> _stopped = []; // requests that somebody objected to, by leaves whose object cannot be read
+    ulong _latestBelieved; // the latest time of a leaf that may have come
 
     /// <summary>It says nothing. Where an approval before it is lost, that one may have been what it stands on: then nobody is accused.</summary>
     void NotApproved(ulong ordinal, Leaf leaf)
     {
-        if (!_isApprovalLost && !HasLostLeaves)
+        if (!IsApprovalLost && !HasLostLeaves)
             Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.NotApproved, []));
     }
 
@@ -80,11 +103,20 @@ public sealed partial class Projection
     {
         if (TryRead<ApprovalObject>(leaf.Payload, ApprovalObject.TryParse, out var approval) == 0)
         {
-            _isApprovalLost = true; // it has no effect, and what cannot be read is told
+            if (leaf.B == 0)
+                Stop(leaf); // losing an objection does not undo it
+            else
+                IsApprovalLost = true; // it has no effect, and what cannot be read is told
             return;
         }
         var asked = approval!.Asked;
         var isApproved = approval.Decision == Decision.Approved;
+        // A sound keeper takes no objection to what is in force: that it took this one says that it was not, and whoever put it in force had the log's key.
+        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0 } early && Fault(approval, leaf.VaultTime, certain: 0) is null)
+        {
+            Undone.Add(early.Id);
+            return;
+        }
         if (Fault(approval, leaf.VaultTime) is not null || leaf.Subject != asked.Head.Id || leaf.C != (ulong)approval.Signatures.Count || leaf.A != (ulong)asked.Kind
             || (isApproved ? leaf.B < leaf.VaultTime || leaf.B - leaf.VaultTime < CoolingOff(asked) : leaf.B != 0))
         {
@@ -94,31 +126,53 @@ public sealed partial class Projection
         if (!_requests.TryGetValue(asked.Head.Id, out var record))
             _inOrder.Add(_requests[asked.Head.Id] = record = new RequestRecord(asked));
         if (isApproved)
-            (record.Approved, record.From, record.By) = (leaf.VaultTime, leaf.B, [.. approval.Signatures.Select(s => s.Approver)]);
+            (record.Approved, record.From, record.By, record.People, record.IsLapsed) = (leaf.VaultTime, leaf.B, [.. approval.Signatures.Select(s => s.Approver)], Approvers, !IsAsAsked(asked, isReader: true));
         else
-            record.Objector = approval.Signatures[0].Approver;
+            (record.Objected, record.Objector) = (leaf.VaultTime, approval.Signatures[0].Approver);
+    }
+
+    void Stop(Leaf leaf)
+    {
+        _stopped.Add(leaf.Subject);
+        if (Request(leaf.Subject) is { InForce: 0 } record)
+            record.Objected = Math.Max(leaf.VaultTime, 1);
+    }
+
+    /// <summary>What waits to change what has just been changed never does: not even where that is changed back.</summary>
+    void Lapse(bool all = false)
+    {
+        foreach (var waiting in _inOrder.Where(r => r.IsWaiting && (all || !IsAsAsked(r.Asked, isReader: true))))
+            waiting.IsLapsed = true;
     }
 
     /// <summary>What was approved comes into force. Where the approval cannot be read, it does not, and nobody is accused: what protects longer stays.</summary>
     void PutInForce(ulong ordinal, Leaf leaf)
     {
         var record = Request(leaf.Subject);
-        if (record is not { IsWaiting: true } || leaf.VaultTime < record.From || leaf.A != (ulong)record.Asked.Kind || !IsAsAsked(record.Asked, isReader: true))
+        if (record is { IsWaiting: true } && record.From > _moment())
+        {
+            _awaited = Math.Min(_awaited, record.From); // a clock that is ahead, or the log's key: it may be looked at when its time has come
+            return;
+        }
+        if (record is not { IsWaiting: true } || _early.Contains(leaf.Subject) || leaf.VaultTime < record.From || leaf.A != (ulong)record.Asked.Kind)
         {
             NotApproved(ordinal, leaf);
+            return;
+        }
+        if (record.Asked is ApprovalRequest.Policy && _lostPolicies.Count > 0)
+        {
+            IsApprovalLost = true; // whether it is as it says, and what is weaker than what from here on, cannot be told
             return;
         }
         record.InForce = leaf.VaultTime;
         switch (record.Asked)
         {
             case ApprovalRequest.Policy policy:
-                var takesTheirPlace = LostPoliciesFor(policy.Source).All(l => l.IsCoveredBy(policy.After));
-                _policies[policy.Source] = policy.After;
-                if (takesTheirPlace)
-                    _policySet[policy.Source] = ordinal;
+                (_policies[policy.Source], _policySet[policy.Source]) = (policy.After, ordinal);
                 break;
             case ApprovalRequest.Approvers approvers:
                 Approvers = approvers.After;
+                Lapse(all: true); // those who approved of it may be the reason why others approve now
                 break;
             case ApprovalRequest.Witnesses witnesses:
                 Witnesses = witnesses.After;
@@ -136,6 +190,7 @@ public sealed partial class Projection
                 _lostAgents.Remove(revoke.Agent);
                 break;
         }
+        Lapse();
     }
 
     /// <summary>What a request says there is, is there.</summary>
@@ -143,7 +198,7 @@ public sealed partial class Projection
     /// <param name="isReader">A reader that lost objects holds against nobody what it cannot tell.</param>
     internal bool IsAsAsked(ApprovalRequest asked, bool isReader = false) => asked switch
     {
-        ApprovalRequest.Policy policy => isReader ? _lostPolicies.Count > 0 || policy.Before == ReadableFor(policy.Source) : policy.Before == PolicyFor(policy.Source),
+        ApprovalRequest.Policy policy => isReader ? _lostPolicies.Count > 0 || policy.Before == ReadableFor(policy.Source) : _lostPolicies.Count == 0 && policy.Before == PolicyFor(policy.Source),
         ApprovalRequest.Approvers approvers => approvers.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
         _ => true,

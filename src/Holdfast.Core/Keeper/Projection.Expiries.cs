@@ -14,7 +14,7 @@ public sealed partial class Projection
     ulong _judged;
     ulong _given;
 
-    /// <summary>An expiry was by a time that had not come, and now may have: then all leaves are to be taken in anew.</summary>
+    /// <summary>An expiry was by a time that had not come, or a request in force by one, and now it may have: then all leaves are to be taken in anew.</summary>
     public bool IsDue => _awaited <= _moment();
 
     ulong _awaited = ulong.MaxValue;

@@ -15,6 +15,7 @@ public sealed partial class Projection
     readonly Dictionary<SnapshotRecord, List<SnapshotRecord>> _builtOn = []; // by the one whose pack set theirs is a difference to
     readonly PackSetCache _sets = new();
     readonly Dictionary<Id16, Enrolment> _agents = [];
+    readonly HashSet<Id16> _enrolled = []; // agents that any leaf enrolled
     readonly Dictionary<Id16, Hash32> _lostAgents = []; // whose newest enrolment cannot be read
     readonly Dictionary<Id16, RetentionPolicy> _policies = [];
     readonly Dictionary<Id16, ulong> _policySet = []; // by which leaf
@@ -22,6 +23,7 @@ public sealed partial class Projection
     readonly PackSpans _spans = new();
     readonly Func<ulong> _moment;
     readonly IReadOnlyDictionary<ulong, ulong> _latest;
+    readonly IReadOnlySet<Id16> _early;
     readonly List<Hash32> _keyrings = [];
     readonly HashSet<Hash32> _objects = [];
     readonly HashSet<Hash32> _unreadable = [];
@@ -40,8 +42,10 @@ public sealed partial class Projection
     /// <param name="read">Reads an object, as <see cref="StoreExtensions.ReadObject"/> does.</param>
     /// <param name="moment">As above.</param>
     /// <param name="latest">As above.</param>
-    internal Projection(Func<Hash32, byte[]> read, Func<ulong>? moment, IReadOnlyDictionary<ulong, ulong>? latest)
+    /// <param name="early">Requests that leaves put in force before they could be: see <see cref="Undone"/>. Null for none.</param>
+    internal Projection(Func<Hash32, byte[]> read, Func<ulong>? moment, IReadOnlyDictionary<ulong, ulong>? latest, IReadOnlySet<Id16>? early = null)
     {
+        _early = early ?? new HashSet<Id16>();
         _read = read;
         _moment = moment ?? (() => ulong.MaxValue);
         _latest = latest ?? new Dictionary<ulong, ulong>();
@@ -133,6 +137,8 @@ public sealed partial class Projection
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
         _times.Add(Math.Min(leaf.VaultTime, LockRules.LastEnd));
         IsTimeBack |= leaf.VaultTime < _judged;
+        if (leaf.VaultTime > _latestBelieved && leaf.VaultTime <= _moment())
+            _latestBelieved = leaf.VaultTime;
         var isRepeated = leaf.Type != LeafType.Commit && !leaf.Payload.IsNone && !_objects.Add(leaf.Payload);
         if (ordinal == 0)
         {
@@ -168,7 +174,7 @@ public sealed partial class Projection
             case LeafType.Hold when _byId.TryGetValue(leaf.Subject, out var held):
                 Hold(ordinal, leaf, held);
                 break;
-            case LeafType.AgentEnrolled when leaf.A == 2 && !Approvers.IsNobody:
+            case LeafType.AgentEnrolled when !Approvers.IsNobody && (leaf.A != 1 || !_enrolled.Add(leaf.Subject)): // a key in another's place revokes it too
                 NotApproved(ordinal, leaf);
                 break;
             case LeafType.AgentEnrolled:
@@ -380,7 +386,8 @@ public sealed partial class Projection
         var (source, retention) = (policy!.Source, policy.Retention);
         if (retention.IsWeakerThan(ReadableFor(source)))
         {
-            Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
+            if (!IsApprovalLost && !HasLostLeaves) // else people may have approved of one that was weaker still
+                Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
             return;
         }
         // What cannot be read stays in force beside it where it may keep longer, or have the larger quota.
@@ -388,6 +395,7 @@ public sealed partial class Projection
         _policies[source] = retention;
         if (takesTheirPlace)
             _policySet[source] = ordinal;
+        Lapse();
     }
 
     void Commit(ulong ordinal, Leaf leaf)

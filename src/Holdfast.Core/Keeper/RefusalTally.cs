@@ -21,6 +21,9 @@ public enum RefusedRequest
 
     /// <summary>Something that takes approvals, with others than those.</summary>
     Approval = 5,
+
+    /// <summary>A request of a client's that its role does not allow, that there is not (to remove, to overwrite), or for which it has stored too much that it did not commit.</summary>
+    Forbidden = 6,
 }
 
 /// <summary>Refusals of one identity, of one kind, in one hour.</summary>
@@ -70,13 +73,13 @@ sealed class RefusalTally(string path, Disk disk)
         return counts;
     }
 
-    /// <summary>Counts one more. What cannot be written is not counted: the refusal stands all the same.</summary>
-    public void Add(RefusalKey key)
+    /// <summary>Counts some more. What cannot be written is not counted: the refusal stands all the same.</summary>
+    public void Add(RefusalKey key, ulong count = 1)
     {
         var counts = Read();
         if (counts.Count >= MaxKinds && !counts.ContainsKey(key))
             return;
-        counts[key] = Sum(counts.GetValueOrDefault(key), 1);
+        counts[key] = Sum(counts.GetValueOrDefault(key), count);
         try
         {
             Write(counts);

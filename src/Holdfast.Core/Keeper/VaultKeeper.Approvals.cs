@@ -39,9 +39,17 @@ public sealed partial class VaultKeeper
         return Changing(() =>
         {
             var now = Clock.Now;
-            if (approval.Decision == Decision.Approved && _projection.Request(approval.Asked.Head.Id) is { Approved: > 0 } taken && taken.Asked.ToArray().AsSpan().SequenceEqual(approval.Request))
+            if (_projection.Request(approval.Asked.Head.Id) is { } taken && taken.Asked.ToArray().AsSpan().SequenceEqual(approval.Request)
+                && (approval.Decision == Decision.Approved ? taken.Approved > 0 : approval.Signatures.Any(s => s.Approver == taken.Objector)))
                 return taken; // sent twice
-            if (_projection.Fault(approval, now) is { } fault)
+            var bytes = approval.ToArray();
+            if (_projection.Objects.Contains(new Hash32(System.Security.Cryptography.SHA256.HashData(bytes))))
+            {
+                Store.PutTwice(bytes); // the log has it, and the store had lost it
+                OpenAnew();
+                return _projection.Request(approval.Asked.Head.Id) ?? throw new HoldfastException(ErrorCode.QuorumMissing, "The log has that already, and it did not hold. Nothing was changed.", "Make a new request (holdfast approval request).");
+            }
+            if (_projection.Fault(approval, now, Clock.Certain) is { } fault)
             {
                 Count(RefusedRequest.Approval, Id16.None);
                 throw new HoldfastException(ErrorCode.QuorumMissing, $"The request was not taken: {fault}. Nothing was changed; the refusal was counted.",
@@ -51,10 +59,10 @@ public sealed partial class VaultKeeper
             var isApproved = approval.Decision == Decision.Approved;
             if (isApproved)
                 RequireSound(asked);
-            else if (_projection.Request(asked.Head.Id) is null && _projection.Requests.Count(r => r.Approved == 0 && r.Objector == approval.Signatures[0].Approver && r.Asked.Head.Made + ApprovalRequest.LongestOpen > now) >= MostObjections)
-                throw new HoldfastException(ErrorCode.QuotaExceeded, $"One approver may object to {MostObjections} requests in 30 days that nobody has approved. Nothing was changed.", "A request that nobody approves has no effect. Object once it is approved: it has three days to go then.");
+            else if (_projection.Request(asked.Head.Id) is null && _projection.Requests.Count(r => r.Approved == 0 && r.Objector == approval.Signatures[0].Approver && now - Math.Min(now, r.Objected) < ApprovalRequest.LongestOpen) >= MostObjections)
+                throw new HoldfastException(ErrorCode.QuotaExceeded, $"One approver may object to {MostObjections} requests in 30 days that nobody has approved. Nothing was changed.", "A request that nobody approves has no effect. Object to one that weakens protection once it is approved: it has three days to go then.");
             var from = now + _projection.CoolingOff(asked);
-            var leaf = new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, isApproved ? from : 0, (ulong)approval.Signatures.Count, Store.PutTwice(approval.ToArray()));
+            var leaf = new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, isApproved ? from : 0, (ulong)approval.Signatures.Count, Store.PutTwice(bytes));
             Append(isApproved && !asked.Cools ? [leaf, .. Effect(asked, now)] : [leaf]);
             return _projection.Request(asked.Head.Id)!;
         });
@@ -94,10 +102,7 @@ public sealed partial class VaultKeeper
     {
         var leaves = new List<Leaf>();
         if (asked is ApprovalRequest.HoldLonger longer)
-        {
-            foreach (var held in longer.Snapshots.Select(Holdable).Where(r => r.Expiry < longer.HeldUntil))
-                leaves.Add(Longer(held, longer.HeldUntil, Id16.None));
-        }
+            leaves.AddRange(Longer(longer.Snapshots.Select(Holdable), longer.HeldUntil, Id16.None));
         leaves.Add(new Leaf(LeafType.InForce, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None));
         return leaves;
     }
@@ -105,12 +110,12 @@ public sealed partial class VaultKeeper
     /// <summary>Puts in force what was approved and has cooled off by every source of time. What it would change may be another thing by now: then it never comes into force.</summary>
     void PutInForce()
     {
+        if (_projection.IsApprovalLost)
+            return;
         foreach (var due in _projection.Requests.Where(r => r.IsWaiting && Clock.Certain >= r.From && Clock.Now >= r.From).ToList())
         {
-            if (!_projection.IsAsAsked(due.Asked)) // another may just have changed it
-                continue;
-            Append(Effect(due.Asked, Clock.Now));
-            _cosigned = null; // by whom, may have changed
+            if (due.IsWaiting && _projection.IsAsAsked(due.Asked)) // another may just have changed it
+                Append(Effect(due.Asked, Clock.Now));
         }
     }
 
@@ -151,7 +156,11 @@ public sealed partial class VaultKeeper
             }
             if (change != HoldChange.Lifted)
                 RequireAllowed(until);
-            var leaves = records.Where(r => change != HoldChange.Lifted && r.Expiry < until).Select(r => Longer(r, until, actor)).ToList();
+            if (_projection.Approvers.IsNobody) // each leaf says something new
+                records.RemoveAll(r => change == HoldChange.Lifted ? r.HeldUntil == 0 : change == HoldChange.Set ? r.FirstHeld > 0 && r.HeldUntil + RetentionPolicy.Day > until : r.HeldUntil >= until);
+            if (records.Count == 0)
+                return -1;
+            var leaves = change == HoldChange.Lifted ? [] : Longer(records, until, actor);
             leaves.AddRange(records.Select(r => new Leaf(LeafType.Hold, now, r.Snapshot, actor, change == HoldChange.Lifted ? 0 : until, 0, (ulong)change, Hash32.None)));
             return Append(leaves);
         });

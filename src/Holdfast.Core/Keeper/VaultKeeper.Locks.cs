@@ -77,15 +77,16 @@ public sealed partial class VaultKeeper
                 "Name a later date, or leave the lock as it is.");
         }
         RequireAllowed(expiry);
-        return Append(Longer(record, expiry, actor));
+        return Append(Longer([record], expiry, actor));
     }
 
-    /// <summary>Has the medium hold what a longer lock promises.</summary>
-    /// <returns>The leaf that promises it.</returns>
-    Leaf Longer(SnapshotRecord record, ulong expiry, Id16 actor)
+    /// <summary>Has the medium hold what longer locks promise: what several share is asked for once.</summary>
+    /// <returns>The leaves that promise it, of those whose lock ends sooner.</returns>
+    List<Leaf> Longer(IEnumerable<SnapshotRecord> records, ulong expiry, Id16 actor)
     {
-        OnMedium.Hold(_projection.PacksOf(record)!.ToList().Select(p => p.Name), record.ToldBy(), expiry);
-        return new Leaf(LeafType.LockExtension, Clock.Now, record.Snapshot, actor, expiry, 0, 0, Hash32.None);
+        var brief = records.Where(r => r.Expiry <= expiry).ToList();
+        OnMedium.Hold([.. brief.SelectMany(r => _projection.PacksOf(r)!.ToList().Select(p => p.Name)).Distinct()], [.. brief.SelectMany(r => r.ToldBy()).Distinct()], expiry);
+        return brief.ConvertAll(r => new Leaf(LeafType.LockExtension, Clock.Now, r.Snapshot, actor, expiry, 0, 0, Hash32.None));
     }
 
     /// <summary>Refuses a snapshot that a longer lock would not hold.</summary>

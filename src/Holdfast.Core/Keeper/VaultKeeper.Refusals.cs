@@ -28,6 +28,15 @@ public sealed partial class VaultKeeper
         }
     }
 
+    /// <summary>Counts requests of a client's that it may not make.</summary>
+    /// <param name="identity">What the log calls it.</param>
+    /// <param name="count">How many.</param>
+    internal void CountRefused(Id16 identity, ulong count) => Changing(() =>
+    {
+        _refusals.Add(new RefusalKey(identity, RefusedRequest.Forbidden, Clock.Now / RefusalKey.Length * RefusalKey.Length), count);
+        return true;
+    });
+
     void Count(RefusedRequest request, Id16 identity) => _refusals.Add(new RefusalKey(identity, request, Clock.Now / RefusalKey.Length * RefusalKey.Length));
 
     /// <summary>Puts the counts of hours that are over into the log. Should it end between leaf and note, the next time finds the leaf.</summary>

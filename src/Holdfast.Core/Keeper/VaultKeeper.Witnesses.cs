@@ -7,13 +7,21 @@ namespace Holdfast.Core.Keeper;
 /// <summary>The witnesses of the log: who they are says the genesis, where they answer the file <c>keeper/witnesses</c>.</summary>
 public sealed partial class VaultKeeper
 {
-    CosignedCheckpoints? _cosigned;
+    (IReadOnlyList<string> By, CosignedCheckpoints Are)? _cosigned;
 
     /// <summary>Keys of the witnesses, from the genesis, or those that approvers have put in their place.</summary>
     public IReadOnlyList<CosignerKey> Witnesses => [.. _projection.Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
 
     /// <summary>What they have cosigned.</summary>
-    public CosignedCheckpoints Cosigned => _cosigned ??= new(Path.Combine(_folder, "log"), _disk, _log.Key, Witnesses);
+    public CosignedCheckpoints Cosigned
+    {
+        get
+        {
+            if (_cosigned is not { } known || !known.By.SequenceEqual(_projection.Witnesses)) // others may count by now
+                _cosigned = known = ([.. _projection.Witnesses], new(Path.Combine(_folder, "log"), _disk, _log.Key, Witnesses));
+            return known.Are;
+        }
+    }
 
     /// <summary>Where they answer, as far as this keeper was told.</summary>
     public IReadOnlyDictionary<string, Uri> WitnessPlaces => WitnessList.Read(_folder);
@@ -89,6 +97,15 @@ public static class WitnessList
     public static bool TryUrl(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? url) =>
         Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out url) && (url.Scheme == Uri.UriSchemeHttp || url.Scheme == Uri.UriSchemeHttps)
         && text.Length <= MaxUrl && url.Query.Length == 0 && url.Fragment.Length == 0 && url.UserInfo.Length == 0;
+
+    /// <summary>Adds those whose place is not known yet.</summary>
+    public static void Add(string vault, IEnumerable<(CosignerKey Key, Uri Url)> places, Disk disk)
+    {
+        var known = Read(vault);
+        foreach (var (key, url) in places)
+            known.TryAdd(key.ToString(), url);
+        disk.Replace(Path.Combine(vault, "keeper", Name), Encoding.UTF8.GetBytes(string.Concat(known.Select(p => $"{p.Key} {p.Value.AbsoluteUri}\n"))));
+    }
 
     public static void Write(string vault, IEnumerable<(CosignerKey Key, Uri Url)> places, Disk disk) =>
         disk.Replace(Path.Combine(vault, "keeper", Name), Encoding.UTF8.GetBytes(string.Concat(places.Select(p => $"{p.Key} {p.Url.AbsoluteUri}\n"))));

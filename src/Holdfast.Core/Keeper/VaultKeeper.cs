@@ -441,16 +441,18 @@ public sealed partial class VaultKeeper : IDisposable
         (_isStale, _isAppending) = (false, false);
     }
 
-    Projection Projected(IReadOnlyDictionary<ulong, ulong>? latest = null) => new(_read, Moment, latest);
+    Projection Projected(IReadOnlyDictionary<ulong, ulong>? latest = null, IReadOnlySet<Id16>? early = null) => new(_read, Moment, latest, early);
 
     void Project()
     {
         try
         {
             ApplyAll();
-            if (_projection.IsTimeBack || _projection.IsDue)
+            var early = new HashSet<Id16>();
+            for (var again = _projection.IsTimeBack || _projection.IsDue || _projection.Undone.Count > 0; again; again = !_projection.Undone.IsSubsetOf(early))
             {
-                _projection = Projected(TimesAfterExpiries());
+                early.UnionWith(_projection.Undone); // without these others may show that were put in force too early
+                _projection = Projected(TimesAfterExpiries(), early);
                 ApplyAll();
             }
         }

@@ -92,11 +92,13 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
                 if (HttpMethods.IsGet(method))
                     return ReadAsync(context, kind, hash);
                 if (HttpMethods.IsPut(method))
-                    return TakeAsync(context, client.Role, kind, hash);
+                    return TakeAsync(context, client, kind, hash);
                 break;
             case ["", "v1", "ask"] when HttpMethods.IsPost(method):
                 return AskAsync(context, client);
         }
+        if (!HttpMethods.IsGet(method))
+            desk.Refused(client); // to remove, most likely, or to write over: no client of ours asks for that
         context.Response.StatusCode = 404;
         return Task.CompletedTask;
     }
@@ -176,13 +178,13 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
         }
     }
 
-    async Task TakeAsync(HttpContext context, KeeperRole role, StoreKind kind, Hash32 name)
+    async Task TakeAsync(HttpContext context, KeeperClient client, StoreKind kind, Hash32 name)
     {
         // Before a byte of it is asked for (100-continue): what is refused need not be sent.
         if (context.Request.ContentLength > KeeperDesk.Incoming.Most(kind))
             throw new HoldfastException(ErrorCode.CommitRefused, "What was sent is longer than a pack or an object may be. It was not stored.", "Use the same release of holdfast on both machines.");
         var further = Number(context, "further") == 1;
-        using var incoming = desk.Take(role, kind, name, further);
+        using var incoming = desk.Take(client, kind, name, further, context.Request.ContentLength);
         var reader = context.Request.BodyReader;
         while (true)
         {
@@ -206,7 +208,7 @@ sealed class KeeperServer(KeeperDesk desk, string staging, Func<IReadOnlyList<Ke
             context.Response.StatusCode = 400;
             return;
         }
-        var most = KeeperDesk.RequireMay(client, head);
+        var most = desk.RequireMay(client, head);
         if (context.Request.ContentLength > most)
         {
             context.Response.StatusCode = 413;

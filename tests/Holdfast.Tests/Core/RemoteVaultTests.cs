@@ -174,8 +174,8 @@ public sealed class RemoteVaultTests : IDisposable
                     Assert.Equal(!may, fault is HoldfastException { Code: ErrorCode.NoPermission });
                     Assert.True(may || keeper.Log.Size == size);
                 }
-                Assert.Equal(role == KeeperRole.Read, Record.Exception(() => desk.Take(role, StoreKind.Pack, Hash32.None, further: false).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
-                Assert.Equal(role != KeeperRole.Manage, Record.Exception(() => desk.Take(role, StoreKind.Pack, Hash32.None, further: true).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
+                Assert.Equal(role == KeeperRole.Read, Record.Exception(() => desk.Take(Of(role), StoreKind.Pack, Hash32.None, further: false).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
+                Assert.Equal(role != KeeperRole.Manage, Record.Exception(() => desk.Take(Of(role), StoreKind.Pack, Hash32.None, further: true).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
             }
         }
     }
@@ -250,7 +250,7 @@ public sealed class RemoteVaultTests : IDisposable
     {
         var (keeper, _) = Serve();
         using (keeper)
-            Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => new KeeperDesk(keeper).Take(KeeperRole.Backup, StoreKind.Object, Hash32.None, further: false)).Code);
+            Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => new KeeperDesk(keeper).Take(Of(KeeperRole.Backup), StoreKind.Object, Hash32.None, further: false)).Code);
     }
 
     /// <summary>Who may ask is told by two bytes, before more is taken in: by all of them that there are.</summary>
@@ -278,13 +278,73 @@ public sealed class RemoteVaultTests : IDisposable
         {
             var desk = new KeeperDesk(keeper);
             var name = VaultKeeper.Salt();
-            using (var incoming = desk.Take(KeeperRole.Backup, StoreKind.Pack, name, further: false))
+            using (var incoming = desk.Take(Of(KeeperRole.Backup), StoreKind.Pack, name, further: false))
             {
                 incoming.Append(new byte[1_000]);
                 Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => incoming.Enter(further: false)).Code);
             }
             Assert.Null(desk.Store.Open(StoreKind.Pack, name));
             Assert.Empty(Directory.GetFiles(Path.Combine(_test.Folder, "staging")));
+        }
+    }
+
+    static bool Store(KeeperDesk desk, KeeperClient client, byte[] bytes, long? most = null)
+    {
+        using var incoming = desk.Take(client, StoreKind.Pack, new Hash32(System.Security.Cryptography.SHA256.HashData(bytes)), further: false, most ?? bytes.Length);
+        incoming.Append(bytes);
+        return incoming.Enter(further: false);
+    }
+
+    [Fact]
+    public void A_client_that_commits_nothing_stores_no_more_than_it_may()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            var thief = new KeeperClient("thief", KeeperRole.Backup, new string('a', 64), Uncommitted: 5 << 20);
+            for (byte i = 0; i < 5; i++) // of any size: each takes an entry of the disk
+                Assert.True(Store(desk, thief, [i]));
+            Assert.False(Store(desk, thief with { Name = "other" }, [0])); // it is there, and costs whoever sends it nothing
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Store(desk, thief, [9])).Code);
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Store(desk, thief, [9])).Code);
+            Assert.True(Store(desk, thief with { Name = "other" }, [9])); // others go on
+
+            // What it says it will send is counted before it is sent: many at once get no further.
+            var many = new KeeperClient("many", KeeperRole.Backup, "", Uncommitted: 300 << 20);
+            using (desk.Take(many, StoreKind.Pack, Hash32.None, further: false))
+            using (desk.Take(many, StoreKind.Pack, Hash32.None, further: false))
+                Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => desk.Take(many, StoreKind.Pack, Hash32.None, further: false)).Code);
+            desk.Take(many, StoreKind.Pack, Hash32.None, further: false).Dispose();
+
+            // Without a number it is half of the room: what came has taken its part of it already.
+            Assert.Equal((3L << 30) / 2, KeeperDesk.HalfOf(stored: 1L << 30, free: 2L << 30));
+            _test.Machine.Pass(3_601);
+            keeper.RequireWritable();
+            keeper.SetPolicy(Id16.None, new PolicyChange(Base: 60 * Day), Id16.None);
+            Assert.Contains(Enumerable.Range(0, (int)keeper.Log.Size), i => Leaf.TryParse(keeper.Log.Leaf(i), out var leaf) && leaf is { Type: LeafType.Refusals, A: 6, C: 1 } && leaf.Subject == thief.Identity);
+        }
+    }
+
+    [Fact]
+    public void What_a_client_has_committed_counts_no_more_against_it()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve(KeeperRole.Backup);
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            var client = new KeeperClient("c", KeeperRole.Backup, "", Uncommitted: 8 << 20);
+            _test.BackUp(); // in place: its packs are known to the log
+            keeper.Refresh();
+            var packs = keeper.Store.List(StoreKind.Pack).Select(p => p.Name).ToList();
+            Assert.NotEmpty(packs);
+            var moved = packs.Select(p => File.ReadAllBytes(Path.Combine(_test.Folder, "packs", p.ToString()[..2], p.ToString()))).ToList();
+            packs.ForEach(p => File.Delete(Path.Combine(_test.Folder, "packs", p.ToString()[..2], p.ToString())));
+            moved.ForEach(m => Assert.True(Store(desk, client, m))); // it comes again, and is named already
+            for (byte i = 0; i < 8; i++)
+                Assert.True(Store(desk, client, [i]));
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Store(desk, client, [9])).Code);
         }
     }
 

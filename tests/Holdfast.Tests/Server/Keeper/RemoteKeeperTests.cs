@@ -156,11 +156,19 @@ public sealed class RemoteKeeperTests : IDisposable
         bytes = bytes.Replace("{name}", name, StringComparison.Ordinal).Replace("{NAME}", name.ToUpperInvariant(), StringComparison.Ordinal).Replace("{genesis}", genesis, StringComparison.Ordinal);
         Assert.StartsWith($"HTTP/1.1 {status} ", Sent(access, bytes), StringComparison.Ordinal);
         Assert.Equal(before, Everything());
+        Assert.Equal(status is 403 || (status == 404 && !bytes.StartsWith("GET", StringComparison.Ordinal)) ? 1UL : 0UL, Counted());
         _served.Client(access, _test["staging"]).VaultFile(); // it goes on
     }
 
-    /// <summary>Names of all files of the vault with their contents, but for those who may reach it.</summary>
-    string Everything() => string.Join('\n', Directory.GetFiles(_test.Folder, "*", SearchOption.AllDirectories).Where(f => Path.GetFileName(f) != "clients").Order(StringComparer.Ordinal).Select(f => $"{f} {Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f)))}"));
+    /// <summary>Refusals that are counted.</summary>
+    ulong Counted()
+    {
+        using var vault = _test.Open();
+        return vault.Keeper.Refusals;
+    }
+
+    /// <summary>Names of all files of the vault with their contents, but for who may reach it, and what a refusal that is counted touches.</summary>
+    string Everything() => string.Join('\n', Directory.GetFiles(_test.Folder, "*", SearchOption.AllDirectories).Where(f => Path.GetFileName(f) is not ("clients" or "refusals" or "lock" or "clock")).Order(StringComparer.Ordinal).Select(f => $"{f} {Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f)))}"));
 
     bool IsThisKeeper(object sender, System.Security.Cryptography.X509Certificates.X509Certificate? shown, System.Security.Cryptography.X509Certificates.X509Chain? chain, SslPolicyErrors errors) => Identity.Fingerprint(shown!) == _served.Fingerprint;
 

@@ -1,0 +1,93 @@
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>Several people approve what weakens protection, as they do it: keys of their own, a file that goes round, and whoever brings it.</summary>
+public sealed class ApprovalTests : IDisposable
+{
+    readonly Cli _cli = new();
+
+    public void Dispose() => _cli.Dispose();
+
+    string Key(int person)
+    {
+        File.WriteAllText(_cli[$"words{person}"], $"a long passphrase of person {person}\n");
+        File.SetUnixFileMode(_cli[$"words{person}"], UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return _cli.Run("approval", "key", _cli[$"key{person}"], "--passphrase-file", _cli[$"words{person}"]).Expect(0).Out.Trim();
+    }
+
+    string Code(string file) => Json("approval", "show", file, "--json").GetProperty("code").GetString()!;
+
+    JsonElement Json(params string[] arguments) => JsonDocument.Parse(_cli.Run(arguments).Expect(0).Out).RootElement;
+
+    void Sign(int person, string file, string word = "sign") => _cli.Run("approval", word, file, "--key", _cli[$"key{person}"], "--passphrase-file", _cli[$"words{person}"], "--confirm", Code(file)).Expect(0);
+
+    void Init()
+    {
+        var keys = Enumerable.Range(1, 3).Select(Key).ToList();
+        _cli.Run(["init", _cli["vault"], "--lock", "20d", "--quorum", "2", .. keys.SelectMany(k => new[] { "--approver", k })]).Expect(0);
+        _cli.Write("source/a", Cli.Noise(1, 100_000));
+    }
+
+    [Fact]
+    public void A_policy_is_weakened_by_two_of_three_three_days_later_and_by_nobody_sooner()
+    {
+        Cli.RequireFakeTime();
+        Init();
+        _cli.Run("policy", "set", "--lock", "10d").Expect(30);
+        var file = _cli["request"];
+        _cli.Run("approval", "request", "policy", "--lock", "10d", "--reason", "the disk is full", "--out", file).Expect(0);
+        var shown = _cli.Run("approval", "show", file).Expect(0).Out;
+        Assert.Contains("lock: 20 days -> 10 days   LESS", shown, StringComparison.Ordinal);
+        Assert.Contains("the disk is full", shown, StringComparison.Ordinal);
+        _cli.Run("approval", "submit", file).Expect(31);
+        _cli.Run("approval", "sign", file, "--key", _cli["key1"], "--passphrase-file", _cli["words1"], "--confirm", "0000-0000-0000-0000-0000-0000-0000-0000").Expect(36);
+        _cli.Run("approval", "sign", file, "--key", _cli["key1"], "--passphrase-file", _cli["words2"], "--confirm", Code(file)).Expect(12);
+
+        // Two sign copies of it apart, one of them without any vault in sight.
+        File.Copy(file, _cli["copy"]);
+        Sign(1, file);
+        _cli.Run("approval", "submit", file).Expect(31);
+        _cli.Environment["HOLDFAST_VAULT"] = _cli.Environment["HOLDFAST_KEYS"] = "";
+        Sign(2, _cli["copy"]);
+        (_cli.Environment["HOLDFAST_VAULT"], _cli.Environment["HOLDFAST_KEYS"]) = (_cli["vault"], _cli["keys"]);
+        Assert.Equal("approved", Json("approval", "submit", file, _cli["copy"], "--json").GetProperty("state").GetString());
+        Assert.Contains("APPROVED", _cli.Run("status").Out, StringComparison.Ordinal);
+        Assert.Equal(20 * 86_400, Json("policy", "show", "--json").GetProperty("policy").GetProperty("lockSeconds").GetInt64());
+
+        // A wall clock that is put ahead brings nothing sooner.
+        _cli.FakeTime("+4d");
+        _cli.Run("backup", _cli["source"]).Expect(0);
+        Assert.Equal(20 * 86_400, Json("policy", "show", "--json").GetProperty("policy").GetProperty("lockSeconds").GetInt64());
+        _cli.FakeTime(null);
+
+        Sign(3, file, "object");
+        _cli.Run("approval", "submit", file).Expect(0);
+        var listed = Json("approval", "list", "--json");
+        Assert.Equal("objected", listed.GetProperty("requests")[0].GetProperty("state").GetString());
+        Assert.Equal((2, 3), (listed.GetProperty("quorum").GetInt32(), listed.GetProperty("approvers").GetArrayLength()));
+        _cli.Run("log", "verify").Expect(0);
+        Assert.Contains("OBJECTION", _cli.Run("log", "entries").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_hold_is_set_by_one_person_and_lifted_by_two()
+    {
+        Init();
+        _cli.Run("backup", _cli["source"]).Expect(0);
+        var id = _cli.LatestId();
+        _cli.Run("hold", "set", id).Expect(0);
+        Assert.Contains("HELD until", _cli.Run("snapshots").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains("Legal hold", _cli.Run("status").Out, StringComparison.Ordinal);
+        _cli.Run("hold", "lift", id).Expect(31);
+        _cli.Run("hold", "set", id).Expect(31);
+        var file = _cli["lift"];
+        _cli.Run("approval", "request", "lift", id, "--out", file).Expect(0);
+        Sign(1, file);
+        Sign(3, file);
+        _cli.Run("approval", "submit", file).Expect(0);
+        Assert.Equal(0, Json("hold", "list", "--json").GetProperty("held").GetArrayLength());
+        var snapshot = Json("snapshots", "--json").GetProperty("snapshots")[0];
+        Assert.True(snapshot.GetProperty("lockedUntil").GetDateTimeOffset() > DateTimeOffset.UtcNow.AddDays(29)); // lifting ends no lock
+    }
+}
