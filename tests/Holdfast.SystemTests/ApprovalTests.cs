@@ -12,7 +12,7 @@ public sealed class ApprovalTests : IDisposable
     string Key(int person)
     {
         File.WriteAllText(_cli[$"words{person}"], $"a long passphrase of person {person}\n");
-        File.SetUnixFileMode(_cli[$"words{person}"], UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        _cli.Shell($"chmod 600 words{person}");
         return _cli.Run("approval", "key", _cli[$"key{person}"], "--passphrase-file", _cli[$"words{person}"]).Expect(0).Out.Trim();
     }
 
