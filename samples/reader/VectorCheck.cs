@@ -291,6 +291,11 @@ static class VectorCheck
             case "proof":
                 var path = string.Concat(v.List("path").Select(h => Convert.ToBase64String(Convert.FromHexString(h)) + "\n"));
                 return v.Gives("text", $"c2sp.org/tlog-proof@v1\nextra {Convert.ToBase64String(v.Bytes("leaf"))}\nindex {v.Number("index")}\n{path}\n{v.Text("checkpoint")}");
+            case "approver's public key":
+                var id = SHA256.HashData([.. "holdfast/v1/approver-id"u8, .. v.Bytes("publicKey")]);
+                return v.Gives("text", $"approver+{Convert.ToHexStringLower(id[..4])}+{Convert.ToBase64String(v.Bytes("publicKey"))}");
+            case "request file":
+                return v.Gives("text", $"holdfast approval request v1\nrequest {Convert.ToBase64String(v.Bytes("request"))}\nreason {Convert.ToBase64String(Encoding.UTF8.GetBytes(v.Text("reason")))}\napproved {Convert.ToHexStringLower(v.Bytes("approver"))} {Convert.ToBase64String(v.Bytes("signature"))}\n");
             default: // a key file
                 var (first, bytes) = (v.Text("firstLine"), v.Bytes("body"));
                 var base64 = Convert.ToBase64String([.. bytes, .. SHA256.HashData([.. Encoding.ASCII.GetBytes(first), .. bytes])[..8]]);

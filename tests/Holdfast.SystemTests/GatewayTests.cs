@@ -167,6 +167,64 @@ public sealed class GatewayTests : IDisposable
         _keeper.Run("verify", "--full").Expect(0);
     }
 
+    /// <summary>Everything that lies on the hosts of console, gateway and keeper, in one attacker's hands: the vault with the log's key, the gateway's put key, what a client that manages has. Only the opening key, which is on none of them, opens a name or a byte.</summary>
+    [Fact]
+    public void Console_gateway_and_keeper_stolen_together_read_no_name_and_no_content()
+    {
+        const string name = "Zzyzx-Quartermain", number = "9434765919", finding = "allergic to penicillin";
+        Made();
+        Enrol(_agent, "ward-7");
+        _agent.Write($"{name}/NHS {number}.txt", Text($"{name} {number} {finding}"));
+        _agent.Write($"{name}/scan-{number}", [.. Text(string.Concat(Enumerable.Repeat($"{name} {number} {finding}; ", 20_000))), .. Cli.Noise(1, 200_000)]);
+        var snapshot = Stored(_agent.Run("backup", _agent["source"], "--name", $"{name}-ward").Expect(0));
+        var console = _other.Environment["HOLDFAST_VAULT"] = _gateway.Environment["HOLDFAST_VAULT"];
+        _keeper.Shell($"mkdir -p '{_other["keys"]}'");
+        var fingerprint = File.ReadAllText(Path.Combine(_gateway["keys"], "keeper.access")).Split('\n')[2];
+        var own = _other.Run("join", console, fingerprint, "--name", "console").Expect(0).Out.Trim();
+        _keeper.Run("keeper", "allow", "console", own, "--role", "manage").Expect(0);
+        _other.Run("status").Expect(0);
+        _other.Run("snapshots").Expect(0);
+
+        // The opening key and its secret are kept elsewhere, as the manual says.
+        Directory.CreateDirectory(_keeper["safe"]);
+        foreach (var key in new[] { "opening.key", "opening.secret" })
+            File.Move(Path.Combine(_keeper["keys"], key), Path.Combine(_keeper["safe"], key));
+
+        // All files of the three hosts, as bytes and by name; the agent's own machine is not among them.
+        var files = new[] { _keeper, _gateway, _other }.SelectMany(h => new[] { "vault", "keys", "state" }.Select(p => h[p])).Where(Directory.Exists).SelectMany(f => Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories)).ToList();
+        Assert.Contains(files, f => f.EndsWith("keeper/log.key", StringComparison.Ordinal));
+        Assert.Contains(files, f => f.StartsWith(_gateway["keys"], StringComparison.Ordinal) && f.EndsWith("put.key", StringComparison.Ordinal));
+        Assert.Contains(files, f => f.StartsWith(_other["keys"], StringComparison.Ordinal) && f.EndsWith("keeper.access", StringComparison.Ordinal));
+        foreach (var file in files)
+        {
+            Assert.DoesNotContain(name, file, StringComparison.OrdinalIgnoreCase);
+            var bytes = File.ReadAllBytes(file).AsSpan();
+            foreach (var planted in new[] { name, number, finding })
+                Assert.True(bytes.IndexOf(Text(planted)) < 0, file);
+        }
+
+        // And all that the program itself makes of those keys, put together in one folder.
+        Directory.CreateDirectory(_keeper["loot"]);
+        foreach (var folder in new[] { _keeper["keys"], _gateway["keys"], _other["keys"] })
+            _keeper.Shell($"cp -rn '{folder}/.' loot/");
+        _keeper.Environment["HOLDFAST_KEYS"] = _keeper["loot"];
+        foreach (var call in new string[][] { ["ls", snapshot], ["find", "*"], ["cat", snapshot, $"{name}/NHS {number}.txt"], ["restore", snapshot, _keeper["out"]], ["restore", snapshot, _keeper["out"], "--unverified"], ["attest", "--full"], ["verify", "--full"], ["key", "scope", "--class", "tree", "--out", _keeper["scoped"]] })
+        {
+            var got = _keeper.Run(call);
+            Assert.NotEqual(0, got.Status);
+            Assert.DoesNotContain(finding, got.Out + got.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain(name, call.Contains($"{name}/NHS {number}.txt") ? "" : got.Out + got.Error, StringComparison.OrdinalIgnoreCase);
+        }
+        Assert.False(Directory.Exists(_keeper["out"]) && Directory.EnumerateFiles(_keeper["out"], "*", SearchOption.AllDirectories).Any());
+
+        // The control: with the opening key beside them, all of it is there.
+        _keeper.Shell("cp safe/* loot/");
+        Assert.Contains(name, _keeper.Run("ls", snapshot).Expect(0).Out, StringComparison.Ordinal);
+        Assert.Contains(finding, _keeper.Run("cat", snapshot, $"{name}/NHS {number}.txt").Expect(0).Out, StringComparison.Ordinal);
+    }
+
+    static byte[] Text(string text) => System.Text.Encoding.UTF8.GetBytes(text);
+
     /// <summary>All that an agent's machine has, in an attacker's hands, with tools that are not ours.</summary>
     [Fact]
     public void A_stolen_agent_reaches_neither_keeper_nor_vault()
