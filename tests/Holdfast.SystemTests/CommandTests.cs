@@ -240,7 +240,7 @@ public sealed class CommandTests
         cli.Run("policy", "set", "--lock", "9d", "--weeks", "3").Expect(0);
         Assert.Contains("nothing was changed", cli.Run("policy", "set", "--lock", "9d").Expect(0).Out, StringComparison.Ordinal);
         var weaker = cli.Run("policy", "set", "--lock", "8d").Expect(30);
-        Assert.Contains("approval", weaker.Error, StringComparison.Ordinal);
+        Assert.Contains("approvers", weaker.Error, StringComparison.Ordinal);
         cli.Run("policy", "set", "--lock", "soon").Expect(2);
         cli.Run("policy", "set", "--weeks", "9999").Expect(2);
         cli.Run("policy", "set", "--lock", "99y").Expect(35);
