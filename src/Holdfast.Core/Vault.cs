@@ -21,6 +21,9 @@ public sealed record NewVault(VaultKind Kind, RetentionPolicy Policy, ulong Shor
     /// <summary>Whose cosignatures count for its log, until approvers put others in their place.</summary>
     public IReadOnlyList<Log.CosignerKey> Witnesses { get; init; } = [];
 
+    /// <summary>By which law or rule locks may be as long as they may; null for none.</summary>
+    public string? LegalBasis { get; init; }
+
     /// <summary>Who approves what weakens protection.</summary>
     public Approvals.ApproverSet Approvers { get; init; } = Approvals.ApproverSet.Nobody;
 }
@@ -84,6 +87,7 @@ public sealed partial class Vault : IDisposable
             Approvers = [.. settings.Approvers.People.Select(p => (p.Id, p.PublicKey))],
             Witnesses = [.. settings.Witnesses.Select(w => w.ToString())],
             TimeSources = [],
+            LegalBasis = settings.LegalBasis,
         };
         NewVaultKeys? keys = null;
         try

@@ -259,4 +259,19 @@ public sealed class InitTests
             Assert.Contains(cli[$"keys/{name}"], files);
         Assert.All(files, f => Assert.True(Mode(f) == OwnerFile, f));
     }
+
+    [Fact]
+    public void A_lock_over_thirteen_months_takes_a_legal_basis_which_is_kept()
+    {
+        using var cli = new Cli();
+        var date = $"{DateTime.UtcNow.AddDays(8 * 366):yyyy-MM-dd}";
+        foreach (var call in new string[][] { ["--years", "8"], ["--longest", "2y"], ["--years", "8", "--legal-basis", "a\nb"], ["--lock", "60d", "--longest", "30d", "--legal-basis", "x"] })
+            cli.Run(["init", cli["vault"], "--confirm-locked-until", date, .. call]).Expect(2);
+        Assert.False(Directory.Exists(cli["vault"]));
+        cli.Run("init", cli["vault"], "--lock", "1d", "--years", "8", "--legal-basis", "Records Management Code of Practice", "--confirm-locked-until", date).Expect(0);
+        Assert.Contains("Records Management Code of Practice", cli.Run("policy", "show").Expect(0).Out, StringComparison.Ordinal);
+        cli.Run("init", cli["other"], "--keys", cli["k2"]).Expect(0);
+        cli.Run("policy", "set", "--months", "13", "--confirm-locked-until", $"{DateTime.UtcNow.AddDays(403):yyyy-MM-dd}", "--vault", cli["other"], "--keys", cli["k2"]).Expect(0);
+        cli.Run("policy", "set", "--months", "14", "--vault", cli["other"], "--keys", cli["k2"]).Expect(35);
+    }
 }

@@ -14,7 +14,7 @@ static class InitCommand
 {
     const ulong LeastReserve = 1 << 20; // bytes
     const ulong MostReserve = 1UL << 40;
-    const ulong DefaultLongest = 25 * 366 * RetentionPolicy.Day; // adult health records are kept for decades
+    const int MostBasis = 500; // characters
 
     static readonly Argument<string> VaultArgument = new("VAULT") { Description = "Folder of the new vault; best on a disk of its own." };
     static readonly Option<string> LockOption = new("--lock") { Description = "How long every snapshot is locked: 1d (days), 6m (months), 1y (years).", HelpName = "TIME", DefaultValueFactory = _ => "30d" };
@@ -24,6 +24,8 @@ static class InitCommand
     public static readonly Option<string?> DailyOption = new("--daily-quota") { Description = "New data one source may add in a day, and all sources together that one machine began to back up lately: 50GiB, or 50GB in thousands. Set when the vault is made (init), and only raised after that; without it there is no limit.", HelpName = "SIZE" };
     public static readonly Option<string?> LockedOption = new("--locked-quota") { Description = "Data one source may hold locked, and such sources together: 2TiB, or 2TB in thousands. Set when the vault is made (init), and only raised after that; without it there is no limit.", HelpName = "SIZE" };
     static readonly Option<string> ReserveOption = new("--reserve") { Description = "Room kept free, so that a lock can be lengthened on a full disk: 64MiB, or 64MB in thousands.", HelpName = "SIZE", DefaultValueFactory = _ => "64MiB" };
+    static readonly Option<string?> LongestOption = new("--longest") { Description = "How long any lock may ever be in this vault, for good: 13 months (403d) where nothing is said, or as long as the policy needs. Longer takes --legal-basis.", HelpName = "TIME" };
+    static readonly Option<string?> BasisOption = new("--legal-basis") { Description = "By which law or rule locks may last over 13 months; kept in the vault, in the clear.", HelpName = "TEXT" };
     static readonly Option<string?> StoreOption = new("--store") { Description = "Keep packs and objects in a bucket with Object Lock, s3:https://HOST/BUCKET/PREFIX, in place of the vault's folder; the log stays there.", HelpName = "PLACE" };
     static readonly Option<string?> StoreKeyOption = new("--store-key") { Description = "File with two lines, access key id and secret access key of the keeper's own user of that bucket. It is copied into the vault's folder.", HelpName = "FILE" };
     static readonly Option<bool> PassphraseFlag = new("--passphrase") { Description = "Protect the opening key with a passphrase instead of a key file." };
@@ -38,7 +40,7 @@ static class InitCommand
     {
         command.Arguments.Add(VaultArgument);
         command.Options.Add(KeyFolder.KeysOption);
-        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption, WitnessOption, ApproverOption, QuorumOption })
+        foreach (var option in new Option[] { LockOption, WeeksOption, MonthsOption, YearsOption, LongestOption, BasisOption, DailyOption, LockedOption, ReserveOption, StoreOption, StoreKeyOption, PassphraseFlag, KeyFolder.PassphraseOption, ConfirmOption, WitnessOption, ApproverOption, QuorumOption })
             command.Options.Add(option);
     }, Run);
 
@@ -61,6 +63,7 @@ static class InitCommand
         var longest = policy.Longest;
         if (longest > LockRules.LastEnd - (ulong)clock.ToUnixTimeSeconds())
             throw new HoldfastException(ErrorCode.LockTooLong, "No lock ends after 2105.", "Choose a shorter lock; a lock can be lengthened later.");
+        var (mostLocked, basis) = Longest(session, longest);
         var unfinished = VaultKeeper.Unfinished(folder);
         var files = new KeyFiles(keys);
         VaultKeeper.RequireFree(folder);
@@ -73,7 +76,7 @@ static class InitCommand
 
         if (files.PutAside(unfinished))
             session.Warn("holdfast: an earlier `init` of this folder was cut short; its keys open nothing and were put aside as *.unused-*.");
-        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), Math.Max(DefaultLongest, longest), reserve) { Witnesses = [.. witnesses.Select(w => w.Key)], Approvers = approvers }, written =>
+        var (vault, made) = Made(() => Vault.Create(folder, new NewVault(VaultKind.Real, policy, Math.Min(length, RetentionPolicy.Day), mostLocked, reserve) { LegalBasis = basis, Witnesses = [.. witnesses.Select(w => w.Key)], Approvers = approvers }, written =>
             {
                 files.Write(written, passphrase);
                 if (witnesses.Count > 0)
@@ -135,6 +138,21 @@ static class InitCommand
             session.Step($"  {Shell.Program} recovery-kit --vault {Shell.Word(folder)} --keys {Shell.Word(keys)} --threshold 2 --shares 3 --out kit.pdf");
         }
         return 0;
+    }
+
+    /// <summary>The longest lock that the vault will ever give, and by which law or rule where that is over 13 months: what nobody can shorten must not be longer than somebody could say why.</summary>
+    static (ulong Longest, string? Basis) Longest(Session session, ulong policy)
+    {
+        var given = session.Parsed.GetResult(LongestOption) is null ? null : Length(session, LongestOption);
+        if (given < policy)
+            throw new HoldfastException(ErrorCode.Usage, "--longest is shorter than the locks of the policy.", "Give it as long as --lock, --weeks, --months and --years need, or leave it out.");
+        var longest = given ?? Math.Max(policy, LockRules.LongestWithoutBasis);
+        var basis = session.Parsed.GetValue(BasisOption) is { Length: > 0 } text ? text : null;
+        if (basis is not null && (basis.Length > MostBasis || basis.Any(char.IsControl)))
+            throw new HoldfastException(ErrorCode.Usage, "The legal basis is too long, or more than one line of text.", $"{MostBasis} characters at most.");
+        return longest <= LockRules.LongestWithoutBasis || basis is not null ? (longest, basis) : throw new HoldfastException(ErrorCode.Usage,
+            $"Locks of {Text.Span(longest)} are over 13 months, and no legal basis was given; nothing was made.",
+            "Nobody can shorten a lock, not for a person's right to erasure either: so say by which law or rule data has to stay that long (--legal-basis \"...\", docs/manual/data-protection.md), or lock for less.");
     }
 
     /// <summary>Those that were named, each once.</summary>

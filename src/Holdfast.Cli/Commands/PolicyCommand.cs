@@ -63,6 +63,9 @@ static class PolicyCommand
                 w.WriteEndObject();
             }
             w.WriteEndArray();
+            w.WriteNumber("longestLockSeconds", vault.State.Genesis!.LongestLock);
+            if (vault.State.Genesis.LegalBasis is { } basis)
+                w.WriteString("legalBasis", basis);
             PolicyDoubt.Write(w, lost);
         });
         PolicyDoubt.Print(session, lost, "");
@@ -75,7 +78,7 @@ static class PolicyCommand
         using var keys = own.Count > 0 ? folder.OpenNames(vault) : null;
         foreach (var (of, policy) in own)
             session.Line($"Source {(NameOf(vault, of, keys) is { } name ? $"{name} ({Text.Id(of)})" : Text.Id(of))}: {Describe(policy)}");
-        session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made.");
+        session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made{(vault.State.Genesis.LegalBasis is { } basis ? $", by: {basis}" : "")}.");
         return 0;
     }
 

@@ -40,6 +40,9 @@ public sealed record Genesis
     public required IReadOnlyList<string> Witnesses { get; init; }
     public required IReadOnlyList<string> TimeSources { get; init; }
 
+    /// <summary>By which law or rule locks may be as long as they may; null where nobody said, as in vaults whose longest lock needs no saying.</summary>
+    public string? LegalBasis { get; init; }
+
     public byte[] ToArray()
     {
         var body = new ByteWriter(1024);
@@ -68,6 +71,8 @@ public sealed record Genesis
             foreach (var text in list)
                 body.Bytes(Encoding.ASCII.GetBytes(text));
         }
+        if (LegalBasis is not null)
+            body.Bytes(Encoding.UTF8.GetBytes(LegalBasis));
         return ObjectHeader.Wrap(ObjectType.Genesis, Vault, Id16.None, body);
     }
 
@@ -93,12 +98,20 @@ public sealed record Genesis
             Approvers = ReadApprovers(ref reader),
             Witnesses = ReadTexts(ref reader),
             TimeSources = ReadTexts(ref reader),
+            LegalBasis = reader.Remaining > 0 ? Basis(ref reader) : null,
         };
         if (!reader.IsDone || parsed.Vault != header.Vault || parsed.Kind is not (VaultKind.Real or VaultKind.Trial)
             || parsed.ShortestLock == 0 || parsed.ShortestLock > parsed.LongestLock || parsed.Policy.Base < parsed.ShortestLock)
             return false;
         genesis = parsed;
         return true;
+    }
+
+    static string Basis(ref ByteReader reader)
+    {
+        var bytes = reader.Bytes(MaxText);
+        reader.Require(bytes.Length > 0 && System.Text.Unicode.Utf8.IsValid(bytes));
+        return reader.Failed ? "" : Encoding.UTF8.GetString(bytes);
     }
 
     static List<Id16> ReadDomains(ref ByteReader reader)

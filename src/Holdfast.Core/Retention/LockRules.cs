@@ -17,6 +17,9 @@ public static class LockRules
     /// <summary>A lock longer than this asks for a typed confirmation.</summary>
     public const ulong LongLock = 30 * RetentionPolicy.Day;
 
+    /// <summary>13 months of 31 days: a vault whose locks may be longer says by which law or rule (data protection: no longer than necessary).</summary>
+    public const ulong LongestWithoutBasis = 403 * RetentionPolicy.Day;
+
     const ulong MaxQuantum = 28 * RetentionPolicy.Day;
 
     /// <summary>Ends of pack locks are rounded up to this, so that extending them is spread over time.</summary>

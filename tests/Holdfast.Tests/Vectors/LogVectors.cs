@@ -135,6 +135,14 @@ static class LogVectors
             Fields.Bytes(System.Text.Encoding.ASCII.GetBytes(Verifier), "log verifier key"), "var 1 domains", Fields.Raw(Sample.Domain.ToArray(), "domain"), "u8 2 quorum", "var 1 approvers", Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"),
             Fields.Raw(signer.PublicKey, "key"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness"), "var 1 time sources", Fields.Bytes("time.example"u8, "time source"),
         ], genesis.ToArray());
+        string[] basis = [Fields.Bytes("Records Management Code of Practice 2023"u8, "legal basis")];
+        var longer = genesis with { LegalBasis = "Records Management Code of Practice 2023" };
+        list.Encode("11.4", "end of a genesis with a legal basis", basis, longer.ToArray().AsSpan(genesis.ToArray().Length));
+        foreach (var one in new[] { genesis, longer })
+        {
+            Assert.True(Genesis.TryParse(one.ToArray(), out var read));
+            Assert.Equal(one.ToArray(), read!.ToArray());
+        }
         list.Object("11.4", "policy", ObjectType.Policy, Id16.None, [Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xD1).ToArray(), "policy"), Fields.Raw(Sample.Source.ToArray(), "source"), .. rules],
             new PolicyObject(vault, salt, Sample.Id(0xD1), Sample.Source, policy).ToArray());
         list.Object("11.4", "expiry list", ObjectType.ExpiryList, Id16.None,
