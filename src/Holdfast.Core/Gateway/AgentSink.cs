@@ -1,5 +1,6 @@
 using Holdfast.Core.Backup;
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Gateway;
@@ -23,10 +24,10 @@ sealed class AgentSink : IChunkSink
 
     public Cutter Cutter { get; }
 
-    /// <summary>Bytes of chunks that were sent.</summary>
+    /// <summary>Bytes of frames that were sent.</summary>
     public long Sent => Interlocked.Read(ref _sent);
 
-    public ChunkWorker Worker(KeyClass keyClass, int level) => new AgentChunkWorker(this, keyClass);
+    public ChunkWorker Worker(KeyClass keyClass, int level) => new AgentChunkWorker(this, keyClass, level);
 
     /// <summary>Whether all of the last snapshot is there the gateway knows; what of it is used it is told with the nodes that were not sent anew, but for what such a node names by lists alone.</summary>
     public bool IsStored(EntryBatch rows, int row)
@@ -63,8 +64,9 @@ sealed class AgentSink : IChunkSink
     public void Send(AgentRequest.Send send)
     {
         _link.Ask(send);
-        Interlocked.Add(ref _sent, send.Bytes.Length);
-        _progress.AddStored(send.Bytes.Length);
+        var sent = send.SentLength;
+        Interlocked.Add(ref _sent, sent);
+        _progress.AddStored(sent);
     }
 
     public Id16 Session => _session.Session;
@@ -77,19 +79,29 @@ sealed class AgentSink : IChunkSink
     }
 }
 
-/// <summary>Gathers chunks, asks which are known, and sends the others. For one thread.</summary>
-sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
+/// <summary>Gathers chunks, asks which are known, and sends the others in frames as packs have them, compressed. For one thread.</summary>
+sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : ChunkWorker
 {
+    const int MostAlone = AgentRequest.MostFrames / 2 - 1; // chunks with a frame of their own: between any two may lie one that others share
+
     readonly MessageHasher _hasher = new();
+    readonly FrameCompressor _zstd = new(level);
     readonly List<ChunkName> _names = [];
     readonly List<int> _lengths = [];
     readonly List<ContentKind> _kinds = [];
+    readonly HashSet<ChunkName> _taken = [];
+    readonly List<(DigestKind Kind, int Length)> _new = [];
     readonly EntryBatch _rows = new();
     readonly List<(KeyClass Class, ChunkRef Chunk)> _below = [];
     byte[]? _bytes;
+    byte[]? _packed;
     int _filled;
+    int _alone;
 
     byte[] Bytes => _bytes ??= GC.AllocateUninitializedArray<byte>(AgentRequest.MostChunkBytes);
+
+    /// <summary>Room for what all of those bytes are compressed to, frame by frame.</summary>
+    byte[] Packed => _packed ??= GC.AllocateUninitializedArray<byte>(FrameCompressor.Bound(AgentRequest.MostChunkBytes) + AgentRequest.MostFrames * FrameCompressor.Bound(1));
 
     public override Hash32 Store(ReadOnlySpan<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named = DigestKind.Whole)
     {
@@ -114,13 +126,14 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
 
     void Gather(ReadOnlySpan<byte> chunk, ContentKind kind, DigestKind named, Hash32 digest)
     {
-        if (_filled + chunk.Length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks)
+        if (_filled + chunk.Length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
             Flush();
         chunk.CopyTo(Bytes.AsSpan(_filled));
         _filled += chunk.Length;
         _names.Add(new ChunkName(keyClass, named, digest));
         _lengths.Add(chunk.Length);
         _kinds.Add(kind);
+        _alone += Shares(named, chunk.Length) ? 0 : 1;
     }
 
     public override void Flush()
@@ -129,8 +142,7 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
         if (_names.Count == 0)
             return;
         var known = sink.Known(_names);
-        var (kinds, lengths, bytes) = (new List<DigestKind>(_names.Count), new List<int>(_names.Count), 0);
-        var at = 0;
+        var (at, bytes) = (0, 0);
         for (var i = 0; i < _names.Count; i++)
         {
             var chunk = Bytes.AsSpan(at, _lengths[i]);
@@ -141,19 +153,50 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
                     UseBelow(chunk);
                 continue;
             }
+            if (!_taken.Add(_names[i]))
+                continue; // it goes with this request already
             if (keyClass == KeyClass.Content)
                 Statistics.Sample(_kinds[i], chunk);
             chunk.CopyTo(Bytes.AsSpan(bytes)); // behind those before it, or where it is
             bytes += chunk.Length;
-            kinds.Add(_names[i].Kind);
-            lengths.Add(chunk.Length);
+            _new.Add((_names[i].Kind, chunk.Length));
         }
         if (bytes > 0)
-            sink.Send(new AgentRequest.Send(sink.Session, keyClass, kinds, lengths, Bytes.AsMemory(0, bytes)));
+            sink.Send(new AgentRequest.Send(sink.Session, keyClass, Frames()));
         _names.Clear();
         _lengths.Clear();
         _kinds.Clear();
-        _filled = 0;
+        _taken.Clear();
+        _new.Clear();
+        _filled = _alone = 0;
+    }
+
+    static bool Shares(DigestKind kind, int length) => kind == DigestKind.Whole && length < PackWriter.SharedLimit;
+
+    /// <summary>What is new, in frames as a pack would have them: a large chunk alone, small ones together.</summary>
+    List<UnsealedFrame> Frames()
+    {
+        var frames = new List<UnsealedFrame>();
+        var (at, packed) = (0, 0);
+        for (var first = 0; first < _new.Count;)
+        {
+            var (next, length) = (first, 0);
+            if (Shares(_new[first].Kind, _new[first].Length))
+            {
+                while (next < _new.Count && Shares(_new[next].Kind, _new[next].Length) && length < PackFormat.SharedPayload)
+                    length += _new[next++].Length;
+            }
+            else
+                length = _new[next++].Length;
+            var payload = Bytes.AsMemory(at, length);
+            var size = _zstd.Compress(payload.Span, _new[first].Kind, Packed.AsSpan(packed));
+            int[] lengths = [.. _new[first..next].Select(n => n.Length)];
+            frames.Add(size > 0 ? new UnsealedFrame(PackFormat.CodecZstd, _new[first].Kind, lengths, Packed.AsMemory(packed, size)) : new UnsealedFrame(PackFormat.CodecStored, _new[first].Kind, lengths, payload));
+            packed += size;
+            at += length;
+            first = next;
+        }
+        return frames;
     }
 
     /// <summary>What a node names that is not sent again is used all the same.</summary>
@@ -166,5 +209,9 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
 
     public override void Finish() => Flush();
 
-    public override void Dispose() => _hasher.Dispose();
+    public override void Dispose()
+    {
+        _hasher.Dispose();
+        _zstd.Dispose();
+    }
 }

@@ -134,7 +134,7 @@ public sealed class GatewayDesk : IDisposable
             case AgentRequest.Send send:
                 return Within(Session(client, send.Session), s =>
                 {
-                    Count(s.Agent, send.Bytes.Length);
+                    Count(s.Agent, send.PayloadLength);
                     return s.Store(send, _benches);
                 });
             case AgentRequest.LetGo over:

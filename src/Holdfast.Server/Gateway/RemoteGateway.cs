@@ -39,8 +39,8 @@ sealed class RemoteGateway : IGateway, IDisposable
 
     public byte[] Ask(AgentRequest request)
     {
-        var (head, tail) = (request.Head(), request.Tail);
-        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(head, tail, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
+        ReadOnlyMemory<byte>[] parts = [request.Head(), .. request.Tail];
+        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(parts, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
     }
 
     public void Dispose() => _client.Dispose();
@@ -50,20 +50,19 @@ sealed class RemoteGateway : IGateway, IDisposable
     {
         const int Piece = 1 << 16; // bytes
 
-        readonly byte[] _head;
-        readonly ReadOnlyMemory<byte> _tail;
+        readonly ReadOnlyMemory<byte>[] _parts;
         readonly Idle _idle;
         readonly TimeSpan _change;
 
-        public Body(byte[] head, ReadOnlyMemory<byte> tail, Idle idle, TimeSpan change)
+        public Body(ReadOnlyMemory<byte>[] parts, Idle idle, TimeSpan change)
         {
-            (_head, _tail, _idle, _change) = (head, tail, idle, change);
-            Headers.ContentLength = head.Length + tail.Length;
+            (_parts, _idle, _change) = (parts, idle, change);
+            Headers.ContentLength = parts.Sum(p => (long)p.Length);
         }
 
         protected override void SerializeToStream(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
-            foreach (var part in new[] { _head, _tail })
+            foreach (var part in _parts)
             {
                 for (var at = 0; at < part.Length; at += Piece)
                 {
@@ -76,7 +75,7 @@ sealed class RemoteGateway : IGateway, IDisposable
 
         protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
         {
-            foreach (var part in new[] { _head, _tail })
+            foreach (var part in _parts)
             {
                 for (var at = 0; at < part.Length; at += Piece)
                 {
@@ -89,7 +88,7 @@ sealed class RemoteGateway : IGateway, IDisposable
 
         protected override bool TryComputeLength(out long length)
         {
-            length = _head.Length + _tail.Length;
+            length = _parts.Sum(p => (long)p.Length);
             return true;
         }
     }
