@@ -36,8 +36,9 @@ sealed class VaultChunkWorker(VaultSink sink, KeyClass keyClass, int? level) : C
         return digest;
     }
 
-    public override void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<Snapshots.ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
+    public override void StoreAll(Memory<byte> memory, ReadOnlySpan<int> lengths, ReadOnlySpan<Snapshots.ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
     {
+        var joined = memory.Span;
         if (_allIds.Length < lengths.Length)
             _allIds = new Hash32[lengths.Length];
         _namer.Digests(joined, lengths, digests);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Packs;
@@ -87,33 +88,44 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : Ch
     readonly MessageHasher _hasher = new();
     readonly FrameCompressor _zstd = new(level);
     readonly List<ChunkName> _names = [];
-    readonly List<int> _lengths = [];
+    readonly List<Memory<byte>> _chunks = [];
     readonly List<ContentKind> _kinds = [];
     readonly HashSet<ChunkName> _taken = [];
-    readonly List<(DigestKind Kind, int Length)> _new = [];
+    readonly List<(DigestKind Kind, Memory<byte> Bytes)> _new = [];
     readonly EntryBatch _rows = new();
     readonly List<(KeyClass Class, ChunkRef Chunk)> _below = [];
     byte[]? _bytes;
     byte[]? _packed;
+    int _copied;
     int _filled;
     int _alone;
 
+    /// <summary>What the caller needs its memory for is copied here.</summary>
     byte[] Bytes => _bytes ??= GC.AllocateUninitializedArray<byte>(AgentRequest.MostChunkBytes);
 
-    /// <summary>Room for what all of those bytes are compressed to, frame by frame.</summary>
+    /// <summary>Room for what all of a request is compressed to, frame by frame.</summary>
     byte[] Packed => _packed ??= GC.AllocateUninitializedArray<byte>(FrameCompressor.Bound(AgentRequest.MostChunkBytes) + AgentRequest.MostFrames * FrameCompressor.Bound(1));
 
     public override Hash32 Store(ReadOnlySpan<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named = DigestKind.Whole)
     {
-        var digest = named == DigestKind.Blocks ? BlockDigest.Of(chunk) : _hasher.Hash(chunk);
+        MakeRoom(chunk.Length);
+        var bytes = Bytes.AsMemory(_copied, chunk.Length);
+        chunk.CopyTo(bytes.Span);
+        _copied += chunk.Length;
+        return StoreHeld(bytes, kind, out id, named);
+    }
+
+    public override Hash32 StoreHeld(Memory<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named)
+    {
+        var digest = named == DigestKind.Blocks ? BlockDigest.Of(chunk.Span) : _hasher.Hash(chunk.Span);
         id = digest.Prefix;
         Gather(chunk, kind, named, digest);
         return digest;
     }
 
-    public override void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
+    public override void StoreAll(Memory<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
     {
-        _hasher.HashAll(joined, lengths, digests);
+        _hasher.HashAll(joined.Span, lengths, digests);
         var at = 0;
         for (var i = 0; i < lengths.Length; i++)
         {
@@ -124,14 +136,18 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : Ch
         Flush();
     }
 
-    void Gather(ReadOnlySpan<byte> chunk, ContentKind kind, DigestKind named, Hash32 digest)
+    void MakeRoom(int length)
     {
-        if (_filled + chunk.Length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
+        if (_filled + length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
             Flush();
-        chunk.CopyTo(Bytes.AsSpan(_filled));
+    }
+
+    void Gather(Memory<byte> chunk, ContentKind kind, DigestKind named, Hash32 digest)
+    {
+        MakeRoom(chunk.Length);
         _filled += chunk.Length;
         _names.Add(new ChunkName(keyClass, named, digest));
-        _lengths.Add(chunk.Length);
+        _chunks.Add(chunk);
         _kinds.Add(kind);
         _alone += Shares(named, chunk.Length) ? 0 : 1;
     }
@@ -142,33 +158,28 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : Ch
         if (_names.Count == 0)
             return;
         var known = sink.Known(_names);
-        var (at, bytes) = (0, 0);
         for (var i = 0; i < _names.Count; i++)
         {
-            var chunk = Bytes.AsSpan(at, _lengths[i]);
-            at += chunk.Length;
             if ((known[i / 8] >> (i % 8) & 1) == 1)
             {
                 if (keyClass == KeyClass.Tree)
-                    UseBelow(chunk);
+                    UseBelow(_chunks[i].Span);
                 continue;
             }
             if (!_taken.Add(_names[i]))
                 continue; // it goes with this request already
             if (keyClass == KeyClass.Content)
-                Statistics.Sample(_kinds[i], chunk);
-            chunk.CopyTo(Bytes.AsSpan(bytes)); // behind those before it, or where it is
-            bytes += chunk.Length;
-            _new.Add((_names[i].Kind, chunk.Length));
+                Statistics.Sample(_kinds[i], _chunks[i].Span);
+            _new.Add((_names[i].Kind, _chunks[i]));
         }
-        if (bytes > 0)
+        if (_new.Count > 0)
             sink.Send(new AgentRequest.Send(sink.Session, keyClass, Frames()));
         _names.Clear();
-        _lengths.Clear();
+        _chunks.Clear();
         _kinds.Clear();
         _taken.Clear();
         _new.Clear();
-        _filled = _alone = 0;
+        _copied = _filled = _alone = 0;
     }
 
     static bool Shares(DigestKind kind, int length) => kind == DigestKind.Whole && length < PackWriter.SharedLimit;
@@ -177,26 +188,34 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : Ch
     List<UnsealedFrame> Frames()
     {
         var frames = new List<UnsealedFrame>();
-        var (at, packed) = (0, 0);
+        var packed = 0;
         for (var first = 0; first < _new.Count;)
         {
-            var (next, length) = (first, 0);
-            if (Shares(_new[first].Kind, _new[first].Length))
+            var (kind, payload) = _new[first];
+            var next = first + 1;
+            if (Shares(kind, payload.Length))
             {
-                while (next < _new.Count && Shares(_new[next].Kind, _new[next].Length) && length < PackFormat.SharedPayload)
-                    length += _new[next++].Length;
+                while (next < _new.Count && payload.Length < PackFormat.SharedPayload && Shares(_new[next].Kind, _new[next].Bytes.Length) && TryJoin(ref payload, _new[next].Bytes))
+                    next++;
             }
-            else
-                length = _new[next++].Length;
-            var payload = Bytes.AsMemory(at, length);
-            var size = _zstd.Compress(payload.Span, _new[first].Kind, Packed.AsSpan(packed));
-            int[] lengths = [.. _new[first..next].Select(n => n.Length)];
-            frames.Add(size > 0 ? new UnsealedFrame(PackFormat.CodecZstd, _new[first].Kind, lengths, Packed.AsMemory(packed, size)) : new UnsealedFrame(PackFormat.CodecStored, _new[first].Kind, lengths, payload));
+            var size = _zstd.Compress(payload.Span, kind, Packed.AsSpan(packed));
+            int[] lengths = [.. _new[first..next].Select(n => n.Bytes.Length)];
+            frames.Add(size > 0 ? new UnsealedFrame(PackFormat.CodecZstd, kind, lengths, Packed.AsMemory(packed, size)) : new UnsealedFrame(PackFormat.CodecStored, kind, lengths, payload));
             packed += size;
-            at += length;
             first = next;
         }
         return frames;
+    }
+
+    /// <summary>Has a chunk lie behind those before it, over what is known and is not sent. False where it lies elsewhere.</summary>
+    static bool TryJoin(ref Memory<byte> payload, Memory<byte> chunk)
+    {
+        if (!MemoryMarshal.TryGetArray<byte>(payload, out var before) || !MemoryMarshal.TryGetArray<byte>(chunk, out var at) || before.Array != at.Array || at.Offset < before.Offset + before.Count)
+            return false;
+        payload = before.Array.AsMemory(before.Offset, before.Count + at.Count);
+        if (at.Offset > before.Offset + before.Count)
+            chunk.CopyTo(payload[before.Count..]);
+        return true;
     }
 
     /// <summary>What a node names that is not sent again is used all the same.</summary>

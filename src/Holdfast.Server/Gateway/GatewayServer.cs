@@ -32,6 +32,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     readonly Buffers _buffers = new();
     readonly HashSet<Reading> _reading = [];
     readonly SemaphoreSlim _threads = new(Threads);
+    readonly Workers _workers = new();
     readonly Warnings _warnings = new(warn);
 
     /// <summary>Listens until it is stopped.</summary>
@@ -104,7 +105,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
                 try
                 {
                     // The engine's calls block; they are on threads of their own, so that the server's go on.
-                    answer = await Task.Factory.StartNew(() => desk.Answer(client, request), default, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                    answer = await _workers.RunAsync(() => desk.Answer(client, request));
                 }
                 finally
                 {
@@ -172,6 +173,60 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     {
         _threads.Dispose();
         _room.Dispose();
+    }
+
+    /// <summary>Threads that may block: made when all are busy, and kept while they are of use. One made for each request costs more than a small one takes.</summary>
+    sealed class Workers
+    {
+        static readonly TimeSpan Life = TimeSpan.FromSeconds(20);
+
+        readonly object _gate = new();
+        readonly Queue<(Func<byte[]> Work, TaskCompletionSource<byte[]> Done)> _waiting = new();
+        int _idle;
+
+        public Task<byte[]> RunAsync(Func<byte[]> work)
+        {
+            var done = new TaskCompletionSource<byte[]>();
+            lock (_gate)
+            {
+                _waiting.Enqueue((work, done));
+                if (_waiting.Count <= _idle)
+                    Monitor.Pulse(_gate);
+                else
+                    new Thread(Work) { IsBackground = true, Name = "holdfast answer" }.Start();
+            }
+            return done.Task;
+        }
+
+        void Work()
+        {
+            while (true)
+            {
+                (Func<byte[]> Work, TaskCompletionSource<byte[]> Done) next;
+                lock (_gate)
+                {
+                    while (!_waiting.TryDequeue(out next))
+                    {
+                        _idle++;
+                        var isWoken = Monitor.Wait(_gate, Life);
+                        _idle--;
+                        if (!isWoken && _waiting.Count == 0)
+                            return;
+                    }
+                }
+                byte[] answer;
+                try
+                {
+                    answer = next.Work();
+                }
+                catch (Exception e)
+                {
+                    next.Done.SetException(e);
+                    continue;
+                }
+                next.Done.SetResult(answer);
+            }
+        }
     }
 
     /// <summary>How many requests of one agent are taken in and answered at once; those who have not proved to be one have as many together.</summary>
