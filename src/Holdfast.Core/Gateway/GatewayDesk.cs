@@ -61,7 +61,7 @@ public sealed class GatewayDesk : IDisposable
     readonly Dictionary<Id16, (long Day, long Bytes)> _sent = [];
     readonly OrderedDictionary<Id16, (Id16 Agent, Id16 Snapshot, AgentReceipt Receipt)> _receipts = [];
     readonly byte[] _nonceKey = RandomNumberGenerator.GetBytes(32);
-    readonly BlockingCollection<PackBench> _benches = [];
+    readonly BlockingCollection<GatewayBench> _benches = [];
     OpenIndex? _index;
     readonly HashSet<Id16> _doubted = []; // sources whose next backup has to read all
     int _indexes; // that are open
@@ -80,7 +80,7 @@ public sealed class GatewayDesk : IDisposable
         vault.Require(put);
         (_vault, _put, _self, _limits) = (vault, put, self, limits);
         for (var i = 0; i < limits.Benches; i++)
-            _benches.Add(new PackBench(limits.Level));
+            _benches.Add(new GatewayBench(limits.Level));
     }
 
     VaultKeeper Keeper => _vault.Keeper;

@@ -6,6 +6,18 @@ using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Gateway;
 
+/// <summary>What it takes to look at a request and to store it: one for each that this is done for at once, and none for each backup. For one thread at a time.</summary>
+/// <param name="level">Of zstd, where frames are made anew.</param>
+sealed class GatewayBench(int level) : IDisposable
+{
+    public PackBench Packs { get; } = new(level);
+    public EntryBatch Rows { get; } = new();
+    public List<(KeyClass Class, ChunkRef Chunk)> Found { get; } = [];
+    public List<ChunkName> Below { get; } = [];
+
+    public void Dispose() => Packs.Dispose();
+}
+
 /// <summary>One backup of one agent as the gateway has it: what it sent becomes packs, and what it names is looked up among what it may name. Safe for concurrent use.</summary>
 sealed class GatewaySession : IDisposable
 {
@@ -19,9 +31,6 @@ sealed class GatewaySession : IDisposable
     readonly VaultChunkWorker _tree;
     readonly PackUse _named = new();
     readonly Lock _namedLock = new();
-    readonly EntryBatch _rows = new();
-    readonly List<(KeyClass Class, ChunkRef Chunk)> _found = [];
-    readonly List<ChunkName> _below = [];
     readonly Predicate<Hash32> _mayRefer;
     readonly Func<int, bool> _mayUse;
     readonly ChunkNamer _namer;
@@ -134,7 +143,7 @@ sealed class GatewaySession : IDisposable
     /// <param name="send">What came.</param>
     /// <param name="benches">Where frames are opened and made: one is taken when there is nothing else to wait for.</param>
     /// <exception cref="HoldfastException"><c>CommitRefused</c>: a frame is not what it says, or a node refers to what is not known. What storing reports.</exception>
-    public byte[] Store(AgentRequest.Send send, BlockingCollection<PackBench> benches) => Within<byte[]>(() =>
+    public byte[] Store(AgentRequest.Send send, BlockingCollection<GatewayBench> benches) => Within<byte[]>(() =>
     {
         if (send.Class == KeyClass.Tree)
         {
@@ -160,7 +169,7 @@ sealed class GatewaySession : IDisposable
         return [];
     });
 
-    void At(VaultChunkWorker writer, BlockingCollection<PackBench> benches, AgentRequest.Send send)
+    void At(VaultChunkWorker writer, BlockingCollection<GatewayBench> benches, AgentRequest.Send send)
     {
         var bench = benches.Take();
         try
@@ -169,13 +178,13 @@ sealed class GatewaySession : IDisposable
                 throw Gone(); // while this one waited
             // All of it is looked at before the first is stored.
             var payloads = new List<ReadOnlyMemory<byte>>(send.Frames.Count);
-            if (!bench.TryUnpack(send.Frames, payloads))
+            if (!bench.Packs.TryUnpack(send.Frames, payloads))
                 throw new HoldfastException(ErrorCode.CommitRefused, "What was sent does not unpack to what it is said to hold. It was not stored.", "Use the same release of holdfast on both machines, and look at the memory of the host that sent it. If it goes on, treat that host as suspect.");
             if (send.Class == KeyClass.Tree)
-                RequireKnown(send.Frames, payloads);
+                RequireKnown(send.Frames, payloads, bench);
             try
             {
-                writer.At(bench, () =>
+                writer.At(bench.Packs, () =>
                 {
                     for (var i = 0; i < payloads.Count; i++)
                         writer.StoreFrame(send.Frames[i], payloads[i].Span);
@@ -206,7 +215,7 @@ sealed class GatewaySession : IDisposable
     }
 
     /// <summary>Looks at all before the first is stored: what each refers to is known, or comes before it.</summary>
-    void RequireKnown(IReadOnlyList<UnsealedFrame> frames, List<ReadOnlyMemory<byte>> payloads)
+    void RequireKnown(IReadOnlyList<UnsealedFrame> frames, List<ReadOnlyMemory<byte>> payloads, GatewayBench bench)
     {
         var before = new HashSet<Hash32>();
         for (var i = 0; i < payloads.Count; i++)
@@ -214,24 +223,24 @@ sealed class GatewaySession : IDisposable
             var at = 0;
             foreach (var length in frames[i].Lengths)
             {
-                RequireKnown(payloads[i].Span.Slice(at, length), before);
+                RequireKnown(payloads[i].Span.Slice(at, length), before, bench);
                 at += length;
             }
         }
     }
 
-    void RequireKnown(ReadOnlySpan<byte> bytes, HashSet<Hash32> before)
+    void RequireKnown(ReadOnlySpan<byte> bytes, HashSet<Hash32> before, GatewayBench bench)
     {
-        _found.Clear();
-        if (!TreeChunk.TryRead(bytes, _rows, _found, out _))
+        bench.Found.Clear();
+        if (!TreeChunk.TryRead(bytes, bench.Rows, bench.Found, out _))
             throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree is none that a reader takes. It was not stored.", "Use the same release of holdfast on both machines. If it goes on, treat the host that sent it as suspect.");
-        _below.Clear();
-        foreach (var (keyClass, chunk) in _found)
+        bench.Below.Clear();
+        foreach (var (keyClass, chunk) in bench.Found)
         {
             if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)))
-                _below.Add(new ChunkName(keyClass, chunk.Kind, chunk.Digest));
+                bench.Below.Add(new ChunkName(keyClass, chunk.Kind, chunk.Digest));
         }
-        if (FirstUnknown(_below) >= 0)
+        if (FirstUnknown(bench.Below) >= 0)
         {
             throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
                     "Run the backup again with --read-all. If it goes on, treat the host that sent it as suspect: that is how somebody would reach for the data of others.");
