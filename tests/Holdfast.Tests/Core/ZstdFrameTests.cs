@@ -112,7 +112,7 @@ public sealed class ZstdFrameTests
         var memory = new byte[Length + 1_000];
         var bomb = Frame(Length, [.. Enumerable.Range(0, 8_192).Select(i => Run(100_000, i == 8_191))]);
         Assert.True(ZstdFrame.IsOne(bomb, Length));
-        foreach (var (frame, isSound) in new[] { (Frame(Length, Run(Length)), true), (bomb, false), (Frame(Length, Run(Length, false), Run(1)), false), (Frame(Length, Run(Length - 1)), false) })
+        foreach (var (frame, isSound) in new[] { (Frame(Length, Run(Length)), true), (bomb, false), (Frame(Length, Run(Length, false), Run(1)), false), (Frame(Length, Run(Length - 1)), false), ([.. Frame(0)[..4], 0, 0x58, .. Run(Length)], true), ([.. Frame(0)[..4], 0, 0x58, .. Run(Length - 1)], false) })
         {
             Array.Clear(memory);
             Assert.Equal(isSound, opener.TryUnpack(frame, memory.AsSpan(0, Length)));
