@@ -43,9 +43,9 @@ sealed class Network : INetwork, IDisposable
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
 
-    public IGateway Gateway(GatewayAccess access, CancellationToken ct)
+    public IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct)
     {
-        var gateway = new RemoteGateway(access.Url, access.Fingerprint, ct);
+        var gateway = new RemoteGateway(access.Url, access.Fingerprint, rate, ct);
         _gateways.Add(gateway);
         return gateway;
     }

@@ -290,7 +290,7 @@ sealed class GatewaySession : IDisposable
         }
     }
 
-    public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or nothing was heard of the agent for hours, or the same source was begun anew.",
+    public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or something that was sent could not be stored.",
         "Run the backup again: what was stored is not sent again.")
     { IsTransient = true };
 

@@ -213,6 +213,44 @@ public sealed class GatewayTests : IDisposable
         AssertRestores(agent, result);
     }
 
+    [Fact]
+    public void A_backup_that_its_gateway_lost_begins_anew()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        agent.Write("huge.bin", TestVault.Noise(9, 90_000_000)); // more than a pack
+        var restarts = 0;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (restarts == 0 && agent.Gateway.Sent > 80_000_000)
+            {
+                restarts++;
+                Restart();
+            }
+            return answer;
+        };
+        var told = new List<ErrorCode>();
+        AgentResult Again(int times) => AgentRun.Again(() => agent.BackUp(threads: 1), [.. Enumerable.Repeat(TimeSpan.Zero, times)], e => told.Add(e.Code), TestContext.Current.CancellationToken);
+        var result = Again(2);
+        Assert.Equal([ErrorCode.SessionLost], told);
+        Assert.InRange(agent.Gateway.Sent, 1, 30_000_000); // of the 100 MB
+        AssertRestores(agent, result);
+
+        // Not for ever, and not after anything else.
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Begin)
+                Restart();
+            return answer;
+        };
+        told.Clear();
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => Again(2)));
+        Assert.Equal(2, told.Count);
+        agent.Gateway.Bend = (_, _) => throw new HoldfastException(ErrorCode.NoPermission, "", "");
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => Again(2)));
+        Assert.Equal(2, told.Count);
+    }
+
     /// <summary>What another's source holds cannot be told from what nobody has, and cannot be named.</summary>
     [Fact]
     public void An_agent_reaches_nothing_of_others()
@@ -776,8 +814,8 @@ public sealed class GatewayTests : IDisposable
         using var agent = Enrolled();
         var first = agent.Begin("a");
         agent.Begin("b");
-        agent.Begin("a"); // in the place of the first
-        Assert.Equal(ErrorCode.SessionLost, Refused(() => agent.Link.Ask(new AgentRequest.Ask(first.Session, []))));
+        agent.Begin("a"); // in the place of the first, which is told so: two that begin anew would do that in turn
+        Assert.Equal(ErrorCode.VaultBusy, Refused(() => agent.Link.Ask(new AgentRequest.Ask(first.Session, []))));
         Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => agent.Begin("c")));
         Thread.Sleep(5_500);
         agent.Begin("c");
