@@ -19,13 +19,13 @@ public sealed record GatewayLimits
     /// <summary>Of one agent.</summary>
     public int SessionsOfOne { get; init; } = 4;
 
-    /// <summary>Bytes that one agent may send in a day; 0 for as many as it likes. What is kept for how long has quotas of its own, at the keeper.</summary>
+    /// <summary>Bytes, before they are compressed, that one agent may send in a day; 0 for as many as it likes. What is kept for how long has quotas of its own, at the keeper.</summary>
     public long DailyBytes { get; init; }
 
     /// <summary>After so long without a word of it a backup is let go.</summary>
     public TimeSpan Idle { get; init; } = TimeSpan.FromHours(2);
 
-    /// <summary>zstd level, 1 to 19.</summary>
+    /// <summary>zstd level, 1 to 19, of what is compressed anew here; all else agents compress.</summary>
     public int Level { get; init; } = 1;
 
     /// <summary>Chunks stored at once, of all agents: one a processor.</summary>
