@@ -5,6 +5,7 @@ using Holdfast.Core.Approvals;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
+using Holdfast.Core.Gateway;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
@@ -64,6 +65,7 @@ public static class FuzzTargets
         new("cosigner-key", () => ["witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv"u8.ToArray()], b => CosignerKey.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("add-checkpoint", () => [Encoding.UTF8.GetBytes(new AddCheckpoint(3, [Hash], SignedCheckpoint()).ToString())], b => AddCheckpoint.TryParse(b, out _)),
         new("xattrs", () => [XattrList.Encode([("user.a"u8.ToArray(), [1]), ("user.b"u8.ToArray(), [])])], b => XattrList.TryDecode(b, [])),
+        new("agent-request", () => [AgentFrames(), new AgentRequest.Ask(Vault, [new ChunkName(KeyClass.Content, DigestKind.Blocks, Hash)]).ToArray(), new AgentRequest.Finish(Vault, 5, new SnapshotStatement(Vault, 1, 2, 3, 4, [1], [2], [], new byte[64])).ToArray()], b => AgentRequest.TryParse(b, out _)),
         new("exclude", () => ["a/**/*.[ch]\n!keep\n\\#x\nfoo/"u8.ToArray()], RunExclude),
     ];
 
@@ -106,6 +108,8 @@ public static class FuzzTargets
             w.Hash(Hash);
         w.Reserve(100).Clear();
     });
+
+    static byte[] AgentFrames() => new AgentRequest.Send(Vault, KeyClass.Content, [new UnsealedFrame(PackFormat.CodecZstd, DigestKind.Whole, [600, 89], Frame()), new UnsealedFrame(PackFormat.CodecStored, DigestKind.Blocks, [3], new byte[3])]).ToArray();
 
     static byte[] Frame()
     {

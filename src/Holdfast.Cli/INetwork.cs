@@ -47,8 +47,9 @@ public interface INetwork
 
     /// <summary>A gateway, by a key that lives as long as this.</summary>
     /// <param name="access">Where it is.</param>
+    /// <param name="rate">Bytes a second that are sent at most; 0 for as many as there is room for.</param>
     /// <param name="ct">Ends whatever is waited for.</param>
-    IGateway Gateway(GatewayAccess access, CancellationToken ct);
+    IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct);
 
     /// <summary>Has a gateway answer agents, until it is stopped.</summary>
     /// <param name="desk">Answers.</param>

@@ -19,7 +19,7 @@ namespace Holdfast.Server;
 /// <summary>All that reaches over the network, or is reached over it.</summary>
 sealed class Network : INetwork, IDisposable
 {
-    const long Room = 64 << 20; // bytes of requests that a gateway has in memory
+    const long Room = 32 << 20; // bytes of requests that a gateway has in memory
 
     readonly Places _places = new();
     readonly List<RemoteGateway> _gateways = [];
@@ -43,9 +43,9 @@ sealed class Network : INetwork, IDisposable
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
 
-    public IGateway Gateway(GatewayAccess access, CancellationToken ct)
+    public IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct)
     {
-        var gateway = new RemoteGateway(access.Url, access.Fingerprint, ct);
+        var gateway = new RemoteGateway(access.Url, access.Fingerprint, rate, ct);
         _gateways.Add(gateway);
         return gateway;
     }

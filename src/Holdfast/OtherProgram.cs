@@ -32,7 +32,7 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
 
     public void Serve(KeeperDesk desk, string staging, Func<IReadOnlyList<KeeperClient>> clients, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
 
-    public IGateway Gateway(GatewayAccess access, CancellationToken ct) => throw Become();
+    public IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct) => throw Become();
 
     public void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
 

@@ -44,7 +44,7 @@ static class AgentCommand
             if (Path.Exists(Path.Combine(folder, taken)))
                 throw new HoldfastException(ErrorCode.VaultExists, $"There is a {taken} in the key folder already.", "Name another folder: an agent has one of its own, with nothing in it that reads or opens a backup.");
         }
-        var gateway = session.Network.Gateway(new GatewayAccess(url, fingerprint, new VerifierKey("-", new byte[32])), session.Stop);
+        var gateway = session.Network.Gateway(new GatewayAccess(url, fingerprint, new VerifierKey("-", new byte[32])), 0, session.Stop);
         var hello = AgentLink.Hello(gateway);
         if (!VerifierKey.TryParse(hello.LogKey, out var logKey))
             throw new HoldfastException(ErrorCode.StoreUnavailable, "What the gateway answered makes no sense.", "Use the same release of holdfast on both machines.");

@@ -6,6 +6,7 @@ using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Backup;
+using Holdfast.Core.Gateway;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -19,6 +20,7 @@ static class BackupCommand
     const int ShownProblems = 20;
     const int ShownExcludes = 10;
     const int MaxName = 1_024; // bytes
+    const ulong LeastRate = 32 << 10; // bytes a second: a gateway with others waiting sends away who is slower than half of that
     const int MaxFileName = 255; // bytes: file systems take no longer name, and a stream comes back as a file of its name
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
@@ -35,13 +37,14 @@ static class BackupCommand
     static readonly Option<bool> ReadAllOption = new("--read-all") { Description = "Read every file, whatever its times say." };
     /// <summary>What says how a folder is walked and read.</summary>
     static readonly Option[] FolderOptions = [ExcludeOption, ExcludeFromOption, OneFileSystemOption, CachesOption, FormerCachesOption, ReadAllOption];
+    static readonly Option<string?> LimitOption = new("--limit-upload") { Description = "Bytes a second that an agent sends at most, such as 10MiB. Default: as many as there is room for.", HelpName = "RATE" };
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
     public static Command Create() => Session.Command("backup", "Back up a folder or a stream.", command =>
     {
         command.Arguments.Add(SourceArgument);
         command.Arguments.Add(CommandArgument);
-        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, FormerCachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, AttestOption })
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, FormerCachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, LimitOption, AttestOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -61,6 +64,8 @@ static class BackupCommand
         if (level is < 1 or > 19)
             throw new HoldfastException(ErrorCode.Usage, "The level is out of range.", "Choose 1 (fast) to 19 (small).");
         var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption), HasMounts = !session.Parsed.GetValue(OneFileSystemOption) };
+        if (vault is not null && session.Parsed.GetResult(LimitOption) is { Implicit: false })
+            throw new HoldfastException(ErrorCode.Usage, "--limit-upload says how much an agent sends to its gateway, and these keys are no agent's.", "Leave it out.");
         var target = vault is not null ? new Target(vault.Keeper.Folders, name => IsNew(vault, keys, name), job => Run(session, vault, keys, job)) : GatewayTarget(session, keys, access!);
         return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
     }
@@ -82,7 +87,10 @@ static class BackupCommand
     {
         if (session.Parsed.GetValue(AttestOption))
             throw new HoldfastException(ErrorCode.Usage, "An agent cannot attest: it reads nothing of the vault.", "Leave --attest out; `holdfast attest` runs where the opening key is.");
-        return new Target([], _ => true, job => AgentBackup.Run(session, keys, access, job.Source, job.Name, job.RootPath, job.Options, job.Excludes)) { NameOf = path => $"{Environment.MachineName}:{path}" }; // other machines have folders of that path
+        var rate = InitCommand.Size(session, LimitOption);
+        if (session.Parsed.GetResult(LimitOption) is { Implicit: false } && rate is < LeastRate or > long.MaxValue / 2)
+            throw new HoldfastException(ErrorCode.Usage, "That is no rate to send at.", $"{Text.Bytes(LeastRate)} a second is the least (32KiB).");
+        return new Target([], _ => true, job => AgentBackup.Run(session, keys, access, job.Source, job.Name, job.RootPath, job.Options, job.Excludes, (long)rate)) { NameOf = path => $"{Environment.MachineName}:{path}" }; // other machines have folders of that path
     }
 
     static int Folder(Session session, Target target, KeyFolder keys, ArchiveOptions options)
@@ -107,27 +115,33 @@ static class BackupCommand
             session.Warn("holdfast: an --exclude names the folder to back up by its whole path, and matches nothing: patterns are relative to that folder, as in .gitignore (/sub for its folder sub)");
         if (patterns.Any(p => p.StartsWith('#')))
             session.Warn("holdfast: an --exclude begins with #, as a comment of .gitignore does, and matches nothing: for a name that begins so, write \\#name");
-        var excludes = new Excludes().AddLines(patterns);
-        var typed = excludes.Count;
+        IReadOnlyList<string> lines = [];
         if (session.Parsed.GetValue(ExcludeFromOption) is { } file)
         {
-            var lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
+            lines = UserFile.Lines(file, "The file with patterns (--exclude-from)");
             Excludes.RequireSound(lines, "Line", areLines: true);
             if (lines.ToList().FindIndex(l => l.Contains('\uFFFD', StringComparison.Ordinal) && !l.StartsWith('#')) is var at and >= 0)
                 session.Warn($"holdfast: line {at + 1} of --exclude-from is not text in UTF-8, and matches nothing: save the file as UTF-8, and write * for what of a name is no UTF-8 itself");
-            excludes.AddLines(lines);
         }
-        using var source = FileSource.Open(path, new FileSourceOptions
+        return AgentRun.Again(Once, AgentRun.Pauses, lost => session.Warn($"holdfast: {lost.Message} It begins anew"), session.Stop);
+
+        int Once()
         {
-            Excludes = excludes,
-            OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
-            SkipCaches = session.Parsed.GetValue(CachesOption),
-            WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
-            SkipFolders = target.Folders,
-        });
-        var status = target.Run(new Job(source, session.Parsed.GetValue(NameOption) ?? target.NameOf(path), path, options, excludes));
-        TellUnmatched(session, excludes.Unmatched(typed).Where(p => !IsWholePath(p)));
-        return status;
+            var excludes = new Excludes().AddLines(patterns);
+            var typed = excludes.Count;
+            excludes.AddLines(lines);
+            using var source = FileSource.Open(path, new FileSourceOptions
+            {
+                Excludes = excludes,
+                OneFileSystem = session.Parsed.GetValue(OneFileSystemOption),
+                SkipCaches = session.Parsed.GetValue(CachesOption),
+                WhenEmpty = session.Parsed.GetValue(EmptyOption) || excludes.IsEmpty ? null : () => throw new HoldfastException(ErrorCode.SourceMissing, "The excludes leave nothing of the folder; nothing was committed.", "Look at --exclude and the lines of --exclude-from: `*` matches everything. Where nothing is right, add --allow-empty."),
+                SkipFolders = target.Folders,
+            });
+            var status = target.Run(new Job(source, session.Parsed.GetValue(NameOption) ?? target.NameOf(path), path, options, excludes));
+            TellUnmatched(session, excludes.Unmatched(typed).Where(p => !IsWholePath(p)));
+            return status;
+        }
 
         bool IsWholePath(string pattern) => pattern.TrimStart('!').StartsWith(path + "/", StringComparison.Ordinal);
     }

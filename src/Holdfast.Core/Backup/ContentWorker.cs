@@ -215,7 +215,7 @@ sealed class ContentWorker(Archiver archiver, int level) : IDisposable
             (_lengths, _kinds, _digests, _ids) = (new int[count], new ContentKind[count], new Hash32[count], new UInt128[count]);
         for (var i = 0; i < count; i++)
             (_, _lengths[i], _kinds[i], _) = _small[i];
-        Chunks.StoreAll(Segment.AsSpan(0, _filled), _lengths.AsSpan(0, count), _kinds, _digests, _ids);
+        Chunks.StoreAll(Segment.AsMemory(0, _filled), _lengths.AsSpan(0, count), _kinds, _digests, _ids);
         var batch = ticket.Batch;
         for (var i = 0; i < count; i++)
         {

@@ -43,13 +43,16 @@ abstract class ChunkWorker : IDisposable
     /// <returns>Its digest.</returns>
     public abstract Hash32 Store(ReadOnlySpan<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named = DigestKind.Whole);
 
+    /// <summary>The same for bytes that stay as they are until the next <see cref="Flush"/>: they need not be copied.</summary>
+    public virtual Hash32 StoreHeld(Memory<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named) => Store(chunk.Span, kind, out id, named);
+
     /// <summary>Names chunks of kind whole that lie one after the other, many at once, and stores those that are not known yet.</summary>
     /// <param name="joined">Their bytes, each under <see cref="PackWriter.SharedLimit"/>; moved together where some are known, so that what is there afterwards means nothing.</param>
     /// <param name="lengths">Of each, bytes, 1 or more.</param>
     /// <param name="kinds">What kind of file each is from.</param>
     /// <param name="digests">Filled.</param>
     /// <param name="ids">Filled.</param>
-    public abstract void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids);
+    public abstract void StoreAll(Memory<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids);
 
     /// <summary>Called before a row is done with: what names the chunks that were stored so far may be stored now.</summary>
     public virtual void Flush()

@@ -95,7 +95,7 @@ sealed class LargeFile(Archiver archiver, BatchTicket ticket, int row)
             var at = 0;
             for (var i = 0; i < lengths.Count; i++)
             {
-                var digest = worker.Chunks.Store(worker.Segment.AsSpan(at, lengths[i]), _kind, out var id, Named);
+                var digest = worker.Chunks.StoreHeld(worker.Segment.AsMemory(at, lengths[i]), _kind, out var id, Named);
                 at += lengths[i];
                 lock (_lock)
                 {

@@ -16,11 +16,14 @@ public readonly record struct ChunkName(KeyClass Class, DigestKind Kind, Hash32 
 /// <summary>What an agent asks of a gateway (docs/protocol.md). Encoded as objects are (docs/format.md, section 2): version, kind, then its fields. None of them is answered with anything that is stored.</summary>
 public abstract record AgentRequest
 {
-    /// <summary>Bytes of all chunks of one <see cref="Send"/>: the largest chunk there is.</summary>
+    /// <summary>Bytes of all chunks of one <see cref="Send"/>, unpacked: the largest chunk there is.</summary>
     public const int MostChunkBytes = PackFormat.MaxChunk;
 
     /// <summary>Chunks that one <see cref="Ask"/>, <see cref="Use"/> or <see cref="Send"/> names.</summary>
     public const int MostChunks = 1 << 16;
+
+    /// <summary>Frames of one <see cref="Send"/>.</summary>
+    public const int MostFrames = 256;
 
     /// <summary>Bytes of a request that is neither of those nor <see cref="Finish"/>.</summary>
     public const int MostSmall = 1 << 17;
@@ -65,13 +68,18 @@ public abstract record AgentRequest
     /// <summary>Which of these are known: sent by this agent in this session, or in a snapshot of this source. Answered with a bit for each, lowest first.</summary>
     public sealed record Ask(Id16 Session, IReadOnlyList<ChunkName> Chunks) : AgentRequest;
 
-    /// <summary>Store these chunks. Answered with nothing.</summary>
+    /// <summary>Store these frames. Answered with nothing.</summary>
     /// <param name="Session">Whose.</param>
     /// <param name="Class">Content or tree; of these, what they refer to is known.</param>
-    /// <param name="Kinds">Of the digest of each.</param>
-    /// <param name="Lengths">Of each, bytes.</param>
-    /// <param name="Bytes">All, one after the other; part of what was read, where it was. Moved about when they are stored.</param>
-    public sealed record Send(Id16 Session, KeyClass Class, IReadOnlyList<DigestKind> Kinds, IReadOnlyList<int> Lengths, Memory<byte> Bytes) : AgentRequest;
+    /// <param name="Frames">Filled and compressed by the agent; their bytes are part of what was read, where it was.</param>
+    public sealed record Send(Id16 Session, KeyClass Class, IReadOnlyList<UnsealedFrame> Frames) : AgentRequest
+    {
+        /// <summary>Bytes of all chunks, unpacked.</summary>
+        public int PayloadLength => Frames.Sum(f => f.PayloadLength);
+
+        /// <summary>Bytes of all frames, as they are sent.</summary>
+        public int SentLength => Frames.Sum(f => f.Bytes.Length);
+    }
 
     /// <summary>The snapshot will need these, which are known. Answered with nothing.</summary>
     public sealed record Use(Id16 Session, IReadOnlyList<ChunkName> Chunks) : AgentRequest;
@@ -117,10 +125,10 @@ public abstract record AgentRequest
     /// <summary>How much of what comes first tells how long it may be.</summary>
     public const int HeadSize = 2;
 
-    public byte[] ToArray() => [.. Head(), .. Tail.Span];
+    public byte[] ToArray() => [.. Head(), .. Tail.SelectMany(t => t.ToArray())];
 
-    /// <summary>What follows the <see cref="Head"/>: chunks, which are not copied on their way.</summary>
-    public ReadOnlyMemory<byte> Tail => this is Send send ? send.Bytes : default;
+    /// <summary>What follows the <see cref="Head"/>, piece by piece: frames, which are not copied on their way.</summary>
+    public IEnumerable<ReadOnlyMemory<byte>> Tail => this is Send send ? send.Frames.Select(f => f.Bytes) : [];
 
     /// <summary>The request but for its <see cref="Tail"/>.</summary>
     public byte[] Head()
@@ -153,11 +161,14 @@ public abstract record AgentRequest
             case Send send:
                 writer.Id(send.Session);
                 writer.U8((byte)send.Class);
-                writer.Var((ulong)send.Lengths.Count);
-                for (var i = 0; i < send.Lengths.Count; i++)
+                writer.Var((ulong)send.Frames.Count);
+                foreach (var frame in send.Frames)
                 {
-                    writer.U8((byte)send.Kinds[i]);
-                    writer.Var((ulong)send.Lengths[i]);
+                    writer.Var((ulong)frame.Bytes.Length);
+                    writer.U8((byte)(frame.Codec | (byte)frame.Kind << PackFormat.KindShift));
+                    writer.Var((ulong)frame.Lengths.Length);
+                    foreach (var length in frame.Lengths)
+                        writer.Var((ulong)length);
                 }
                 break;
             case LetGo over:
@@ -188,7 +199,7 @@ public abstract record AgentRequest
     /// <summary>Total: any bytes are a request, or are none.</summary>
     /// <param name="bytes">The request has part of them, and is good for as long as they are.</param>
     /// <param name="request">The request.</param>
-    public static bool TryParse(Memory<byte> bytes, [NotNullWhen(true)] out AgentRequest? request)
+    public static bool TryParse(ReadOnlyMemory<byte> bytes, [NotNullWhen(true)] out AgentRequest? request)
     {
         var reader = new ByteReader(bytes.Span);
         reader.Require(reader.U8() == Version);
@@ -231,25 +242,43 @@ public abstract record AgentRequest
         return names;
     }
 
-    static Send Sent(ref ByteReader reader, Memory<byte> bytes)
+    /// <summary>Frames as a pack's footer has them, but for what follows from the rest; then their bytes. What no reader would take of them is no request.</summary>
+    static Send Sent(ref ByteReader reader, ReadOnlyMemory<byte> bytes)
     {
         var session = reader.Id();
         var keyClass = (KeyClass)reader.U8();
         reader.Require(keyClass is KeyClass.Content or KeyClass.Tree);
-        var count = reader.Count(Math.Min(MostChunks, reader.Remaining / 2));
-        var (kinds, lengths, sum) = (new List<DigestKind>(count), new List<int>(count), 0L);
+        var count = reader.Count(MostFrames);
+        var (rows, chunks, payloads, stored) = (new List<(byte Codec, DigestKind Kind, int[] Lengths, int Stored)>(count), 0, 0, 0L);
         for (var i = 0; i < count && !reader.Failed; i++)
         {
-            kinds.Add((DigestKind)reader.U8());
-            lengths.Add(reader.Count(PackFormat.MaxChunk));
-            sum += lengths[^1];
-            reader.Require(kinds[^1] is DigestKind.Whole || kinds[^1] is DigestKind.Blocks && keyClass == KeyClass.Content);
-            reader.Require(lengths[^1] > 0);
+            var size = reader.Count(MostChunkBytes);
+            var codec = reader.U8();
+            var kind = (DigestKind)(codec >> PackFormat.KindShift);
+            reader.Require(kind is DigestKind.Whole || kind is DigestKind.Blocks && keyClass == KeyClass.Content);
+            var lengths = new int[reader.Count(Math.Min(MostChunks - chunks, reader.Remaining))];
+            var payload = 0;
+            for (var c = 0; c < lengths.Length && !reader.Failed; c++)
+            {
+                payload += lengths[c] = reader.Count(MostChunkBytes - payloads - payload);
+                reader.Require(lengths[c] > 0);
+            }
+            reader.Require(lengths.Length > 0);
+            codec &= PackFormat.CodecZstd;
+            reader.Require(codec == PackFormat.CodecZstd ? UnsealedFrame.IsGain(payload, size) : size == payload);
+            (chunks, payloads, stored) = (chunks + lengths.Length, payloads + payload, stored + size);
+            rows.Add((codec, kind, lengths, size));
         }
-        reader.Require(sum <= MostChunkBytes && sum == reader.Remaining);
-        var rest = reader.Remaining;
-        reader.Raw(rest);
-        return new Send(session, keyClass, kinds, lengths, reader.Failed ? default : bytes[^rest..]);
+        reader.Require(stored == reader.Remaining);
+        var frames = new List<UnsealedFrame>(rows.Count);
+        foreach (var (codec, kind, lengths, size) in rows)
+        {
+            var frame = new UnsealedFrame(codec, kind, lengths, reader.Failed ? default : bytes.Slice(reader.Position, size));
+            var isOne = ZstdFrame.IsOne(reader.Raw(size), frame.PayloadLength);
+            reader.Require(isOne || codec == PackFormat.CodecStored);
+            frames.Add(frame);
+        }
+        return new Send(session, keyClass, frames);
     }
 }
 

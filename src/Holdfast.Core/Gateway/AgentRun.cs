@@ -22,6 +22,32 @@ public static class AgentRun
 {
     static readonly TimeSpan SignOfLife = TimeSpan.FromMinutes(5);
 
+    /// <summary>How long is waited before a backup that the gateway has lost begins anew, each time.</summary>
+    public static IReadOnlyList<TimeSpan> Pauses { get; } = [TimeSpan.FromSeconds(5), TimeSpan.FromMinutes(1)];
+
+    /// <summary>Does a backup, and does it anew where the gateway has lost it: it was restarted. What was stored by then is not sent again.</summary>
+    /// <param name="once">Reads the source from its beginning each time.</param>
+    /// <param name="pauses">As many as times that it is done anew.</param>
+    /// <param name="told">Gets each that was lost, before the pause.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <exception cref="HoldfastException">As of the backup.</exception>
+    public static T Again<T>(Func<T> once, IReadOnlyList<TimeSpan> pauses, Action<HoldfastException> told, CancellationToken ct)
+    {
+        for (var i = 0; ; i++)
+        {
+            try
+            {
+                return once();
+            }
+            catch (HoldfastException e) when (e.Code == ErrorCode.SessionLost && i < pauses.Count && !ct.IsCancellationRequested)
+            {
+                told(e);
+            }
+            ct.WaitHandle.WaitOne(pauses[i]);
+            ct.ThrowIfCancellationRequested();
+        }
+    }
+
     /// <param name="link">To the gateway.</param>
     /// <param name="seen">The checkpoint that this agent saw last; null for none.</param>
     /// <param name="source">What is backed up.</param>

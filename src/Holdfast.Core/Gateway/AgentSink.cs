@@ -1,5 +1,7 @@
+using System.Runtime.InteropServices;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Chunking;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Gateway;
@@ -23,10 +25,10 @@ sealed class AgentSink : IChunkSink
 
     public Cutter Cutter { get; }
 
-    /// <summary>Bytes of chunks that were sent.</summary>
+    /// <summary>Bytes of frames that were sent.</summary>
     public long Sent => Interlocked.Read(ref _sent);
 
-    public ChunkWorker Worker(KeyClass keyClass, int level) => new AgentChunkWorker(this, keyClass);
+    public ChunkWorker Worker(KeyClass keyClass, int level) => new AgentChunkWorker(this, keyClass, level);
 
     /// <summary>Whether all of the last snapshot is there the gateway knows; what of it is used it is told with the nodes that were not sent anew, but for what such a node names by lists alone.</summary>
     public bool IsStored(EntryBatch rows, int row)
@@ -63,8 +65,9 @@ sealed class AgentSink : IChunkSink
     public void Send(AgentRequest.Send send)
     {
         _link.Ask(send);
-        Interlocked.Add(ref _sent, send.Bytes.Length);
-        _progress.AddStored(send.Bytes.Length);
+        var sent = send.SentLength;
+        Interlocked.Add(ref _sent, sent);
+        _progress.AddStored(sent);
     }
 
     public Id16 Session => _session.Session;
@@ -77,31 +80,52 @@ sealed class AgentSink : IChunkSink
     }
 }
 
-/// <summary>Gathers chunks, asks which are known, and sends the others. For one thread.</summary>
-sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
+/// <summary>Gathers chunks, asks which are known, and sends the others in frames as packs have them, compressed. For one thread.</summary>
+sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : ChunkWorker
 {
+    const int MostAlone = AgentRequest.MostFrames / 2 - 1; // chunks with a frame of their own: between any two may lie one that others share
+
     readonly MessageHasher _hasher = new();
+    readonly FrameCompressor _zstd = new(level);
     readonly List<ChunkName> _names = [];
-    readonly List<int> _lengths = [];
+    readonly List<Memory<byte>> _chunks = [];
     readonly List<ContentKind> _kinds = [];
+    readonly HashSet<ChunkName> _taken = [];
+    readonly List<(DigestKind Kind, Memory<byte> Bytes)> _new = [];
     readonly EntryBatch _rows = new();
     readonly List<(KeyClass Class, ChunkRef Chunk)> _below = [];
     byte[]? _bytes;
+    byte[]? _packed;
+    int _copied;
     int _filled;
+    int _alone;
 
+    /// <summary>What the caller needs its memory for is copied here.</summary>
     byte[] Bytes => _bytes ??= GC.AllocateUninitializedArray<byte>(AgentRequest.MostChunkBytes);
+
+    /// <summary>Room for what all of a request is compressed to, frame by frame.</summary>
+    byte[] Packed => _packed ??= GC.AllocateUninitializedArray<byte>(FrameCompressor.Bound(AgentRequest.MostChunkBytes) + AgentRequest.MostFrames * FrameCompressor.Bound(1));
 
     public override Hash32 Store(ReadOnlySpan<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named = DigestKind.Whole)
     {
-        var digest = named == DigestKind.Blocks ? BlockDigest.Of(chunk) : _hasher.Hash(chunk);
+        MakeRoom(chunk.Length);
+        var bytes = Bytes.AsMemory(_copied, chunk.Length);
+        chunk.CopyTo(bytes.Span);
+        _copied += chunk.Length;
+        return StoreHeld(bytes, kind, out id, named);
+    }
+
+    public override Hash32 StoreHeld(Memory<byte> chunk, ContentKind kind, out UInt128 id, DigestKind named)
+    {
+        var digest = named == DigestKind.Blocks ? BlockDigest.Of(chunk.Span) : _hasher.Hash(chunk.Span);
         id = digest.Prefix;
         Gather(chunk, kind, named, digest);
         return digest;
     }
 
-    public override void StoreAll(Span<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
+    public override void StoreAll(Memory<byte> joined, ReadOnlySpan<int> lengths, ReadOnlySpan<ContentKind> kinds, Span<Hash32> digests, Span<UInt128> ids)
     {
-        _hasher.HashAll(joined, lengths, digests);
+        _hasher.HashAll(joined.Span, lengths, digests);
         var at = 0;
         for (var i = 0; i < lengths.Length; i++)
         {
@@ -112,15 +136,20 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
         Flush();
     }
 
-    void Gather(ReadOnlySpan<byte> chunk, ContentKind kind, DigestKind named, Hash32 digest)
+    void MakeRoom(int length)
     {
-        if (_filled + chunk.Length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks)
+        if (_filled + length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
             Flush();
-        chunk.CopyTo(Bytes.AsSpan(_filled));
+    }
+
+    void Gather(Memory<byte> chunk, ContentKind kind, DigestKind named, Hash32 digest)
+    {
+        MakeRoom(chunk.Length);
         _filled += chunk.Length;
         _names.Add(new ChunkName(keyClass, named, digest));
-        _lengths.Add(chunk.Length);
+        _chunks.Add(chunk);
         _kinds.Add(kind);
+        _alone += Shares(named, chunk.Length) ? 0 : 1;
     }
 
     public override void Flush()
@@ -129,31 +158,64 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
         if (_names.Count == 0)
             return;
         var known = sink.Known(_names);
-        var (kinds, lengths, bytes) = (new List<DigestKind>(_names.Count), new List<int>(_names.Count), 0);
-        var at = 0;
         for (var i = 0; i < _names.Count; i++)
         {
-            var chunk = Bytes.AsSpan(at, _lengths[i]);
-            at += chunk.Length;
             if ((known[i / 8] >> (i % 8) & 1) == 1)
             {
                 if (keyClass == KeyClass.Tree)
-                    UseBelow(chunk);
+                    UseBelow(_chunks[i].Span);
                 continue;
             }
+            if (!_taken.Add(_names[i]))
+                continue; // it goes with this request already
             if (keyClass == KeyClass.Content)
-                Statistics.Sample(_kinds[i], chunk);
-            chunk.CopyTo(Bytes.AsSpan(bytes)); // behind those before it, or where it is
-            bytes += chunk.Length;
-            kinds.Add(_names[i].Kind);
-            lengths.Add(chunk.Length);
+                Statistics.Sample(_kinds[i], _chunks[i].Span);
+            _new.Add((_names[i].Kind, _chunks[i]));
         }
-        if (bytes > 0)
-            sink.Send(new AgentRequest.Send(sink.Session, keyClass, kinds, lengths, Bytes.AsMemory(0, bytes)));
+        if (_new.Count > 0)
+            sink.Send(new AgentRequest.Send(sink.Session, keyClass, Frames()));
         _names.Clear();
-        _lengths.Clear();
+        _chunks.Clear();
         _kinds.Clear();
-        _filled = 0;
+        _taken.Clear();
+        _new.Clear();
+        _copied = _filled = _alone = 0;
+    }
+
+    static bool Shares(DigestKind kind, int length) => kind == DigestKind.Whole && length < PackWriter.SharedLimit;
+
+    /// <summary>What is new, in frames as a pack would have them: a large chunk alone, small ones together.</summary>
+    List<UnsealedFrame> Frames()
+    {
+        var frames = new List<UnsealedFrame>();
+        var packed = 0;
+        for (var first = 0; first < _new.Count;)
+        {
+            var (kind, payload) = _new[first];
+            var next = first + 1;
+            if (Shares(kind, payload.Length))
+            {
+                while (next < _new.Count && payload.Length < PackFormat.SharedPayload && Shares(_new[next].Kind, _new[next].Bytes.Length) && TryJoin(ref payload, _new[next].Bytes))
+                    next++;
+            }
+            var size = _zstd.Compress(payload.Span, kind, Packed.AsSpan(packed));
+            int[] lengths = [.. _new[first..next].Select(n => n.Bytes.Length)];
+            frames.Add(size > 0 ? new UnsealedFrame(PackFormat.CodecZstd, kind, lengths, Packed.AsMemory(packed, size)) : new UnsealedFrame(PackFormat.CodecStored, kind, lengths, payload));
+            packed += size;
+            first = next;
+        }
+        return frames;
+    }
+
+    /// <summary>Has a chunk lie behind those before it, over what is known and is not sent. False where it lies elsewhere.</summary>
+    static bool TryJoin(ref Memory<byte> payload, Memory<byte> chunk)
+    {
+        if (!MemoryMarshal.TryGetArray<byte>(payload, out var before) || !MemoryMarshal.TryGetArray<byte>(chunk, out var at) || before.Array != at.Array || at.Offset < before.Offset + before.Count)
+            return false;
+        payload = before.Array.AsMemory(before.Offset, before.Count + at.Count);
+        if (at.Offset > before.Offset + before.Count)
+            chunk.CopyTo(payload[before.Count..]);
+        return true;
     }
 
     /// <summary>What a node names that is not sent again is used all the same.</summary>
@@ -166,5 +228,9 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass) : ChunkWorker
 
     public override void Finish() => Flush();
 
-    public override void Dispose() => _hasher.Dispose();
+    public override void Dispose()
+    {
+        _hasher.Dispose();
+        _zstd.Dispose();
+    }
 }

@@ -19,13 +19,13 @@ public sealed record GatewayLimits
     /// <summary>Of one agent.</summary>
     public int SessionsOfOne { get; init; } = 4;
 
-    /// <summary>Bytes that one agent may send in a day; 0 for as many as it likes. What is kept for how long has quotas of its own, at the keeper.</summary>
+    /// <summary>Bytes, before they are compressed, that one agent may send in a day; 0 for as many as it likes. What is kept for how long has quotas of its own, at the keeper.</summary>
     public long DailyBytes { get; init; }
 
     /// <summary>After so long without a word of it a backup is let go.</summary>
     public TimeSpan Idle { get; init; } = TimeSpan.FromHours(2);
 
-    /// <summary>zstd level, 1 to 19.</summary>
+    /// <summary>zstd level, 1 to 19, of what is compressed anew here; all else agents compress.</summary>
     public int Level { get; init; } = 1;
 
     /// <summary>Chunks stored at once, of all agents: one a processor.</summary>
@@ -38,6 +38,7 @@ public sealed class GatewayDesk : IDisposable
 {
     const int MostProved = 4_096; // certificates
     const int MostReceipts = 256;
+    const int MostReplaced = 1_024; // sessions
     const int MostDoubted = 65_536; // sources
     const int MostIndexes = 3;
     const int FewSessions = 4; // each of which may have buffers of megabytes for each pack under way
@@ -60,8 +61,9 @@ public sealed class GatewayDesk : IDisposable
     readonly Dictionary<Hash32, (Id16 Agent, long Since)> _proved = [];
     readonly Dictionary<Id16, (long Day, long Bytes)> _sent = [];
     readonly OrderedDictionary<Id16, (Id16 Agent, Id16 Snapshot, AgentReceipt Receipt)> _receipts = [];
+    readonly OrderedDictionary<Id16, Id16> _replaced = []; // sessions that another of the same source took the place of, and whose they were
     readonly byte[] _nonceKey = RandomNumberGenerator.GetBytes(32);
-    readonly BlockingCollection<PackBench> _benches = [];
+    readonly BlockingCollection<GatewayBench> _benches = [];
     OpenIndex? _index;
     readonly HashSet<Id16> _doubted = []; // sources whose next backup has to read all
     int _indexes; // that are open
@@ -80,7 +82,7 @@ public sealed class GatewayDesk : IDisposable
         vault.Require(put);
         (_vault, _put, _self, _limits) = (vault, put, self, limits);
         for (var i = 0; i < limits.Benches; i++)
-            _benches.Add(new PackBench(limits.Level));
+            _benches.Add(new GatewayBench(limits.Level));
     }
 
     VaultKeeper Keeper => _vault.Keeper;
@@ -134,7 +136,7 @@ public sealed class GatewayDesk : IDisposable
             case AgentRequest.Send send:
                 return Within(Session(client, send.Session), s =>
                 {
-                    Count(s.Agent, send.Bytes.Length);
+                    Count(s.Agent, send.PayloadLength);
                     return s.Store(send, _benches);
                 });
             case AgentRequest.LetGo over:
@@ -198,7 +200,7 @@ public sealed class GatewayDesk : IDisposable
     {
         var agent = Agent(client);
         lock (_sessions)
-            return _sessions.TryGetValue(session, out var found) && found.Agent == agent ? found : throw GatewaySession.Gone();
+            return _sessions.TryGetValue(session, out var found) && found.Agent == agent ? found : throw (_replaced.TryGetValue(session, out var whose) && whose == agent ? Replaced() : GatewaySession.Gone());
     }
 
     void LetGo(Id16 agent, Id16 session)
@@ -232,7 +234,7 @@ public sealed class GatewayDesk : IDisposable
             if (_sessions.Values.Where(s => s.Agent == agent && !over.Contains(s)).ToList() is var own && own.Count >= _limits.SessionsOfOne
                 && own.Where(s => !s.IsFinishing && TimeProvider.System.GetElapsedTime(s.Touched) > LeftAlone).MinBy(s => s.Touched) is { } left)
                 over.Add(left);
-            over.ForEach(s => _sessions.Remove(s.Stand.Session));
+            over.ForEach(Replace);
         }
         over.ForEach(s => s.Dispose());
         lock (_turn)
@@ -265,6 +267,18 @@ public sealed class GatewayDesk : IDisposable
             }
         }
     }
+
+    /// <summary>Under the lock of the sessions.</summary>
+    void Replace(GatewaySession over)
+    {
+        _sessions.Remove(over.Stand.Session);
+        if (_replaced.Count >= MostReplaced)
+            _replaced.RemoveAt(0);
+        _replaced[over.Stand.Session] = over.Agent;
+    }
+
+    /// <summary>Not <c>SessionLost</c>: two that begin anew by themselves would take each other's place for as long as they try.</summary>
+    static HoldfastException Replaced() => new(ErrorCode.VaultBusy, "A backup of the same source was begun by this agent meanwhile, or nothing was heard of this one for long: the gateway let it go.", "See that no two backups of one source run at once; then run it again. What was stored is not sent again.") { IsTransient = true };
 
     GatewaySession Begin(Id16 agent, Id16 sourceId, long seen, OpenIndex index, out AgentSession told)
     {

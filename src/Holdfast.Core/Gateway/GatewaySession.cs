@@ -6,6 +6,18 @@ using Holdfast.Core.Snapshots;
 
 namespace Holdfast.Core.Gateway;
 
+/// <summary>What it takes to look at a request and to store it: one for each that this is done for at once, and none for each backup. For one thread at a time.</summary>
+/// <param name="level">Of zstd, where frames are made anew.</param>
+sealed class GatewayBench(int level) : IDisposable
+{
+    public PackBench Packs { get; } = new(level);
+    public EntryBatch Rows { get; } = new();
+    public List<(KeyClass Class, ChunkRef Chunk)> Found { get; } = [];
+    public List<ChunkName> Below { get; } = [];
+
+    public void Dispose() => Packs.Dispose();
+}
+
 /// <summary>One backup of one agent as the gateway has it: what it sent becomes packs, and what it names is looked up among what it may name. Safe for concurrent use.</summary>
 sealed class GatewaySession : IDisposable
 {
@@ -19,9 +31,6 @@ sealed class GatewaySession : IDisposable
     readonly VaultChunkWorker _tree;
     readonly PackUse _named = new();
     readonly Lock _namedLock = new();
-    readonly EntryBatch _rows = new();
-    readonly List<(KeyClass Class, ChunkRef Chunk)> _found = [];
-    readonly List<ChunkName> _below = [];
     readonly Predicate<Hash32> _mayRefer;
     readonly Func<int, bool> _mayUse;
     readonly ChunkNamer _namer;
@@ -130,49 +139,62 @@ sealed class GatewaySession : IDisposable
         return [];
     });
 
-    /// <summary>Stores chunks: names and ids are made here, of the bytes that came.</summary>
-    /// <param name="send">What came; its bytes are moved about.</param>
-    /// <param name="benches">Where frames are made: one is taken when there is nothing else to wait for.</param>
-    /// <exception cref="HoldfastException"><c>CommitRefused</c>: a node refers to what is not known. What storing reports.</exception>
-    public byte[] Store(AgentRequest.Send send, BlockingCollection<PackBench> benches) => Within<byte[]>(() =>
+    /// <summary>Stores frames: names and ids are made here, of what was unpacked here.</summary>
+    /// <param name="send">What came.</param>
+    /// <param name="benches">Where frames are opened and made: one is taken when there is nothing else to wait for.</param>
+    /// <exception cref="HoldfastException"><c>CommitRefused</c>: a frame is not what it says, or a node refers to what is not known. What storing reports.</exception>
+    public byte[] Store(AgentRequest.Send send, BlockingCollection<GatewayBench> benches) => Within<byte[]>(() =>
     {
         if (send.Class == KeyClass.Tree)
         {
             lock (_treeTurn)
-            {
-                RequireKnown(send);
-                At(_tree, benches, () => StoreTree(send));
-            }
+                At(_tree, benches, send);
             return [];
         }
         _content.Wait();
         var writer = Rent();
         try
         {
-            At(writer, benches, () => StoreContent(send, writer));
-            lock (_free)
-                _free.Push(writer); // not one that failed
+            At(writer, benches, send);
         }
         finally
         {
+            if (!_isBroken)
+            {
+                lock (_free)
+                    _free.Push(writer); // not one that failed
+            }
             _content.Release();
         }
         return [];
     });
 
-    void At(VaultChunkWorker writer, BlockingCollection<PackBench> benches, Action work)
+    void At(VaultChunkWorker writer, BlockingCollection<GatewayBench> benches, AgentRequest.Send send)
     {
         var bench = benches.Take();
         try
         {
             if (_isBroken)
                 throw Gone(); // while this one waited
-            writer.At(bench, work);
-        }
-        catch
-        {
-            _isBroken = true;
-            throw;
+            // All of it is looked at before the first is stored.
+            var payloads = new List<ReadOnlyMemory<byte>>(send.Frames.Count);
+            if (!bench.Packs.TryUnpack(send.Frames, payloads))
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent does not unpack to what it is said to hold. It was not stored.", "Use the same release of holdfast on both machines, and look at the memory of the host that sent it. If it goes on, treat that host as suspect.");
+            if (send.Class == KeyClass.Tree)
+                RequireKnown(send.Frames, payloads, bench);
+            try
+            {
+                writer.At(bench.Packs, () =>
+                {
+                    for (var i = 0; i < payloads.Count; i++)
+                        writer.StoreFrame(send.Frames[i], payloads[i].Span);
+                });
+            }
+            catch
+            {
+                _isBroken = true;
+                throw;
+            }
         }
         finally
         {
@@ -192,68 +214,38 @@ sealed class GatewaySession : IDisposable
         }
     }
 
-    static void StoreContent(AgentRequest.Send send, VaultChunkWorker writer)
-    {
-        var count = send.Lengths.Count;
-        var lengths = new int[count];
-        for (var i = 0; i < count; i++)
-            lengths[i] = send.Lengths[i];
-        var (digests, ids, kinds) = (new Hash32[count], new UInt128[count], new ContentKind[count]);
-        var at = 0;
-        for (var first = 0; first < count;)
-        {
-            // Small whole ones in a row are named many at once.
-            var (next, bytes) = (first, 0);
-            while (next < count && IsSmall(next))
-                bytes += lengths[next++];
-            if (next > first)
-            {
-                writer.StoreAll(send.Bytes.Span.Slice(at, bytes), lengths.AsSpan(first, next - first), kinds.AsSpan(first, next - first), digests, ids);
-                (first, at) = (next, at + bytes);
-                continue;
-            }
-            writer.Store(send.Bytes.Span.Slice(at, lengths[first]), ContentKind.Unknown, out _, send.Kinds[first]);
-            at += lengths[first++];
-        }
-
-        bool IsSmall(int i) => send.Kinds[i] == DigestKind.Whole && lengths[i] < PackWriter.SharedLimit;
-    }
-
-    void StoreTree(AgentRequest.Send send)
-    {
-        var at = 0;
-        foreach (var length in send.Lengths)
-        {
-            _tree.Store(send.Bytes.Span.Slice(at, length), ContentKind.Unknown, out _, DigestKind.Whole);
-            at += length;
-        }
-    }
-
     /// <summary>Looks at all before the first is stored: what each refers to is known, or comes before it.</summary>
-    void RequireKnown(AgentRequest.Send send)
+    void RequireKnown(IReadOnlyList<UnsealedFrame> frames, List<ReadOnlyMemory<byte>> payloads, GatewayBench bench)
     {
-        var at = 0;
         var before = new HashSet<Hash32>();
-        foreach (var length in send.Lengths)
+        for (var i = 0; i < payloads.Count; i++)
         {
-            var bytes = send.Bytes.Span.Slice(at, length);
-            at += length;
-            _found.Clear();
-            if (!TreeChunk.TryRead(bytes, _rows, _found, out _))
-                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree is none that a reader takes. It was not stored.", "Use the same release of holdfast on both machines. If it goes on, treat the host that sent it as suspect.");
-            _below.Clear();
-            foreach (var (keyClass, chunk) in _found)
+            var at = 0;
+            foreach (var length in frames[i].Lengths)
             {
-                if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)))
-                    _below.Add(new ChunkName(keyClass, chunk.Kind, chunk.Digest));
+                RequireKnown(payloads[i].Span.Slice(at, length), before, bench);
+                at += length;
             }
-            if (FirstUnknown(_below) >= 0)
-            {
-                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
-                        "Run the backup again with --read-all. If it goes on, treat the host that sent it as suspect: that is how somebody would reach for the data of others.");
-            }
-            before.Add(ChunkRef.DigestOf(bytes, DigestKind.Whole));
         }
+    }
+
+    void RequireKnown(ReadOnlySpan<byte> bytes, HashSet<Hash32> before, GatewayBench bench)
+    {
+        bench.Found.Clear();
+        if (!TreeChunk.TryRead(bytes, bench.Rows, bench.Found, out _))
+            throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree is none that a reader takes. It was not stored.", "Use the same release of holdfast on both machines. If it goes on, treat the host that sent it as suspect.");
+        bench.Below.Clear();
+        foreach (var (keyClass, chunk) in bench.Found)
+        {
+            if (!(keyClass == KeyClass.Tree && before.Contains(chunk.Digest)))
+                bench.Below.Add(new ChunkName(keyClass, chunk.Kind, chunk.Digest));
+        }
+        if (FirstUnknown(bench.Below) >= 0)
+        {
+            throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as part of a tree refers to a chunk that its agent neither sent nor has in an earlier snapshot of this source. It was not stored.",
+                    "Run the backup again with --read-all. If it goes on, treat the host that sent it as suspect: that is how somebody would reach for the data of others.");
+        }
+        before.Add(ChunkRef.DigestOf(bytes, DigestKind.Whole));
     }
 
     /// <summary>Ends the storing: all packs are durable. Nothing more is taken.</summary>
@@ -298,7 +290,7 @@ sealed class GatewaySession : IDisposable
         }
     }
 
-    public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or nothing was heard of the agent for hours, or the same source was begun anew.",
+    public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or something that was sent could not be stored.",
         "Run the backup again: what was stored is not sent again.")
     { IsTransient = true };
 

@@ -5,9 +5,9 @@ using ZstdNet;
 
 namespace Holdfast.Core.Packs;
 
-/// <summary>Compresses and seals frames. One per thread: it holds zstd contexts and their buffers.</summary>
+/// <summary>Compresses payloads of frames. One per thread: it holds zstd contexts.</summary>
 /// <param name="level">Of zstd, 1 to 19.</param>
-public sealed class FrameSealer(int level) : IDisposable
+public sealed class FrameCompressor(int level) : IDisposable
 {
     /// <summary>Whole files and what shares a frame get less than all of level 1, in 7 % less time and 3 % more bytes (docs/design/0003-frames-and-packs.md): matches are looked up in a table of 32 KiB
     /// in place of 64, which stays in a processor's nearest cache, and blocks are cut by length alone (ZSTD_c_blockSplitterLevel, which zstd counts as experimental).</summary>
@@ -15,10 +15,37 @@ public sealed class FrameSealer(int level) : IDisposable
 
     readonly Compressor _zstd = new(new CompressionOptions(level));
     readonly Compressor? _whole = level == 1 ? new(new CompressionOptions(null, WholeParameters, level)) : null;
+
+    /// <summary>Room that <see cref="Compress"/> needs for so many bytes.</summary>
+    public static int Bound(int payload) => Compressor.GetCompressBound(payload);
+
+    /// <returns>Bytes that were written; 0 where they are too many to be worth it, and the payload is stored as it is.</returns>
+    /// <param name="payload">Of a frame.</param>
+    /// <param name="kind">Of its chunks' digests.</param>
+    /// <param name="into">Filled with one zstd frame; has the room.</param>
+    public int Compress(ReadOnlySpan<byte> payload, DigestKind kind, Span<byte> into)
+    {
+        var zstd = kind == DigestKind.Whole ? _whole ?? _zstd : _zstd;
+        var size = zstd.Wrap(payload, into);
+        return UnsealedFrame.IsGain(payload.Length, size) ? size : 0;
+    }
+
+    public void Dispose()
+    {
+        _zstd.Dispose();
+        _whole?.Dispose();
+    }
+}
+
+/// <summary>Compresses and seals frames. One per thread: it holds zstd contexts and their buffers.</summary>
+/// <param name="level">Of zstd, 1 to 19.</param>
+public sealed class FrameSealer(int level) : IDisposable
+{
+    readonly FrameCompressor _zstd = new(level);
     byte[] _compressed = [];
     byte[] _stored = [];
 
-    /// <summary>Seals a payload as frame number <paramref name="number"/> of the pack with this key.</summary>
+    /// <summary>Compresses a payload and seals it as frame number <paramref name="number"/> of the pack with this key.</summary>
     /// <param name="packKey">The pack's.</param>
     /// <param name="number">Of the frame.</param>
     /// <param name="payload">Its chunks.</param>
@@ -27,18 +54,17 @@ public sealed class FrameSealer(int level) : IDisposable
     /// <returns>The stored bytes, valid until the next call.</returns>
     public ReadOnlySpan<byte> Seal(AeadKey packKey, int number, ReadOnlySpan<byte> payload, DigestKind kind, out byte codec)
     {
-        var bound = Compressor.GetCompressBound(payload.Length);
+        var bound = FrameCompressor.Bound(payload.Length);
         if (_compressed.Length < bound)
             _compressed = GC.AllocateUninitializedArray<byte>(bound);
-        var zstd = kind == DigestKind.Whole ? _whole ?? _zstd : _zstd;
-        var size = zstd.Wrap(payload, _compressed.AsSpan(0, bound));
-        var plain = payload;
-        codec = PackFormat.CodecStored;
-        if (size < payload.Length - payload.Length / 64) // a gain under 1.6 % is not worth decompressing again
-        {
-            plain = _compressed.AsSpan(0, size);
-            codec = PackFormat.CodecZstd;
-        }
+        var size = _zstd.Compress(payload, kind, _compressed.AsSpan(0, bound));
+        codec = size > 0 ? PackFormat.CodecZstd : PackFormat.CodecStored;
+        return Seal(packKey, number, size > 0 ? _compressed.AsSpan(0, size) : payload);
+    }
+
+    /// <summary>Seals what is a frame as it is.</summary>
+    public ReadOnlySpan<byte> Seal(AeadKey packKey, int number, ReadOnlySpan<byte> plain)
+    {
         var length = plain.Length + Aead.TagSize;
         if (_stored.Length < length)
             _stored = GC.AllocateUninitializedArray<byte>(length + length / 8);
@@ -48,11 +74,7 @@ public sealed class FrameSealer(int level) : IDisposable
         return _stored.AsSpan(0, length);
     }
 
-    public void Dispose()
-    {
-        _zstd.Dispose();
-        _whole?.Dispose();
-    }
+    public void Dispose() => _zstd.Dispose();
 }
 
 /// <summary>Opens frames. One per thread: it holds a zstd context and a buffer.</summary>
@@ -85,16 +107,22 @@ public sealed class FrameOpener : IDisposable
         var plain = isStored ? payload : isSpent ? stored[..length] : _plain.AsSpan(0, length);
         if (!packKey.TryOpen(nonce, stored, plain, Labels.Frame))
             throw PackFormat.Damaged(pack, $"frame {number} does not open");
-        if (isStored)
-            return;
+        if (!isStored && !TryUnpack(plain, payload))
+            throw PackFormat.Damaged(pack, $"frame {number} does not decompress to what its footer says");
+    }
+
+    /// <summary>Decompresses into the caller's memory, as long as what it is to be. Where that is not what it is, what is there then means nothing.</summary>
+    /// <param name="compressed">Any bytes.</param>
+    /// <param name="payload">Filled, and no byte beyond it.</param>
+    internal bool TryUnpack(ReadOnlySpan<byte> compressed, Span<byte> payload)
+    {
         try
         {
-            if (_zstd.Unwrap(plain, payload, false) != payload.Length)
-                throw PackFormat.Damaged(pack, $"frame {number} has another length than its footer says");
+            return _zstd.Unwrap(compressed, payload, false) == payload.Length;
         }
         catch (Exception e) when (e is ZstdException or ArgumentException)
         {
-            throw PackFormat.Damaged(pack, $"frame {number} does not decompress");
+            return false;
         }
     }
 

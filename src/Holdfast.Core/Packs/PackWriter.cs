@@ -20,7 +20,39 @@ public sealed class PackBench(int level) : IDisposable
     /// <summary>Small chunks wait here for a frame of theirs.</summary>
     internal byte[] Shared => field ??= GC.AllocateUninitializedArray<byte>(2 * PackFormat.SharedPayload);
 
-    public void Dispose() => Sealer.Dispose();
+    FrameOpener? _opener;
+    byte[] _unpacked = [];
+
+    /// <summary>Unpacks frames that others filled. False where one is not what it says; bytes beyond that are never written.</summary>
+    /// <param name="frames">Which a reader would take (<see cref="ZstdFrame"/>); their payloads are <see cref="PackFormat.MaxChunk"/> at most together.</param>
+    /// <param name="payloads">Gets theirs, good until the next call: they lie where they came, or here.</param>
+    internal bool TryUnpack(IReadOnlyList<UnsealedFrame> frames, List<ReadOnlyMemory<byte>> payloads)
+    {
+        payloads.Clear();
+        var at = 0;
+        foreach (var frame in frames)
+        {
+            if (frame.Codec == PackFormat.CodecStored)
+            {
+                payloads.Add(frame.Bytes);
+                continue;
+            }
+            if (_unpacked.Length == 0)
+                _unpacked = GC.AllocateUninitializedArray<byte>(PackFormat.MaxChunk);
+            var payload = _unpacked.AsMemory(at, frame.PayloadLength);
+            if (!(_opener ??= new FrameOpener()).TryUnpack(frame.Bytes.Span, payload.Span))
+                return false;
+            payloads.Add(payload);
+            at += payload.Length;
+        }
+        return true;
+    }
+
+    public void Dispose()
+    {
+        Sealer.Dispose();
+        _opener?.Dispose();
+    }
 }
 
 /// <summary>Writes packs of one class, one after the other, for one thread. Small chunks share frames; a pack is hashed once, while it is written.</summary>
@@ -129,6 +161,19 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, PackBench
         }
     }
 
+    /// <summary>Adds a frame that others filled, as it is: who does that has looked whether every reader takes it.</summary>
+    /// <param name="frame">The frame.</param>
+    /// <param name="ids">Of its chunks.</param>
+    public void AddFrame(UnsealedFrame frame, ReadOnlySpan<Hash32> ids)
+    {
+        FlushShared();
+        FinishIfFull();
+        Begin();
+        _ids.AddRange(ids);
+        Write(_bench!.Sealer.Seal(_key!, _frameCount, frame.Bytes.Span), frame.Codec, frame.PayloadLength, frame.Lengths, frame.Kind);
+        FinishIfFull();
+    }
+
     /// <summary>Adds a chunk to the shared frame at hand.</summary>
     PackedChunk Share(ReadOnlySpan<byte> chunk, Hash32 id)
     {
@@ -216,11 +261,16 @@ public sealed class PackWriter(PackSession session, KeyClass keyClass, PackBench
     void WriteFrame(ReadOnlySpan<byte> payload, ReadOnlySpan<int> chunks, DigestKind kind)
     {
         var stored = _bench!.Sealer.Seal(_key!, _frameCount, payload, kind, out var codec);
+        Write(stored, codec, payload.Length, chunks, kind);
+    }
+
+    void Write(ReadOnlySpan<byte> stored, byte codec, int payload, ReadOnlySpan<int> chunks, DigestKind kind)
+    {
         Append(stored);
         _frameCount++;
-        _payload += payload.Length;
+        _payload += payload;
         _frames.Var((ulong)stored.Length);
-        _frames.Var((ulong)payload.Length);
+        _frames.Var((ulong)payload);
         _frames.U8((byte)(codec | (byte)kind << PackFormat.KindShift));
         _frames.Var((ulong)chunks.Length);
         foreach (var length in chunks)

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Holdfast.Server.Gateway;
@@ -19,6 +20,7 @@ namespace Holdfast.Server.Gateway;
 sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : IDisposable
 {
     const int MaxConnections = 1_024;
+    const int MostRead = 1 << 17; // bytes of a connection, ahead of what is taken in
     const int Slowest = 16 << 10; // bytes a second, of a request that others wait for
     const int Threads = 64; // that requests are answered on, beside those that store
 
@@ -29,9 +31,10 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     readonly Room _room = new(room);
     readonly Shares _shares = new(4);
     readonly Shares _small = new(8);
-    readonly Buffers _buffers = new();
+    readonly Buffers _buffers = new(room);
     readonly HashSet<Reading> _reading = [];
     readonly SemaphoreSlim _threads = new(Threads);
+    readonly Workers _workers = new();
     readonly Warnings _warnings = new(warn);
 
     /// <summary>Listens until it is stopped.</summary>
@@ -44,7 +47,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         {
             limits.MaxConcurrentConnections = MaxConnections;
             limits.MaxRequestBodySize = AgentRequest.MaxSize;
-            limits.MaxRequestBufferSize = 1 << 17;
+            limits.MaxRequestBufferSize = MostRead;
             limits.KeepAliveTimeout = Idle;
             limits.MinRequestBodyDataRate = null; // a slow link is no fault; who is slow while others wait is sent away below
         }, listen => listen.UseHttps(new HttpsConnectionAdapterOptions
@@ -54,7 +57,11 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
             HandshakeTimeout = Listening.Headers,
             ClientCertificateMode = ClientCertificateMode.RequireCertificate,
             ClientCertificateValidation = (_, _, _) => true, // whose it is, a signature shows
-        }), services => services.AddSingleton<IMemoryPoolFactory<byte>>(blocks), AnswerAsync, ready, stop);
+        }), services =>
+        {
+            services.AddSingleton<IMemoryPoolFactory<byte>>(blocks);
+            services.Configure<SocketTransportOptions>(o => o.MaxReadBufferSize = MostRead); // by itself a megabyte
+        }, AnswerAsync, ready, stop);
     }
 
     Task AnswerAsync(HttpContext context) => Answers.GuardAsync(context, _warnings, async () =>
@@ -93,7 +100,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         byte[] answer;
         // However long it waits for its turn, that is not its fault.
         using var share = length > AgentRequest.MostSmall ? await _shares.TakeAsync(agent ?? Id16.None, context.RequestAborted) : await _small.TakeAsync(agent ?? Id16.None, context.RequestAborted);
-        using (length > AgentRequest.MostSmall ? await _room.TakeAsync(length * AgentRequest.Copies(head), context.RequestAborted) : null)
+        using (length > AgentRequest.MostSmall ? await _room.TakeAsync(Buffers.SizeOf(length) * AgentRequest.Copies(head), context.RequestAborted) : null)
         {
             using var idle = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted);
             using var buffer = _buffers.Rent((int)length);
@@ -104,7 +111,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
                 try
                 {
                     // The engine's calls block; they are on threads of their own, so that the server's go on.
-                    answer = await Task.Factory.StartNew(() => desk.Answer(client, request), default, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                    answer = await _workers.RunAsync(() => desk.Answer(client, request));
                 }
                 finally
                 {
@@ -174,6 +181,60 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         _room.Dispose();
     }
 
+    /// <summary>Threads that may block: made when all are busy, and kept while they are of use. One made for each request costs more than a small one takes.</summary>
+    sealed class Workers
+    {
+        static readonly TimeSpan Life = TimeSpan.FromSeconds(20);
+
+        readonly object _gate = new();
+        readonly Queue<(Func<byte[]> Work, TaskCompletionSource<byte[]> Done)> _waiting = new();
+        int _idle;
+
+        public Task<byte[]> RunAsync(Func<byte[]> work)
+        {
+            var done = new TaskCompletionSource<byte[]>();
+            lock (_gate)
+            {
+                _waiting.Enqueue((work, done));
+                if (_waiting.Count <= _idle)
+                    Monitor.Pulse(_gate);
+                else
+                    new Thread(Work) { IsBackground = true, Name = "holdfast answer" }.Start();
+            }
+            return done.Task;
+        }
+
+        void Work()
+        {
+            while (true)
+            {
+                (Func<byte[]> Work, TaskCompletionSource<byte[]> Done) next;
+                lock (_gate)
+                {
+                    while (!_waiting.TryDequeue(out next))
+                    {
+                        _idle++;
+                        var isWoken = Monitor.Wait(_gate, Life);
+                        _idle--;
+                        if (!isWoken && _waiting.Count == 0)
+                            return;
+                    }
+                }
+                byte[] answer;
+                try
+                {
+                    answer = next.Work();
+                }
+                catch (Exception e)
+                {
+                    next.Done.SetException(e);
+                    continue;
+                }
+                next.Done.SetResult(answer);
+            }
+        }
+    }
+
     /// <summary>How many requests of one agent are taken in and answered at once; those who have not proved to be one have as many together.</summary>
     sealed class Shares(int each)
     {
@@ -225,21 +286,41 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         }
     }
 
-    /// <summary>Memory for requests of the usual length, used again and again: made anew for each, it would be cleared and collected each time.</summary>
-    sealed class Buffers
+    /// <summary>Memory for requests, used again and again: made anew for each, it would be cleared and collected each time. Each is as long as it needs to be, about, for what many agents send at once adds up.</summary>
+    /// <param name="most">Bytes of all that are in use or kept: those in use are as many at most.</param>
+    sealed class Buffers(long most)
     {
-        const int Size = AgentRequest.MostChunkBytes + (1 << 18); // bytes
-        const int Kept = 8;
+        const int Step = 1 << 19; // bytes
+        const int Sizes = (AgentRequest.MostChunkBytes + (1 << 18)) / Step + 1;
+        const int MostTooLong = 2; // steps
         const int Least = 1 << 16; // below, nobody minds
 
-        readonly Stack<byte[]> _free = new();
+        readonly Stack<byte[]>[] _free = [.. Enumerable.Range(0, Sizes).Select(_ => new Stack<byte[]>())];
+        long _all;
+
+        /// <summary>Bytes that a request takes.</summary>
+        public static long SizeOf(long length) => length is < Least or > Sizes * (long)Step ? length : (length + Step - 1) / Step * Step;
 
         public Rented Rent(int length)
         {
-            if (length is < Least or > Size)
+            if (length is < Least or > Sizes * Step)
                 return new Rented(null, new byte[length], length);
+            var size = (int)SizeOf(length) / Step - 1;
             lock (_free)
-                return new Rented(this, _free.TryPop(out var bytes) ? bytes : GC.AllocateUninitializedArray<byte>(Size), length);
+            {
+                for (var i = size; i < Math.Min(Sizes, size + MostTooLong); i++)
+                {
+                    if (_free[i].TryPop(out var kept))
+                        return new Rented(this, kept, length);
+                }
+                _all += (size + 1) * Step;
+                for (var i = Sizes - 1; i >= 0 && _all > most; i--)
+                {
+                    while (_all > most && _free[i].TryPop(out var other))
+                        _all -= other.Length;
+                }
+            }
+            return new Rented(this, GC.AllocateUninitializedArray<byte>((size + 1) * Step), length);
         }
 
         public sealed class Rented(Buffers? from, byte[] bytes, int length) : IDisposable
@@ -251,10 +332,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
                 if (from is null)
                     return;
                 lock (from._free)
-                {
-                    if (from._free.Count < Kept)
-                        from._free.Push(bytes);
-                }
+                    from._free[bytes.Length / Step - 1].Push(bytes);
             }
         }
     }

@@ -13,13 +13,17 @@ sealed class RemoteGateway : IGateway, IDisposable
     static readonly Peer Gateway = new("gateway", "See that its fingerprint is the one that is known here, and that it has room for one more connection. ", "holdfast gateway serve", "`holdfast agent enrol` again with the fingerprint that is shown on its machine, and a new token");
 
     readonly PinnedClient _client;
+    readonly RateLimit? _limit;
+    readonly CancellationToken _stop;
     readonly Hash32 _fingerprint;
 
     /// <param name="url">Ends with a slash.</param>
     /// <param name="fingerprint">Of the gateway's certificate.</param>
+    /// <param name="rate">Bytes a second that are sent at most; 0 for as many as there is room for.</param>
     /// <param name="stop">Ends whatever is waited for.</param>
-    public RemoteGateway(Uri url, string fingerprint, CancellationToken stop)
+    public RemoteGateway(Uri url, string fingerprint, long rate, CancellationToken stop)
     {
+        (_limit, _stop) = (rate > 0 ? new RateLimit(rate) : null, stop);
         _client = new PinnedClient(url, fingerprint, Identity.Make("holdfast agent"), Gateway, stop) { Patience = TimeSpan.FromMinutes(10) };
         _fingerprint = Hash32.TryParse(fingerprint, out var parsed) ? parsed : throw new ArgumentException("No fingerprint.", nameof(fingerprint));
     }
@@ -39,57 +43,57 @@ sealed class RemoteGateway : IGateway, IDisposable
 
     public byte[] Ask(AgentRequest request)
     {
-        var (head, tail) = (request.Head(), request.Tail);
-        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(head, tail, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
+        ReadOnlyMemory<byte>[] parts = [request.Head(), .. request.Tail];
+        using var turn = parts.Length > 1 ? _limit?.Turn(_stop) : null;
+        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(parts, _limit, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
     }
 
-    public void Dispose() => _client.Dispose();
+    public void Dispose()
+    {
+        _client.Dispose();
+        _limit?.Dispose();
+    }
 
     /// <summary>Written from where it lies, and tells when something of it was taken.</summary>
     sealed class Body : HttpContent
     {
         const int Piece = 1 << 16; // bytes
 
-        readonly byte[] _head;
-        readonly ReadOnlyMemory<byte> _tail;
+        readonly ReadOnlyMemory<byte>[] _parts;
+        readonly RateLimit? _limit;
         readonly Idle _idle;
         readonly TimeSpan _change;
 
-        public Body(byte[] head, ReadOnlyMemory<byte> tail, Idle idle, TimeSpan change)
+        public Body(ReadOnlyMemory<byte>[] parts, RateLimit? limit, Idle idle, TimeSpan change)
         {
-            (_head, _tail, _idle, _change) = (head, tail, idle, change);
-            Headers.ContentLength = head.Length + tail.Length;
+            (_parts, _limit, _idle, _change) = (parts, limit, idle, change);
+            Headers.ContentLength = parts.Sum(p => (long)p.Length);
         }
 
         protected override void SerializeToStream(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
-            foreach (var part in new[] { _head, _tail })
+            foreach (var part in _parts)
             {
                 for (var at = 0; at < part.Length; at += Piece)
                 {
-                    stream.Write(part.Span.Slice(at, Math.Min(Piece, part.Length - at)));
+                    var count = Math.Min(Piece, part.Length - at);
+                    _limit?.Pass(count, _idle.Token);
+                    stream.Write(part.Span.Slice(at, count));
                     _idle.Moved();
                 }
             }
             _idle.Allow(_change);
         }
 
-        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context)
         {
-            foreach (var part in new[] { _head, _tail })
-            {
-                for (var at = 0; at < part.Length; at += Piece)
-                {
-                    await stream.WriteAsync(part.Slice(at, Math.Min(Piece, part.Length - at)), _idle.Token);
-                    _idle.Moved();
-                }
-            }
-            _idle.Allow(_change);
+            SerializeToStream(stream, context, default); // it is sent by who waits for it
+            return Task.CompletedTask;
         }
 
         protected override bool TryComputeLength(out long length)
         {
-            length = _head.Length + _tail.Length;
+            length = _parts.Sum(p => (long)p.Length);
             return true;
         }
     }

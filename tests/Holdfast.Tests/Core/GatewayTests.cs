@@ -8,6 +8,7 @@ using Holdfast.Core.Gateway;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Log;
+using Holdfast.Core.Packs;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -58,7 +59,7 @@ public sealed class GatewayTests : IDisposable
         public Func<AgentRequest, byte[]?> Hold { get; set; } = _ => null;
         public string Place => "https://gateway.example:8445/";
         public (Hash32 Client, Hash32 Gateway) Ends => (Client, test._self);
-        public long Sent => Asked.OfType<AgentRequest.Send>().Sum(s => (long)s.Bytes.Length);
+        public long Sent => Asked.OfType<AgentRequest.Send>().Sum(s => (long)s.SentLength);
 
         public byte[] Ask(AgentRequest request)
         {
@@ -126,7 +127,9 @@ public sealed class GatewayTests : IDisposable
 
     static ChunkName Named(byte[] content) => new(KeyClass.Content, DigestKind.Whole, new Hash32(SHA256.HashData(content)));
 
-    static AgentRequest.Send Sending(Id16 session, KeyClass keyClass, params byte[][] chunks) => new(session, keyClass, [.. chunks.Select(_ => DigestKind.Whole)], [.. chunks.Select(c => c.Length)], chunks.SelectMany(c => c).ToArray());
+    static AgentRequest.Send Sending(Id16 session, KeyClass keyClass, params byte[][] chunks) => new(session, keyClass, [Raw(chunks)]);
+
+    static UnsealedFrame Raw(params byte[][] chunks) => new(PackFormat.CodecStored, DigestKind.Whole, [.. chunks.Select(c => c.Length)], chunks.SelectMany(c => c).ToArray());
 
     static void Fill(Agent agent, int seed)
     {
@@ -208,6 +211,44 @@ public sealed class GatewayTests : IDisposable
         var result = agent.BackUp();
         Assert.InRange(agent.Gateway.Sent, 1, 30_000_000); // of the 100 MB
         AssertRestores(agent, result);
+    }
+
+    [Fact]
+    public void A_backup_that_its_gateway_lost_begins_anew()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        agent.Write("huge.bin", TestVault.Noise(9, 90_000_000)); // more than a pack
+        var restarts = 0;
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (restarts == 0 && agent.Gateway.Sent > 80_000_000)
+            {
+                restarts++;
+                Restart();
+            }
+            return answer;
+        };
+        var told = new List<ErrorCode>();
+        AgentResult Again(int times) => AgentRun.Again(() => agent.BackUp(threads: 1), [.. Enumerable.Repeat(TimeSpan.Zero, times)], e => told.Add(e.Code), TestContext.Current.CancellationToken);
+        var result = Again(2);
+        Assert.Equal([ErrorCode.SessionLost], told);
+        Assert.InRange(agent.Gateway.Sent, 1, 30_000_000); // of the 100 MB
+        AssertRestores(agent, result);
+
+        // Not for ever, and not after anything else.
+        agent.Gateway.Bend = (request, answer) =>
+        {
+            if (request is AgentRequest.Begin)
+                Restart();
+            return answer;
+        };
+        told.Clear();
+        Assert.Equal(ErrorCode.SessionLost, Refused(() => Again(2)));
+        Assert.Equal(2, told.Count);
+        agent.Gateway.Bend = (_, _) => throw new HoldfastException(ErrorCode.NoPermission, "", "");
+        Assert.Equal(ErrorCode.NoPermission, Refused(() => Again(2)));
+        Assert.Equal(2, told.Count);
     }
 
     /// <summary>What another's source holds cannot be told from what nobody has, and cannot be named.</summary>
@@ -316,6 +357,71 @@ public sealed class GatewayTests : IDisposable
         Assert.Equal([2], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named("what was said"u8.ToArray()), Named("what was sent"u8.ToArray())])));
         // The same bytes as a chunk of another class or kind are another chunk.
         Assert.Equal([0], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named("what was sent"u8.ToArray()) with { Class = KeyClass.Tree }, Named("what was sent"u8.ToArray()) with { Kind = DigestKind.Blocks }])));
+    }
+
+    static UnsealedFrame Zstd(byte[] frame, params int[] lengths) => new(PackFormat.CodecZstd, DigestKind.Whole, lengths, frame);
+
+    /// <summary>What comes compressed is unpacked and looked at before anything of it is stored; a backup goes on after what was refused.</summary>
+    [Fact]
+    public void A_frame_that_is_not_what_it_says_is_not_stored()
+    {
+        using var agent = Enrolled();
+        var session = agent.Begin();
+        var sound = "what was sent"u8.ToArray();
+        var bomb = ZstdFrameTests.Frame(4 << 20, [.. Enumerable.Range(0, 16_384).Select(i => ZstdFrameTests.Run(128 << 10, i == 16_383))]); // 2 GiB
+        foreach (var keyClass in new[] { KeyClass.Content, KeyClass.Tree })
+        {
+            foreach (var frame in new[] { Zstd(bomb, 4 << 20), Zstd(ZstdFrameTests.Frame(1_000, ZstdFrameTests.Run(999)), 1_000), Zstd(ZstdFrameTests.Frame(1_000, ZstdFrameTests.Run(600, false), ZstdFrameTests.Run(401)), 400, 600), Zstd(ZstdFrameTests.Frame(1_000, [4, 1, 0, .. new byte[32]], ZstdFrameTests.Run(1)), 1_000) })
+            {
+                UnsealedFrame[] frames = frame.PayloadLength < 4 << 20 ? [Raw(sound), frame] : [frame];
+                Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Send(session.Session, keyClass, frames))));
+            }
+        }
+        Assert.Equal([0], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named(sound), Named([.. Enumerable.Repeat((byte)7, 1_000)]), Named([.. Enumerable.Repeat((byte)7, 999)])])));
+        agent.Link.Ask(new AgentRequest.Send(session.Session, KeyClass.Content, [Raw(sound), Zstd(ZstdFrameTests.Frame(1_000, ZstdFrameTests.Run(600, false), ZstdFrameTests.Run(400)), 400, 600)]));
+        Assert.Equal([7], agent.Link.Ask(new AgentRequest.Ask(session.Session, [Named(sound), Named([.. Enumerable.Repeat((byte)7, 400)]), Named([.. Enumerable.Repeat((byte)7, 600)])])));
+    }
+
+    static byte[] Text(int seed, int length) => Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(seed * 1_000_000, length / 20).Select(i => $"line {i,13} ")));
+
+    /// <summary>Text goes over the wire as small as it is stored, and of a frame whose chunks others have in part the rest alone is stored.</summary>
+    [Fact]
+    public void Frames_come_compressed_and_nothing_is_stored_twice()
+    {
+        using var one = Enrolled("one");
+        for (var i = 0; i < 40; i++)
+            one.Write($"shared/{i}", [.. TestVault.Noise(i, 25_000), .. Text(i, 25_000)]);
+        one.Write("large", Text(99, 6_000_000));
+        var first = one.BackUp();
+        Assert.InRange(one.Gateway.Sent, 1_000_000, 3_500_000); // of 8 MB, 1 MB of which is noise
+        Assert.InRange(Stored(), 1_000_000, one.Gateway.Sent + 300_000);
+        AssertRestores(one, first);
+
+        using var two = Enrolled("two");
+        for (var i = 0; i < 40; i += 2)
+            two.Write($"shared/{i}", File.ReadAllBytes(Path.Combine(one.Source, $"shared/{i}")));
+        for (var i = 0; i < 20; i++)
+            two.Write($"own/{i}", TestVault.Noise(100 + i, 10_000));
+        two.Write("large", Text(99, 6_000_000));
+        var before = Stored();
+        var second = two.BackUp();
+        Assert.InRange(two.Gateway.Sent, 700_000, 3_500_000);
+        Assert.InRange(Stored() - before, 200_000, 450_000); // its own, and a tree
+        AssertRestores(two, second);
+        Assert.True(_test.Verify(full: true).IsSound);
+
+        long Stored() => _vault.Keeper.Store.List(StoreKind.Pack).Sum(p => p.Size);
+    }
+
+    [Fact]
+    public void What_is_there_several_times_is_sent_once()
+    {
+        using var agent = Enrolled();
+        for (var i = 0; i < 20; i++)
+            agent.Write($"same/{i}", TestVault.Noise(i % 2, 100_000));
+        var result = agent.BackUp(threads: 1);
+        Assert.InRange(agent.Gateway.Sent, 200_000, 250_000);
+        AssertRestores(agent, result);
     }
 
     [Fact]
@@ -597,7 +703,7 @@ public sealed class GatewayTests : IDisposable
         agent.Gateway.Bend = (request, answer) =>
         {
             if (request is AgentRequest.Ask or AgentRequest.Send or AgentRequest.Use or AgentRequest.Finish)
-                _desk.Answer(agent.Gateway.Client, request is AgentRequest.Send send ? send with { Bytes = send.Bytes.ToArray() } : request);
+                _desk.Answer(agent.Gateway.Client, request);
             return answer;
         };
         var result = agent.BackUp();
@@ -708,8 +814,8 @@ public sealed class GatewayTests : IDisposable
         using var agent = Enrolled();
         var first = agent.Begin("a");
         agent.Begin("b");
-        agent.Begin("a"); // in the place of the first
-        Assert.Equal(ErrorCode.SessionLost, Refused(() => agent.Link.Ask(new AgentRequest.Ask(first.Session, []))));
+        agent.Begin("a"); // in the place of the first, which is told so: two that begin anew would do that in turn
+        Assert.Equal(ErrorCode.VaultBusy, Refused(() => agent.Link.Ask(new AgentRequest.Ask(first.Session, []))));
         Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => agent.Begin("c")));
         Thread.Sleep(5_500);
         agent.Begin("c");
@@ -742,8 +848,10 @@ public sealed class GatewayTests : IDisposable
     public void Requests_are_read_totally()
     {
         var session = Id16.New();
+        var packed = ZstdFrameTests.Frame(1_000, ZstdFrameTests.Run(600, false), ZstdFrameTests.Run(400));
         AgentRequest[] all = [new AgentRequest.Hello(), new AgentRequest.Prove(session, new byte[32], new byte[64]), new AgentRequest.Enrol(new byte[16], session, new byte[32]), new AgentRequest.Begin("n"u8.ToArray(), 7),
-            new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]), new AgentRequest.LetGo(session), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
+            new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]),
+            new AgentRequest.Send(session, KeyClass.Content, [Raw([1, 2]), Zstd(packed, 400, 600), Raw([5]) with { Kind = DigestKind.Blocks }]), new AgentRequest.LetGo(session), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
         var random = new Random(1);
         foreach (var request in all)
         {
@@ -763,5 +871,30 @@ public sealed class GatewayTests : IDisposable
         }
         Assert.False(AgentRequest.TryParse(Sending(session, KeyClass.Content, new byte[AgentRequest.MostChunkBytes], [1]).ToArray(), out _));
         Assert.False(AgentRequest.TryParse(Sending(session, KeyClass.Features, [1]).ToArray(), out _));
+
+        // Frames that no reader would take are no request, nor those that hold more than one may.
+        bool IsTaken(KeyClass keyClass, params UnsealedFrame[] frames) => AgentRequest.TryParse(new AgentRequest.Send(session, keyClass, frames).ToArray(), out _);
+        var most = ZstdFrameTests.Frame(4 << 20, ZstdFrameTests.Run(7));
+        Assert.True(IsTaken(KeyClass.Content, Zstd(packed, 400, 600)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(packed, 400, 601)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(packed, 400, 600, 0)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(packed)));
+        Assert.False(IsTaken(KeyClass.Content, Raw()));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(packed[..^1], 400, 600)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd([.. packed, .. packed], 400, 600)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd([0x50, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, 1, .. packed], 400, 600)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd([.. packed[..4], 0xA1, 9, .. packed[5..]], 400, 600))); // a dictionary
+        Assert.True(IsTaken(KeyClass.Content, Zstd(most, 4 << 20)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(most, 4 << 20), Raw([1])));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(ZstdFrameTests.Frame((4 << 20) + 1, ZstdFrameTests.Run(7)), 4 << 20, 1)));
+        Assert.False(IsTaken(KeyClass.Content, Zstd(ZstdFrameTests.Frame(13, ZstdFrameTests.Run(13)), 13))); // no smaller than what it holds
+        Assert.False(IsTaken(KeyClass.Content, Raw([1, 2]) with { Lengths = [1] }));
+        Assert.False(IsTaken(KeyClass.Tree, Raw([1]) with { Kind = DigestKind.Blocks }));
+        Assert.False(IsTaken(KeyClass.Content, Raw([1]) with { Kind = (DigestKind)2 }));
+        Assert.True(IsTaken(KeyClass.Content, [.. Enumerable.Repeat(Raw([1]), AgentRequest.MostFrames)]));
+        Assert.False(IsTaken(KeyClass.Content, [.. Enumerable.Repeat(Raw([1]), AgentRequest.MostFrames + 1)]));
+        var many = Enumerable.Repeat(1, AgentRequest.MostChunks).ToArray();
+        Assert.True(IsTaken(KeyClass.Content, Raw(new byte[AgentRequest.MostChunks]) with { Lengths = many }));
+        Assert.False(IsTaken(KeyClass.Content, Raw(new byte[AgentRequest.MostChunks]) with { Lengths = many }, Raw([1])));
     }
 }

@@ -85,7 +85,7 @@ public sealed class RemoteGatewayTests : IDisposable
 
     RemoteGateway Reach(int? port = null)
     {
-        var gateway = new RemoteGateway(Url(port), Fingerprint, TestContext.Current.CancellationToken) { Patience = TimeSpan.FromSeconds(20) };
+        var gateway = new RemoteGateway(Url(port), Fingerprint, 0, TestContext.Current.CancellationToken) { Patience = TimeSpan.FromSeconds(20) };
         _made.Add(gateway);
         return gateway;
     }
@@ -115,6 +115,19 @@ public sealed class RemoteGatewayTests : IDisposable
         TestVault.AssertSame(_test.Source, _test.Restore(result.Snapshot.ToString()));
         _test.Write("more", "more");
         TestVault.AssertSame(_test.Source, _test.Restore(BackUp(agent).Snapshot.ToString()));
+    }
+
+    [Fact]
+    public void An_agent_sends_no_faster_than_it_may()
+    {
+        _test.Write("noise", Convert.ToHexString(TestVault.Noise(1, 3_000_000))); // half of it, compressed
+        _test.Write("large", Convert.ToHexString(TestVault.Noise(2, 3_000_000)));
+        var (_, key) = Enrolled();
+        using var slow = new RemoteGateway(Url(), Fingerprint, 2_000_000, TestContext.Current.CancellationToken);
+        var began = TimeProvider.System.GetTimestamp();
+        var result = BackUp((new AgentLink(slow, key, _vault!.Keeper.Log.Key), key));
+        Assert.InRange(TimeProvider.System.GetElapsedTime(began).TotalSeconds, 2.8, 60); // 6 MB
+        TestVault.AssertSame(_test.Source, _test.Restore(result.Snapshot.ToString()));
     }
 
     /// <summary>The agent proves itself again to a gateway that was restarted, and its next run goes on.</summary>
@@ -296,7 +309,7 @@ public sealed class RemoteGatewayTests : IDisposable
     [Fact]
     public void Another_certificate_in_its_place_is_not_spoken_to()
     {
-        using var gateway = new RemoteGateway(Url(), Identity.Fingerprint(Identity.Read(Identity.Make("other"))), TestContext.Current.CancellationToken);
+        using var gateway = new RemoteGateway(Url(), Identity.Fingerprint(Identity.Read(Identity.Make("other"))), 0, TestContext.Current.CancellationToken);
         Assert.Equal(ErrorCode.WrongVault, Assert.Throws<HoldfastException>(() => gateway.Ask(new AgentRequest.Hello())).Code);
     }
 }
