@@ -153,7 +153,7 @@ static class ApprovalCommand
         if (files[0].Asked.Head.Vault != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, $"The request is to vault {files[0].Asked.Head.Vault}, and this is {vault.Id}.", "Name the right vault (--vault), or make a request to this one.");
         var signed = files.SelectMany(f => f.Signed).ToList();
-        if (signed.RemoveAll(s => !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, vault.State.Approvers)) is var bad and > 0)
+        if (signed.RemoveAll(s => !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, vault.State.Approvers) && (vault.State.Request(files[0].Asked.Head.Id) is not { } known || !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, known.People))) is var bad and > 0)
             session.Warn($"holdfast: {Text.Count(bad, "signature is", "signatures are")} not of this vault's approvers, or not of this request: left out");
         var all = files[0] with { Signed = signed };
         var objections = all.All(Decision.Objected);

@@ -12,29 +12,28 @@ public sealed class KeeperDesk
     const int MostReadings = 60; // that a client may have recorded in an hour
     const ulong Hour = 3_600; // seconds
     const long Minute = 60_000; // milliseconds
+    const int Patience = 5_000; // milliseconds
 
     readonly VaultKeeper _keeper;
-    readonly UnnamedPacks _unnamed;
+    readonly UnnamedPacks _unnamed = new();
     readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
     readonly Dictionary<string, (ulong Hour, int Count)> _readings = []; // by the client's name
     RemoteLog? _told; // all of the log as it was last looked at
 
     /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
-    public KeeperDesk(VaultKeeper keeper)
-    {
-        _keeper = keeper;
-        _unnamed = new UnnamedPacks(IsSettled);
-    }
+    public KeeperDesk(VaultKeeper keeper) => _keeper = keeper;
 
-    /// <summary>Not while somebody changes the vault: who is over its limit keeps nobody waiting, and asks again.</summary>
-    bool IsSettled(Hash32 pack)
+    /// <summary>A leaf names it, or it is gone. Not while somebody changes the vault for long: who is over its limit waits some seconds, and keeps nobody else waiting.</summary>
+    bool IsSettled(UnnamedPacks.Item item)
     {
-        if (!_turn.TryEnter())
+        if (_keeper.FolderStore is { } folders && !folders.Exists(item.Kind, item.Name))
+            return true;
+        if (item.Further > 0 || !_turn.TryEnter(Patience))
             return false;
         try
         {
-            return _keeper.State.IsCommitted(pack) || !_keeper.Store.Exists(StoreKind.Pack, pack);
+            return item.Kind == StoreKind.Pack ? _keeper.State.IsCommitted(item.Name) : _keeper.State.Objects.Contains(item.Name) || _keeper.State.Find(item.Name) is not null;
         }
         finally
         {
@@ -147,7 +146,8 @@ public sealed class KeeperDesk
         }
         catch (HoldfastException)
         {
-            // It is refused all the same.
+            lock (_refused) // it is refused all the same, and counted with the next
+                _refused[client.Name] = (now, _refused[client.Name].Count + count);
         }
         finally
         {
@@ -163,6 +163,7 @@ public sealed class KeeperDesk
                 if (!SnapshotObject.TryParse(commit.Snapshot, out var snapshot))
                     throw Senseless("snapshot");
                 _keeper.Commit(snapshot!); // the client looks whether its leaf names what was sent
+                _unnamed.Named(snapshot!.Packs.Added.Select(p => p.Name));
                 return [];
             case KeeperRequest.Extend extend:
                 _keeper.Extend(extend.Snapshot, extend.Expiry, extend.Actor);
@@ -233,7 +234,9 @@ public sealed class KeeperDesk
         if (client.Role != KeeperRole.Manage && (client.Role != KeeperRole.Backup || further || kind != StoreKind.Pack))
             throw Forbidden(client);
         var reserved = Math.Clamp(most ?? long.MaxValue, 0, Incoming.Most(kind));
-        if (!_unnamed.TryReserve(client.Name, reserved, has => LimitOf(client, has)))
+        if (client.Uncommitted is null && _keeper.FolderStore is null)
+            return new Incoming(this, null, 0, kind, name);
+        if (!_unnamed.TryReserve(client.Name, reserved, LimitOf) && !HasRoomNow())
         {
             Refused(client);
             throw new HoldfastException(ErrorCode.QuotaExceeded, $"The client {client.Name} has stored {ByteCount.Words((ulong)_unnamed.Of(client.Name))} that no commit names, and may store no more.",
@@ -245,13 +248,19 @@ public sealed class KeeperDesk
         }
         catch
         {
-            _unnamed.Became(client.Name, reserved, Hash32.None, 0);
+            _unnamed.Became(client.Name, reserved, null, 0, further);
             throw;
         }
-    }
 
-    /// <summary>Half of the room, what it has counted in: one client leaves as much for the others, and a second one half of that.</summary>
-    long LimitOf(KeeperClient client, long has) => client.Uncommitted is { } given ? (long)Math.Min(given, long.MaxValue) : _keeper.FolderStore is { } folders ? HalfOf(has, folders.Free) : long.MaxValue;
+        bool HasRoomNow()
+        {
+            _unnamed.Settle(client.Name, IsSettled);
+            return _unnamed.TryReserve(client.Name, reserved, LimitOf);
+        }
+
+        // Half of the room, what it has counted in: one client leaves as much for the others, and a second one half of that.
+        long LimitOf(long stored, long onTheWay) => client.Uncommitted is { } given ? (long)Math.Min(given, long.MaxValue) : HalfOf(stored, _keeper.FolderStore!.FreeInAll - onTheWay);
+    }
 
     internal static long HalfOf(long stored, long free) => (stored + free) / 2;
 
@@ -260,7 +269,7 @@ public sealed class KeeperDesk
     {
         readonly KeeperDesk _desk;
         readonly VaultKeeper _keeper;
-        readonly string _client;
+        readonly string? _client; // null: what it stores is not counted
         readonly long _reserved;
         readonly StoreKind _kind;
         readonly Hash32 _name;
@@ -269,7 +278,7 @@ public sealed class KeeperDesk
 
         bool _isSettled;
 
-        internal Incoming(KeeperDesk desk, string client, long reserved, StoreKind kind, Hash32 name)
+        internal Incoming(KeeperDesk desk, string? client, long reserved, StoreKind kind, Hash32 name)
         {
             (_desk, _keeper, _client, _reserved, _kind, _name) = (desk, desk._keeper, client, reserved, kind, name);
             _staged = _keeper.Store.Stage(kind == StoreKind.Pack);
@@ -301,20 +310,20 @@ public sealed class KeeperDesk
                 _keeper.Store.EnterCopy(_staged, _kind, _name);
             else
                 isNew = _keeper.Store.Enter(_staged, _kind, _name);
-            Settle(isNew && _kind == StoreKind.Pack ? _name : Hash32.None, length);
+            Settle(isNew ? (_kind, _name) : null, length, further);
             return isNew;
         }
 
-        void Settle(Hash32 pack, long bytes)
+        void Settle((StoreKind, Hash32)? stored, long bytes, bool isFurther)
         {
-            if (!_isSettled)
-                _desk._unnamed.Became(_client, _reserved, pack, bytes);
+            if (!_isSettled && _client is not null)
+                _desk._unnamed.Became(_client, _reserved, stored, bytes, isFurther);
             _isSettled = true;
         }
 
         public void Dispose()
         {
-            Settle(Hash32.None, 0);
+            Settle(null, 0, isFurther: false);
             _staged.Dispose();
             _hash.Dispose();
         }

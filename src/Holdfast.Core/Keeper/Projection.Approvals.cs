@@ -78,7 +78,7 @@ public sealed partial class Projection
             : approval.Asked.Head.Made > now + Retention.RetentionPolicy.Day ? "by the vault's clock it was not made yet"
             : now + Retention.RetentionPolicy.Day < _latestBelieved ? "the log has leaves of a later time"
             : known is not null && known.Asked != approval.Asked && !known.Asked.ToArray().AsSpan().SequenceEqual(approval.Request) ? "another request has its id"
-            : known is { InForce: > 0 } && (approval.Decision == Decision.Approved || certain >= known.From) ? "it is in force already"
+            : known is { InForce: > 0 } && (approval.Decision == Decision.Approved || !known.Asked.Cools || certain >= known.From) ? "it is in force already"
             : known is { Objected: > 0 } ? $"approver {known.Objector} objected to it"
             : _stopped.Contains(approval.Asked.Head.Id) ? "an approver objected to it"
             : approval.Decision == Decision.Approved && IsApprovalLost ? "an approval before it is missing or damaged, so that what is in force cannot be told"
@@ -89,13 +89,40 @@ public sealed partial class Projection
     /// <summary>Requests that were objected to after a leaf put them in force: then all leaves are to be taken in anew, without those.</summary>
     public HashSet<Id16> Undone { get; } = [];
 
+    bool _isAside; // a leaf that puts a request in force was left aside until its time
+    bool _isPolicyUntold; // a policy was approved while one that may have been in force cannot be read
+
+    /// <summary>All that a leaf may stand on can be told.</summary>
+    bool MayAccuse => !IsApprovalLost && !HasLostLeaves && !_isAside && !_isPolicyUntold;
+
+    /// <summary>An approval that could not be read can be read now: then all leaves are to be taken in anew.</summary>
+    public bool CanHeal => IsApprovalLost && _unreadable.Any(n => IsApproval(n));
+
+    bool IsApproval(Hash32 name)
+    {
+        try
+        {
+            return ApprovalObject.TryParse(_read(name), out _);
+        }
+        catch (HoldfastException)
+        {
+            return false;
+        }
+    }
+
     readonly HashSet<Id16> _stopped = []; // requests that somebody objected to, by leaves whose object cannot be read
-    ulong _latestBelieved; // the latest time of a leaf that may have come
+    ulong _latestBelieved; // the latest time of a leaf that may have come, and is not far beyond those before
+
+    void Believe(ulong time)
+    {
+        if (time > _latestBelieved && time <= _moment() && (_latestBelieved == 0 || time <= _latestBelieved + VaultClock.DoubtAfter))
+            _latestBelieved = time;
+    }
 
     /// <summary>It says nothing. Where an approval before it is lost, that one may have been what it stands on: then nobody is accused.</summary>
     void NotApproved(ulong ordinal, Leaf leaf)
     {
-        if (!IsApprovalLost && !HasLostLeaves)
+        if (MayAccuse)
             Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.NotApproved, []));
     }
 
@@ -112,7 +139,8 @@ public sealed partial class Projection
         var asked = approval!.Asked;
         var isApproved = approval.Decision == Decision.Approved;
         // A sound keeper takes no objection to what is in force: that it took this one says that it was not, and whoever put it in force had the log's key.
-        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0 } early && Fault(approval, leaf.VaultTime, certain: 0) is null)
+        // No longer than the vault's clock can have been led ahead: else an approver of then undoes what others approved since.
+        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0, Asked.Cools: true } early && leaf.VaultTime < early.From + VaultClock.DoubtAfter + Retention.RetentionPolicy.Day && Fault(approval, leaf.VaultTime, certain: 0) is null)
         {
             Undone.Add(early.Id);
             return;
@@ -149,8 +177,9 @@ public sealed partial class Projection
     void PutInForce(ulong ordinal, Leaf leaf)
     {
         var record = Request(leaf.Subject);
-        if (record is { IsWaiting: true } && record.From > _moment())
+        if (record is { IsWaiting: true, Asked.Cools: true } && record.From > _moment())
         {
+            _isAside = true;
             _awaited = Math.Min(_awaited, record.From); // a clock that is ahead, or the log's key: it may be looked at when its time has come
             return;
         }
@@ -161,7 +190,7 @@ public sealed partial class Projection
         }
         if (record.Asked is ApprovalRequest.Policy && _lostPolicies.Count > 0)
         {
-            IsApprovalLost = true; // whether it is as it says, and what is weaker than what from here on, cannot be told
+            _isPolicyUntold = true; // whether it is as it says, and what is weaker than what from here on
             return;
         }
         record.InForce = leaf.VaultTime;

@@ -17,6 +17,9 @@ public sealed partial class Projection
     /// <summary>An expiry was by a time that had not come, or a request in force by one, and now it may have: then all leaves are to be taken in anew.</summary>
     public bool IsDue => _awaited <= _moment();
 
+    /// <summary>Something waits for its time.</summary>
+    public bool IsAwaiting => _awaited < ulong.MaxValue;
+
     ulong _awaited = ulong.MaxValue;
 
     /// <summary>A leaf is earlier than an expiry before it was judged by: that expiry lied about the time. Then all leaves are to be taken in anew, with what is known now.</summary>

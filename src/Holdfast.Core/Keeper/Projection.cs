@@ -137,8 +137,7 @@ public sealed partial class Projection
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
         _times.Add(Math.Min(leaf.VaultTime, LockRules.LastEnd));
         IsTimeBack |= leaf.VaultTime < _judged;
-        if (leaf.VaultTime > _latestBelieved && leaf.VaultTime <= _moment())
-            _latestBelieved = leaf.VaultTime;
+        Believe(leaf.VaultTime);
         var isRepeated = leaf.Type != LeafType.Commit && !leaf.Payload.IsNone && !_objects.Add(leaf.Payload);
         if (ordinal == 0)
         {
@@ -386,7 +385,7 @@ public sealed partial class Projection
         var (source, retention) = (policy!.Source, policy.Retention);
         if (retention.IsWeakerThan(ReadableFor(source)))
         {
-            if (!IsApprovalLost && !HasLostLeaves) // else people may have approved of one that was weaker still
+            if (MayAccuse) // else people may have approved of one that was weaker still
                 Refused.Add(new RefusedLeaf(ordinal, leaf, LeafFault.PolicyWeaker, []));
             return;
         }

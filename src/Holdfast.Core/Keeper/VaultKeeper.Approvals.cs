@@ -34,6 +34,8 @@ public sealed partial class VaultKeeper
         if (Remote is not null)
         {
             Asking(new KeeperRequest.Decide(approval.ToArray()));
+            if (_projection.Request(approval.Asked.Head.Id) is null)
+                OpenAnew(); // what it puts back was lost here too
             return _projection.Request(approval.Asked.Head.Id) ?? throw new HoldfastException(ErrorCode.LogForked, "The keeper says that it took the approval, and its log does not have it.", "Treat that machine as suspect.");
         }
         return Changing(() =>
@@ -45,7 +47,7 @@ public sealed partial class VaultKeeper
             var bytes = approval.ToArray();
             if (_projection.Objects.Contains(new Hash32(System.Security.Cryptography.SHA256.HashData(bytes))))
             {
-                Store.PutTwice(bytes); // the log has it, and the store had lost it
+                PutBack(bytes); // the log has it, and the store had lost it
                 OpenAnew();
                 return _projection.Request(approval.Asked.Head.Id) ?? throw new HoldfastException(ErrorCode.QuorumMissing, "The log has that already, and it did not hold. Nothing was changed.", "Make a new request (holdfast approval request).");
             }
@@ -66,6 +68,22 @@ public sealed partial class VaultKeeper
             Append(isApproved && !asked.Cools ? [leaf, .. Effect(asked, now)] : [leaf]);
             return _projection.Request(asked.Head.Id)!;
         });
+    }
+
+    /// <summary>Beside damaged copies too.</summary>
+    void PutBack(byte[] bytes)
+    {
+        var name = Store.PutTwice(bytes);
+        try
+        {
+            Store.ReadObject(name);
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectDamaged or ErrorCode.ObjectMissing)
+        {
+            using var staged = Store.Stage();
+            staged.Append(bytes);
+            Store.EnterCopy(staged, StoreKind.Object, name);
+        }
     }
 
     /// <summary>Refuses what could not come into force.</summary>
@@ -112,7 +130,7 @@ public sealed partial class VaultKeeper
     {
         if (_projection.IsApprovalLost)
             return;
-        foreach (var due in _projection.Requests.Where(r => r.IsWaiting && Clock.Certain >= r.From && Clock.Now >= r.From).ToList())
+        foreach (var due in _projection.Requests.Where(r => r is { IsWaiting: true, Asked.Cools: true } && Clock.Certain >= r.From && Clock.Now >= r.From).ToList())
         {
             if (due.IsWaiting && _projection.IsAsAsked(due.Asked)) // another may just have changed it
                 Append(Effect(due.Asked, Clock.Now));

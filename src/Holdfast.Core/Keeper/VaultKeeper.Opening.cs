@@ -112,6 +112,11 @@ public sealed partial class VaultKeeper
         var (log, fault) = OpenLog(Path.Combine(folder, "log"), disk, key, seen, () => GenesisLeaf(store, file));
         var keeper = new VaultKeeper(folder, file, store, stores, disk, machine ?? MachineTime.System, log) { Closed = fault, LogFault = fault, _told = told };
         keeper.Project();
+        if (keeper._projection.IsAwaiting)
+        {
+            keeper._passed = keeper.Clock.Passed;
+            keeper.Project();
+        }
         keeper.TakeNames();
         keeper.Closed ??= keeper.WitnessFault;
         return keeper;

@@ -138,8 +138,15 @@ public sealed partial class VaultKeeper : IDisposable
             OpenAnew();
             return;
         }
+        if (_projection.CanHeal)
+        {
+            OpenAnew();
+            return;
+        }
         Follow();
         _log.Refresh();
+        if (_projection.IsAwaiting)
+            _passed = Math.Max(_passed, Clock.Passed);
         Project();
     }
 
@@ -464,7 +471,9 @@ public sealed partial class VaultKeeper : IDisposable
     }
 
     /// <summary>Whoever has the log's key may write a leaf of next century: what this machine's clock says, to a day, bounds what is believed.</summary>
-    ulong Moment() => _machine.Wall / 1_000 + RetentionPolicy.Day;
+    ulong Moment() => Math.Max(_machine.Wall / 1_000, _passed) + RetentionPolicy.Day;
+
+    ulong _passed; // seconds since 1970 that had passed for certain when the clock was looked at last: a wall clock that is set back takes nothing out of force
 
     void ApplyAll()
     {

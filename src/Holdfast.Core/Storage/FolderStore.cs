@@ -196,6 +196,9 @@ public sealed class FolderStore : IStore
     /// <summary>Free bytes of the roomiest folder.</summary>
     public long Free => new DriveInfo(Roomiest()).AvailableFreeSpace;
 
+    /// <summary>Free bytes of all folders that are there, each file system once.</summary>
+    public long FreeInAll => _folders.Where(IsThere).DistinctBy(f => FileStat.TryRead(f, out var stat) ? (stat.Device, "") : (0, f)).Sum(f => Math.Max(0, FreeIn(f)));
+
     /// <summary>The file that holds a copy, for the process that sets flags and for expiry; null where there is none.</summary>
     internal string? Find(StoreKind kind, Hash32 name, int copy)
     {

@@ -220,6 +220,85 @@ public sealed class ApprovalTests : IDisposable
         Assert.Equal(30 * Day, again.State.PolicyFor(Id16.None).Base);
     }
 
+    /// <summary>The log's key and one approver's, even of one who was replaced, do not bring back what others have changed since.</summary>
+    [Fact]
+    public void An_objection_long_after_undoes_nothing()
+    {
+        using var vault = _test.Open();
+        var asked = new ApprovalRequest.Approvers(vault.Keeper.NewRequest(Id16.None, Day, null), vault.State.Approvers.Digest, Set(2, 1, 2, 3));
+        vault.Keeper.Decide(Signed(asked, Decision.Approved, 1, 2));
+        _test.Machine.Pass(4 * Day);
+        var revoked = vault.Keeper.Decide(Signed(new ApprovalRequest.Revoke(vault.Keeper.NewRequest(Id16.None, Day, null), _test.Keys.Agent.Agent), Decision.Approved, 2, 3)).Asked;
+        Assert.Null(vault.State.Agent(_test.Keys.Agent.Agent));
+        foreach (var request in new[] { asked, revoked })
+            Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(Signed(request, Decision.Objected, 2))));
+        _test.Machine.Pass(40 * Day);
+        Leaf Objection(ApprovalRequest to, int who) => new(LeafType.Approval, vault.Keeper.Clock.Now, to.Head.Id, Id16.None, (ulong)to.Kind, 0, 1, vault.Keeper.Store.PutObject(Signed(to, Decision.Objected, who).ToArray()));
+        Append(_test, vault, Objection(asked, 0), Objection(revoked, 2));
+        Assert.NotNull(vault.State.Approvers.Find(Id(3)));
+        Assert.Null(vault.State.Agent(_test.Keys.Agent.Agent));
+        Assert.Equal(2, vault.State.Refused.Count);
+    }
+
+    [Fact]
+    public void A_wall_clock_that_is_set_back_brings_nothing_back_and_accuses_nobody()
+    {
+        using (var vault = _test.Open())
+        {
+            vault.Keeper.Decide(Signed(new ApprovalRequest.Approvers(vault.Keeper.NewRequest(Id16.None, Day, null), vault.State.Approvers.Digest, Set(2, 1, 2, 3)), Decision.Approved, 1, 2));
+            _test.Machine.Pass(4 * Day);
+            vault.Keeper.Decide(Signed(Weaker(vault), Decision.Approved, 2, 3));
+            _test.Machine.Pass(4 * Day);
+            vault.Keeper.Decide(Signed(new ApprovalRequest.Revoke(vault.Keeper.NewRequest(Id16.None, Day, null), _test.Keys.Agent.Agent), Decision.Approved, 2, 3));
+            Assert.Equal(5 * Day, vault.State.PolicyFor(Id16.None).Base);
+        }
+        _test.Machine.Wall -= 20 * Day * 1_000;
+        using var after = _test.Open();
+        Assert.Null(after.State.Agent(_test.Keys.Agent.Agent));
+        Assert.NotNull(after.State.Approvers.Find(Id(3)));
+        Assert.Equal(5 * Day, after.State.PolicyFor(Id16.None).Base);
+        Assert.Empty(after.State.Refused);
+        after.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 6 * Day), Id16.None);
+        Assert.Empty(after.State.Refused);
+    }
+
+    [Fact]
+    public void A_leaf_of_next_year_takes_no_approval_back_when_its_time_comes()
+    {
+        using (var vault = _test.Open())
+        {
+            Append(_test, vault, new Leaf(LeafType.Verify, vault.Keeper.Clock.Now + 400 * Day, Id16.New(), Id16.None, 1, 0, 0, Hash32.None));
+            vault.Keeper.Decide(Signed(Weaker(vault), Decision.Approved, 0, 1));
+            _test.Machine.Pass(4 * Day);
+            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Weeks: 1), Id16.None);
+            Assert.Equal(5 * Day, vault.State.PolicyFor(Id16.None).Base);
+        }
+        _test.Machine.Pass(405 * Day);
+        using var after = _test.Open();
+        Assert.Equal(5 * Day, after.State.PolicyFor(Id16.None).Base);
+        Assert.Empty(after.State.Refused);
+    }
+
+    [Fact]
+    public void A_damaged_approval_is_put_back_beside_what_is_damaged()
+    {
+        ApprovalObject approval;
+        using (var vault = _test.Open())
+        {
+            approval = Signed(Weaker(vault), Decision.Approved, 0, 1);
+            vault.Keeper.Decide(approval);
+        }
+        var name = new Hash32(SHA256.HashData(approval.ToArray()));
+        foreach (var path in Directory.EnumerateFiles(Path.Combine(_test.Folder, "objects", name.ToString()[..2]), $"{name}*").ToList())
+            File.WriteAllBytes(path, [.. File.ReadAllBytes(path).Select(b => (byte)(b ^ 1))]);
+        using var other = _test.Open();
+        Assert.True(other.State.IsApprovalLost);
+        using (var after = _test.Open())
+            Assert.True(after.Keeper.Decide(approval).IsWaiting);
+        other.Keeper.Refresh(); // one that was open all the while
+        Assert.True(other.State.Requests[0].IsWaiting);
+    }
+
     [Fact]
     public void Losing_an_objection_does_not_undo_it()
     {

@@ -327,6 +327,53 @@ public sealed class RemoteVaultTests : IDisposable
     }
 
     [Fact]
+    public void Objects_and_further_copies_count_too()
+    {
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            var client = new KeeperClient("m", KeeperRole.Manage, "", Uncommitted: 4 << 20);
+            void Put(StoreKind kind, byte[] bytes, bool further)
+            {
+                using var incoming = desk.Take(client, kind, new Hash32(System.Security.Cryptography.SHA256.HashData(bytes)), further, bytes.Length);
+                incoming.Append(bytes);
+                incoming.Enter(further);
+            }
+            Put(StoreKind.Object, [1], further: false);
+            Put(StoreKind.Pack, [2], further: false);
+            Put(StoreKind.Pack, [2], further: true);
+            Put(StoreKind.Pack, [2], further: true);
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Put(StoreKind.Pack, [2], further: true)).Code);
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => Put(StoreKind.Object, [3], further: false)).Code);
+        }
+    }
+
+    /// <summary>A backup through a client that has stored up to its limit and committed all of it goes on, though another changes the vault at that moment.</summary>
+    [Fact]
+    public void What_a_commit_names_counts_no_more_at_once()
+    {
+        Write("a.txt", "first");
+        var (keeper, _) = Serve(KeeperRole.Backup);
+        using (keeper)
+        {
+            var list = new UnnamedPacks();
+            for (byte i = 0; i < 5; i++)
+                Assert.True(list.TryReserve("c", 1, (stored, _) => 5 << 20));
+            for (byte i = 0; i < 5; i++)
+                list.Became("c", 1, (StoreKind.Pack, VaultKeeper.Salt()), 1, isFurther: false);
+            var named = VaultKeeper.Salt();
+            Assert.False(list.TryReserve("c", 1, (stored, _) => 5 << 20));
+            list.Settle("c", i => true);
+            Assert.True(list.TryReserve("c", 1, (stored, _) => 5 << 20));
+            list.Became("c", 1, (StoreKind.Pack, named), 1, isFurther: false);
+            list.Named([named]);
+            Assert.Equal(0, list.Of("c"));
+            Assert.True(list.TryReserve("c", 5 << 20, (stored, onTheWay) => onTheWay == 0 ? 5 << 20 : 0));
+        }
+    }
+
+    [Fact]
     public void What_a_client_has_committed_counts_no_more_against_it()
     {
         Write("a.txt", "first");
