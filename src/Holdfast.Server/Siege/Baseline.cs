@@ -37,6 +37,13 @@ sealed class Baseline(Stage stage, string vault, string keys, IReadOnlyDictionar
         return parsed.RootElement.GetProperty("snapshots").EnumerateArray().ToDictionary(s => s.GetProperty("id").GetString()!, s => s.GetProperty("lockedUntil").GetDateTimeOffset());
     }
 
+    /// <summary>How many leaves of each type its log has.</summary>
+    public IReadOnlyDictionary<string, int> Leaves()
+    {
+        using var log = JsonDocument.Parse(stage.Holdfast(["log", "entries", "--json", "--vault", vault]).Out);
+        return log.RootElement.GetProperty("entries").EnumerateArray().Select(e => e.GetProperty("type").GetString()!).GroupBy(t => t).ToDictionary(g => g.Key, g => g.Count());
+    }
+
     /// <summary>Looks at the vault, or at a copy of it.</summary>
     /// <param name="at">The copy's folder; null for the vault's own.</param>
     public Finding Look(string? at = null)

@@ -63,7 +63,7 @@ sealed class ClientAttacks(Stage stage)
         var (snapshot, until) = locks.MinBy(l => l.Value);
         var (sooner, later) = (until.AddDays(-1), until.AddDays(1));
         var id = Id16.TryParse(snapshot, out var parsed) ? parsed : throw Tools.Broken("a snapshot's id makes no sense");
-        var counts = Leaves();
+        var counts = stage.Main.Leaves();
         foreach (var (name, who, client) in new[] { ("gateway.shorten", GatewayHost, "gateway"), ("manage.shorten", Manager, "desk") })
         {
             yield return new Attack(name, who, "have a lock end a day earlier", Expectation.Refused)
@@ -100,14 +100,16 @@ sealed class ClientAttacks(Stage stage)
 
         Target Asking(string as_, byte[] request)
         {
-            counts = Leaves();
+            counts = stage.Main.Leaves();
             var target = Net.Keeper(stage, ("WHO", Certificate(as_)));
             Stage.Write(target["request"], request);
             return target;
         }
 
-        Finding Grew(byte type) => Leaves().GetValueOrDefault(type) > counts.GetValueOrDefault(type) ? new Finding(true, false, "the log has one more such leaf") : Sound("the log has no such leaf more");
+        Finding Grew(byte type) => Count(stage.Main.Leaves(), type) > Count(counts, type) ? new Finding(true, false, "the log has one more such leaf") : Sound("the log has no such leaf more");
     }
+
+    static int Count(IReadOnlyDictionary<string, int> leaves, byte type) => leaves.GetValueOrDefault(((Core.Keeper.LeafType)type).ToString());
 
     Finding Sound(string words) => stage.Main.Look() is { IsHarm: true } harm ? harm : new Finding(false, false, words);
 
@@ -121,14 +123,6 @@ sealed class ClientAttacks(Stage stage)
     {
         using var policy = JsonDocument.Parse(stage.Holdfast(["policy", "show", "--json", "--vault", stage.Main.Vault]).Out);
         return policy.RootElement.GetProperty("policy").GetProperty("lockSeconds").GetUInt64() == seconds ? new Finding(true, false, "the policy is as was asked for") : Sound("the policy is as it was");
-    }
-
-    /// <summary>How many leaves of each type the log has, by its words.</summary>
-    Dictionary<byte, int> Leaves()
-    {
-        using var log = JsonDocument.Parse(stage.Holdfast(["log", "entries", "--json", "--vault", stage.Main.Vault]).Out);
-        return log.RootElement.GetProperty("entries").EnumerateArray().Select(e => e.GetProperty("type").GetString()).GroupBy(t => t).Where(g => Enum.TryParse<Core.Keeper.LeafType>(g.Key, out _))
-            .ToDictionary(g => (byte)Enum.Parse<Core.Keeper.LeafType>(g.Key!), g => g.Count());
     }
 
     // docs/protocol.md, Keeper: the body of `ask`.

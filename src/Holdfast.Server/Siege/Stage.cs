@@ -178,8 +178,7 @@ sealed class Stage : IDisposable
             Directory.CreateDirectory(this[name]);
             SetMode(this[name], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherExecute);
         }
-        Directory.CreateDirectory(this["machine"]); // root's, so that the owner cannot move a folder above the vault
-        SetMode(this["machine"], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherExecute);
+        MakeMachine("machine", Owner); // also the folder above the vault: the guard alone is in the way
         MakeMachine("machine/keeper", Owner);
         MakeMachine("machine/vault", Owner);
         var vault = this["machine/vault"];
