@@ -40,11 +40,18 @@ static class Attackers
         new StrangerAttacks(stage).All()
             .Concat(new AgentAttacks(stage).All())
             .Concat(new ClientAttacks(stage).All())
-            .Concat(stage.IsInBucket ? new StorageAttacks(stage).All() : new CommitAttacks(stage).All())
+            .Concat(stage.IsInBucket ? Storage(stage) : new CommitAttacks(stage).All())
             .Concat(stage.IsGuarded ? new OwnerAttacks(stage).All() : [])
             .Concat(new ClockAttacks(stage).All())
             .Concat(new FloodAttacks(stage).All())
             .Concat(new RootAttacks(stage).All());
+
+    static IEnumerable<Attack> Storage(Stage stage)
+    {
+        using var storage = new StorageAttacks(stage);
+        foreach (var attack in storage.All())
+            yield return attack;
+    }
 
     static List<string> NotTried(SiegeCall call)
     {

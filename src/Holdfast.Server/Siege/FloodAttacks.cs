@@ -12,19 +12,6 @@ sealed class FloodAttacks(Stage stage)
 
     public IEnumerable<Attack> All()
     {
-        yield return new Attack("agent.flood", "agent", "send 48 MB where a day has 24 MiB", Expectation.Refused)
-        {
-            Script = AgentAttacks.Prove + AgentAttacks.Begin + """
-                for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-                { printf '\001\006'; head -c 16 begun; printf '\001\001\000\200\222\364\001'; head -c 4000000 /dev/urandom; } >send; c sent send
-                done
-                { printf '\001\011'; head -c 16 begun; } >over; c done over >/dev/null
-                """,
-            On = () => Growing(_agents.As("ward7"), Stored, "what is stored"),
-            Control = "a share, which takes what comes",
-            ControlScript = "for i in 10 11 12 13 14 15 16 17 18 19 20 21; do head -c 4000000 /dev/urandom >send; curl -sk --max-time 15 -T send \"$URL/v1/packs/${PACK%??}$i\" -o answer; done",
-            ControlOn = () => Net.Share(stage) is var share && stage.Share.Root is var root ? Growing(share, () => Size(root), "the share") : throw new InvalidOperationException(),
-        };
         yield return new Attack("all-agents.displace", "all agents", "push earlier snapshots out with 16 newer ones, dated 60 years ahead", Expectation.Refused)
         {
             Missing = Tools.FakeTime is null ? "needs libfaketime (Debian: libfaketime)" : null,
@@ -45,6 +32,19 @@ sealed class FloodAttacks(Stage stage)
                 """,
             ControlOn = () => Copies(),
         };
+        yield return new Attack("agent.flood", "agent", "send 48 MB where a day has 24 MiB", Expectation.Refused)
+        {
+            Script = AgentAttacks.Prove + AgentAttacks.Begin + """
+                for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+                { printf '\001\006'; head -c 16 begun; printf '\001\001\000\200\222\364\001'; head -c 4000000 /dev/urandom; } >send; c sent send
+                done
+                { printf '\001\011'; head -c 16 begun; } >over; c done over >/dev/null
+                """,
+            On = () => Growing(_agents.As("ward7"), Stored, "what is stored", () => stage.Try(["backup", stage["ward8/source"], "--name", "ward8", "--keys", stage["ward8/keys"]], "ward8").Status),
+            Control = "a share, which takes what comes",
+            ControlScript = "for i in 10 11 12 13 14 15 16 17 18 19 20 21; do head -c 4000000 /dev/urandom >send; curl -sk --max-time 15 -T send \"$URL/v1/packs/${PACK%??}$i\" -o answer; done",
+            ControlOn = () => Net.Share(stage) is var share && stage.Share.Root is var root ? Growing(share, () => Size(root), "the share") : throw new InvalidOperationException(),
+        };
         yield return new Attack("gateway.flood", ClientAttacks.GatewayHost, "fill the disk with packs that nobody commits (40 MB here; nothing bounds it)", Expectation.Stated)
         {
             Script = "for i in 1 2 3 4 5 6 7 8 9 10; do head -c 4000000 /dev/urandom >junk; n=$(openssl dgst -sha256 -r junk | cut -d' ' -f1); curl -sk --cert \"$WHO\" --max-time 20 -T junk \"$URL/v1/packs/$n\" -o answer -w '%{http_code} '; done",
@@ -55,7 +55,8 @@ sealed class FloodAttacks(Stage stage)
         };
     }
 
-    static Target Growing(Target target, Func<long> size, string what)
+    /// <param name="others">What a backup of another agent ends with.</param>
+    static Target Growing(Target target, Func<long> size, string what, Func<int>? others = null)
     {
         var before = size();
         var look = target.Look;
@@ -65,6 +66,12 @@ sealed class FloodAttacks(Stage stage)
             {
                 var grown = size() - before;
                 var words = $"{what} grew by {grown / 1_000_000} MB";
+                if (others?.Invoke() is { } status)
+                {
+                    if (status != 0)
+                        return new Finding(true, true, $"{words}; another agent's backup ends with {status}");
+                    words += "; another agent's backup goes on";
+                }
                 return grown > Room ? new Finding(true, false, words) : what != "the share" && look() is { IsHarm: true } harm ? harm : new Finding(false, false, words);
             },
         };

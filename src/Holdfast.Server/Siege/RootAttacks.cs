@@ -27,6 +27,17 @@ sealed class RootAttacks(Stage stage)
         };
         if (!stage.IsInBucket)
         {
+            if (!stage.IsGuarded)
+            {
+                yield return new Attack("owner.delete", "owner, not root", "rm -rf packs and objects of a folder without a guard", Expectation.Stated)
+                {
+                    Script = "rm -rf \"$VAULT/packs\" \"$VAULT/objects\"",
+                    On = () => OnCopy(_ => []),
+                    Control = "a plain copy of the vault",
+                    ControlOn = () => OnCopy(_ => []),
+                    Answer = Elsewhere,
+                };
+            }
             yield return Back("root.rollback", "put the whole vault back to an older state, keys and all", "rm -rf \"$VAULT\"; cp -a \"$OLDER\" \"$VAULT\"");
             yield return Back("root.fork", "put it back, and go on with another history, signed with the log's key", "rm -rf \"$VAULT\"; cp -a \"$OLDER\" \"$VAULT\"; mkdir other; for i in 1 2 3 4 5 6 7 8; do echo $i >other/x; \"$HOLDFAST\" backup other --name other --vault \"$VAULT\" --keys keys --quiet; done");
         }
@@ -36,7 +47,7 @@ sealed class RootAttacks(Stage stage)
             On = () => stage.IsInBucket ? Net.At(stage, "", "", () => stage.Main.Look(), ("VAULT", stage.Main.Vault)) : OnCopy(_ => []),
             Control = "a plain copy of the vault",
             ControlOn = () => OnCopy(_ => []),
-            Answer = () => Elsewhere(),
+            Answer = Elsewhere,
         };
     }
 
