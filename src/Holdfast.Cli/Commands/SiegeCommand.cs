@@ -39,6 +39,8 @@ static class SiegeCommand
         var report = session.Network.Besiege(call, text => session.Note($"holdfast: {text}"), row =>
         {
             if (isFirst)
+                session.Line("Attack test\n");
+            if (isFirst)
                 session.Line($"{"attack",-Widest}{"credential",-Owner}{"expected",-Word}{"seen",-Word}verdict");
             isFirst = false;
             Show(session, row);

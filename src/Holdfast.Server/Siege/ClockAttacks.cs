@@ -19,10 +19,12 @@ sealed class ClockAttacks(Stage stage)
             Missing = missing,
             Script = Expire,
             ControlScript = Find,
-            On = OnCopy,
+            On = () => stage.IsInBucket ? At(stage.Main) : OnCopy(),
             Control = "a copy without locks, whose files are removed by age (find -mtime)",
             ControlOn = OnCopy,
         };
+        if (stage.IsInBucket)
+            yield break; // the object store takes nothing that is signed with such a date
         yield return new Attack("clock.back", Who, "set it 400 days back, so that what is backed up now has expired at birth", Expectation.Refused)
         {
             Missing = missing,
@@ -36,10 +38,12 @@ sealed class ClockAttacks(Stage stage)
         };
     }
 
-    Target OnCopy()
+    Target OnCopy() => At(stage.Plain, stage.Copy(stage.Pristine));
+
+    Target At(Baseline of, string? copy = null)
     {
-        var vault = stage.Copy(stage.Pristine);
-        return Net.At(stage, "", stage.PlainPack, () => stage.Plain.Look(vault), ("VAULT", vault), ("LIAR", Tools.FakeTime ?? ""), ("KEPT", stage["judge/ward8-first"]));
+        var vault = copy ?? of.Vault;
+        return Net.At(stage, "", stage.PlainPack, () => of.Look(vault), ("VAULT", vault), ("LIAR", Tools.FakeTime ?? ""), ("KEPT", stage["judge/ward8-first"]));
     }
 
     Target Late(Target target)

@@ -17,16 +17,16 @@ sealed class RootAttacks(Stage stage)
             Control = "the same search in the data itself",
             ControlOn = () => Net.At(stage, "", "", () => stage.Main.Look(), ("NAME", Stage.Planted), ("WHERE", stage["ward7/source"])),
         };
-        yield return new Attack("root.flip", Who, "change a byte in a pack, so that nobody sees it", Expectation.Detected)
-        {
-            Script = "printf X | dd of=\"$FILE\" bs=1 seek=50000 conv=notrunc status=none",
-            On = () => OnCopy(vault => [("FILE", Stage.FilePath(vault, "packs", stage.PlainPack))]),
-            Control = "a plain copy of the data, read by cp",
-            ControlOn = () => OnCopy(_ => [("FILE", Scan())]),
-            ControlJudge = (target, _) => Read(target.Names["FILE"]),
-        };
         if (!stage.IsInBucket)
         {
+            yield return new Attack("root.flip", Who, "change a byte in a pack, so that nobody sees it", Expectation.Detected)
+            {
+                Script = "printf X | dd of=\"$FILE\" bs=1 seek=50000 conv=notrunc status=none",
+                On = () => OnCopy(vault => [("FILE", Stage.FilePath(vault, "packs", stage.PlainPack))]),
+                Control = "a plain copy of the data, read by cp",
+                ControlOn = () => OnCopy(_ => [("FILE", Scan())]),
+                ControlJudge = (target, _) => Read(target.Names["FILE"]),
+            };
             if (!stage.IsGuarded)
             {
                 yield return new Attack("owner.delete", "owner, not root", "rm -rf packs and objects of a folder without a guard", Expectation.Stated)
