@@ -42,6 +42,7 @@ sealed class AgentAttacks(Stage stage)
         yield return new Attack("agent.keeper", Who, "go past the gateway to the keeper", Expectation.Refused)
         {
             Script = Prove + "curl -sk --cert \"$WHO\" --max-time 15 \"$KEEPER/v1/packs/$PACK\" -o answer -w '%{http_code}'",
+            MayBeSilent = true,
             On = () => As("ward7"),
             Judge = StrangerAttacks.Loot,
             Control = "the same keeper, with the gateway's certificate",

@@ -47,7 +47,8 @@ sealed record Attack(string Id, string Credential, string Tries, Expectation Exp
     /// <summary>What is not here that it needs; null where all is.</summary>
     public string? Missing { get; init; }
 
-    public string Shell { get; init; } = "sh";
+    /// <summary>No answer at all is a refusal too: of who may not even speak. Of others it is a fault, and nothing was tried.</summary>
+    public bool MayBeSilent { get; init; }
 
     /// <summary>Runs it, and its control.</summary>
     public SiegeRow Run(Tools tools)
@@ -60,9 +61,13 @@ sealed record Attack(string Id, string Credential, string Tries, Expectation Exp
         return row with { ControlSeen = Send(tools, ControlOn(), ControlScript ?? Script, ControlJudge ?? Judge) };
     }
 
+    /// <summary>Runs the script, then looks.</summary>
+    /// <exception cref="InvalidOperationException">It did not come to be tried.</exception>
     Finding Send(Tools tools, Target target, string script, Func<Target, Ran, Finding>? judge)
     {
-        var ran = tools.Run(Shell, ["-c", script], target.Folder, target.Names, target.Uid, TimeSpan.FromSeconds(60));
+        var ran = tools.Run("sh", ["-c", script], target.Folder, target.Names, target.Uid, TimeSpan.FromSeconds(60));
+        if (!MayBeSilent && ran.Out.Split(' ').Contains("000")) // what curl says of no answer
+            throw new InvalidOperationException("it was not answered");
         var found = judge is null ? target.Look() : judge(target, ran);
         var said = ran.Out.Trim().ReplaceLineEndings(" ");
         return said.Length is > 0 and < 80 && said.All(c => char.IsAsciiLetterOrDigit(c) || c is ' ' or '.') ? found with { Words = $"answers {said}; {found.Words}" } : found;

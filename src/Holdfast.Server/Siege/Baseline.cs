@@ -8,7 +8,7 @@ namespace Holdfast.Server.Siege;
 /// <param name="stage">Runs them.</param>
 /// <param name="vault">The vault's folder.</param>
 /// <param name="keys">Key folder with the opening key.</param>
-/// <param name="sources">What was backed up, by snapshot id: folders that nobody else touches.</param>
+/// <param name="sources">What was backed up, by the id of each source's newest snapshot: folders that nobody else touches.</param>
 sealed class Baseline(Stage stage, string vault, string keys, IReadOnlyDictionary<string, string> sources)
 {
     IReadOnlyDictionary<string, DateTimeOffset> _locks = new Dictionary<string, DateTimeOffset>();
@@ -16,6 +16,9 @@ sealed class Baseline(Stage stage, string vault, string keys, IReadOnlyDictionar
     public string Vault => vault;
     public string Keys => keys;
     public IReadOnlyDictionary<string, string> Sources => sources;
+
+    /// <summary>Whether a snapshot was there before.</summary>
+    public bool Known(string snapshot) => _locks.ContainsKey(snapshot);
 
     string Checkpoint => stage[$"judge/checkpoint-{Path.GetFileName(Path.GetDirectoryName(vault))}"];
 

@@ -12,12 +12,12 @@ sealed class FloodAttacks(Stage stage)
 
     public IEnumerable<Attack> All()
     {
-        yield return new Attack("all-agents.displace", "all agents", "push earlier snapshots out with 16 newer ones, dated 60 years ahead", Expectation.Refused)
+        yield return new Attack("all-agents.displace", "all agents", "push earlier snapshots out with 8 newer ones, dated 60 years ahead", Expectation.Refused)
         {
             Missing = Tools.FakeTime is null ? "needs libfaketime (Debian: libfaketime)" : null,
             Script = """
                 mkdir source
-                for i in 1 2 3 4 5 6 7 8; do for a in ward7 ward8; do
+                for i in 1 2 3 4; do for a in ward7 ward8; do
                 echo "encrypted $i" >source/README
                 LD_PRELOAD="$LIAR" FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME=+60y "$HOLDFAST" backup source --name $a --keys "$STAGE/$a/keys" --quiet; echo $?
                 done; done >said
@@ -85,7 +85,7 @@ sealed class FloodAttacks(Stage stage)
         {
             var look = stage.Main.Look();
             var more = (stage.Main.Locks(stage.Main.Vault)?.Count ?? 0) - before;
-            return look.IsHarm ? look : more == 16 ? look with { Words = $"{more} newer snapshots; {look.Words}" } : throw new InvalidOperationException($"{more} snapshots came, not 16");
+            return look.IsHarm ? look : more == 8 ? look with { Words = $"{more} newer snapshots; {look.Words}" } : throw new InvalidOperationException($"{more} snapshots came, not 8");
         };
     }
 

@@ -217,6 +217,7 @@ sealed class Stage : IDisposable
             Holdfast(["agent", "enrol", Gateway + "/", GatewayFingerprint, "--token-file", this[$"{agent}/token"], "--keys", this[$"{agent}/keys"]], agent);
             BackUp(agent, sources, "first");
         }
+        sources.Remove(sources.First(s => s.Value.EndsWith("ward7-first", StringComparison.Ordinal)).Key); // its lock is looked at; what is restored of ward7 is the next
         if (!IsInBucket)
             Tools.Must("cp", ["-a", "--", vault, Older], Folder);
         Write(this["ward7/source/images/second scan"], RandomNumberGenerator.GetBytes(200_000));
@@ -252,7 +253,8 @@ sealed class Stage : IDisposable
                 Tools.Must("cp", ["-a", "--", vault, Older], Folder);
             var done = Holdfast(["backup", this[$"judge/{name}"], "--name", "ward7", "--json", "--vault", vault, "--keys", keys]);
             using var parsed = JsonDocument.Parse(done.Out);
-            sources[parsed.RootElement.GetProperty("snapshot").GetString()!] = this[$"judge/{name}"];
+            if (name == "ward7-second")
+                sources[parsed.RootElement.GetProperty("snapshot").GetString()!] = this[$"judge/{name}"];
         }
         return new Baseline(this, vault, keys, sources).Noted();
     }
