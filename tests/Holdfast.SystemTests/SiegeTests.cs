@@ -4,11 +4,10 @@ using Holdfast.Tests.Storage;
 
 namespace Holdfast.SystemTests;
 
-/// <summary>The attack test, whole, on each kind of store. That its rows can fail, and its controls too, is for <c>VerdictTests</c>.</summary>
-[Collection(nameof(CephFixture))]
-public sealed class SiegeTests(CephFixture ceph) : IDisposable
+/// <summary>The attack test, whole. That its rows can fail, and its controls too, is for <c>VerdictTests</c>.</summary>
+public abstract class SiegeRuns : IDisposable
 {
-    static readonly string[] OverTheNetwork =
+    internal static readonly string[] OverTheNetwork =
     [
         "stranger.delete", "stranger.certificate", "stranger.read", "stranger.memory.gateway", "stranger.memory.keeper", "network.between",
         "agent.delete", "agent.overwrite", "agent.change", "agent.truncate", "agent.rename", "agent.read", "agent.keeper", "agent.others-chunks", "agent.others-source", "agent.memory", "agent.replay",
@@ -17,42 +16,17 @@ public sealed class SiegeTests(CephFixture ceph) : IDisposable
         "gateway.wrong-name", "gateway.names", "gateway.shorten", "manage.shorten", "manage.policy", "manage.expiry", "manage.clock", "manage.commit", "manage.takeover",
     ];
 
-    static readonly string[] Commits = ["gateway.forge", "gateway.omit", "gateway.replay", "gateway.poison"];
-    static readonly string[] Owner = ["owner.delete", "owner.overwrite", "owner.truncate", "owner.rename", "owner.replace", "owner.move-aside", "owner.chattr", "owner.user-namespace", "owner.link", "owner.kill-guard", "owner.expire"];
-    static readonly string[] Floods = ["all-agents.displace", "agent.flood", "gateway.flood"];
+    internal static readonly string[] Floods = ["all-agents.displace", "agent.flood", "gateway.flood"];
 
-    readonly Cli _cli = new();
+    private protected readonly Cli _cli = new();
 
-    public void Dispose() => _cli.Dispose();
-
-    [Fact]
-    public void On_a_folder() => Besiege([.. OverTheNetwork, .. Commits, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "owner.delete", "root.rollback", "root.fork", "root.delete"]);
-
-    [Fact]
-    public void On_a_folder_with_a_guard()
+    public void Dispose()
     {
-        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv") && Cli.Has("chattr") && Cli.Has("unshare"), "needs root, setpriv, chattr and unshare");
-        Besiege([.. OverTheNetwork, .. Commits, .. Owner, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "root.rollback", "root.fork", "root.delete"], "--guard");
+        _cli.Dispose();
+        GC.SuppressFinalize(this);
     }
 
-    [Fact]
-    public void On_a_bucket_with_object_lock()
-    {
-        var place = $"s3:{ceph.Cluster.Endpoint}{ceph.Bucket}/{Guid.NewGuid():n}";
-        string[] storage = [.. new[] { "keeper", "owner" }.SelectMany(w => new[] { "delete", "shorten", "hide", "overwrite" }.Select(a => $"storage.{w}.{a}")), "storage.both.wrap"];
-        var said = Besiege([.. OverTheNetwork, .. storage, "clock.ahead", .. Floods, "disk.read", "root.delete"], "--store", place, "--store-key", Credential("keeper", CephCluster.Keeper), "--attacker-key", Credential("owner", CephCluster.Owner));
-        Assert.DoesNotContain(CephCluster.Keeper.SecretKey, said, StringComparison.Ordinal);
-        Assert.DoesNotContain(CephCluster.Owner.SecretKey, said, StringComparison.Ordinal);
-    }
-
-    string Credential(string name, (string Id, string AccessKey, string SecretKey) user)
-    {
-        File.WriteAllText(_cli[name], $"{user.AccessKey}\n{user.SecretKey}\n");
-        _cli.Shell($"chmod 600 {name}");
-        return _cli[name];
-    }
-
-    string Besiege(string[] expected, params string[] options)
+    private protected string Besiege(string[] expected, params string[] options)
     {
         Cli.RequireFakeTime();
         Assert.SkipUnless(Cli.Has("curl") && Cli.Has("openssl"), "needs curl and openssl");
@@ -68,6 +42,23 @@ public sealed class SiegeTests(CephFixture ceph) : IDisposable
         Assert.Empty(Directory.EnumerateFileSystemEntries(_cli["siege"]));
         Assert.DoesNotContain(_cli.Folder, done.Out, StringComparison.Ordinal);
         return done.Out + done.Error;
+    }
+}
+
+/// <summary>Vaults in folders.</summary>
+public sealed class SiegeTests : SiegeRuns
+{
+    static readonly string[] Commits = ["gateway.forge", "gateway.omit", "gateway.replay", "gateway.poison"];
+    static readonly string[] Owner = ["owner.delete", "owner.overwrite", "owner.truncate", "owner.rename", "owner.replace", "owner.move-aside", "owner.chattr", "owner.user-namespace", "owner.link", "owner.kill-guard", "owner.expire"];
+
+    [Fact]
+    public void On_a_folder() => Besiege([.. OverTheNetwork, .. Commits, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "owner.delete", "root.rollback", "root.fork", "root.delete"]);
+
+    [Fact]
+    public void On_a_folder_with_a_guard()
+    {
+        Assert.SkipUnless(Environment.UserName == "root" && Cli.Has("setpriv") && Cli.Has("chattr") && Cli.Has("unshare"), "needs root, setpriv, chattr and unshare");
+        Besiege([.. OverTheNetwork, .. Commits, .. Owner, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "root.rollback", "root.fork", "root.delete"], "--guard");
     }
 
     [Fact]
@@ -108,5 +99,27 @@ public sealed class SiegeTests(CephFixture ceph) : IDisposable
         _cli.Run("siege", "--guard", "--store", "s3:http://127.0.0.1:9/bucket", "--store-key", "f").Expect(2);
         _cli.Run("siege", "--folder", _cli["none"]).Expect(2);
         Assert.Contains("Attack test", _cli.Run("siege", "--help").Expect(0).Out, StringComparison.Ordinal);
+    }
+}
+
+/// <summary>A vault in a bucket of a real Ceph.</summary>
+[Collection(nameof(CephFixture))]
+public sealed class SiegeInBucketTests(CephFixture ceph) : SiegeRuns
+{
+    [Fact]
+    public void On_a_bucket_with_object_lock()
+    {
+        var place = $"s3:{ceph.Cluster.Endpoint}{ceph.Bucket}/{Guid.NewGuid():n}";
+        string[] storage = [.. new[] { "keeper", "owner" }.SelectMany(w => new[] { "delete", "shorten", "hide", "overwrite" }.Select(a => $"storage.{w}.{a}")), "storage.both.wrap"];
+        var said = Besiege([.. OverTheNetwork, .. storage, "clock.ahead", .. Floods, "disk.read", "root.delete"], "--store", place, "--store-key", Credential("keeper", CephCluster.Keeper), "--attacker-key", Credential("owner", CephCluster.Owner));
+        Assert.DoesNotContain(CephCluster.Keeper.SecretKey, said, StringComparison.Ordinal);
+        Assert.DoesNotContain(CephCluster.Owner.SecretKey, said, StringComparison.Ordinal);
+    }
+
+    string Credential(string name, (string Id, string AccessKey, string SecretKey) user)
+    {
+        File.WriteAllText(_cli[name], $"{user.AccessKey}\n{user.SecretKey}\n");
+        _cli.Shell($"chmod 600 {name}");
+        return _cli[name];
     }
 }

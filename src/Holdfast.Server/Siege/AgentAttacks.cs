@@ -64,11 +64,11 @@ sealed class AgentAttacks(Stage stage)
             Control = "the same gateway, asked by the source's own agent",
             ControlOn = () => As("ward8", ("SOURCE", "ward8")),
         };
-        yield return new Attack("agent.memory", Who, "have the gateway take eight snapshots of 79 MB into memory at once", Expectation.Refused)
+        yield return new Attack("agent.memory", Who, "have the gateway take four snapshots of 79 MB into memory at once", Expectation.Refused)
         {
             Script = Prove + """
                 printf '\001\010' >finish; truncate -s 79000000 finish
-                for i in 1 2 3 4 5 6 7 8; do curl -sk --cert own.pem --max-time 40 -X POST -T finish "$URL/v1/agent" -o answer$i & done; wait; rm finish
+                for i in 1 2 3 4; do curl -sk --cert own.pem --max-time 40 -X POST -T finish "$URL/v1/agent" -o answer$i & done; wait; rm finish
                 """,
             On = () => As("ward7") with { Look = StrangerAttacks.Grown(stage.GatewayProcess.Id, StrangerAttacks.BoundForAgents) },
             Control = "a server that takes in whatever comes, by its own peak memory",
