@@ -79,7 +79,7 @@ sealed class Baseline(Stage stage, string vault, string keys, IReadOnlyDictionar
     }
 
     /// <summary>Whether two folders have the same files, and the same bytes in them.</summary>
-    static bool IsSame(string one, string other)
+    internal static bool IsSame(string one, string other)
     {
         static string[] Names(string folder) => [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal)];
         var names = Names(one);

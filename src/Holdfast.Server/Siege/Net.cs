@@ -25,11 +25,10 @@ static class Net
 
     public static Target Gateway(Stage stage, params (string, string)[] more) => At(stage, stage.Gateway, stage.Pack, () => stage.Main.Look(), more);
 
-    /// <summary>The share, with a fresh copy behind it.</summary>
+    /// <summary>The share, with a sound copy behind it.</summary>
     public static Target Share(Stage stage, Func<Finding>? look, params (string, string)[] more)
     {
-        stage.Share.Root = stage.Copy(stage.Pristine);
-        var copy = stage.Share.Root;
+        var copy = stage.Mended();
         return At(stage, stage.Share.Url, stage.PlainPack, look ?? (() => stage.Plain.Look(copy)), more);
     }
 

@@ -15,7 +15,7 @@ sealed class OpenShare : IDisposable
     readonly Task _serving;
 
     /// <param name="tools">Run what changes files.</param>
-    /// <param name="root">The copy that it serves first.</param>
+    /// <param name="root">The copy that it serves.</param>
     public OpenShare(Tools tools, string root)
     {
         (_tools, Root) = (tools, root);
@@ -34,7 +34,7 @@ sealed class OpenShare : IDisposable
     public string Url { get; }
 
     /// <summary>Folder of the copy that it serves.</summary>
-    public string Root { get; set; }
+    public string Root { get; }
 
     async Task AnswerAsync(HttpContext context)
     {
