@@ -107,13 +107,15 @@ public sealed class SiegeTests : SiegeRuns
 public sealed class SiegeInBucketTests(CephFixture ceph) : SiegeRuns
 {
     [Fact]
-    public void On_a_bucket_with_object_lock()
+    public async Task On_a_bucket_with_object_lock()
     {
         var place = $"s3:{ceph.Cluster.Endpoint}{ceph.Bucket}/{Guid.NewGuid():n}";
         string[] storage = [.. new[] { "keeper", "owner" }.SelectMany(w => new[] { "delete", "shorten", "hide", "overwrite" }.Select(a => $"storage.{w}.{a}")), "storage.both.wrap"];
         var said = Besiege([.. OverTheNetwork, .. storage, "clock.ahead", .. Floods, "disk.read", "root.delete"], "--store", place, "--store-key", Credential("keeper", CephCluster.Keeper), "--attacker-key", Credential("owner", CephCluster.Owner));
         Assert.DoesNotContain(CephCluster.Keeper.SecretKey, said, StringComparison.Ordinal);
         Assert.DoesNotContain(CephCluster.Owner.SecretKey, said, StringComparison.Ordinal);
+        foreach (var user in new[] { ceph.Owner, ceph.Keeper })
+            Assert.DoesNotContain((await user.ListBucketsAsync(TestContext.Current.CancellationToken)).Buckets ?? [], b => b.BucketName.StartsWith("holdfast-siege-", StringComparison.Ordinal));
     }
 
     string Credential(string name, (string Id, string AccessKey, string SecretKey) user)

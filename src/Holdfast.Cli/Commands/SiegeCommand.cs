@@ -11,7 +11,7 @@ static class SiegeCommand
     static readonly Option<bool> GuardOption = new("--guard") { Description = "The vault has a guard, as root, and belongs to another user: what that user's password is good for (Linux, root)." };
     static readonly Option<string?> StoreOption = new("--store") { Description = "The vault's packs lie in a bucket with Object Lock, s3:https://HOST/BUCKET/PREFIX; what is written there stays until its lock of two days is over.", HelpName = "PLACE" };
     static readonly Option<string?> StoreKeyOption = new("--store-key") { Description = "File with two lines, access key id and secret access key of the keeper's own user of that bucket.", HelpName = "FILE" };
-    static readonly Option<string?> AttackerKeyOption = new("--attacker-key") { Description = "The same of the bucket's owner, in an attacker's hands. A bucket without Object Lock is made with it, as the control, and removed again.", HelpName = "FILE" };
+    static readonly Option<string?> AttackerKeyOption = new("--attacker-key") { Description = "The same of the bucket's owner, in an attacker's hands. With either credential, buckets for the controls are made, and removed again.", HelpName = "FILE" };
     static readonly Option<string?> FolderOption = new("--folder") { Description = "Where it is built up, and removed again; default: the system's temporary folder.", HelpName = "FOLDER" };
 
     public static Command Create() => Session.Command("siege", """
