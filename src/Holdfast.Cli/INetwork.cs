@@ -1,5 +1,6 @@
 using System.Net;
 using Holdfast.Cli.Keys;
+using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
@@ -75,4 +76,12 @@ public interface INetwork
     /// <param name="ct">Ends it: what has begun is answered.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>: certificate and key cannot be used.</exception>
     void Serve(Witness witness, IPEndPoint at, (string Certificate, string Key)? tls, Action<string> ready, Action<string> warn, CancellationToken ct);
+
+    /// <summary>Attacks a vault that it makes for that, and throws away.</summary>
+    /// <param name="what">Of what kind.</param>
+    /// <param name="note">Gets what is being done.</param>
+    /// <param name="done">Gets each row when it has run.</param>
+    /// <param name="ct">Ends it, and all that it started.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>, <c>SystemLimit</c>: it cannot be built up here.</exception>
+    SiegeReport Besiege(SiegeCall what, Action<string> note, Action<SiegeRow> done, CancellationToken ct);
 }

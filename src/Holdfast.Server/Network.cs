@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Holdfast.Cli;
 using Holdfast.Cli.Keys;
+using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
@@ -11,6 +12,7 @@ using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 using Holdfast.Server.Gateway;
 using Holdfast.Server.Keeper;
+using Holdfast.Server.Siege;
 using Holdfast.Server.Wire;
 using Holdfast.Server.Witnesses;
 
@@ -70,6 +72,8 @@ sealed class Network : INetwork, IDisposable
         using var server = new WitnessServer(witness, warn);
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
+
+    public SiegeReport Besiege(SiegeCall what, Action<string> note, Action<SiegeRow> done, CancellationToken ct) => Attackers.Run(what, note, done, ct);
 
     static X509Certificate2 Certificate(string certificate, string key)
     {

@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Holdfast.Cli;
 using Holdfast.Cli.Keys;
+using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
@@ -39,6 +40,8 @@ sealed partial class OtherProgram(string[] arguments) : INetwork, IObjectStores
     public WitnessClient Witness(CosignerKey key, Uri url) => throw Become();
 
     public void Serve(Witness witness, IPEndPoint at, (string Certificate, string Key)? tls, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become();
+
+    public SiegeReport Besiege(SiegeCall what, Action<string> note, Action<SiegeRow> done, CancellationToken ct) => throw Become();
 
     string IObjectStores.Name(string place) => throw Become();
 

@@ -350,7 +350,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
 
         public async Task<IDisposable> TakeAsync(long count, CancellationToken ct)
         {
-            count = Math.Min(count, _all / 4);
+            count = Math.Min(count, _all); // one that needs more has all of it, and is alone
             Interlocked.Increment(ref _waiting);
             try
             {
