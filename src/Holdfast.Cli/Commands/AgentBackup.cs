@@ -16,10 +16,10 @@ static class AgentBackup
 {
     const int LeastThreads = 4; // more than processors, as each waits for answers
 
-    public static int Run(Session session, KeyFolder keys, GatewayAccess access, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes, long rate)
+    public static int Run(Session session, KeyFolder keys, GatewayAccess access, IGateway gateway, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes)
     {
         using var agent = keys.Agent();
-        var link = new AgentLink(session.Network.Gateway(access, rate, session.Stop), agent, access.LogKey);
+        var link = new AgentLink(gateway, agent, access.LogKey);
         var seenPath = Path.Combine(keys.Folder, GatewayAccess.SeenFile);
         Checkpoint? seen = null;
         if (File.Exists(seenPath) && (!Checkpoint.TryParse(UserFile.KeptText(seenPath, $"The key folder's {GatewayAccess.SeenFile}"), out seen) || !seen.IsSignedBy(access.LogKey)))

@@ -20,7 +20,7 @@ static class BackupCommand
     const int ShownProblems = 20;
     const int ShownExcludes = 10;
     const int MaxName = 1_024; // bytes
-    const ulong LeastRate = 32 << 10; // bytes a second: a gateway with others waiting sends away who is slower than half of that
+    const ulong LeastRate = 64 << 10; // bytes a second: a gateway with others waiting sends away who is slower than a quarter of that
     const int MaxFileName = 255; // bytes: file systems take no longer name, and a stream comes back as a file of its name
 
     static readonly Argument<string?> SourceArgument = new("SOURCE") { Description = "Folder to back up.", Arity = ArgumentArity.ZeroOrOne };
@@ -89,8 +89,9 @@ static class BackupCommand
             throw new HoldfastException(ErrorCode.Usage, "An agent cannot attest: it reads nothing of the vault.", "Leave --attest out; `holdfast attest` runs where the opening key is.");
         var rate = InitCommand.Size(session, LimitOption);
         if (session.Parsed.GetResult(LimitOption) is { Implicit: false } && rate is < LeastRate or > long.MaxValue / 2)
-            throw new HoldfastException(ErrorCode.Usage, "That is no rate to send at.", $"{Text.Bytes(LeastRate)} a second is the least (32KiB).");
-        return new Target([], _ => true, job => AgentBackup.Run(session, keys, access, job.Source, job.Name, job.RootPath, job.Options, job.Excludes, (long)rate)) { NameOf = path => $"{Environment.MachineName}:{path}" }; // other machines have folders of that path
+            throw new HoldfastException(ErrorCode.Usage, "That is no rate to send at.", $"{Text.Bytes(LeastRate)} a second is the least (64KiB).");
+        var gateway = new Lazy<IGateway>(() => session.Network.Gateway(access, (long)rate, session.Stop)); // one for all tries: it has answered before
+        return new Target([], _ => true, job => AgentBackup.Run(session, keys, access, gateway.Value, job.Source, job.Name, job.RootPath, job.Options, job.Excludes)) { NameOf = path => $"{Environment.MachineName}:{path}" }; // other machines have folders of that path
     }
 
     static int Folder(Session session, Target target, KeyFolder keys, ArchiveOptions options)

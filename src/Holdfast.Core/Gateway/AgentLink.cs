@@ -12,6 +12,9 @@ public sealed class AgentLink(IGateway gateway, AgentKey agent, VerifierKey logK
     public string Place => gateway.Place;
     public VerifierKey LogKey => logKey;
 
+    /// <inheritdoc cref="IGateway.MostAtOnce"/>
+    public int MostAtOnce => gateway.MostAtOnce;
+
     /// <exception cref="HoldfastException">What the gateway refuses it with; <c>WrongVault</c>: it is of another vault.</exception>
     public byte[] Ask(AgentRequest request)
     {

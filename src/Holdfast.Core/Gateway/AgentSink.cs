@@ -72,6 +72,9 @@ sealed class AgentSink : IChunkSink
 
     public Id16 Session => _session.Session;
 
+    /// <inheritdoc cref="IGateway.MostAtOnce"/>
+    public int MostAtOnce => Math.Min(_link.MostAtOnce, AgentRequest.MostChunkBytes);
+
     public StoredChunks Complete()
     {
         lock (_used)
@@ -138,7 +141,7 @@ sealed class AgentChunkWorker(AgentSink sink, KeyClass keyClass, int level) : Ch
 
     void MakeRoom(int length)
     {
-        if (_filled + length > AgentRequest.MostChunkBytes || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
+        if ((_filled > 0 && _filled + length > sink.MostAtOnce) || _names.Count >= AgentRequest.MostChunks || _alone >= MostAlone)
             Flush();
     }
 

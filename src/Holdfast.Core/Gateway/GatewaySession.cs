@@ -41,6 +41,7 @@ sealed class GatewaySession : IDisposable
     readonly DurableQueue _queue;
     bool _isDone;
     volatile bool _isBroken; // something failed in its midst: what was claimed is not all stored
+    volatile HoldfastException? _fault; // what that was
     int _isDisposed;
 
     public GatewaySession(Id16 agent, SnapshotStand stand, Hash32 parent, SourceChunks source, long seenSize, OpenIndex index, PackSession packs, DurableQueue queue, VaultSink sink)
@@ -175,7 +176,7 @@ sealed class GatewaySession : IDisposable
         try
         {
             if (_isBroken)
-                throw Gone(); // while this one waited
+                throw Broken(); // while this one waited
             // All of it is looked at before the first is stored.
             var payloads = new List<ReadOnlyMemory<byte>>(send.Frames.Count);
             if (!bench.Packs.TryUnpack(send.Frames, payloads))
@@ -190,8 +191,9 @@ sealed class GatewaySession : IDisposable
                         writer.StoreFrame(send.Frames[i], payloads[i].Span);
                 });
             }
-            catch
+            catch (Exception e)
             {
+                _fault ??= e as HoldfastException;
                 _isBroken = true;
                 throw;
             }
@@ -256,7 +258,7 @@ sealed class GatewaySession : IDisposable
         try
         {
             if (_isDone || _isBroken)
-                throw Gone();
+                throw Broken();
             _isDone = true;
             if (!IsKnown(KeyClass.Tree, DigestKind.Whole, tree.Root.Digest))
                 throw new HoldfastException(ErrorCode.CommitRefused, "The snapshot's root was not sent. It was not committed.", "Run the backup again with --read-all.");
@@ -279,7 +281,7 @@ sealed class GatewaySession : IDisposable
         try
         {
             if (_isDone || _isBroken)
-                throw Gone();
+                throw Broken();
             Touched = TimeProvider.System.GetTimestamp();
             return work();
         }
@@ -289,6 +291,9 @@ sealed class GatewaySession : IDisposable
             _open.ExitReadLock();
         }
     }
+
+    /// <summary>What ended it: a full disk told as a backup that was lost would have it begun anew, and fail again.</summary>
+    HoldfastException Broken() => _fault is { } fault ? new HoldfastException(fault.Code, fault.Message, fault.Guidance, fault) : Gone();
 
     public static HoldfastException Gone() => new(ErrorCode.SessionLost, "The gateway knows nothing of this backup any more: it was restarted, or something that was sent could not be stored.",
         "Run the backup again: what was stored is not sent again.")

@@ -9,6 +9,9 @@ public interface IGateway
     /// <summary>Fingerprints of the certificates of this connection: the agent's, and the gateway's.</summary>
     (Hash32 Client, Hash32 Gateway) Ends { get; }
 
+    /// <summary>Bytes of small chunks that are sent with one request: less where sending is slow.</summary>
+    int MostAtOnce => AgentRequest.MostChunkBytes;
+
     /// <summary>Asks, and rides over cuts and restarts for as long as its patience lasts.</summary>
     /// <exception cref="HoldfastException">What the gateway refuses it with; <c>StoreUnavailable</c>; <c>AgentUnproved</c>: prove first.</exception>
     byte[] Ask(AgentRequest request);

@@ -8,9 +8,11 @@ public static class ZstdFrame
     const uint Magic = 0xFD2FB528;
     const int MaxBlock = 128 << 10; // bytes
     const int BlockHeader = 3; // bytes
+    const int FewBlocks = 16;
+    const int LeastBlock = 512; // bytes that blocks unpack to, on average: each may have tables of its own, which take time to build
     const long MaxWindow = PackFormat.MaxPayload;
 
-    /// <summary>True where these bytes are one zstd frame to their end, which says that it unpacks to so many bytes, and needs neither a dictionary nor a window of more than 8 MiB. Whether it does unpack is not looked at.</summary>
+    /// <summary>True where these bytes are one zstd frame to their end, which says that it unpacks to so many bytes, and needs neither a dictionary nor a window of more than 8 MiB, in no more blocks than writers make. Whether it does unpack is not looked at.</summary>
     /// <remarks>A decoder takes frames one after the other, skippable ones among them, and frames of older versions: a reader that knows one frame alone would have none of it.</remarks>
     /// <param name="bytes">Whatever came.</param>
     /// <param name="payload">Bytes that it is to unpack to.</param>
@@ -42,12 +44,12 @@ public static class ZstdFrame
         };
         if (size != (ulong)payload || window > MaxWindow)
             return false;
-        return EndsWithLastBlock(bytes[(at + sizeBytes)..], (int)Math.Min(MaxBlock, isSingleSegment ? payload : window));
+        return EndsWithLastBlock(bytes[(at + sizeBytes)..], (int)Math.Min(MaxBlock, isSingleSegment ? payload : window), FewBlocks + payload / LeastBlock);
     }
 
-    static bool EndsWithLastBlock(ReadOnlySpan<byte> blocks, int most)
+    static bool EndsWithLastBlock(ReadOnlySpan<byte> blocks, int most, int mostBlocks)
     {
-        while (blocks.Length >= BlockHeader)
+        while (blocks.Length >= BlockHeader && mostBlocks-- > 0)
         {
             var header = blocks[0] | blocks[1] << 8 | blocks[2] << 16;
             var (isLast, type, size) = ((header & 1) != 0, header >> 1 & 3, header >> 3);

@@ -22,6 +22,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     const int MaxConnections = 1_024;
     const int MostRead = 1 << 17; // bytes of a connection, ahead of what is taken in
     const int Slowest = 16 << 10; // bytes a second, of a request that others wait for
+    const int Steady = 256 << 10; // bytes a second: what is slower has room apart, so that it keeps nobody waiting
     const int Threads = 64; // that requests are answered on, beside those that store
 
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
@@ -29,6 +30,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
 
     readonly Room _room = new(room);
+    readonly Room _apart = new(room); // for what comes slowly
     readonly Shares _shares = new(4);
     readonly Shares _small = new(8);
     readonly Buffers _buffers = new(room);
@@ -100,11 +102,11 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         byte[] answer;
         // However long it waits for its turn, that is not its fault.
         using var share = length > AgentRequest.MostSmall ? await _shares.TakeAsync(agent ?? Id16.None, context.RequestAborted) : await _small.TakeAsync(agent ?? Id16.None, context.RequestAborted);
-        using (length > AgentRequest.MostSmall ? await _room.TakeAsync(Buffers.SizeOf(length) * AgentRequest.Copies(head), context.RequestAborted) : null)
+        using (var held = length > AgentRequest.MostSmall ? await _room.TakeAsync(Buffers.SizeOf(length) * AgentRequest.Copies(head), context.RequestAborted) : null)
         {
             using var idle = new Idle(isAgent ? Idle : Listening.Headers, context.RequestAborted);
             using var buffer = _buffers.Rent((int)length);
-            await ReadAsync(context, head, buffer.Bytes, idle, isAgent);
+            await ReadAsync(context, head, buffer.Bytes, idle, isAgent, held);
             if (AgentRequest.TryParse(buffer.Bytes, out var request))
             {
                 await _threads.WaitAsync(context.RequestAborted);
@@ -127,11 +129,11 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         await Answers.WriteAsync(context, answer);
     }
 
-    /// <summary>The rest of a request. One that comes so slowly that it keeps others from having room is sent away, and may come again in smaller pieces.</summary>
-    async Task ReadAsync(HttpContext context, byte[] head, Memory<byte> bytes, Idle idle, bool isAgent)
+    /// <summary>The rest of a request. One that comes so slowly that it keeps others from having room gets room apart; where there is none, the slowest are sent away, and may come again.</summary>
+    async Task ReadAsync(HttpContext context, byte[] head, Memory<byte> bytes, Idle idle, bool isAgent, Room.Taken? held)
     {
         head.CopyTo(bytes);
-        var reading = new Reading(context) { At = head.Length };
+        var reading = new Reading(context, held) { At = head.Length };
         lock (_reading)
             _reading.Add(reading);
         try
@@ -153,13 +155,18 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
         }
     }
 
-    sealed class Reading(HttpContext context)
+    sealed class Reading(HttpContext context, Room.Taken? held)
     {
         readonly long _began = TimeProvider.System.GetTimestamp();
 
         public int At { get; set; }
 
-        public bool IsSlow => TimeProvider.System.GetElapsedTime(_began) is var elapsed && elapsed > Grace && At < Slowest * elapsed.TotalSeconds;
+        public bool IsSlowerThan(int rate) => TimeProvider.System.GetElapsedTime(_began) is var elapsed && elapsed > Grace && At < rate * elapsed.TotalSeconds;
+
+        /// <summary>It holds room that others wait for.</summary>
+        public bool IsInTheWay(Room room) => held?.Of == room;
+
+        public bool TryMove(Room to) => held!.TryMove(to);
 
         public void Abort() => context.Abort();
     }
@@ -170,8 +177,13 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
             return;
         lock (_reading)
         {
-            foreach (var slow in _reading.Where(r => r.IsSlow))
-                slow.Abort();
+            foreach (var slow in _reading.Where(r => r.IsInTheWay(_room) && r.IsSlowerThan(Steady)).ToList())
+            {
+                if (slow.TryMove(_apart))
+                    continue;
+                foreach (var slowest in _reading.Where(r => r.IsInTheWay(_apart) && r.IsSlowerThan(Slowest)).DefaultIfEmpty(slow).ToList())
+                    slowest.Abort();
+            }
         }
     }
 
@@ -179,6 +191,7 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
     {
         _threads.Dispose();
         _room.Dispose();
+        _apart.Dispose();
     }
 
     /// <summary>Threads that may block: made when all are busy, and kept while they are of use. One made for each request costs more than a small one takes.</summary>
@@ -348,7 +361,24 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
 
         public bool IsWaitedFor => Volatile.Read(ref _waiting) > 0;
 
-        public async Task<IDisposable> TakeAsync(long count, CancellationToken ct)
+        /// <summary>Without waiting.</summary>
+        bool TryTake(long count)
+        {
+            while (Interlocked.Read(ref _free) is var free && free >= count)
+            {
+                if (Interlocked.CompareExchange(ref _free, free - count, free) == free)
+                    return true;
+            }
+            return false;
+        }
+
+        void Give(long count)
+        {
+            Interlocked.Add(ref _free, count);
+            _freed.Release();
+        }
+
+        public async Task<Taken> TakeAsync(long count, CancellationToken ct)
         {
             count = Math.Min(count, _all); // one that needs more has all of it, and is alone
             Interlocked.Increment(ref _waiting);
@@ -357,9 +387,8 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
                 await _turn.WaitAsync(ct);
                 try
                 {
-                    while (Interlocked.Read(ref _free) < count)
+                    while (!TryTake(count))
                         await _freed.WaitAsync(ct);
-                    Interlocked.Add(ref _free, -count);
                 }
                 finally
                 {
@@ -373,12 +402,34 @@ sealed class GatewayServer(GatewayDesk desk, long room, Action<string> warn) : I
             return new Taken(this, count);
         }
 
-        sealed class Taken(Room room, long count) : IDisposable
+        public sealed class Taken(Room room, long count) : IDisposable
         {
+            readonly Lock _turn = new();
+            Room? _of = room;
+
+            /// <summary>Null once it was given back.</summary>
+            public Room? Of => _of;
+
+            /// <summary>Takes as much of another room in place of this.</summary>
+            public bool TryMove(Room to)
+            {
+                lock (_turn)
+                {
+                    if (_of is null || !to.TryTake(count))
+                        return false;
+                    _of.Give(count);
+                    _of = to;
+                    return true;
+                }
+            }
+
             public void Dispose()
             {
-                Interlocked.Add(ref room._free, count);
-                room._freed.Release();
+                lock (_turn)
+                {
+                    _of?.Give(count);
+                    _of = null;
+                }
             }
         }
 

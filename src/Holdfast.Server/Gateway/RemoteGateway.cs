@@ -9,6 +9,7 @@ namespace Holdfast.Server.Gateway;
 sealed class RemoteGateway : IGateway, IDisposable
 {
     const int MostAnswer = 1 << 21; // bytes
+    const int Seconds = 4; // that a request takes at the rate it is held to: a gateway holds room for it as long
 
     static readonly Peer Gateway = new("gateway", "See that its fingerprint is the one that is known here, and that it has room for one more connection. ", "holdfast gateway serve", "`holdfast agent enrol` again with the fingerprint that is shown on its machine, and a new token");
 
@@ -24,11 +25,14 @@ sealed class RemoteGateway : IGateway, IDisposable
     public RemoteGateway(Uri url, string fingerprint, long rate, CancellationToken stop)
     {
         (_limit, _stop) = (rate > 0 ? new RateLimit(rate) : null, stop);
+        MostAtOnce = rate > 0 ? (int)Math.Clamp(rate * Seconds, 1 << 17, AgentRequest.MostChunkBytes) : AgentRequest.MostChunkBytes;
         _client = new PinnedClient(url, fingerprint, Identity.Make("holdfast agent"), Gateway, stop) { Patience = TimeSpan.FromMinutes(10) };
         _fingerprint = Hash32.TryParse(fingerprint, out var parsed) ? parsed : throw new ArgumentException("No fingerprint.", nameof(fingerprint));
     }
 
     public string Place => _client.Place;
+
+    public int MostAtOnce { get; }
 
     /// <summary>How long it is tried to reach a gateway that has answered before.</summary>
     public TimeSpan Patience { init => _client.Patience = value; }
@@ -44,7 +48,7 @@ sealed class RemoteGateway : IGateway, IDisposable
     public byte[] Ask(AgentRequest request)
     {
         ReadOnlyMemory<byte>[] parts = [request.Head(), .. request.Tail];
-        using var turn = parts.Length > 1 ? _limit?.Turn(_stop) : null;
+        using var turn = parts.Sum(p => (long)p.Length) > Body.Piece ? _limit?.Turn(_stop) : null;
         return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(parts, _limit, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
     }
 
@@ -57,7 +61,7 @@ sealed class RemoteGateway : IGateway, IDisposable
     /// <summary>Written from where it lies, and tells when something of it was taken.</summary>
     sealed class Body : HttpContent
     {
-        const int Piece = 1 << 16; // bytes
+        public const int Piece = 1 << 16; // bytes
 
         readonly ReadOnlyMemory<byte>[] _parts;
         readonly RateLimit? _limit;

@@ -17,7 +17,7 @@ sealed class AgentAttacks(Stage stage)
         printf '\001\001' >hello; c hello.a hello >/dev/null
         { printf holdfast/v1/agent-proof; head -c 16 hello.a; cat "$ID"; tail -c 32 hello.a; cat own.sha "$GATEWAY"; } >signed
         openssl pkeyutl -sign -rawin -inkey "$KEY" -in signed -out signature
-        { printf '\001\002'; cat "$ID"; tail -c 32 hello.a; cat signature; } >prove; c proved prove >/dev/null
+        { printf '\001\002'; cat "$ID"; tail -c 32 hello.a; cat signature; } >prove; [ "$(c proved prove)" = "200 " ] || [ -n "$UNPROVED" ] || exit 9
 
         """;
 
@@ -68,11 +68,12 @@ sealed class AgentAttacks(Stage stage)
         {
             Script = Prove + """
                 printf '\001\010' >finish; truncate -s 79000000 finish
-                for i in 1 2 3 4; do curl -sk --cert own.pem --max-time 40 -X POST -T finish "$URL/v1/agent" -o answer$i & done; wait; rm finish
+                for i in 1 2 3 4; do curl -sk --cert own.pem --max-time 40 -X POST -T finish "$URL/v1/agent" -o answer$i -w '%{http_code}' >code$i & done; wait; rm finish
+                cat code1 code2 code3 code4; [ "$(cat code1 code2 code3 code4)" = "$READ" ] || exit 9
                 """,
-            On = () => As("ward7") with { Look = StrangerAttacks.Grown(stage.GatewayProcess.Id, StrangerAttacks.BoundForAgents) },
+            On = () => As("ward7", ("READ", "400400400400")) with { Look = StrangerAttacks.Grown(stage.GatewayProcess.Id, StrangerAttacks.BoundForAgents) },
             Control = "a server that takes in whatever comes, by its own peak memory",
-            ControlOn = () => Share(stage, "ward7") with { Look = StrangerAttacks.Grown(Environment.ProcessId, StrangerAttacks.BoundForAgents) },
+            ControlOn = () => Net.Share(stage, [.. Names(stage, "ward7").Where(n => n.Item1 != "UNPROVED"), ("UNPROVED", "a share asks for none"), ("READ", "200200200200")]) with { Look = StrangerAttacks.Grown(Environment.ProcessId, StrangerAttacks.BoundForAgents) },
         };
         yield return new Attack("agent.replay", "the network", "replay an agent's proof with another certificate", Expectation.Refused)
         {
@@ -90,7 +91,7 @@ sealed class AgentAttacks(Stage stage)
 
     internal Target As(string agent, params (string, string)[] more) => Net.Gateway(stage, [.. Names(stage, agent), .. more]);
 
-    static Target Share(Stage stage, string agent) => Net.Share(stage, Names(stage, agent));
+    static Target Share(Stage stage, string agent) => Net.Share(stage, [.. Names(stage, agent).Where(n => n.Item1 != "UNPROVED"), ("UNPROVED", "a share asks for none")]);
 
     /// <summary>What the agent's machine gives away.</summary>
     static (string, string)[] Names(Stage stage, string agent)
@@ -106,7 +107,7 @@ sealed class AgentAttacks(Stage stage)
         }
         if (!File.Exists(gateway))
             Stage.Write(gateway, Convert.FromHexString(stage.GatewayFingerprint["sha256:".Length..]));
-        return [("ID", id), ("KEY", key), ("GATEWAY", gateway), ("WHO", "own.pem"), ("SOURCE", agent), ("KEEPER", stage.Keeper)];
+        return [("ID", id), ("KEY", key), ("GATEWAY", gateway), ("WHO", "own.pem"), ("SOURCE", agent), ("KEEPER", stage.Keeper), ("UNPROVED", "")];
     }
 
     Target Asking(string agent)
@@ -122,7 +123,7 @@ sealed class AgentAttacks(Stage stage)
     {
         var answer = File.Exists(target["answer"]) ? File.ReadAllBytes(target["answer"]) : [];
         return answer is [var bits] && (bits & 1) == 1 ? new Finding(true, false, "it is told that the chunk is there, and may refer to it")
-            : answer is [_] ? new Finding(false, false, "it is told to send it") : new Finding(false, false, "it is told nothing");
+            : answer is [_] ? new Finding(false, false, "it is told to send it") : throw new InvalidOperationException("it was told nothing");
     }
 
     /// <summary>Whether the answer is a session: it has a signed checkpoint in it.</summary>

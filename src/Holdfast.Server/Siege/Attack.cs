@@ -61,6 +61,9 @@ sealed record Attack(string Id, string Credential, string Tries, Expectation Exp
         return row with { ControlSeen = Send(tools, ControlOn(), ControlScript ?? Script, ControlJudge ?? Judge) };
     }
 
+    /// <summary>What a script ends with where what the attack needs (a proof that is taken, something that is fetched) did not come about.</summary>
+    public const int Untried = 9;
+
     /// <summary>Runs the script, then looks.</summary>
     /// <exception cref="InvalidOperationException">It did not come to be tried.</exception>
     Finding Send(Tools tools, Target target, string script, Func<Target, Ran, Finding>? judge)
@@ -68,6 +71,10 @@ sealed record Attack(string Id, string Credential, string Tries, Expectation Exp
         var ran = tools.Run("sh", ["-c", script], target.Folder, target.Names, target.Uid, TimeSpan.FromSeconds(60));
         if (!MayBeSilent && ran.Out.Split(' ').Contains("000")) // what curl says of no answer
             throw new InvalidOperationException("it was not answered");
+        if (ran.Status == -1)
+            throw new InvalidOperationException("it had not come to its end after a minute");
+        if (ran.Status == Untried)
+            throw new InvalidOperationException($"it did not come to the attack: {ran.Out.Trim()}");
         var found = judge is null ? target.Look() : judge(target, ran);
         var said = ran.Out.Trim().ReplaceLineEndings(" ");
         return said.Length is > 0 and < 80 && said.All(c => char.IsAsciiLetterOrDigit(c) || c is ' ' or '.') ? found with { Words = $"answers {said}; {found.Words}" } : found;

@@ -25,8 +25,10 @@ sealed class ClientAttacks(Stage stage)
             {
                 Script = "curl -sk --cert \"$WHO\" --max-time 15 -X PUT --data-binary junk \"$URL/v1/packs/$PACK?further=1\" -o answer -w '%{http_code}'",
                 On = () => Net.Keeper(stage, ("WHO", Certificate(client))),
+                Judge = (target, _) => Beside(target, stage.Keeper, stage.Pack),
                 Control = "a share of the same files",
                 ControlOn = () => Net.Share(stage, ("WHO", Certificate(client))),
+                ControlJudge = (target, _) => Beside(target, stage.Share.Url, stage.PlainPack),
             };
         }
         yield return new Attack("gateway.wrong-name", GatewayHost, "poison: store bytes under a name that is not theirs", Expectation.Refused)
@@ -43,6 +45,7 @@ sealed class ClientAttacks(Stage stage)
                 curl -sk --cert "$WHO" --max-time 15 "$URL/v1/list/objects" -o list2
                 curl -sk --cert "$WHO" --max-time 15 "$URL/v1/log?from=0" -o log
                 curl -sk --cert "$WHO" --max-time 15 "$URL/v1/packs/$PACK" -o pack -w '%{http_code} '
+                [ "$(openssl dgst -sha256 -r pack | cut -d' ' -f1)" = "$PACK" ] && [ -s list ] && [ -s list2 ] && [ -s log ] || exit 9
                 grep -rlac "$NAME" $WHERE | wc -l >found
                 """,
             On = () => Net.Keeper(stage, ("WHO", Certificate("gateway")), ("NAME", Stage.Planted), ("WHERE", ".")),
@@ -52,6 +55,13 @@ sealed class ClientAttacks(Stage stage)
         };
         foreach (var attack in Asked())
             yield return attack;
+    }
+
+    /// <summary>Whether a pack has a further copy: who checks them all reads junk, too.</summary>
+    Finding Beside(Target target, string url, string pack)
+    {
+        var ran = stage.Tools.Run("curl", ["-sk", "--cert", stage["reader/client.pem"], "--max-time", "15", "-o", target["beside"], "-w", "%{http_code}", $"{url}/v1/packs/{pack}?copy=1"], stage.Folder);
+        return ran.Out is "200" or "206" ? new Finding(true, false, "the pack has a further copy") : ran.Out == "404" ? Sound("the pack has no further copy") : throw new InvalidOperationException($"it could not be looked up: {ran.Out}");
     }
 
     /// <summary>A name that no pack has, on the same shelf.</summary>

@@ -8,7 +8,8 @@ sealed class ClockAttacks(Stage stage)
     const string Who = "the machine's clock";
     const string Lie = "export LD_PRELOAD=\"$LIAR\" FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME=";
 
-    internal const string Expire = Lie + "+10y; \"$HOLDFAST\" expire --vault \"$VAULT\" --with-last all >said 2>&1";
+    internal const string Expire = Lie + "+10y; \"$HOLDFAST\" expire --vault \"$VAULT\" --with-last all >said 2>&1; " + Seen;
+    const string Seen = "unset LD_PRELOAD; grep -q 'of the vault.s' said && grep -q 'may be given up\\|is given up\\|ave up' said || { cat said; exit 9; }"; // it saw the lie, and came to its judgement
     internal const string Find = Lie + "+10y; find \"$VAULT/packs\" \"$VAULT/objects\" -type f -mtime +2 -delete";
 
     public IEnumerable<Attack> All()
@@ -28,7 +29,7 @@ sealed class ClockAttacks(Stage stage)
         yield return new Attack("clock.back", Who, "set it 400 days back, so that what is backed up now has expired at birth", Expectation.Refused)
         {
             Missing = missing,
-            Script = Lie + "-400d; \"$HOLDFAST\" backup \"$KEPT\" --name late --vault \"$VAULT\" --keys keys >said 2>&1; unset LD_PRELOAD; \"$HOLDFAST\" expire --vault \"$VAULT\" --with-last all >>said 2>&1",
+            Script = Lie + "-400d; \"$HOLDFAST\" backup \"$KEPT\" --name late --vault \"$VAULT\" --keys keys >taken 2>&1; \"$HOLDFAST\" status --vault \"$VAULT\" >said 2>&1; grep -q 'behind the vault.s' said || exit 9; unset LD_PRELOAD; \"$HOLDFAST\" expire --vault \"$VAULT\" --with-last all >over 2>&1; grep -q 'may be given up\\|is given up\\|ave up' over || { cat over; exit 9; }",
             On = () => Late(OnCopy()),
             Judge = (target, _) => Held(target),
             Control = "a dated copy, removed by age (find -mtime)",

@@ -7,6 +7,7 @@ sealed class FloodAttacks(Stage stage)
 {
     const int Sent = 48_000_000; // bytes
     const int Room = 30_000_000; // bytes that may come of it: the limit of 24 MiB, and a pack's padding
+    const int Least = 12_000_000; // where less came, nothing was tried
 
     readonly AgentAttacks _agents = new(stage);
 
@@ -36,7 +37,7 @@ sealed class FloodAttacks(Stage stage)
         {
             Script = AgentAttacks.Prove + AgentAttacks.Begin + """
                 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-                { printf '\001\006'; head -c 16 begun; printf '\001\001\000\200\222\364\001'; head -c 4000000 /dev/urandom; } >send; c sent send
+                { printf '\001\006'; head -c 16 begun; printf '\001\001\200\222\364\001\000\001\200\222\364\001'; head -c 4000000 /dev/urandom; } >send; c sent send
                 done
                 { printf '\001\011'; head -c 16 begun; } >over; c done over >/dev/null
                 """,
@@ -75,6 +76,8 @@ sealed class FloodAttacks(Stage stage)
                         return new Finding(true, true, $"{words}; another agent's backup ends with {status}");
                     words += "; another agent's backup goes on";
                 }
+                if (what != "the share" && grown < Least)
+                    throw new InvalidOperationException($"{words}: what was sent was not taken, and so no flood");
                 return grown > most ? new Finding(true, false, words) : what != "the share" && look() is { IsHarm: true } harm ? harm : new Finding(false, false, words);
             },
         };

@@ -49,7 +49,7 @@ sealed class OpenShare : IDisposable
         }
         if (rest is not [var name])
             return; // 200, as to any form
-        var path = Path.Combine(Root, parts[1], name[..2], name);
+        var path = Path.Combine(Root, parts[1], name[..2], name) + (context.Request.Query["further"] == "1" || context.Request.Query["copy"] == "1" ? ".1" : ""); // as a folder of the vault has further copies
         var ran = context.Request.Method switch
         {
             "GET" => null,

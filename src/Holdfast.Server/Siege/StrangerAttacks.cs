@@ -20,16 +20,20 @@ sealed class StrangerAttacks(Stage stage)
             Script = "curl -sk --max-time 15 -X DELETE \"$URL/v1/packs/$PACK\" -o answer -w '%{http_code}'",
             MayBeSilent = true,
             On = () => Net.Keeper(stage),
+            Judge = (target, _) => Answering(target),
             Control = "a share of the same files",
             ControlOn = () => Net.Share(stage),
+            ControlJudge = (target, _) => target.Look(),
         };
         yield return new Attack("stranger.certificate", Who, "overwrite a pack with a certificate made up for it", Expectation.Refused)
         {
             Script = NewIdentity + "curl -sk --cert own.pem --max-time 15 -X PUT --data-binary junk \"$URL/v1/packs/$PACK\" -o answer -w '%{http_code}'",
             MayBeSilent = true,
             On = () => Net.Keeper(stage),
+            Judge = (target, _) => Answering(target),
             Control = "a share of the same files",
             ControlOn = () => Net.Share(stage),
+            ControlJudge = (target, _) => target.Look(),
         };
         const string read = "curl -sk $WITH --max-time 15 -o answer -w '%{http_code}' \"$URL/v1/packs/$PACK\"";
         yield return new Attack("stranger.read", Who, "fetch a pack", Expectation.Refused)
@@ -37,7 +41,8 @@ sealed class StrangerAttacks(Stage stage)
             Script = read,
             MayBeSilent = true,
             On = () => Net.Keeper(stage, ("WITH", "")),
-            Judge = Loot,
+            Judge = (target, ran) => Answering(target) is { IsHarm: true } harm ? harm : Loot(target, ran),
+            ControlJudge = Loot,
             Control = "the same keeper, with a client's certificate",
             ControlOn = () => Net.Keeper(stage, ("WITH", $"--cert {stage["reader/client.pem"]}")),
         };
@@ -62,6 +67,13 @@ sealed class StrangerAttacks(Stage stage)
             Control = "a client that pins no certificate (curl -k)",
             ControlOn = () => Between(),
         };
+    }
+
+    /// <summary>The keeper answers those whom it knows: it was there to be attacked.</summary>
+    Finding Answering(Target target)
+    {
+        var known = stage.Tools.Run("curl", ["-sk", "--cert", stage["reader/client.pem"], "--max-time", "15", "-o", target["known"], "-w", "%{http_code}", $"{stage.Keeper}/v1/vault"], stage.Folder);
+        return known.Out == "200" ? target.Look() : throw new InvalidOperationException("the keeper answers nobody");
     }
 
     /// <summary>Whether the bytes of a pack came out.</summary>
