@@ -24,22 +24,23 @@ public sealed class KeeperDesk
     /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
     public KeeperDesk(VaultKeeper keeper) => _keeper = keeper;
 
-    /// <summary>A leaf names it, or it is gone. Not while somebody changes the vault for long: who is over its limit waits some seconds, and keeps nobody else waiting.</summary>
-    bool IsSettled(UnnamedPacks.Item item)
+    /// <summary>Whether leaves name them, or they are gone. Where somebody changes the vault for long, only the latter: who is over its limit waits some seconds, and keeps nobody else waiting.</summary>
+    List<bool> AreSettled(List<UnnamedPacks.Item> items)
     {
-        if (_keeper.FolderStore is { } folders && !folders.Exists(item.Kind, item.Name))
-            return true;
-        if (item.Further > 0 || !_turn.TryEnter(Patience))
-            return false;
+        var gone = items.ConvertAll(i => _keeper.FolderStore is { } folders && !folders.Exists(i.Kind, i.Name));
+        if (!_turn.TryEnter(Patience))
+            return gone;
         try
         {
-            return item.Kind == StoreKind.Pack ? _keeper.State.IsCommitted(item.Name) : _keeper.State.Objects.Contains(item.Name) || _keeper.State.Find(item.Name) is not null;
+            return [.. items.Zip(gone, (item, isGone) => isGone || (item.Further == 0 && IsNamed(item)))];
         }
         finally
         {
             _turn.Exit();
         }
     }
+
+    bool IsNamed(UnnamedPacks.Item item) => item.Kind == StoreKind.Pack ? _keeper.State.IsCommitted(item.Name) : _keeper.State.Objects.Contains(item.Name) || _keeper.State.Find(item.Name) is not null;
 
     /// <summary>The text file that says which vault this is.</summary>
     public byte[] VaultFile => _keeper.File.ToArray();
@@ -254,7 +255,7 @@ public sealed class KeeperDesk
 
         bool HasRoomNow()
         {
-            _unnamed.Settle(client.Name, IsSettled);
+            _unnamed.Settle(client.Name, AreSettled);
             return _unnamed.TryReserve(client.Name, reserved, LimitOf);
         }
 

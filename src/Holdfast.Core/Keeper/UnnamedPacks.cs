@@ -99,7 +99,7 @@ sealed class UnnamedPacks
     }
 
     /// <summary>Looks at some of a client's files, the longest stored first: whether leaves name them by now, or they are gone.</summary>
-    public void Settle(string client, Func<Item, bool> isSettled)
+    public void Settle(string client, Func<List<Item>, List<bool>> areSettled)
     {
         List<Item> some = [];
         lock (_turn)
@@ -112,7 +112,7 @@ sealed class UnnamedPacks
                     some.Add(item);
             }
         }
-        var settled = some.ConvertAll(i => isSettled(i));
+        var settled = areSettled(some);
         lock (_turn)
         {
             var known = _clients[client];

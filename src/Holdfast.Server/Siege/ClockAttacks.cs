@@ -9,7 +9,7 @@ sealed class ClockAttacks(Stage stage)
     const string Lie = "export LD_PRELOAD=\"$LIAR\" FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME=";
 
     internal const string Expire = Lie + "+10y; \"$HOLDFAST\" expire --vault \"$VAULT\" --with-last all >said 2>&1; " + Seen;
-    const string Seen = "unset LD_PRELOAD; grep -q 'of the vault.s' said && grep -q 'may be given up\\|is given up\\|ave up' said || { cat said; exit 9; }"; // it saw the lie, and came to its judgement
+    const string Seen = "unset LD_PRELOAD; grep -q 'refuses this machine.s clock' said || { grep -q 'of the vault.s' said && grep -q 'may be given up\\|is given up\\|ave up' said; } || { cat said; exit 9; }"; // it saw the lie, and came to its judgement; or the object store saw it
     internal const string Find = Lie + "+10y; find \"$VAULT/packs\" \"$VAULT/objects\" -type f -mtime +2 -delete";
 
     public IEnumerable<Attack> All()

@@ -364,7 +364,7 @@ public sealed class RemoteVaultTests : IDisposable
                 list.Became("c", 1, (StoreKind.Pack, VaultKeeper.Salt()), 1, isFurther: false);
             var named = VaultKeeper.Salt();
             Assert.False(list.TryReserve("c", 1, (stored, _) => 5 << 20));
-            list.Settle("c", i => true);
+            list.Settle("c", items => items.ConvertAll(i => true));
             Assert.True(list.TryReserve("c", 1, (stored, _) => 5 << 20));
             list.Became("c", 1, (StoreKind.Pack, named), 1, isFurther: false);
             list.Named([named]);
