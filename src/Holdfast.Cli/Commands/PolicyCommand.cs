@@ -14,7 +14,7 @@ static class PolicyCommand
 {
     static readonly Option<string?> NameOption = new("--name") { Description = "Of the source of this name only; needs put.key. Default: of all sources that have none of their own.", HelpName = "NAME" };
     static readonly Option<bool> NewSourceOption = new("--new-source") { Description = "There is no snapshot of that name yet: the policy is for later ones." };
-    static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Not shorter than now.", HelpName = "TIME" };
+    static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Shorter than now takes approvers (approval request).", HelpName = "TIME" };
 
     /// <summary>What says how a policy is to be, and whose.</summary>
     public static Option[] ChangeOptions => [NameOption, NewSourceOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption];
