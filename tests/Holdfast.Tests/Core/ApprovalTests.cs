@@ -368,7 +368,7 @@ public sealed class ApprovalTests : IDisposable
         for (var i = 1; i < 4; i++)
         {
             _test.Machine.Pass(2 * Day);
-            vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Weeks: (uint)i), Id16.None);
+            vault.Keeper.SetPolicy(_test.Keys.Put.Domain.SourceId("x"u8), new PolicyChange(Weeks: (uint)i), Id16.None); // of another source: what was asked for is as it was
         }
         Assert.Equal(1, vault.State.Approvers.Quorum);
         Assert.Equal(30 * Day, vault.State.PolicyFor(Id16.None).Base);
