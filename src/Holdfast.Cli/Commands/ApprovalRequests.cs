@@ -70,7 +70,7 @@ static class ApprovalRequests
             vault.Keeper.RequireAllowed(until);
             return new ApprovalRequest.HoldLonger(head, until, Snapshots(session, vault));
         });
-        Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault)));
+        Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault, areHeld: true)));
         Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
             Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && (vault.State.Agent(agent) is not null || !vault.State.LostAgent(agent).IsNone) ? new ApprovalRequest.Revoke(head, agent)
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
@@ -117,11 +117,13 @@ static class ApprovalRequests
         return 0;
     }
 
-    static List<Id16> Snapshots(Session session, Vault vault)
+    static List<Id16> Snapshots(Session session, Vault vault, bool areHeld = false)
     {
         var found = session.Parsed.GetValue(SnapshotsArgument)!.Select(s => vault.Find(s)).DistinctBy(s => s.Snapshot).ToList();
         if (found.Count > ApprovalRequest.MostSnapshots)
             throw new HoldfastException(ErrorCode.Usage, "Those are too many snapshots for one request.", $"{ApprovalRequest.MostSnapshots} at most; make several.");
+        if (areHeld && found.Find(s => s.HeldUntil == 0) is { } free)
+            throw new HoldfastException(ErrorCode.Usage, $"Snapshot {Text.Id(free.Snapshot)} is not held: there is nothing to lift.", "`holdfast hold list` shows those that are.");
         return [.. found.Select(s => s.Snapshot).Order()];
     }
 }

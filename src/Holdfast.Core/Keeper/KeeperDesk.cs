@@ -15,7 +15,7 @@ public sealed class KeeperDesk
     const int Patience = 5_000; // milliseconds
 
     readonly VaultKeeper _keeper;
-    readonly UnnamedPacks _unnamed = new();
+    readonly Uncommitted _uncommitted = new();
     readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
     readonly Dictionary<string, (ulong Hour, int Count)> _readings = []; // by the client's name
@@ -25,7 +25,7 @@ public sealed class KeeperDesk
     public KeeperDesk(VaultKeeper keeper) => _keeper = keeper;
 
     /// <summary>Whether leaves name them, or they are gone. Where somebody changes the vault for long, only the latter: who is over its limit waits some seconds, and keeps nobody else waiting.</summary>
-    List<bool> AreSettled(List<UnnamedPacks.Item> items)
+    List<bool> AreSettled(List<Uncommitted.Item> items)
     {
         var gone = items.ConvertAll(i => _keeper.FolderStore is { } folders && !folders.Exists(i.Kind, i.Name));
         if (!_turn.TryEnter(Patience))
@@ -40,7 +40,7 @@ public sealed class KeeperDesk
         }
     }
 
-    bool IsNamed(UnnamedPacks.Item item) => item.Kind == StoreKind.Pack ? _keeper.State.IsCommitted(item.Name) : _keeper.State.Objects.Contains(item.Name) || _keeper.State.Find(item.Name) is not null;
+    bool IsNamed(Uncommitted.Item item) => item.Kind == StoreKind.Pack ? _keeper.State.IsCommitted(item.Name) : _keeper.State.Objects.Contains(item.Name) || _keeper.State.Find(item.Name) is not null;
 
     /// <summary>The text file that says which vault this is.</summary>
     public byte[] VaultFile => _keeper.File.ToArray();
@@ -164,7 +164,7 @@ public sealed class KeeperDesk
                 if (!SnapshotObject.TryParse(commit.Snapshot, out var snapshot))
                     throw Senseless("snapshot");
                 _keeper.Commit(snapshot!); // the client looks whether its leaf names what was sent
-                _unnamed.Named(snapshot!.Packs.Added.Select(p => p.Name));
+                _uncommitted.Named(snapshot!.Packs.Added.Select(p => p.Name));
                 return [];
             case KeeperRequest.Extend extend:
                 _keeper.Extend(extend.Snapshot, extend.Expiry, extend.Actor);
@@ -237,10 +237,10 @@ public sealed class KeeperDesk
         var reserved = Math.Clamp(most ?? long.MaxValue, 0, Incoming.Most(kind));
         if (client.Uncommitted is null && _keeper.FolderStore is null)
             return new Incoming(this, null, 0, kind, name);
-        if (!_unnamed.TryReserve(client.Name, reserved, LimitOf) && !HasRoomNow())
+        if (!_uncommitted.TryReserve(client.Name, reserved, LimitOf) && !HasRoomNow())
         {
             Refused(client);
-            throw new HoldfastException(ErrorCode.QuotaExceeded, $"The client {client.Name} has stored {ByteCount.Words((ulong)_unnamed.Of(client.Name))} that no commit names, and may store no more.",
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"The client {client.Name} has stored {ByteCount.Words((ulong)_uncommitted.Of(client.Name))} that no commit names, and may store no more.",
                 "See what it is doing: a backup that is larger than half of the room that is left looks so, and so does a stolen client that fills the disk. Where it is right, `holdfast keeper allow` with --uncommitted SIZE lets it store more; what was stored is used by its next run, or goes 24 days after it came.");
         }
         try
@@ -249,14 +249,14 @@ public sealed class KeeperDesk
         }
         catch
         {
-            _unnamed.Became(client.Name, reserved, null, 0, further);
+            _uncommitted.Became(client.Name, reserved, null, 0, further);
             throw;
         }
 
         bool HasRoomNow()
         {
-            _unnamed.Settle(client.Name, AreSettled);
-            return _unnamed.TryReserve(client.Name, reserved, LimitOf);
+            _uncommitted.Settle(client.Name, AreSettled);
+            return _uncommitted.TryReserve(client.Name, reserved, LimitOf);
         }
 
         // Half of the room, what it has counted in: one client leaves as much for the others, and a second one half of that.
@@ -318,7 +318,7 @@ public sealed class KeeperDesk
         void Settle((StoreKind, Hash32)? stored, long bytes, bool isFurther)
         {
             if (!_isSettled && _client is not null)
-                _desk._unnamed.Became(_client, _reserved, stored, bytes, isFurther);
+                _desk._uncommitted.Became(_client, _reserved, stored, bytes, isFurther);
             _isSettled = true;
         }
 

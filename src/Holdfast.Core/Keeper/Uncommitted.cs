@@ -4,7 +4,7 @@ namespace Holdfast.Core.Keeper;
 
 /// <summary>What clients stored and no leaf has named, by client: what a stolen one could fill the disk with, as quotas are judged at commits. Kept in memory: a keeper that is started anew begins anew.
 /// Safe for concurrent use; nothing is looked up under its lock.</summary>
-sealed class UnnamedPacks
+sealed class Uncommitted
 {
     /// <summary>Bytes that a file counts for at least: each takes an entry of the disk and of this list.</summary>
     public const long Least = 1 << 20;

@@ -349,28 +349,25 @@ public sealed class RemoteVaultTests : IDisposable
         }
     }
 
-    /// <summary>A backup through a client that has stored up to its limit and committed all of it goes on, though another changes the vault at that moment.</summary>
     [Fact]
     public void What_a_commit_names_counts_no_more_at_once()
     {
-        Write("a.txt", "first");
-        var (keeper, _) = Serve(KeeperRole.Backup);
-        using (keeper)
-        {
-            var list = new UnnamedPacks();
-            for (byte i = 0; i < 5; i++)
-                Assert.True(list.TryReserve("c", 1, (stored, _) => 5 << 20));
-            for (byte i = 0; i < 5; i++)
-                list.Became("c", 1, (StoreKind.Pack, VaultKeeper.Salt()), 1, isFurther: false);
-            var named = VaultKeeper.Salt();
-            Assert.False(list.TryReserve("c", 1, (stored, _) => 5 << 20));
-            list.Settle("c", items => items.ConvertAll(i => true));
-            Assert.True(list.TryReserve("c", 1, (stored, _) => 5 << 20));
-            list.Became("c", 1, (StoreKind.Pack, named), 1, isFurther: false);
-            list.Named([named]);
-            Assert.Equal(0, list.Of("c"));
-            Assert.True(list.TryReserve("c", 5 << 20, (stored, onTheWay) => onTheWay == 0 ? 5 << 20 : 0));
-        }
+        const int most = 5; // MiB
+        bool HasRoom(Uncommitted list) => list.TryReserve("c", 1, (_, _) => most << 20);
+        void Store(Uncommitted list, Hash32 pack) => list.Became("c", 1, (StoreKind.Pack, pack), 1, isFurther: false);
+        var (list, named) = (new Uncommitted(), VaultKeeper.Salt());
+        for (var i = 0; i < most; i++)
+            Assert.True(HasRoom(list));
+        for (var i = 0; i < most; i++)
+            Store(list, i == 0 ? named : VaultKeeper.Salt());
+        Assert.False(HasRoom(list));
+        list.Named([named]); // a commit of this keeper
+        Assert.True(HasRoom(list));
+        Store(list, VaultKeeper.Salt());
+        Assert.False(HasRoom(list));
+        list.Settle("c", items => items.ConvertAll(_ => true)); // of another process
+        Assert.Equal(0, list.Of("c"));
+        Assert.True(list.TryReserve("c", most << 20, (_, onTheWay) => onTheWay == 0 ? most << 20 : 0));
     }
 
     [Fact]
