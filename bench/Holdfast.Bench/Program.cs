@@ -43,11 +43,14 @@ static class Program
             case ["s3", var packs, var threads]:
                 S3Bench.Run(int.Parse(packs, CultureInfo.InvariantCulture), int.Parse(threads, CultureInfo.InvariantCulture));
                 return 0;
+            case ["s3-commit", var packs]:
+                S3CommitBench.Run(int.Parse(packs, CultureInfo.InvariantCulture));
+                return 0;
             case ["passphrase"]:
                 Passphrase();
                 return 0;
             default:
-                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | guard PACKS SNAPSHOTS FOLDER | s3 PACKS THREADS | passphrase");
+                Console.Error.WriteLine("holdfast-bench index MILLIONS FOLDER | pack-set PACKS | stages FILE | footers PACKS CHUNKS FOLDER | rebuild FOLDER | guard PACKS SNAPSHOTS FOLDER | s3 PACKS THREADS | s3-commit PACKS | passphrase");
                 return 2;
         }
     }

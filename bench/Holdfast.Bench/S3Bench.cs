@@ -104,7 +104,7 @@ static class S3Bench
         return bucket;
     }
 
-    static AmazonS3Client Client(CephCluster cluster) => new(new BasicAWSCredentials(CephCluster.Owner.AccessKey, CephCluster.Owner.SecretKey), new AmazonS3Config
+    internal static AmazonS3Client Client(CephCluster cluster) => new(new BasicAWSCredentials(CephCluster.Owner.AccessKey, CephCluster.Owner.SecretKey), new AmazonS3Config
     {
         ServiceURL = cluster.Endpoint.ToString(),
         AuthenticationRegion = "us-east-1",

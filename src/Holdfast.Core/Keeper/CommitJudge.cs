@@ -50,28 +50,33 @@ sealed class CommitJudge(Id16 vault, Projection state, IStore store, VaultClock 
         var set = (before ?? PackSet.Empty).Apply(snapshot.Packs) ?? throw Refused("its pack set does not add up");
         // Packs of a parent whose lock is far from its end are held by it; all others are looked at. Sizes are believed by whoever reads the log: each is the one that the log has, or the file's.
         var held = parent is not null && !parent.IsRemoved && parent.Expiry > clock.LockFrom ? state.PacksOf(parent) ?? PackSet.Empty : PackSet.Empty;
+        List<(PackRef Pack, long? Known)> lookedFor = [];
         foreach (var pack in set.Packs)
         {
             var known = state.SizeOf(pack.Name);
-            if (held.Contains(pack.Name))
-            {
-                if (known != pack.Size)
-                    throw Refused("it gives a pack another size than the snapshot that named it first");
-                continue;
-            }
-            if (state.WasRemoved(StoreKind.Pack, pack.Name))
-                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, has expired meanwhile: its lock was over while the backup ran. It was not committed.",
-                    "Run the backup again: it stores anew what has expired.")
-                { IsTransient = true };
-            using var item = Open(pack);
-            if (item is null || known is not null && known != pack.Size || known is null && !PackTrailer.IsLegalSize(item.Size)) // what is committed with a size that no pack has is told as damaged for ever
-                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
-                    "Run the backup again: it finds what is missing and stores it anew.")
-                { IsTransient = true };
-            if (state.BadWriters.Count > 0 && WriterOf(item) is { } writer && state.BadWriters.ContainsKey(writer))
-                throw Refused("it needs a pack of a writer that is not believed any more");
+            if (!held.Contains(pack.Name))
+                lookedFor.Add((pack, known));
+            else if (known != pack.Size)
+                throw Refused("it gives a pack another size than the snapshot that named it first");
         }
+        // An object store takes its time to answer, and many of the first backup's packs are asked for.
+        Workers.Each(store is ILockingStore ? MediumLocks.AtOnce : 1, "holdfast commit", lookedFor, p => LookFor(p.Pack, p.Known));
         return set;
+    }
+
+    void LookFor(PackRef pack, long? known)
+    {
+        if (state.WasRemoved(StoreKind.Pack, pack.Name))
+            throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, has expired meanwhile: its lock was over while the backup ran. It was not committed.",
+                "Run the backup again: it stores anew what has expired.")
+            { IsTransient = true };
+        using var item = Open(pack);
+        if (item is null || known is not null && known != pack.Size || known is null && !PackTrailer.IsLegalSize(item.Size)) // what is committed with a size that no pack has is told as damaged for ever
+            throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",
+                "Run the backup again: it finds what is missing and stores it anew.")
+            { IsTransient = true };
+        if (state.BadWriters.Count > 0 && WriterOf(item) is { } writer && state.BadWriters.ContainsKey(writer))
+            throw Refused("it needs a pack of a writer that is not believed any more");
     }
 
     /// <summary>Whether a pack set may be told as a difference to a snapshot's: its own can be told, and all objects that tell it are there, and will be.</summary>

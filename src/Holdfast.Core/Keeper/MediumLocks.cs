@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
@@ -15,7 +14,7 @@ public sealed record LockAudit(int Names, IReadOnlyList<(StoreKind Kind, Hash32 
 /// <param name="wall">Seconds since 1970 by this machine's wall clock, which the medium would not talk to if it were not right: a vault clock that lags asks for ends that are past there.</param>
 sealed class MediumLocks(IStore store, Projection state, ulong wall)
 {
-    const int AtOnce = 8; // requests
+    public const int AtOnce = 32; // requests: what an object store takes is waiting, most of it
 
     readonly ulong _quantum = LockRules.Quantum(state.Genesis!.Policy.Base);
 
@@ -75,7 +74,7 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         ];
         told.RemoveAll(t => t.Until <= now || state.WasRemoved(t.Kind, t.Name));
         var (brief, again) = (new List<(StoreKind, Hash32)>(), new List<(StoreKind, Hash32)>());
-        All(told, one =>
+        Workers.Each(AtOnce, "holdfast locks", told, one =>
         {
             ct.ThrowIfCancellationRequested();
             if (locking.LockedUntil(one.Kind, one.Name) is { } until && until >= one.Until)
@@ -103,7 +102,7 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
     /// <param name="store">The store.</param>
     /// <param name="wanted">What is to be locked.</param>
     /// <param name="mayBeGone">Objects without which the snapshot can be had all the same: one that was lost stops no backup, and is told by whoever looks for it.</param>
-    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted, Predicate<Hash32> mayBeGone) => All(wanted, one =>
+    static void All(ILockingStore store, List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted, Predicate<Hash32> mayBeGone) => Workers.Each(AtOnce, "holdfast locks", wanted, one =>
     {
         try
         {
@@ -114,29 +113,4 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
             // Told by VaultHealth.
         }
     });
-
-    static void All<T>(List<T> wanted, Action<T> request)
-    {
-        var next = -1;
-        ExceptionDispatchInfo? fault = null;
-        if (wanted.Count == 0)
-            return;
-        Workers.Run(Math.Min(AtOnce, wanted.Count), "holdfast locks", () =>
-        {
-            while (Volatile.Read(ref fault) is null && Interlocked.Increment(ref next) is var at && at < wanted.Count)
-            {
-                try
-                {
-                    request(wanted[at]);
-                }
-                catch (Exception e)
-                {
-                    Stop(e);
-                }
-            }
-        }, Stop);
-        fault?.Throw();
-
-        void Stop(Exception e) => Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(e), null);
-    }
 }

@@ -11,11 +11,12 @@ namespace Holdfast.Tests.Storage;
 sealed class CephCluster : IDisposable
 {
     const int Osds = 3;
-    const long OsdSize = 8L << 30; // bytes, sparse
+    const long UsualSize = 8L << 30; // bytes
 
     static readonly string[] Programs = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool"];
 
     readonly string _folder;
+    readonly long _osdSize;
     readonly Dictionary<string, Process> _running = [];
     readonly Process _warden;
     readonly int _monPort = FreePort();
@@ -23,6 +24,27 @@ sealed class CephCluster : IDisposable
 
     /// <summary>Who owns buckets here, and who a keeper is.</summary>
     public static readonly (string Id, string AccessKey, string SecretKey) Owner = ("owner", "OWNERACCESSKEY000001", "owner-secret-of-a-cluster-for-tests-0001"), Keeper = ("keeper", "KEEPERACCESSKEY00001", "keeper-secret-of-a-cluster-for-tests-001");
+
+    /// <summary>What the owner of a bucket lets the keeper do, as docs/design/0013-object-store.md has it.</summary>
+    internal static string Policy(string bucket, string allowedToo = "", string? denied = null) => $$"""
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Effect": "Allow", "Principal": { "AWS": ["arn:aws:iam:::user/keeper"] },
+              "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:ListBucket", "s3:ListBucketVersions",
+                         "s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectRetention", "s3:GetObjectRetention",
+                         "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"{{allowedToo}}],
+              "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
+            },
+            {
+              "Effect": "Deny", "Principal": { "AWS": ["arn:aws:iam:::user/keeper"] },
+              "Action": [{{denied ?? "\"s3:BypassGovernanceRetention\", \"s3:DeleteObjectVersion\", \"s3:DeleteObject\", \"s3:PutObjectLegalHold\", \"s3:PutBucketPolicy\", \"s3:DeleteBucketPolicy\", \"s3:PutLifecycleConfiguration\""}}],
+              "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
+            }
+          ]
+        }
+        """;
 
     public Uri Endpoint => new($"http://127.0.0.1:{_gatewayPort}");
 
@@ -33,8 +55,10 @@ sealed class CephCluster : IDisposable
 
     static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Select(f => Path.Combine(f, program)).FirstOrDefault(File.Exists);
 
-    public CephCluster()
+    /// <param name="osdSize">Bytes that each of the three OSDs can hold, in a sparse file.</param>
+    public CephCluster(long osdSize = UsualSize)
     {
+        _osdSize = osdSize;
         // A short path: the names of sockets have 107 bytes.
         _folder = Directory.CreateTempSubdirectory("hf-ceph-").FullName;
         // Ends what still runs, and removes the folder, when this process is gone, however it went.
@@ -153,7 +177,7 @@ sealed class CephCluster : IDisposable
             [osd]
             osd_data = {_folder}/osd/$id
             osd_objectstore = bluestore
-            bluestore_block_size = {OsdSize}
+            bluestore_block_size = {_osdSize}
             bluestore_block_create = true
             bluestore_block_db_create = false
             bluestore_block_wal_create = false

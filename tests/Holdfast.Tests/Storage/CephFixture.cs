@@ -76,7 +76,7 @@ public sealed class CephFixture : IDisposable
         var bucket = $"b{Guid.NewGuid():n}";
         Owner.Make(bucket, isLocked);
         if (policy != "")
-            Owner.SetPolicy(bucket, policy ?? Policy(bucket));
+            Owner.SetPolicy(bucket, policy ?? CephCluster.Policy(bucket));
         return bucket;
     }
 
@@ -88,27 +88,6 @@ public sealed class CephFixture : IDisposable
             {
               "Effect": "Allow", "Principal": { "AWS": ["arn:aws:iam:::user/owner", "arn:aws:iam:::user/keeper"] },
               "Action": ["s3:*"], "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
-            }
-          ]
-        }
-        """;
-
-    /// <summary>As docs/design/0013-object-store.md has it.</summary>
-    internal static string Policy(string bucket, string allowedToo = "", string? denied = null) => $$"""
-        {
-          "Version": "2012-10-17",
-          "Statement": [
-            {
-              "Effect": "Allow", "Principal": { "AWS": ["arn:aws:iam:::user/keeper"] },
-              "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:ListBucket", "s3:ListBucketVersions",
-                         "s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectRetention", "s3:GetObjectRetention",
-                         "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"{{allowedToo}}],
-              "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
-            },
-            {
-              "Effect": "Deny", "Principal": { "AWS": ["arn:aws:iam:::user/keeper"] },
-              "Action": [{{denied ?? "\"s3:BypassGovernanceRetention\", \"s3:DeleteObjectVersion\", \"s3:DeleteObject\", \"s3:PutObjectLegalHold\", \"s3:PutBucketPolicy\", \"s3:DeleteBucketPolicy\", \"s3:PutLifecycleConfiguration\""}}],
-              "Resource": ["arn:aws:s3:::{{bucket}}", "arn:aws:s3:::{{bucket}}/*"]
             }
           ]
         }

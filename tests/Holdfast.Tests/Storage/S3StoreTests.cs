@@ -383,7 +383,7 @@ public sealed class S3StoreTests(CephFixture ceph) : StoreContract, IDisposable
     public void A_credential_that_can_do_more_is_refused(string allowedToo, string denied, string because)
     {
         var bucket = ceph.NewBucket();
-        ceph.Owner.SetPolicy(bucket, CephFixture.Policy(bucket, allowedToo, denied));
+        ceph.Owner.SetPolicy(bucket, CephCluster.Policy(bucket, allowedToo, denied));
         var store = Open(bucket);
         var fault = Assert.Throws<HoldfastException>(() => store.Check());
         Assert.Equal(ErrorCode.StoreUnsafe, fault.Code);
