@@ -231,9 +231,9 @@ public sealed class AttackTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "needs signals");
         using var cli = new Cli().Init();
         cli.Run("backup", "--stdin", "--name", "s", "--", "printf", "x").Expect(0);
-        using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "backup", "--stdin", "--name", "s", "--", "sh", "-c", "yes | head -c 300000000; sleep 1");
+        using var process = cli.StartProgram(Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), null, "backup", "--stdin", "--name", "s", "--", "sh", "-c", "yes | head -c 300000000; sleep 60");
         while (!Directory.EnumerateFiles(cli["vault/staging"]).Any() && !process.HasExited)
-            Thread.Yield();
+            Thread.Sleep(5);
         cli.Shell($"kill -INT {process.Id}");
         var error = process.StandardError.ReadToEnd();
         process.WaitForExit();

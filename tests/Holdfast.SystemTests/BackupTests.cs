@@ -26,7 +26,7 @@ public sealed class BackupTests
         using var cli = new Cli().Init();
         using var backup = cli.Start("backup", "--stdin", "--name", "dump", "--", "sh", "-c", $"head -c 5000000 /dev/urandom; touch '{cli["begun"]}'; {command}");
         // More than a pipe holds was read by then: what comes next is waited for.
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]), TimeSpan.FromSeconds(20)));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]), TimeSpan.FromSeconds(60)));
         cli.Shell($"kill -TERM {backup.Id}");
         Assert.True(backup.WaitForExit(30_000));
         Assert.Equal(130, backup.ExitCode);
@@ -65,7 +65,7 @@ public sealed class BackupTests
         using var cli = new Cli().Init();
         using var backup = cli.StartProgram("env", null, "--block-signal", "--default-signal", Path.Combine(Cli.Root, "artifacts/holdfast/holdfast"), "backup", "--stdin", "--name", "dump", "--",
             "sh", "-c", $"touch '{cli["begun"]}'; exec >&-; exec sleep 100"); // it is waited for, and no more is read of it
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]) || backup.HasExited, TimeSpan.FromSeconds(20)));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(cli["begun"]) || backup.HasExited, TimeSpan.FromSeconds(60)));
         Assert.SkipWhen(backup.HasExited, "needs an env that blocks signals");
         cli.Shell($"kill -{signal} {backup.Id}");
         var hasEnded = backup.WaitForExit(30_000);

@@ -87,7 +87,7 @@ public sealed class GoneDiskTests
                 cli.Write($"scan{i:d2}", Cli.Noise(i, 5_000_000));
             cli.Run("backup", cli["source"], "--name", "s").Expect(0);
             var cut = 0;
-            for (var attempt = 0; attempt < 10 && cut < 2; attempt++)
+            for (var attempt = 0; attempt < 40 && cut < 2; attempt++)
             {
                 var restore = cli.Start("restore", cli.LatestId(), cli["r"]);
                 while (!restore.HasExited && !(Directory.Exists(cli["r"]) && Directory.EnumerateFiles(cli["r"], "scan*").Any()))

@@ -156,7 +156,10 @@ public sealed class KeeperTests : IDisposable
         var kills = 0;
         for (; kills < 4; kills++)
         {
-            Thread.Sleep(kills == 0 ? 400 : 700);
+            if (kills == 0)
+                SpinWait.SpinUntil(() => backup.HasExited || Directory.EnumerateFiles(_keeper["vault/staging"]).Any(), TimeSpan.FromSeconds(60)); // it has been answered: from then on it is patient
+            else
+                Thread.Sleep(700);
             if (backup.HasExited)
                 break;
             Stop("KILL");

@@ -394,7 +394,7 @@ public sealed class KeyFileTests
         var checkpoint = File.ReadAllText(cli["vault/log/checkpoint"]);
         foreach (var call in new string[][] { ["verify"], ["verify", "--full"], ["log", "verify"], ["status", "--keys", cli["kyes"]], ["lock", "latest", "--until", "2099-01-01"], ["expire"], ["policy", "set", "--lock", "9d"], ["store", "add", cli["more"]], ["log", "accept"], ["key", "rotate"] })
         {
-            var refused = Cli.Finish(cli.StartProgram("timeout", null, ["20", Path.Combine(Cli.Root, "holdfast"), .. call]));
+            var refused = Cli.Finish(cli.StartProgram("timeout", null, ["60", Path.Combine(Cli.Root, "holdfast"), .. call]));
             Assert.True(refused.Status == 17, $"{call[0]}: {refused.Status} {refused.Out} {refused.Error}");
             Assert.Contains("not there", refused.Error, StringComparison.Ordinal);
         }

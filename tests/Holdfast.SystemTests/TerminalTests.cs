@@ -61,7 +61,7 @@ public sealed class TerminalTests
     public void A_standard_input_that_is_closed_is_told_and_nothing_is_read_in_its_place(string call, int status)
     {
         using var cli = Sample();
-        var result = Bash(cli, $"ulimit -f 20000; timeout 20 '{Program}' {call} <&-").Expect(status); // in case: no more than 20 MB
+        var result = Bash(cli, $"ulimit -f 20000; timeout 60 '{Program}' {call} <&-").Expect(status); // in case: no more than 20 MB
         Assert.Contains("closed", result.Error, StringComparison.Ordinal);
         Assert.Single(JsonDocument.Parse(cli.Run("snapshots", "--json").Out).RootElement.GetProperty("snapshots").EnumerateArray());
         Assert.False(Directory.Exists(cli["again"]));

@@ -421,8 +421,7 @@ public sealed class WitnessTests
             using var socket = new TcpClient();
             Eventually(() => socket.Connect("127.0.0.1", witness.Port));
             Send(socket, request);
-            using var reader = new StreamReader(socket.GetStream());
-            var line = reader.ReadLine();
+            var line = FirstLine(socket);
             Assert.True(line is null || line.Contains($" {status} ", StringComparison.Ordinal) || line.Contains(" 400 ", StringComparison.Ordinal), $"{request.Split('\r')[0]}: {line}");
         }
         Back(cli, "second").Expect(0);
@@ -454,6 +453,19 @@ public sealed class WitnessTests
             catch (Exception e) when (e is IOException or InvalidOperationException)
             {
                 // Likewise.
+            }
+        }
+
+        static string? FirstLine(TcpClient socket)
+        {
+            try
+            {
+                using var reader = new StreamReader(socket.GetStream());
+                return reader.ReadLine();
+            }
+            catch (Exception e) when (e is IOException or InvalidOperationException)
+            {
+                return null; // it still counts those before, and took none
             }
         }
 

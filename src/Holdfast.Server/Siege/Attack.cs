@@ -68,7 +68,7 @@ sealed record Attack(string Id, string Credential, string Tries, Expectation Exp
     /// <exception cref="InvalidOperationException">It did not come to be tried.</exception>
     Finding Send(Tools tools, Target target, string script, Func<Target, Ran, Finding>? judge)
     {
-        var ran = tools.Run("sh", ["-c", script], target.Folder, target.Names, target.Uid, TimeSpan.FromSeconds(60));
+        var ran = tools.Run("sh", ["-c", script], target.Folder, target.Names, target.Uid, TimeSpan.FromMinutes(3));
         if (!MayBeSilent && ran.Out.Split(' ').Contains("000")) // what curl says of no answer
             throw new InvalidOperationException("it was not answered");
         if (ran.Status == -1)

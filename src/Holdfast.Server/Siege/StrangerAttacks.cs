@@ -52,13 +52,13 @@ sealed class StrangerAttacks(Stage stage)
         {
             Script = NewIdentity + """
                 openssl s_server -accept "127.0.0.1:$PORT" -cert own.crt -key own.key -www -quiet >/dev/null 2>&1 &
-                s=$!; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do curl -sk --max-time 5 "https://127.0.0.1:$PORT/" -o up && break; sleep 0.2; done
+                s=$!; for i in $(seq 100); do curl -sk --max-time 5 "https://127.0.0.1:$PORT/" -o up && break; sleep 0.2; done
                 "$HOLDFAST" status --vault "https://127.0.0.1:$PORT/" --keys keys >said 2>told; echo $? >status
                 kill $s
                 """,
             ControlScript = NewIdentity + """
                 openssl s_server -accept "127.0.0.1:$PORT" -cert own.crt -key own.key -www -quiet >/dev/null 2>&1 &
-                s=$!; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do curl -sk --max-time 5 "https://127.0.0.1:$PORT/" -o up && break; sleep 0.2; done
+                s=$!; for i in $(seq 100); do curl -sk --max-time 5 "https://127.0.0.1:$PORT/" -o up && break; sleep 0.2; done
                 curl -sk --max-time 15 "https://127.0.0.1:$PORT/" >said 2>told; echo $? >status
                 kill $s
                 """,

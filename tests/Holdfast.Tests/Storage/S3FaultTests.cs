@@ -9,7 +9,7 @@ namespace Holdfast.Tests.Storage;
 public sealed class S3FaultTests(CephFixture ceph) : IDisposable
 {
     static readonly ulong Until = (ulong)DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 1_000;
-    static readonly S3Options Hasty = new() { Patience = TimeSpan.FromSeconds(30), Idle = TimeSpan.FromSeconds(20), FirstWait = TimeSpan.FromMilliseconds(5), LongestWait = TimeSpan.FromMilliseconds(100) };
+    static readonly S3Options Hasty = new() { Patience = TimeSpan.FromMinutes(3), Idle = TimeSpan.FromSeconds(20), FirstWait = TimeSpan.FromMilliseconds(5), LongestWait = TimeSpan.FromMilliseconds(100) };
     static readonly S3Options Impatient = Hasty with { Patience = TimeSpan.FromMilliseconds(50) };
 
     readonly TempFolder _folder = new();

@@ -149,6 +149,19 @@ public sealed class RotationTests
         using (new KeyFiles(folder.Path).Alone())
             Assert.Throws<IOException>(() => new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None));
         new KeyFiles(folder.Path).Alone().Dispose();
-        new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None).Dispose();
+        Assert.True(SpinWait.SpinUntil(IsFree, TimeSpan.FromSeconds(30))); // a process that another test starts has our files open for a moment
+
+        bool IsFree()
+        {
+            try
+            {
+                new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None).Dispose();
+                return true;
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+        }
     }
 }

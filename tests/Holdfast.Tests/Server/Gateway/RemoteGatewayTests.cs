@@ -154,7 +154,7 @@ public sealed class RemoteGatewayTests : IDisposable
     public void Cuts_are_ridden_over()
     {
         _test.WriteSome();
-        _test.Write("noise", TestVault.Noise(3, 20_000_000));
+        _test.Write("noise", TestVault.Noise(3, 40_000_000));
         using var between = new Cutting(_port, 6_000_000);
         var result = BackUp(Enrolled(between.Port));
         Assert.InRange(between.Cuts, 3, 1_000);

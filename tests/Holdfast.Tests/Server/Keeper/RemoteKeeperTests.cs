@@ -98,6 +98,7 @@ public sealed class RemoteKeeperTests : IDisposable
     public async Task It_rides_over_a_restart_of_the_keeper()
     {
         var client = Client(KeeperRole.Backup);
+        client.VaultFile(); // one that was never answered is less patient
         for (var i = 0; i < 3; i++)
         {
             _served.Stop();
@@ -291,7 +292,7 @@ public sealed class RemoteKeeperTests : IDisposable
         using var keeper = new ScriptedKeeper(answer, closes: true);
         using var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client")) { Patience = TimeSpan.FromDays(1) };
         Assert.Equal(ErrorCode.StoreUnavailable, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
-        Assert.InRange(keeper.Connections, 2, 5);
+        Assert.InRange(keeper.Connections, 2, 20);
     }
 
     /// <summary>What counts is that something moves: an upload may take far longer than nothing may.</summary>
@@ -299,8 +300,8 @@ public sealed class RemoteKeeperTests : IDisposable
     public void A_slow_upload_comes_to_its_end()
     {
         var access = _served.Allow(KeeperRole.Backup);
-        using var slow = new SlowLink(access.Url.Port, bytesPerSecond: 2_000_000);
-        using var client = new RemoteKeeper(new Uri($"https://127.0.0.1:{slow.Port}/"), access.Fingerprint, access.Identity) { Staging = _test["staging"], Silence = TimeSpan.FromMilliseconds(1_500), Patience = TimeSpan.FromMilliseconds(500) };
+        using var slow = new SlowLink(access.Url.Port, bytesPerSecond: 1_500_000);
+        using var client = new RemoteKeeper(new Uri($"https://127.0.0.1:{slow.Port}/"), access.Fingerprint, access.Identity) { Staging = _test["staging"], Silence = TimeSpan.FromSeconds(4), Patience = TimeSpan.FromMilliseconds(500) };
         var bytes = Noise(1, 12_000_000);
         var name = Store(client, bytes);
         using var item = client.Open(StoreKind.Pack, name)!;
