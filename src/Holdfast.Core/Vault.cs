@@ -88,6 +88,7 @@ public sealed partial class Vault : IDisposable
             Witnesses = [.. settings.Witnesses.Select(w => w.ToString())],
             TimeSources = [],
             LegalBasis = settings.LegalBasis,
+            SuccessionKey = settings.Approvers.IsNobody ? null : SuccessionOf(seed, id),
         };
         NewVaultKeys? keys = null;
         try
@@ -107,6 +108,12 @@ public sealed partial class Vault : IDisposable
             seed.Dispose();
             throw;
         }
+    }
+
+    static byte[] SuccessionOf(SecretBytes seed, Id16 vault)
+    {
+        using var signer = Approvals.SuccessionKey.Of(seed, vault);
+        return signer.PublicKey.ToArray();
     }
 
     /// <exception cref="HoldfastException"><c>VaultMissing</c>, <c>LogDamaged</c>, <c>LogForked</c>, <c>NoPermission</c>, <c>FormatNewer</c>.</exception>

@@ -90,4 +90,22 @@ public sealed class ApprovalTests : IDisposable
         var snapshot = Json("snapshots", "--json").GetProperty("snapshots")[0];
         Assert.True(snapshot.GetProperty("lockedUntil").GetDateTimeOffset() > DateTimeOffset.UtcNow.AddDays(29)); // lifting ends no lock
     }
+
+    [Fact]
+    public void Approvers_who_are_lost_are_replaced_with_the_opening_key_unless_one_is_not()
+    {
+        Init();
+        _cli.Run("key", "rotate").Expect(0); // a later opening key does it too
+        var file = _cli["succession"];
+        _cli.Run("approval", "request", "succession", "--approver", Key(4), "--quorum", "1", "--out", file).Expect(0);
+        Assert.Contains("30 days after", _cli.Run("approval", "show", file).Expect(0).Out, StringComparison.Ordinal);
+        _cli.Run("approval", "sign", file, "--key", _cli["key1"], "--passphrase-file", _cli["words1"], "--confirm", Code(file)).Expect(31);
+        Assert.Equal("approved", Json("approval", "submit", file, "--json").GetProperty("state").GetString());
+        Assert.Contains("whoever has the opening key", _cli.Run("status").Out, StringComparison.Ordinal);
+        Assert.Contains("SIGNED WITH THE OPENING KEY", _cli.Run("approval", "list").Out, StringComparison.Ordinal);
+        Assert.Equal(2, Json("approval", "list", "--json").GetProperty("quorum").GetInt32());
+        Sign(2, file, "object");
+        Assert.Equal("objected", Json("approval", "submit", file, "--json").GetProperty("state").GetString());
+        _cli.Run("log", "verify").Expect(0);
+    }
 }

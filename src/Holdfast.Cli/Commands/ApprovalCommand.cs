@@ -116,6 +116,8 @@ static class ApprovalCommand
         var path = session.Parsed.GetValue(FileArgument)!;
         var file = Read(path);
         var key = ApproverKeyFile.Parse(UserFile.Bytes(session.Parsed.GetValue(KeyOption)!, "The approval key file", ErrorCode.KeyFileBad, ApproverKeyFile.MaxSize));
+        if (decision == Decision.Approved && file.Asked is ApprovalRequest.Succession)
+            throw new HoldfastException(ErrorCode.QuorumMissing, "That request replaces those who approve: whoever has the opening key signed it, and no approver does.", "Do nothing where it is meant; object to it where it is not (holdfast approval object).");
         if (decision == Decision.Approved && file.Asked.Head.Requester == key.Approver.Id)
             throw new HoldfastException(ErrorCode.QuorumMissing, "That request is your own: who asks does not approve of it.", "Have the others approve of it.");
         var code = RequestWords.Code(file.Request);
@@ -153,7 +155,7 @@ static class ApprovalCommand
         if (files[0].Asked.Head.Vault != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, $"The request is to vault {files[0].Asked.Head.Vault}, and this is {vault.Id}.", "Name the right vault (--vault), or make a request to this one.");
         var signed = files.SelectMany(f => f.Signed).ToList();
-        if (signed.RemoveAll(s => !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, vault.State.Approvers) && (vault.State.Request(files[0].Asked.Head.Id) is not { } known || !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, known.People))) is var bad and > 0)
+        if (signed.RemoveAll(s => !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, vault.State.Voters(files[0].Asked, s.Decision)) && (vault.State.Request(files[0].Asked.Head.Id) is not { } known || !ApprovalObject.IsSigned(files[0].Request, s.Decision, s.Signature, known.People))) is var bad and > 0)
             session.Warn($"holdfast: {Text.Count(bad, "signature is", "signatures are")} not of this vault's approvers, or not of this request: left out");
         var all = files[0] with { Signed = signed };
         var objections = all.All(Decision.Objected);

@@ -50,6 +50,17 @@ static class ApprovalRequests
             return !after.IsNobody ? new ApprovalRequest.Approvers(head, vault.State.Approvers.Digest, after)
                 : throw new HoldfastException(ErrorCode.Usage, "Nobody was named.", "Give --approver KEY for each person who is to approve, and --quorum.");
         });
+        Add(request, "succession", "To have other people approve where too many of those there are lost their keys: signed at once with the opening key, and in force 30 days later unless one of those there are objects. Name all that are to be.", command =>
+        {
+            command.Options.Add(InitCommand.ApproverOption);
+            command.Options.Add(InitCommand.QuorumOption);
+        }, (session, vault, head) =>
+        {
+            var after = InitCommand.Approvers(session);
+            return after.IsNobody ? throw new HoldfastException(ErrorCode.Usage, "Nobody was named.", "Give --approver KEY for each person who is to approve, and --quorum.")
+                : vault.State.Heir.IsNobody ? throw new HoldfastException(ErrorCode.QuorumMissing, "This vault was made by a version that gave the opening key no say in who approves.", "A quorum of its approvers alone replaces them (holdfast approval request approvers).")
+                : new ApprovalRequest.Succession(head, vault.State.Approvers.Digest, after);
+        }, opens: true);
         Add(request, "witnesses", "To have other witnesses cosign the log. Name all that are to be.", command => command.Options.Add(InitCommand.WitnessOption), (session, vault, head) =>
         {
             var witnesses = InitCommand.Witnesses(session);
@@ -77,12 +88,12 @@ static class ApprovalRequests
         return request;
     }
 
-    static void Add(Command request, string name, string description, Action<Command> shape, Func<Session, Vault, RequestHead, ApprovalRequest> make) => request.Subcommands.Add(Session.Command(name, description, command =>
+    static void Add(Command request, string name, string description, Action<Command> shape, Func<Session, Vault, RequestHead, ApprovalRequest> make, bool opens = false) => request.Subcommands.Add(Session.Command(name, description, command =>
     {
         shape(command);
         foreach (var option in new Option[] { OutOption, ReasonOption, RequesterOption, OpenOption })
             command.Options.Add(option);
-        KeyFolder.AddTo(command, reading: false);
+        KeyFolder.AddTo(command, reading: opens, scoped: false);
     }, session => Make(session, make)));
 
     static int Make(Session session, Func<Session, Vault, RequestHead, ApprovalRequest> make)
@@ -96,7 +107,8 @@ static class ApprovalRequests
         if (reason is not null && !RequestFile.IsReason(reason))
             throw new HoldfastException(ErrorCode.Usage, "The reason is too long, or more than one line of text.", $"{RequestFile.MaxReason} characters at most, without line ends and other control characters.");
         using var vault = KeyFolder.OpenVault(session);
-        new KeyFolder(session).Remember(vault);
+        var keys = new KeyFolder(session);
+        keys.Remember(vault);
         var people = vault.State.Approvers;
         if (people.IsNobody)
             throw new HoldfastException(ErrorCode.QuorumMissing, "This vault has no approvers: nothing weakens its protection, whoever asks.", "Approvers are named when a vault is made (holdfast init --approver).");
@@ -105,6 +117,8 @@ static class ApprovalRequests
             throw new HoldfastException(ErrorCode.Usage, "That is no approver of this vault.", "`holdfast approval list` shows their ids. Leave --requester out where you are none.");
         var asked = make(session, vault, vault.Keeper.NewRequest(requester, open, reason));
         var file = new RequestFile(asked.ToArray(), reason, []);
+        if (asked is ApprovalRequest.Succession)
+            file = SignedByHeir(file, vault, keys);
         KeyFolder.WriteNew(path, Encoding.UTF8.GetBytes(file.ToString()));
         session.Json(w =>
         {
@@ -113,8 +127,20 @@ static class ApprovalRequests
             w.WriteNumber("quorum", people.Quorum);
         });
         session.Step($"Request {Text.Id(asked.Head.Id)}, code {RequestWords.Code(file.Request)}, to {RequestWords.Of(asked)[0]}.");
-        session.Step($"It takes {people.Quorum} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
+        if (asked is ApprovalRequest.Succession)
+            session.Step($"It is signed. {Shell.Program} approval submit FILE brings it to the vault; tell all who approve now, and have one of them object where it is not meant (holdfast approval object).");
+        else
+            session.Step($"It takes {people.Quorum} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
         return 0;
+    }
+
+    /// <summary>The seed of the first key epoch signs: later opening keys open it too.</summary>
+    static RequestFile SignedByHeir(RequestFile file, Vault vault, KeyFolder folder)
+    {
+        using var keys = folder.Open(vault);
+        using var signer = SuccessionKey.Of(keys.Seeds[keys.Seeds.Keys.Min()], vault.Id);
+        return vault.State.Heir.Find(Approver.Of(signer.PublicKey).Id) is not null ? file.Sign(Decision.Approved, signer)
+            : throw new HoldfastException(ErrorCode.WrongKey, "The opening key is not the one that this vault was made with.", "Use the opening key, or the recovery kit, of the time when it was made (holdfast recover-key).");
     }
 
     static List<Id16> Snapshots(Session session, Vault vault, bool areHeld = false)

@@ -14,6 +14,7 @@ static class RequestWords
     {
         ApprovalRequest.Policy policy => [$"have later snapshots of {(policy.Source.IsNone ? "all sources without a policy of their own" : $"source {policy.Source}")} kept by another policy; what is locked stays locked", .. Changes(policy.Before, policy.After)],
         ApprovalRequest.Approvers approvers => [$"have {approvers.After.Quorum} of these {approvers.After.People.Count} approve from then on, and nobody else", .. approvers.After.People.Select(p => p.ToString())],
+        ApprovalRequest.Succession succession => [$"have {succession.After.Quorum} of these {succession.After.People.Count} approve in place of those there are, at the word of whoever has the opening key", .. succession.After.People.Select(p => p.ToString())],
         ApprovalRequest.Witnesses { After.Count: 0 } => ["have NO witness cosign the log from then on"],
         ApprovalRequest.Witnesses witnesses => ["have these witnesses cosign the log from then on, and no other", .. witnesses.After],
         ApprovalRequest.HoldLonger longer => [$"have the legal hold of {Text.Count(longer.Snapshots.Count, "snapshot")} stand, and {(longer.Snapshots.Count == 1 ? "its lock" : "their locks")} last, until {Text.Time(longer.HeldUntil)}", .. longer.Snapshots.Select(s => s.ToString())],
@@ -43,7 +44,7 @@ static class RequestWords
     static string Quota(ulong bytes) => bytes == 0 ? "no limit" : "at most " + Text.Bytes(bytes);
 
     /// <summary>When it comes into force, of one that is not approved yet.</summary>
-    public static string Effect(ApprovalRequest asked) => asked.Cools ? "three days after it is approved (a minute in a trial vault), with the next change of the vault, unless one approver objects" : "as soon as it is approved";
+    public static string Effect(ApprovalRequest asked) => asked is ApprovalRequest.Succession ? "30 days after it is submitted (a minute in a trial vault), with the next change of the vault, unless one approver objects" : asked.Cools ? "three days after it is approved (a minute in a trial vault), with the next change of the vault, unless one approver objects" : "as soon as it is approved";
 
     /// <summary>By which people tell each other that they have the same request in front of them: 128 bits of its SHA-256, since who makes requests could make two that agree in fewer.</summary>
     public static string Code(byte[] request) => string.Join('-', Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(request).AsSpan(0, 16)).Chunk(4).Select(c => new string(c)));
@@ -56,7 +57,7 @@ static class RequestWords
         { Objected: > 0 } => $"OBJECTED to{(record.Objector.IsNone ? "" : $" by approver {Text.Id(record.Objector)}")}: it has no effect",
         { IsLapsed: true } => "LAPSED: what it would change was changed by something else first, or others approve by now; it has no effect",
         { InForce: > 0 } => $"in force since {Text.Time(record.InForce)}",
-        _ when record.From > now => $"approved {Text.Time(record.Approved)}; in force from {Text.Time(record.From)}, unless one approver objects",
+        _ when record.From > now => $"{(record.Asked is ApprovalRequest.Succession ? "SIGNED WITH THE OPENING KEY" : "approved")} {Text.Time(record.Approved)}; in force from {Text.Time(record.From)}, unless one approver objects",
         _ => "approved, and in force with the next change of the vault",
     };
 

@@ -15,6 +15,7 @@ public enum RequestKind : byte
     HoldLonger = 5,
     HoldLifted = 6,
     Revoke = 7,
+    Succession = 9,
 }
 
 /// <summary>What all requests have.</summary>
@@ -44,10 +45,13 @@ public abstract record ApprovalRequest(RequestHead Head)
     public const ulong CoolingOff = 3 * RetentionPolicy.Day;
     public const ulong TrialCoolingOff = 60;
 
+    /// <summary>Seconds until other approvers take the place of those who are lost: whoever of them is not has that long to object.</summary>
+    public const ulong SuccessionTime = 30 * RetentionPolicy.Day;
+
     public abstract RequestKind Kind { get; }
 
     /// <summary>True for what takes effect only some days after its approval.</summary>
-    public bool Cools => Kind is RequestKind.Policy or RequestKind.Approvers or RequestKind.Witnesses;
+    public bool Cools => Kind is RequestKind.Policy or RequestKind.Approvers or RequestKind.Witnesses or RequestKind.Succession;
 
     /// <summary>Have later snapshots of a source, or of all sources that have no policy of their own, kept by another policy.</summary>
     /// <param name="Head">What all requests have.</param>
@@ -66,6 +70,15 @@ public abstract record ApprovalRequest(RequestHead Head)
     public sealed record Approvers(RequestHead Head, Hash32 Before, ApproverSet After) : ApprovalRequest(Head)
     {
         public override RequestKind Kind => RequestKind.Approvers;
+    }
+
+    /// <summary>Other approvers, where too many of those there are lost their keys: signed by whoever has the opening seed, and by none of them.</summary>
+    /// <param name="Head">What all requests have.</param>
+    /// <param name="Before"><see cref="ApproverSet.Digest"/> of those there are.</param>
+    /// <param name="After">All of the new ones.</param>
+    public sealed record Succession(RequestHead Head, Hash32 Before, ApproverSet After) : ApprovalRequest(Head)
+    {
+        public override RequestKind Kind => RequestKind.Succession;
     }
 
     /// <summary>Other witnesses.</summary>
@@ -142,6 +155,10 @@ public abstract record ApprovalRequest(RequestHead Head)
                 body.Hash(approvers.Before);
                 approvers.After.Write(body);
                 break;
+            case Succession succession:
+                body.Hash(succession.Before);
+                succession.After.Write(body);
+                break;
             case Witnesses witnesses:
                 body.Hash(witnesses.Before);
                 Write(body, witnesses.After);
@@ -173,6 +190,7 @@ public abstract record ApprovalRequest(RequestHead Head)
         {
             RequestKind.Policy => new Policy(head, reader.Id(), RetentionPolicy.Read(ref reader), RetentionPolicy.Read(ref reader)),
             RequestKind.Approvers => new Approvers(head, reader.Hash(), ApproverSet.Read(ref reader)!),
+            RequestKind.Succession => new Succession(head, reader.Hash(), ApproverSet.Read(ref reader)!),
             RequestKind.Witnesses => new Witnesses(head, reader.Hash(), Texts(ref reader)),
             RequestKind.HoldLonger => new HoldLonger(head, reader.U64(), Ids(ref reader)),
             RequestKind.HoldLifted => new HoldLifted(head, Ids(ref reader)),

@@ -74,6 +74,9 @@ public static class Labels
     /// <summary>What an approver signs (11.7).</summary>
     public static ReadOnlySpan<byte> Approval => "holdfast/v1/approval"u8;
 
+    /// <summary>Private key by which the opening seed asks for other approvers (11.7).</summary>
+    public static ReadOnlySpan<byte> SuccessionKey => "holdfast/v1/succession-key"u8;
+
     /// <summary>Checksum at the end of an approver's key file (13.5).</summary>
     public static ReadOnlySpan<byte> ApproverKeyFile => "holdfast/v1/approver-key-file"u8;
 

@@ -43,6 +43,9 @@ public sealed record Genesis
     /// <summary>By which law or rule locks may be as long as they may; null where nobody said, as in vaults whose longest lock needs no saying.</summary>
     public string? LegalBasis { get; init; }
 
+    /// <summary>Public key of whoever has the opening seed (<see cref="Approvals.SuccessionKey"/>), Ed25519, 32 bytes: may ask for other approvers where a quorum is lost. Null in a vault without approvers.</summary>
+    public byte[]? SuccessionKey { get; init; }
+
     public byte[] ToArray()
     {
         var body = new ByteWriter(1024);
@@ -71,8 +74,10 @@ public sealed record Genesis
             foreach (var text in list)
                 body.Bytes(Encoding.ASCII.GetBytes(text));
         }
-        if (LegalBasis is not null)
-            body.Bytes(Encoding.UTF8.GetBytes(LegalBasis));
+        if (LegalBasis is not null || SuccessionKey is not null)
+            body.Bytes(Encoding.UTF8.GetBytes(LegalBasis ?? ""));
+        if (SuccessionKey is not null)
+            body.Raw(SuccessionKey);
         return ObjectHeader.Wrap(ObjectType.Genesis, Vault, Id16.None, body);
     }
 
@@ -99,6 +104,7 @@ public sealed record Genesis
             Witnesses = ReadTexts(ref reader),
             TimeSources = ReadTexts(ref reader),
             LegalBasis = reader.Remaining > 0 ? Basis(ref reader) : null,
+            SuccessionKey = reader.Remaining > 0 ? reader.Raw(Ed25519Signer.PublicKeySize).ToArray() : null,
         };
         if (!reader.IsDone || parsed.Vault != header.Vault || parsed.Kind is not (VaultKind.Real or VaultKind.Trial)
             || parsed.ShortestLock == 0 || parsed.ShortestLock > parsed.LongestLock || parsed.Policy.Base < parsed.ShortestLock)
@@ -107,11 +113,12 @@ public sealed record Genesis
         return true;
     }
 
-    static string Basis(ref ByteReader reader)
+    /// <summary>Empty only where something follows: one genesis has one spelling.</summary>
+    static string? Basis(ref ByteReader reader)
     {
         var bytes = reader.Bytes(MaxText);
-        reader.Require(bytes.Length > 0 && System.Text.Unicode.Utf8.IsValid(bytes));
-        return reader.Failed ? "" : Encoding.UTF8.GetString(bytes);
+        reader.Require((bytes.Length > 0 || reader.Remaining > 0) && System.Text.Unicode.Utf8.IsValid(bytes));
+        return reader.Failed || bytes.Length == 0 ? null : Encoding.UTF8.GetString(bytes);
     }
 
     static List<Id16> ReadDomains(ref ByteReader reader)

@@ -52,6 +52,13 @@ public sealed partial class Projection
     /// <summary>Who may approve, as it stands.</summary>
     public ApproverSet Approvers { get; private set; } = ApproverSet.Nobody;
 
+    /// <summary>Whoever has the opening seed, whose word alone asks for other approvers; nobody in a vault without approvers.</summary>
+    public ApproverSet Heir { get; private set; } = ApproverSet.Nobody;
+
+    /// <summary>Whose signatures count for an approval, or an objection.</summary>
+    public ApproverSet Voters(ApprovalRequest asked, Decision decision) => asked.Kind == RequestKind.Succession && decision == Decision.Approved ? Heir
+        : Request(asked.Head.Id) is { InForce: > 0 } known ? known.People : Approvers;
+
     /// <summary>Verifier keys of the witnesses, as it stands.</summary>
     public IReadOnlyList<string> Witnesses { get; private set; } = [];
 
@@ -61,11 +68,13 @@ public sealed partial class Projection
     void Begin(Genesis genesis)
     {
         Approvers = ApproverSet.Of(genesis.Quorum, genesis.Approvers.Select(a => a.PublicKey)) ?? ApproverSet.Nobody;
+        Heir = !Approvers.IsNobody && genesis.SuccessionKey is { } key ? ApproverSet.Of(1, [key])! : ApproverSet.Nobody;
         Witnesses = genesis.Witnesses;
     }
 
     /// <summary>Seconds from the approval of a request to its coming into force.</summary>
-    public ulong CoolingOff(ApprovalRequest asked) => !asked.Cools ? 0 : Genesis!.Kind == VaultKind.Trial ? ApprovalRequest.TrialCoolingOff : ApprovalRequest.CoolingOff;
+    public ulong CoolingOff(ApprovalRequest asked) => !asked.Cools ? 0 : Genesis!.Kind == VaultKind.Trial ? ApprovalRequest.TrialCoolingOff
+        : asked.Kind == RequestKind.Succession ? ApprovalRequest.SuccessionTime : ApprovalRequest.CoolingOff;
 
     /// <summary>Why an approval, or an objection, says nothing here; null where it counts. The same for the keeper before it writes a leaf and for each reader of it.</summary>
     /// <param name="approval">Of a request.</param>
@@ -83,7 +92,7 @@ public sealed partial class Projection
             : _stopped.Contains(approval.Asked.Head.Id) ? "an approver objected to it"
             : approval.Decision == Decision.Approved && IsApprovalLost ? "an approval before it is missing or damaged, so that what is in force cannot be told"
             : approval.Decision == Decision.Approved && known is { Approved: > 0 } ? "it is approved already"
-            : approval.Fault(known is { InForce: > 0 } ? known.People : Approvers, now);
+            : approval.Fault(Voters(approval.Asked, approval.Decision), now);
     }
 
     /// <summary>Requests that were objected to after a leaf put them in force: then all leaves are to be taken in anew, without those.</summary>
@@ -203,6 +212,10 @@ public sealed partial class Projection
                 Approvers = approvers.After;
                 Lapse(all: true); // those who approved of it may be the reason why others approve now
                 break;
+            case ApprovalRequest.Succession succession:
+                Approvers = succession.After;
+                Lapse(all: true);
+                break;
             case ApprovalRequest.Witnesses witnesses:
                 Witnesses = witnesses.After;
                 break;
@@ -229,6 +242,7 @@ public sealed partial class Projection
     {
         ApprovalRequest.Policy policy => isReader ? _lostPolicies.Count > 0 || policy.Before == ReadableFor(policy.Source) : _lostPolicies.Count == 0 && policy.Before == PolicyFor(policy.Source),
         ApprovalRequest.Approvers approvers => approvers.Before == Approvers.Digest,
+        ApprovalRequest.Succession succession => succession.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
         _ => true,
     };

@@ -72,6 +72,91 @@ public sealed class ApprovalTests : IDisposable
         Assert.True(after.State.Requests[0].InForce > 0);
     }
 
+    static ApprovalObject Inherited(Vault vault, TestVault of, ApproverSet after, ulong open = 7 * Day)
+    {
+        using var signer = SuccessionKey.Of(of.Seed, vault.Id);
+        var asked = new ApprovalRequest.Succession(vault.Keeper.NewRequest(default, open, null), vault.State.Approvers.Digest, after);
+        return new RequestFile(asked.ToArray(), null, []).Sign(Decision.Approved, signer).All(Decision.Approved)!;
+    }
+
+    /// <summary>A quorum that lost its keys is replaced at the word of whoever has the opening seed, a month later.</summary>
+    [Fact]
+    public void Whoever_has_the_opening_seed_replaces_a_lost_quorum_after_thirty_days()
+    {
+        using var vault = _test.Open();
+        var record = vault.Keeper.Decide(Inherited(vault, _test, Set(1, 3)));
+        Assert.Equal((0UL, record.Approved + 30 * Day), (record.InForce, record.From));
+        vault.Keeper.Decide(Signed(Weaker(vault), Decision.Approved, 0, 1)); // those there are approve as before
+        _test.Machine.Pass(30 * Day - 60);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 60 * Day), Id16.None);
+        Assert.Equal(2, vault.State.Approvers.Quorum);
+        var waiting = Signed(Weaker(vault, days: 4), Decision.Approved, 0, 1);
+        var caught = vault.Keeper.Decide(waiting);
+        _test.Machine.Pass(60);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 61 * Day), Id16.None);
+        Assert.Equal([Id(3)], vault.State.Approvers.People.Select(p => p.Id));
+        Assert.True(vault.State.Request(caught.Id)!.IsLapsed);
+        Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(Signed(Weaker(vault), Decision.Approved, 0, 1))));
+        Assert.True(vault.Keeper.Decide(Signed(Weaker(vault), Decision.Approved, 3)).Approved > 0);
+        using var anew = _test.Open();
+        Assert.Equal([Id(3)], anew.State.Approvers.People.Select(p => p.Id));
+        Assert.Empty(anew.State.Refused);
+    }
+
+    [Fact]
+    public void One_approver_who_still_has_a_key_stops_a_succession_until_its_last_day()
+    {
+        using var vault = _test.Open();
+        var word = Inherited(vault, _test, Set(1, 3));
+        vault.Keeper.Decide(word);
+        _test.Machine.Pass(30 * Day - 120);
+        vault.Keeper.Decide(Signed(word.Asked, Decision.Objected, 1));
+        _test.Machine.Pass(2 * Day);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 61 * Day), Id16.None);
+        Assert.Equal(3, vault.State.Approvers.People.Count);
+        Assert.Equal((Id(1), 0UL), (vault.State.Requests[0].Objector, vault.Keeper.Decide(word).InForce)); // sent again, too
+        Assert.Equal(0UL, vault.Keeper.Decide(Signed(word.Asked, Decision.Approved, 0, 1)).InForce);
+    }
+
+    public static TheoryData<string> NoHeir => ["a quorum", "the seed of another vault", "nobody", "an approver", "a request for something else"];
+
+    [Theory]
+    [MemberData(nameof(NoHeir))]
+    public void Nobody_but_the_opening_seed_names_a_successor_and_the_seed_approves_of_nothing_else(string who)
+    {
+        using var vault = _test.Open();
+        var right = Inherited(vault, _test, Set(1, 3));
+        using var heir = SuccessionKey.Of(_test.Seed, vault.Id);
+        var sent = who switch
+        {
+            "a quorum" => Signed(right.Asked, Decision.Approved, 0, 1, 2),
+            "the seed of another vault" => Inherited(vault, _alone, Set(1, 3)),
+            "nobody" => right with { Signatures = [] },
+            "an approver" => Signed(right.Asked, Decision.Approved, 0),
+            _ => new RequestFile(Weaker(vault).ToArray(), null, []).Sign(Decision.Approved, heir).Sign(Decision.Approved, _people[0]).All(Decision.Approved)!,
+        };
+        Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(sent)));
+
+        // With the log's key besides it is written all the same, and nobody believes it; nor what puts in force before its time one that was asked rightly.
+        var another = vault.Keeper.Decide(Inherited(vault, _test, Set(1, 3)));
+        var (name, now, asked) = (vault.Keeper.Store.PutObject(sent.ToArray()), vault.Keeper.Clock.Now, sent.Asked);
+        Append(_test, vault,
+            new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, now + 30 * Day, (ulong)sent.Signatures.Count, name),
+            new Leaf(LeafType.InForce, now, another.Id, Id16.None, (ulong)another.Asked.Kind, 0, 0, Hash32.None),
+            new Leaf(LeafType.InForce, now + 30 * Day, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None),
+            new Leaf(LeafType.InForce, now + 30 * Day, another.Id, Id16.None, (ulong)another.Asked.Kind, 0, 0, Hash32.None)); // of a time that has not come
+        Assert.Equal(3, vault.State.Approvers.People.Count);
+        Assert.Contains(vault.State.Refused, r => r.Fault == LeafFault.NotApproved);
+    }
+
+    [Fact]
+    public void A_vault_without_approvers_gets_none_by_its_opening_seed()
+    {
+        using var vault = _alone.Open();
+        Assert.Null(vault.State.Genesis!.SuccessionKey);
+        Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(Inherited(vault, _alone, Set(1, 3)))));
+    }
+
     public static TheoryData<string> Short => ["nobody", "one", "one twice", "one and the requester", "one and a stranger", "one and a signature of another request", "one and an objection as an approval", "one and a bit that flipped"];
 
     [Theory]

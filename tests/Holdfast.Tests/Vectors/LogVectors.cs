@@ -37,6 +37,12 @@ static class LogVectors
         foreach (var (signer, name) in new[] { (one, "one"), (two, "two") })
             list.Hash("11.7", $"id of approver {name}", "approver-id", signer.PublicKey.ToArray(), Approver.Of(signer.PublicKey).Id.ToArray());
         list.Text("11.7", "approver's public key", [("publicKey", one.PublicKey.ToArray())], Approver.Of(one.PublicKey).ToString());
+        using (var heir = SuccessionKey.Of(new SecretBytes((ReadOnlySpan<byte>)Sample.OpeningSeed), Sample.Vault))
+        {
+            using var secret = Kdf.DeriveKey(Sample.OpeningSeed, Labels.SuccessionKey, Sample.Vault.ToArray());
+            list.Derive("11.7", "succession key", "succession-key", Sample.OpeningSeed, Sample.Vault.ToArray(), secret.Span);
+            list.Hash("11.7", "id of the succession key", "approver-id", heir.PublicKey.ToArray(), Approver.Of(heir.PublicKey).Id.ToArray());
+        }
         var set = ApproverSet.Of(1, [one.PublicKey.ToArray(), two.PublicKey.ToArray()])!;
         string[] people = ["u8 1 quorum", "var 2 people", .. set.People.Select(p => Fields.Raw(p.PublicKey, "key"))];
         list.Encode("11.7", "set of approvers", people, Fields.Encode(people));
@@ -53,6 +59,7 @@ static class LogVectors
         {
             ("policy", new ApprovalRequest.Policy(head, Sample.Source, before, before with { Base = 864_000 }), [Fields.Raw(Sample.Source.ToArray(), "source"), .. Rules(2_592_000), .. Rules(864_000)]),
             ("approvers", new ApprovalRequest.Approvers(head, set.Digest, set), [Fields.Raw(set.Digest.ToArray(), "before"), .. people]),
+            ("a succession", new ApprovalRequest.Succession(head, set.Digest, set), [Fields.Raw(set.Digest.ToArray(), "before"), .. people]),
             ("witnesses", new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest([]), ["witness+key"]), [Fields.Raw(ApprovalRequest.WitnessDigest([]).ToArray(), "before"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness")]),
             ("a longer hold", new ApprovalRequest.HoldLonger(head, 1_777_000_000, [Sample.Snapshot]), ["u64 1777000000 held until", "var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
             ("a hold lifted", new ApprovalRequest.HoldLifted(head, [Sample.Snapshot]), ["var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
@@ -138,7 +145,9 @@ static class LogVectors
         string[] basis = [Fields.Bytes("Records Management Code of Practice 2023"u8, "legal basis")];
         var longer = genesis with { LegalBasis = "Records Management Code of Practice 2023" };
         list.Encode("11.4", "end of a genesis with a legal basis", basis, longer.ToArray().AsSpan(genesis.ToArray().Length));
-        foreach (var one in new[] { genesis, longer })
+        var approved = genesis with { SuccessionKey = signer.PublicKey.ToArray() };
+        list.Encode("11.4", "end of a genesis with a succession key", [Fields.Bytes([], "no legal basis"), Fields.Raw(signer.PublicKey, "succession key")], approved.ToArray().AsSpan(genesis.ToArray().Length));
+        foreach (var one in new[] { genesis, longer, approved, approved with { LegalBasis = longer.LegalBasis } })
         {
             Assert.True(Genesis.TryParse(one.ToArray(), out var read));
             Assert.Equal(one.ToArray(), read!.ToArray());
