@@ -223,7 +223,7 @@ public sealed class S3Store : ILockingStore, IDisposable
 
     bool GivesItsName(StoreKind kind, Hash32 name, VersionPin copy)
     {
-        const int piece = 8 << 20; // bytes
+        const int piece = 1 << 20; // bytes: several copies are read at once
         using var item = new S3Item(_wire, _place.Bucket, S3Keys.Of(_place, kind, name), copy.Version, copy.Size);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var bytes = new byte[Math.Min(piece, copy.Size)];

@@ -91,21 +91,33 @@ public sealed class ApprovalTests : IDisposable
         Assert.True(snapshot.GetProperty("lockedUntil").GetDateTimeOffset() > DateTimeOffset.UtcNow.AddDays(29)); // lifting ends no lock
     }
 
-    [Fact]
-    public void Approvers_who_are_lost_are_replaced_with_the_opening_key_unless_one_is_not()
+    void Succession(string file)
     {
-        Init();
-        _cli.Run("key", "rotate").Expect(0); // a later opening key does it too
-        var file = _cli["succession"];
-        _cli.Run("approval", "request", "succession", "--approver", Key(4), "--quorum", "1", "--out", file).Expect(0);
+        _cli.Run("approval", "request", "succession", "--approver", Key(4), "--quorum", "1", "--reason", "two have left", "--out", file).Expect(0);
         Assert.Contains("30 days after", _cli.Run("approval", "show", file).Expect(0).Out, StringComparison.Ordinal);
         _cli.Run("approval", "sign", file, "--key", _cli["key1"], "--passphrase-file", _cli["words1"], "--confirm", Code(file)).Expect(31);
         Assert.Equal("approved", Json("approval", "submit", file, "--json").GetProperty("state").GetString());
         Assert.Contains("whoever has the opening key", _cli.Run("status").Out, StringComparison.Ordinal);
-        Assert.Contains("SIGNED WITH THE OPENING KEY", _cli.Run("approval", "list").Out, StringComparison.Ordinal);
+        var listed = _cli.Run("approval", "list").Out;
+        Assert.Contains("SIGNED WITH THE OPENING KEY", listed, StringComparison.Ordinal);
+        Assert.Contains("approver+", listed[listed.IndexOf("whoever has the opening key", StringComparison.Ordinal)..], StringComparison.Ordinal); // who is to approve
+        Assert.Contains("signed with the opening key: other approvers", _cli.Run("log", "entries").Out, StringComparison.Ordinal);
+        File.Delete(file);
+    }
+
+    [Fact]
+    public void One_approver_without_the_file_stops_the_opening_keys_request_for_others()
+    {
+        Init();
+        _cli.Run("key", "rotate").Expect(0); // a later opening key asks too
+        Succession(_cli["succession"]);
+        var id = Json("approval", "list", "--json").GetProperty("requests")[0].GetProperty("request").GetString()!;
+        _cli.Run("approval", "get", id[..8], "--out", _cli["taken"]).Expect(0);
+        Assert.Contains("words are not in this file", _cli.Run("approval", "show", _cli["taken"]).Expect(0).Out, StringComparison.Ordinal);
+        Sign(2, _cli["taken"], "object");
+        Assert.Equal("objected", Json("approval", "submit", _cli["taken"], "--json").GetProperty("state").GetString());
         Assert.Equal(2, Json("approval", "list", "--json").GetProperty("quorum").GetInt32());
-        Sign(2, file, "object");
-        Assert.Equal("objected", Json("approval", "submit", file, "--json").GetProperty("state").GetString());
+        _cli.Run("approval", "get", "0000", "--out", _cli["none"]).Expect(2);
         _cli.Run("log", "verify").Expect(0);
     }
 }

@@ -19,6 +19,9 @@ static class ApprovalCommand
     static readonly Option<string?> PassphraseOption = new("--passphrase-file") { Description = "File whose first line is the passphrase of the approval key; without it, it is asked for.", HelpName = "FILE" };
     static readonly Option<string?> ConfirmOption = new("--confirm") { Description = "Without a terminal: the code that `approval show` prints for the request.", HelpName = "CODE" };
 
+    static readonly Argument<string> IdArgument = new("REQUEST") { Description = "Its id, or the first letters of it, as `approval list` shows it." };
+    static readonly Option<string> OutOption = new("--out") { Description = "The request's new file.", HelpName = "FILE", Required = true };
+
     static Passphrase OfKey { get; } = new("the approval key", "Whoever has the file and the passphrase approves in your name, so make it long", "Where it is lost, so is the key: the other approvers approve of a new one (`holdfast approval request approvers`).");
 
     public static Command Create()
@@ -49,6 +52,12 @@ static class ApprovalCommand
             command.Arguments.Add(FilesArgument);
             KeyFolder.AddTo(command, reading: false);
         }, Submit));
+        approval.Subcommands.Add(Session.Command("get", "Take the file of a request that was submitted out of the vault again: to look at it, or to object to it. The words of its reason are not in the vault.", command =>
+        {
+            command.Arguments.Add(IdArgument);
+            command.Options.Add(OutOption);
+            KeyFolder.AddTo(command, reading: false);
+        }, Get));
         approval.Subcommands.Add(Session.Command("list", "List the vault's approvers, and the requests that were approved or objected to.", command => KeyFolder.AddTo(command, reading: false), List));
         return approval;
     }
@@ -99,7 +108,7 @@ static class ApprovalCommand
     {
         var (asked, lines) = (file.Asked, RequestWords.Of(file.Asked));
         session.Line($"Request {Text.Id(asked.Head.Id)} to vault {asked.Head.Vault}");
-        session.Line($"  because   {file.Reason ?? "no reason is given"}");
+        session.Line($"  because   {file.Reason ?? (asked.Head.Reason.IsNone ? "no reason is given" : "of a reason whose words are not in this file: ask whoever made it")}");
         session.Line($"  asked by  {(asked.Head.Requester.IsNone ? "nobody who says to be an approver" : $"approver {Text.Id(asked.Head.Requester)}, whose own approval does not count")}, {Text.Time(asked.Head.Made)}");
         session.Line($"  open      until {Text.Time(asked.Head.Until)}");
         session.Line($"  in force  {RequestWords.Effect(asked)}");
@@ -159,7 +168,9 @@ static class ApprovalCommand
             session.Warn($"holdfast: {Text.Count(bad, "signature is", "signatures are")} not of this vault's approvers, or not of this request: left out");
         var all = files[0] with { Signed = signed };
         var objections = all.All(Decision.Objected);
-        var word = objections ?? all.All(Decision.Approved) ?? throw new HoldfastException(ErrorCode.QuorumMissing, "No approver of this vault has signed that request.", "Have approvers sign it (holdfast approval sign FILE --key THEIR-KEY).");
+        var word = objections ?? all.All(Decision.Approved) ?? throw (files[0].Asked is ApprovalRequest.Succession
+            ? new HoldfastException(ErrorCode.QuorumMissing, "That request is not signed with the opening key that this vault was made with.", "Make it anew with that key (holdfast approval request succession --keys FOLDER).")
+            : new HoldfastException(ErrorCode.QuorumMissing, "No approver of this vault has signed that request.", "Have approvers sign it (holdfast approval sign FILE --key THEIR-KEY)."));
         var record = vault.Keeper.Decide(word);
         session.Json(w =>
         {
@@ -169,6 +180,30 @@ static class ApprovalCommand
                 w.WriteString("inForceFrom", Text.Iso(record.From));
         });
         session.Step($"Request {Text.Id(record.Id)}, to {RequestWords.Of(record.Asked)[0]}: {RequestWords.State(record, vault.Keeper.Clock.Now)}.");
+        return 0;
+    }
+
+    static int Get(Session session)
+    {
+        var path = FolderPath.Full(session.Parsed.GetValue(OutOption)!);
+        KeyFolder.RequireNew(session, path);
+        using var vault = KeyFolder.OpenVault(session);
+        new KeyFolder(session).Remember(vault);
+        var id = session.Parsed.GetValue(IdArgument)!;
+        var found = vault.State.Requests.Where(r => id.Length > 0 && r.Id.ToString().StartsWith(id, StringComparison.OrdinalIgnoreCase)).ToList();
+        if (found is not [var record])
+            throw new HoldfastException(ErrorCode.Usage, found.Count == 0 ? "No request of that id was submitted to this vault." : "Several requests have ids that begin so.", "`holdfast approval list` shows them.");
+        var file = new RequestFile(record.Asked.ToArray(), null, []);
+        KeyFolder.WriteNew(path, Encoding.UTF8.GetBytes(file.ToString()));
+        session.Json(w =>
+        {
+            RequestWords.Write(w, record.Asked);
+            w.WriteString("code", RequestWords.Code(file.Request));
+            w.WriteString("state", RequestWords.StateName(record));
+        });
+        session.Step($"Request {Text.Id(record.Id)}, to {RequestWords.Of(record.Asked)[0]}: {RequestWords.State(record, vault.Keeper.Clock.Now)}.");
+        if (record.IsWaiting)
+            session.Step($"To stop it: {Shell.Program} approval object FILE --key YOUR-KEY, then {Shell.Program} approval submit FILE");
         return 0;
     }
 
@@ -211,6 +246,8 @@ static class ApprovalCommand
         foreach (var request in requests)
         {
             session.Line($"{Text.Id(request.Id)}  to {RequestWords.Of(request.Asked)[0]}");
+            foreach (var line in request.IsWaiting ? RequestWords.Of(request.Asked).Skip(1) : [])
+                session.Line($"            {line}");
             session.Line($"          {RequestWords.State(request, now)}");
         }
         return 0;

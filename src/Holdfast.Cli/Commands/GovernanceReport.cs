@@ -23,9 +23,9 @@ static class GovernanceReport
         if (!state.Approvers.IsNobody)
         {
             var people = state.Approvers;
-            yield return ("Approvers", $"{people.Quorum} of {people.People.Count} approve what weakens protection{(people.Quorum == people.People.Count ? "; WITHOUT ONE TO SPARE: one lost key, and nothing can be approved any more" : "")}");
+            yield return ("Approvers", $"{people.Quorum} of {people.People.Count} approve what weakens protection{(people.Quorum == people.People.Count ? "; WITHOUT ONE TO SPARE: one lost key, and nothing can be approved until the opening key has replaced them, which takes 30 days" : "")}");
             foreach (var request in state.Requests.Where(r => r.IsWaiting))
-                yield return ("", $"APPROVED, {Text.Id(request.Id)}: to {RequestWords.Of(request.Asked)[0]}; in force from {Text.Time(request.From)}, unless one approver objects (holdfast approval list)");
+                yield return ("", $"APPROVED, {Text.Id(request.Id)}: to {RequestWords.Of(request.Asked)[0]}; in force from {Text.Time(request.From)}, unless one approver objects (holdfast approval get {Text.Id(request.Id)} --out FILE)");
         }
     }
 

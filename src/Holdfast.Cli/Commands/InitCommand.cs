@@ -125,7 +125,7 @@ static class InitCommand
             if (!approvers.IsNobody)
             {
                 session.Step();
-                session.Step($"{approvers.Quorum} of its {approvers.People.Count} approvers approve what weakens its protection, and nobody else; who they are is changed by themselves alone{(approvers.Quorum == approvers.People.Count ? ". ONE LOST KEY, and nothing can be approved any more: it is better to have one to spare" : "")}.");
+                session.Step($"{approvers.Quorum} of its {approvers.People.Count} approvers approve what weakens its protection, and nobody else; who they are is changed by themselves, or 30 days after the opening key asked for it and none of them objected{(approvers.Quorum == approvers.People.Count ? ". ONE LOST KEY, and nothing can be approved until then: it is better to have one to spare" : "")}.");
             }
             if (witnesses.Count > 0)
             {

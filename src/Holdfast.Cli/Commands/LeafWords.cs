@@ -17,7 +17,7 @@ static class LeafWords
             LeafType.Commit => $"commit of snapshot {subject}, locked until {Text.Time(leaf.A)}; {Text.Count(Int(leaf.C), "pack")}, {Text.Bytes(leaf.B)} of them not of its source before",
             LeafType.LockExtension => $"lock of snapshot {subject} lengthened to {Text.Time(leaf.A)}",
             LeafType.Policy => $"retention policy {subject} set",
-            LeafType.Approval => leaf.B == 0 ? $"OBJECTION to request {subject}" : $"request {subject} approved by {Text.Count(Int(leaf.C), "approver")}: {Asked(leaf.A)}; in force from {Text.Time(leaf.B)} at the earliest",
+            LeafType.Approval => leaf.B == 0 ? $"OBJECTION to request {subject}" : $"request {subject} {(leaf.A == (ulong)RequestKind.Succession ? "signed with the opening key" : $"approved by {Text.Count(Int(leaf.C), "approver")}")}: {Asked(leaf.A)}; in force from {Text.Time(leaf.B)} at the earliest",
             LeafType.InForce => $"request {subject} in force: {Asked(leaf.A)}",
             LeafType.Hold => leaf.C == (ulong)HoldChange.Lifted ? $"legal hold of snapshot {subject} lifted" : $"legal hold of snapshot {subject} {(leaf.C == (ulong)HoldChange.Set ? "set" : "renewed")}, until {Text.Time(leaf.A)}",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
@@ -152,6 +152,7 @@ static class LeafWords
         RequestKind.HoldLonger => "a longer legal hold",
         RequestKind.HoldLifted => "a legal hold lifted",
         RequestKind.Revoke => "an agent revoked",
+        RequestKind.Succession => "other approvers in place of those who are lost",
         _ => "of a kind that this version does not know",
     };
 

@@ -57,9 +57,11 @@ static class RequestWords
         { Objected: > 0 } => $"OBJECTED to{(record.Objector.IsNone ? "" : $" by approver {Text.Id(record.Objector)}")}: it has no effect",
         { IsLapsed: true } => "LAPSED: what it would change was changed by something else first, or others approve by now; it has no effect",
         { InForce: > 0 } => $"in force since {Text.Time(record.InForce)}",
-        _ when record.From > now => $"{(record.Asked is ApprovalRequest.Succession ? "SIGNED WITH THE OPENING KEY" : "approved")} {Text.Time(record.Approved)}; in force from {Text.Time(record.From)}, unless one approver objects",
-        _ => "approved, and in force with the next change of the vault",
+        _ when record.From > now => $"{Word(record)} {Text.Time(record.Approved)}; in force from {Text.Time(record.From)}, unless one approver objects",
+        _ => $"{Word(record)}, and in force with the next change of the vault: too late for an objection",
     };
+
+    static string Word(RequestRecord record) => record.Asked is ApprovalRequest.Succession ? "SIGNED WITH THE OPENING KEY" : "approved";
 
     public static string StateName(RequestRecord record) => record switch
     {

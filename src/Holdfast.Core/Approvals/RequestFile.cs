@@ -7,7 +7,7 @@ namespace Holdfast.Core.Approvals;
 /// <summary>A request on its way between people: by mail, on a stick, printed. Text, a line each (docs/format.md, section 13.6).</summary>
 /// <remarks>Nothing in it is secret, and nothing in it counts but the signatures: whoever alters it makes it worthless.</remarks>
 /// <param name="Request">The bytes that are signed.</param>
-/// <param name="Reason">Why it is asked for; the request has a hash of it. Null for none.</param>
+/// <param name="Reason">Why it is asked for; the request has a hash of it. Null for none, and where the words are not here.</param>
 /// <param name="Signed">What people said to it so far.</param>
 public sealed record RequestFile(byte[] Request, string? Reason, IReadOnlyList<(Decision Decision, ApprovalSignature Signature)> Signed)
 {
@@ -68,7 +68,8 @@ public sealed record RequestFile(byte[] Request, string? Reason, IReadOnlyList<(
             else
                 return false;
         }
-        if ((reason is null ? Hash32.None : ApprovalRequest.ReasonHash(asked.Head.Salt, reason)) != asked.Head.Reason || reason is not null && !IsReason(reason)
+        // The words may be left out: a file that was taken from the vault has none.
+        if (reason is not null && (ApprovalRequest.ReasonHash(asked.Head.Salt, reason) != asked.Head.Reason || !IsReason(reason))
             || signed.Count > 2 * ApproverSet.Most)
             return false;
         file = new RequestFile(request, reason, signed) { _asked = asked };

@@ -54,22 +54,26 @@ sealed class CommitJudge(Id16 vault, Projection state, IStore store, VaultClock 
         foreach (var pack in set.Packs)
         {
             var known = state.SizeOf(pack.Name);
-            if (!held.Contains(pack.Name))
-                lookedFor.Add((pack, known));
-            else if (known != pack.Size)
-                throw Refused("it gives a pack another size than the snapshot that named it first");
+            if (held.Contains(pack.Name))
+            {
+                if (known != pack.Size)
+                    throw Refused("it gives a pack another size than the snapshot that named it first");
+                continue;
+            }
+            if (state.WasRemoved(StoreKind.Pack, pack.Name))
+                throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, has expired meanwhile: its lock was over while the backup ran. It was not committed.",
+                    "Run the backup again: it stores anew what has expired.")
+                { IsTransient = true };
+            lookedFor.Add((pack, known));
         }
         // An object store takes its time to answer, and many of the first backup's packs are asked for.
         Workers.Each(store is ILockingStore ? MediumLocks.AtOnce : 1, "holdfast commit", lookedFor, p => LookFor(p.Pack, p.Known));
         return set;
     }
 
+    /// <summary>By several threads at once: what the log says of it was asked before.</summary>
     void LookFor(PackRef pack, long? known)
     {
-        if (state.WasRemoved(StoreKind.Pack, pack.Name))
-            throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, has expired meanwhile: its lock was over while the backup ran. It was not committed.",
-                "Run the backup again: it stores anew what has expired.")
-            { IsTransient = true };
         using var item = Open(pack);
         if (item is null || known is not null && known != pack.Size || known is null && !PackTrailer.IsLegalSize(item.Size)) // what is committed with a size that no pack has is told as damaged for ever
             throw new HoldfastException(ErrorCode.PackMissing, $"Pack {pack.Name}, which the snapshot needs, is not in the vault as it was named.",

@@ -92,6 +92,8 @@ public sealed partial class Projection
             : _stopped.Contains(approval.Asked.Head.Id) ? "an approver objected to it"
             : approval.Decision == Decision.Approved && IsApprovalLost ? "an approval before it is missing or damaged, so that what is in force cannot be told"
             : approval.Decision == Decision.Approved && known is { Approved: > 0 } ? "it is approved already"
+            : approval is { Decision: Decision.Approved, Asked.Kind: RequestKind.Succession } && _inOrder.Exists(r => r is { IsWaiting: true, Asked.Kind: RequestKind.Succession }) ? "another one to replace the approvers waits"
+            : approval is { Decision: Decision.Approved, Asked.Kind: RequestKind.Succession } && now < _successionStopped + ApprovalRequest.SuccessionTime ? "an approver objected to one like it less than 30 days ago"
             : approval.Fault(Voters(approval.Asked, approval.Decision), now);
     }
 
@@ -119,13 +121,19 @@ public sealed partial class Projection
         }
     }
 
+    ulong _successionStopped; // vault time of the last objection to a request that would have replaced the approvers: one voice is not to be worn down
     readonly HashSet<Id16> _stopped = []; // requests that somebody objected to, by leaves whose object cannot be read
     ulong _latestBelieved; // the latest time of a leaf that may have come, and is not far beyond those before
+    ulong _beyond; // that of a leaf that is: after a long silence it is true, and the next one says so too
 
     void Believe(ulong time)
     {
-        if (time > _latestBelieved && time <= _moment() && (_latestBelieved == 0 || time <= _latestBelieved + VaultClock.DoubtAfter))
-            _latestBelieved = time;
+        if (time <= _latestBelieved || time > _moment())
+            return;
+        if (_latestBelieved == 0 || time <= _latestBelieved + VaultClock.DoubtAfter || _beyond > 0 && time >= _beyond && time <= _beyond + VaultClock.DoubtAfter)
+            (_latestBelieved, _beyond) = (time, 0);
+        else
+            _beyond = time;
     }
 
     /// <summary>It says nothing. Where an approval before it is lost, that one may have been what it stands on: then nobody is accused.</summary>
@@ -165,14 +173,21 @@ public sealed partial class Projection
         if (isApproved)
             (record.Approved, record.From, record.By, record.People, record.IsLapsed) = (leaf.VaultTime, leaf.B, [.. approval.Signatures.Select(s => s.Approver)], Approvers, !IsAsAsked(asked, isReader: true));
         else
+        {
             (record.Objected, record.Objector) = (leaf.VaultTime, approval.Signatures[0].Approver);
+            if (record is { Approved: > 0, Asked.Kind: RequestKind.Succession })
+                _successionStopped = leaf.VaultTime;
+        }
     }
 
     void Stop(Leaf leaf)
     {
         _stopped.Add(leaf.Subject);
-        if (Request(leaf.Subject) is { InForce: 0 } record)
-            record.Objected = Math.Max(leaf.VaultTime, 1);
+        if (Request(leaf.Subject) is not { InForce: 0 } record)
+            return;
+        record.Objected = Math.Max(leaf.VaultTime, 1);
+        if (record is { Approved: > 0, Asked.Kind: RequestKind.Succession })
+            _successionStopped = record.Objected;
     }
 
     /// <summary>What waits to change what has just been changed never does: not even where that is changed back.</summary>

@@ -115,7 +115,36 @@ public sealed class ApprovalTests : IDisposable
         vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 61 * Day), Id16.None);
         Assert.Equal(3, vault.State.Approvers.People.Count);
         Assert.Equal((Id(1), 0UL), (vault.State.Requests[0].Objector, vault.Keeper.Decide(word).InForce)); // sent again, too
-        Assert.Equal(0UL, vault.Keeper.Decide(Signed(word.Asked, Decision.Approved, 0, 1)).InForce);
+
+        // Nor is that one voice worn down: the next is not taken for a month, nor two at once; whoever writes them with the log's key is not believed.
+        Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(Inherited(vault, _test, Set(1, 3)))));
+        _test.Machine.Pass(29 * Day);
+        vault.Keeper.Decide(Inherited(vault, _test, Set(1, 3)));
+        var second = Inherited(vault, _test, Set(1, 3));
+        Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(second)));
+        var now = vault.Keeper.Clock.Now;
+        Append(_test, vault, new Leaf(LeafType.Approval, now, second.Asked.Head.Id, Id16.None, (ulong)RequestKind.Succession, now + 30 * Day, 1, vault.Keeper.Store.PutObject(second.ToArray())));
+        Assert.Equal(LeafFault.NotApproved, Assert.Single(vault.State.Refused).Fault);
+    }
+
+    /// <summary>An approval that is dated back is no approval, also where the log was silent for longer than a clock may be ahead.</summary>
+    [Fact]
+    public void The_logs_key_dates_nothing_back_after_a_long_silence()
+    {
+        using var vault = _test.Open();
+        _test.Machine.Pass(50 * Day);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 60 * Day), Id16.None);
+        _test.Machine.Pass(Day);
+        vault.Keeper.SetPolicy(Id16.None, new PolicyChange(Base: 61 * Day), Id16.None);
+        var now = vault.Keeper.Clock.Now;
+        using var signer = SuccessionKey.Of(_test.Seed, vault.Id);
+        var asked = new ApprovalRequest.Succession(vault.Keeper.NewRequest(default, Day, null) with { Made = now - 31 * Day, Until = now - 29 * Day }, vault.State.Approvers.Digest, Set(1, 3));
+        var word = new RequestFile(asked.ToArray(), null, []).Sign(Decision.Approved, signer).All(Decision.Approved)!;
+        Append(_test, vault,
+            new Leaf(LeafType.Approval, now - 30 * Day, asked.Head.Id, Id16.None, (ulong)RequestKind.Succession, now, 1, vault.Keeper.Store.PutObject(word.ToArray())),
+            new Leaf(LeafType.InForce, now, asked.Head.Id, Id16.None, (ulong)RequestKind.Succession, 0, 0, Hash32.None));
+        Assert.Equal(3, vault.State.Approvers.People.Count);
+        Assert.Equal(2, vault.State.Refused.Count);
     }
 
     public static TheoryData<string> NoHeir => ["a quorum", "the seed of another vault", "nobody", "an approver", "a request for something else"];
@@ -137,16 +166,34 @@ public sealed class ApprovalTests : IDisposable
         };
         Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.Decide(sent)));
 
-        // With the log's key besides it is written all the same, and nobody believes it; nor what puts in force before its time one that was asked rightly.
-        var another = vault.Keeper.Decide(Inherited(vault, _test, Set(1, 3)));
+        // With the log's key besides it is written all the same, and nobody believes it, now or when its time has come.
         var (name, now, asked) = (vault.Keeper.Store.PutObject(sent.ToArray()), vault.Keeper.Clock.Now, sent.Asked);
         Append(_test, vault,
             new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, now + 30 * Day, (ulong)sent.Signatures.Count, name),
-            new Leaf(LeafType.InForce, now, another.Id, Id16.None, (ulong)another.Asked.Kind, 0, 0, Hash32.None),
-            new Leaf(LeafType.InForce, now + 30 * Day, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None),
-            new Leaf(LeafType.InForce, now + 30 * Day, another.Id, Id16.None, (ulong)another.Asked.Kind, 0, 0, Hash32.None)); // of a time that has not come
-        Assert.Equal(3, vault.State.Approvers.People.Count);
-        Assert.Contains(vault.State.Refused, r => r.Fault == LeafFault.NotApproved);
+            new Leaf(LeafType.InForce, now + 30 * Day, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None));
+        _test.Machine.Pass(31 * Day);
+        using var later = _test.Open();
+        Assert.Equal(3, later.State.Approvers.People.Count);
+        Assert.All(later.State.Refused, r => Assert.Equal(LeafFault.NotApproved, r.Fault));
+        Assert.NotEmpty(later.State.Refused);
+    }
+
+    /// <summary>One that was asked rightly is put in force no sooner than after 30 days: not by the log's key, and not by an approval that says so itself.</summary>
+    [Theory]
+    [InlineData(3, 3)]
+    [InlineData(30, 29)]
+    public void The_logs_key_shortens_no_succession(int approvedFor, int putInForceAfter)
+    {
+        using var vault = _test.Open();
+        var word = Inherited(vault, _test, Set(1, 3));
+        var (name, now, id) = (vault.Keeper.Store.PutObject(word.ToArray()), vault.Keeper.Clock.Now, word.Asked.Head.Id);
+        Append(_test, vault,
+            new Leaf(LeafType.Approval, now, id, Id16.None, (ulong)RequestKind.Succession, now + (ulong)approvedFor * Day, 1, name),
+            new Leaf(LeafType.InForce, now + (ulong)putInForceAfter * Day, id, Id16.None, (ulong)RequestKind.Succession, 0, 0, Hash32.None));
+        _test.Machine.Pass(29 * Day + 60);
+        using var later = _test.Open();
+        Assert.Equal(3, later.State.Approvers.People.Count);
+        Assert.NotEmpty(later.State.Refused);
     }
 
     [Fact]
