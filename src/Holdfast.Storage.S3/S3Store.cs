@@ -129,6 +129,12 @@ public sealed class S3Store : ILockingStore, IDisposable
         return longest;
     }
 
+    public ulong TimeThere()
+    {
+        _wire.Call(attempt => _wire.Client.GetBucketVersioningAsync(new GetBucketVersioningRequest { BucketName = _place.Bucket }, attempt.Token)); // any answer is dated
+        return S3Time.Seconds(_wire.Dated?.UtcDateTime);
+    }
+
     /// <summary>Lengthens the lock of one version where it is shorter, and reads it back.</summary>
     void Lock(StoreKind kind, Hash32 name, VersionPin copy, ulong until)
     {

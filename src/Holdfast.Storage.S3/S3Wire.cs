@@ -41,6 +41,9 @@ sealed class S3Wire : IDisposable
     /// <summary>Requests sent so far.</summary>
     public long Requests => Interlocked.Read(ref _requests);
 
+    /// <summary>The date that the last answer bears; null where it had none. TLS alone vouches for it.</summary>
+    public DateTimeOffset? Dated => _clients.Dated;
+
     /// <summary>Makes a call, again where it may go through another time.</summary>
     /// <param name="call">May be made several times: an earlier one may have gone through, or go through later.</param>
     /// <param name="bytes">How much it moves.</param>
@@ -85,12 +88,18 @@ sealed class S3Wire : IDisposable
 
     /// <summary>One client for all requests. A body goes under no other name than its own. Without "Expect: 100-continue": after an early refusal Ceph 16 takes the body it did not read for the next request. Redirects are not followed: what was signed
     /// for one host is not for another.</summary>
-    sealed class Clients(bool useProxy) : HttpClientFactory, IDisposable
+    sealed class Clients : HttpClientFactory, IDisposable
     {
-        readonly HttpClient _client = new(new Plain { InnerHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = useProxy, ConnectTimeout = TimeSpan.FromSeconds(20), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30) } })
+        readonly Plain _plain;
+        readonly HttpClient _client;
+
+        public Clients(bool useProxy)
         {
-            Timeout = System.Threading.Timeout.InfiniteTimeSpan, // each attempt watches itself
-        };
+            _plain = new Plain { InnerHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = useProxy, ConnectTimeout = TimeSpan.FromSeconds(20), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30) } };
+            _client = new HttpClient(_plain) { Timeout = System.Threading.Timeout.InfiniteTimeSpan }; // each attempt watches itself
+        }
+
+        public DateTimeOffset? Dated => _plain.Dated;
 
         public override HttpClient CreateHttpClient(IClientConfig clientConfig) => _client;
         public override bool UseSDKHttpClientCaching(IClientConfig clientConfig) => false;
@@ -99,13 +108,19 @@ sealed class S3Wire : IDisposable
 
         sealed class Plain : DelegatingHandler
         {
-            protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+            long _dated; // ticks, UTC; 0 for none
+
+            public DateTimeOffset? Dated => Interlocked.Read(ref _dated) is var ticks and > 0 ? new DateTimeOffset(ticks, TimeSpan.Zero) : null;
+
+            protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
             {
                 request.Headers.ExpectContinue = false;
                 if (request.Method == HttpMethod.Put && request.RequestUri is { Query: "" } key && Hash32.TryParse(key.AbsolutePath.AsSpan(key.AbsolutePath.LastIndexOf('/') + 1), out var name)
                     && request.Headers.TryGetValues(BodyHash, out var hashes) && hashes.Single() != name.ToString())
                     throw NotItsName();
-                return base.SendAsync(request, cancellationToken);
+                var answer = await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
+                Interlocked.Exchange(ref _dated, answer.Headers.Date?.UtcTicks ?? 0);
+                return answer;
             }
         }
     }

@@ -70,6 +70,46 @@ public sealed class ApprovalTests : IDisposable
         Assert.Contains("OBJECTION", _cli.Run("log", "entries").Out, StringComparison.Ordinal);
     }
 
+    /// <summary>By real clocks: this machine's is put ahead, as after a long power-off, and the boot clock knows nothing of it.</summary>
+    [Fact]
+    public void The_clock_is_set_right_by_two_of_three_and_no_lock_ends_sooner()
+    {
+        Cli.RequireFakeTime();
+        Init();
+        _cli.Run("backup", _cli["source"]).Expect(0);
+        DateTimeOffset Locked() => Json("snapshots", "--json").GetProperty("snapshots")[0].GetProperty("lockedUntil").GetDateTimeOffset();
+        var before = Locked();
+        Assert.Equal("sure", Json("status", "--json").GetProperty("time").GetProperty("state").GetString());
+        _cli.Run("approval", "request", "time", "--out", _cli["none"]).Expect(2); // it is not behind
+
+        _cli.FakeTime("+60d");
+        var status = Json("status", "--json").GetProperty("time");
+        Assert.Equal("doubted", status.GetProperty("state").GetString());
+        Assert.Contains("approval request time", _cli.Run("status").Out, StringComparison.Ordinal);
+        var file = _cli["request"];
+        _cli.Run("approval", "request", "time", "--out", file).Expect(0);
+        Assert.Contains("none sooner", _cli.Run("approval", "show", file).Expect(0).Out, StringComparison.Ordinal);
+        Sign(1, file);
+        _cli.Run("approval", "submit", file).Expect(31);
+        Sign(2, file);
+        _cli.FakeTime(null);
+        _cli.Run("approval", "submit", file).Expect(33); // by this machine that time has not come
+        _cli.FakeTime("+60d");
+        Assert.Equal("inForce", Json("approval", "submit", file, "--json").GetProperty("state").GetString());
+        Assert.Equal("sure", Json("status", "--json").GetProperty("time").GetProperty("state").GetString());
+        Assert.InRange(Locked() - before, TimeSpan.FromDays(59.9), TimeSpan.FromDays(60.1));
+        Assert.Equal(0, Json("expire", "--json").GetProperty("packs").GetInt32());
+        _cli.Run("backup", _cli["source"]).Expect(0);
+
+        _cli.FakeTime(null); // and back: the vault's clock is not
+        Assert.Equal("doubted", Json("status", "--json").GetProperty("time").GetProperty("state").GetString());
+        Assert.InRange(Locked() - before, TimeSpan.FromDays(59.9), TimeSpan.FromDays(60.1));
+        _cli.Run("approval", "submit", file).Expect(0); // sent twice
+        Assert.Equal(0, Json("expire", "--json").GetProperty("packs").GetInt32());
+        _cli.Run("log", "verify").Expect(0);
+        _cli.Run("restore", "latest", _cli["r"]).Expect(0);
+    }
+
     [Fact]
     public void A_hold_is_set_by_one_person_and_lifted_by_two()
     {

@@ -64,6 +64,11 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
             _locks.Remove((kind, name));
     }
 
+    /// <summary>What it tells of its clock.</summary>
+    public ulong Says { get; set; } = Holdfast.Core.Retention.LockRules.LastEnd;
+
+    public ulong TimeThere() => Says;
+
     public ulong? LockedUntil(StoreKind kind, Hash32 name)
     {
         lock (_locks)

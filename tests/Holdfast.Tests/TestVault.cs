@@ -39,12 +39,13 @@ sealed class TestVault : IDisposable
     /// <param name="place">That store.</param>
     /// <param name="credential">What the keeper signs in with there.</param>
     /// <param name="approvers">Null for nobody.</param>
-    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null, string place = "test:", byte[]? credential = null, Holdfast.Core.Approvals.ApproverSet? approvers = null)
+    /// <param name="witnesses">Null for none.</param>
+    public TestVault(RetentionPolicy? policy = null, Disk? disk = null, ulong reserve = 0, string? parent = null, IObjectStores? stores = null, string place = "test:", byte[]? credential = null, Holdfast.Core.Approvals.ApproverSet? approvers = null, IReadOnlyList<Holdfast.Core.Log.CosignerKey>? witnesses = null)
     {
         _stores = stores;
         _folder = new TempFolder(parent);
         Directory.CreateDirectory(Source);
-        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve) { Approvers = approvers ?? Holdfast.Core.Approvals.ApproverSet.Nobody }, _ => { }, disk, Machine,
+        (var vault, Keys) = Vault.Create(Folder, new NewVault(VaultKind.Real, policy ?? new RetentionPolicy(30 * Day, 0, 0, 0, 0, 0), Day, 3650 * Day, reserve) { Approvers = approvers ?? Holdfast.Core.Approvals.ApproverSet.Nobody, Witnesses = witnesses ?? [] }, _ => { }, disk, Machine,
             stores is null ? null : new ObjectStorePlace(place, credential ?? [], stores));
         vault.Dispose();
     }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
@@ -14,11 +15,13 @@ namespace Holdfast.Cli.Commands;
 static class ApprovalRequests
 {
     const ulong DefaultOpen = 7 * RetentionPolicy.Day;
+    const ulong LeastForward = 3_600; // seconds: less is nobody's doubt
 
     static readonly Option<string> OutOption = new("--out") { Description = "The request's new file.", HelpName = "FILE", Required = true };
     static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why, for those who are to approve. It stays in the file; the vault has a hash of it. No names of patients.", HelpName = "TEXT" };
     static readonly Option<string?> RequesterOption = new("--requester") { Description = "Your approver id, where you are one: your own approval does not count then.", HelpName = "ID" };
     static readonly Option<string> OpenOption = new("--open") { Description = "How long it may be approved: 7d; 30d at most.", HelpName = "TIME", DefaultValueFactory = _ => "7d" };
+    static readonly Option<string?> NowOption = new("--now") { Description = "What time it is: 2027-03-01T12:00:00Z. This machine's clock says it where this is left out.", HelpName = "TIME" };
     static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
     static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
@@ -70,6 +73,18 @@ static class ApprovalRequests
             else if (vault.Keeper.Remote is not null)
                 session.Warn("holdfast: where new witnesses answer is kept on the keeper's machine: write a line of KEY, a blank and URL for each into its keeper/witnesses");
             return new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest(vault.State.Witnesses), [.. witnesses.Select(w => w.Key.ToString())]);
+        });
+        Add(request, "time", "To have the vault's clock set forward, where it is behind. All locks are lengthened by as much. It may be approved for a day.", command => command.Options.Add(NowOption), (session, vault, head) =>
+        {
+            var clock = vault.Keeper.Clock;
+            var now = session.Parsed.GetValue(NowOption) is { } typed ? Moment(typed) : (ulong)Math.Max(0, TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
+            var counted = clock.Passed;
+            if (now < counted + LeastForward)
+                throw new HoldfastException(ErrorCode.Usage, $"The vault's clock is not behind: it has counted to {Text.Time(counted)}.", "There is nothing to set right. A clock that is ahead never goes back: it waits until that time has come.");
+            if (now > LockRules.LastEnd || now - counted > ApprovalRequest.MostForward - Math.Min(vault.State.SetForward, ApprovalRequest.MostForward))
+                throw new HoldfastException(ErrorCode.Usage, $"A vault's clock is set forward by {ApprovalRequest.MostForward / RetentionPolicy.Day} days in all, at most.", "See that the time is right.");
+            head = head with { Until = Math.Min(head.Until, head.Made + ApprovalRequest.LongestTimeOpen) };
+            return new ApprovalRequest.Time(head, vault.State.SetForward, counted, now);
         });
         Add(request, "hold", "To have legal holds stand for longer than one person's 30 days.", command =>
         {
@@ -142,6 +157,10 @@ static class ApprovalRequests
         return vault.State.Heir.Find(Approver.Of(signer.PublicKey).Id) is not null ? file.Sign(Decision.Approved, signer)
             : throw new HoldfastException(ErrorCode.WrongKey, "The opening key is not the one that this vault was made with.", "Use the opening key, or the recovery kit, of the time when it was made (holdfast recover-key).");
     }
+
+    static ulong Moment(string typed) => DateTimeOffset.TryParseExact(typed, "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment) && moment > DateTimeOffset.UnixEpoch
+        ? (ulong)moment.ToUnixTimeSeconds()
+        : throw new HoldfastException(ErrorCode.Usage, "That is no time.", "Write it in UTC, as 2027-03-01T12:00:00Z.");
 
     static List<Id16> Snapshots(Session session, Vault vault, bool areHeld = false)
     {

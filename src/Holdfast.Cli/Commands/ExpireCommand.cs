@@ -67,7 +67,8 @@ static class ExpireCommand
             w.WriteEndArray();
             w.WriteNumber("snapshotsStaying", staying.Count);
             w.WriteNumber("stuck", result.Stuck);
-            w.WriteBoolean("clockInDoubt", result.InDoubt);
+            w.WriteBoolean("clockInDoubt", result.Time.State != TimeState.Sure);
+            TimeReport.Write(w, result.Time);
             w.WriteBoolean("blocked", result.IsBlocked);
         });
         Action<string> tell = dry ? session.Line : session.Step; // what would go is what a dry run is asked for
@@ -94,8 +95,10 @@ static class ExpireCommand
             session.Warn($"holdfast: {Text.Count(result.Stuck, "name")} given up {(result.Stuck == 1 ? "is" : "are")} still in the object store: it says that they are locked, it did not answer, or there is no keeper/remover.key of a user who may remove versions (docs/manual/operate.md, In an object store). The next run tries again");
         else if (result.Stuck > 0)
             session.Warn($"holdfast: {Text.Count(result.Stuck, "file")} {(result.Stuck == 1 ? "was" : "were")} given up and {(result.Stuck == 1 ? "is" : "are")} still there: immutable, on a disk that refuses, or the vault was busy. Run `holdfast guard` as root where there is one (it lets go of what it finds to be over itself), then this again");
-        if (result.InDoubt)
-            session.Warn(ClockWords.Of(vault.Keeper.Clock));
+        if (ClockWords.Doubt(vault.Keeper.Clock) is { } doubt)
+            session.Warn(doubt);
+        foreach (var silent in result.Time.Silent)
+            session.Warn($"holdfast: {TimeReport.Frozen(silent)}");
         if (result.IsBlocked)
             return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? (vault.Keeper.Away.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.ObjectDamaged),
                 "Nothing is given up: a snapshot that stays cannot say what it needs, and it may need anything. An object that says so is missing or damaged, or its list does not add up.", "Where a folder of the vault is away, mount its disk first. `holdfast verify` and `holdfast status` name the object: bring it back from another copy of the vault, then run this again.");

@@ -147,6 +147,7 @@ static class LeafWords
     static string Asked(ulong kind) => (RequestKind)Math.Min(kind, byte.MaxValue) switch
     {
         RequestKind.Policy => "a weaker policy",
+        RequestKind.Time => "the vault's clock set right",
         RequestKind.Approvers => "other approvers",
         RequestKind.Witnesses => "other witnesses",
         RequestKind.HoldLonger => "a longer legal hold",

@@ -13,6 +13,12 @@ static class RequestWords
     public static IReadOnlyList<string> Of(ApprovalRequest asked) => asked switch
     {
         ApprovalRequest.Policy policy => [$"have later snapshots of {(policy.Source.IsNone ? "all sources without a policy of their own" : $"source {policy.Source}")} kept by another policy; what is locked stays locked", .. Changes(policy.Before, policy.After)],
+        ApprovalRequest.Time time =>
+        [
+            $"have the vault's clock set forward by {Text.Duration(TimeSpan.FromSeconds(time.Forward))}; all locks and holds end so much later by it, none sooner",
+            $"when this was made it was {Text.Time(time.Now)}: look at another clock than this machine's before you sign",
+            $"the vault had counted to {Text.Time(time.Counted)} then",
+        ],
         ApprovalRequest.Approvers approvers => [$"have {approvers.After.Quorum} of these {approvers.After.People.Count} approve from then on, and nobody else", .. approvers.After.People.Select(p => p.ToString())],
         ApprovalRequest.Succession succession => [$"have {succession.After.Quorum} of these {succession.After.People.Count} approve in place of those there are, at the word of whoever has the opening key", .. succession.After.People.Select(p => p.ToString())],
         ApprovalRequest.Witnesses { After.Count: 0 } => ["have NO witness cosign the log from then on"],

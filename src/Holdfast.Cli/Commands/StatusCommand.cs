@@ -95,6 +95,12 @@ static class StatusCommand
         foreach (var key in vault.State.ScopedKeys)
             session.Line($"             {Text.Id(key.Key)}, cut {Text.Time(key.Cut)[..10]}: stolen, it reads the {key.Class.ToString().ToLowerInvariant()} class of {(key.Packs == ScopedKeyRecord.AllPacks ? "all packs of its key epochs, later ones too" : Text.Count((long)key.Packs, "pack"))}{(key.Class == KeyClass.Content ? "" : ", no content")}{(key.Expiry > 0 ? (key.Expiry <= status.Now ? "; REPLACE IT, that was due on " : "; replace it by ") + Text.Time(key.Expiry)[..10] : "")}");
         session.Line($"             key epoch {vault.State.KeyEpoch}{(vault.State.KeyEpoch > 1 ? "; an opening key, a share or a scoped key of an earlier epoch opens what was sealed up to its own" : "")}");
+        foreach (var (line, i) in TimeReport.Lines(status.Time).Select((l, i) => (l, i)))
+            session.Line($"{(i == 0 ? "Time" : ""),-12} {line}");
+        if (vault.State.SetForward > 0)
+            session.Line($"             set forward by approval, {Text.Duration(TimeSpan.FromSeconds(vault.State.SetForward))} in all: locks that were there then end so much later");
+        if (TimeReport.Advice(status.Time, vault) is { } step)
+            session.Line($"             what to do: {step}");
         if (status.IsClockInDoubt)
         {
             session.Line($"Clock        IN DOUBT: {ClockOffset(status)}");
@@ -178,6 +184,7 @@ static class StatusCommand
             w.WriteString("advice", ClockAdvice(status));
         }
         w.WriteEndObject();
+        TimeReport.Write(w, status.Time);
         w.WriteNumber("snapshots", status.Snapshots);
         if (status.Latest is { } latest)
             w.WriteString("latest", Text.Iso(latest));
@@ -265,13 +272,12 @@ static class StatusCommand
 /// <param name="Free">Bytes free where new packs go; null for an object store, which does not say.</param>
 /// <param name="Hit">Snapshots that miss a pack or an object, or need a damaged one, and are not among those with defects.</param>
 /// <param name="Sources">The one backed up longest ago first. Snapshots whose object cannot be read are of none of them: which source they are of stands in it.</param>
-sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unseen, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, IReadOnlyList<SourceStatus> Sources, long Packs, long PackBytes, long LockedBytes, long? Free,
+sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, VaultTime Time, int Snapshots, int NeverTested, int Defective, int Hit, ulong? Latest, IReadOnlyList<SourceStatus> Sources, long Packs, long PackBytes, long LockedBytes, long? Free,
     (ulong Wanted, ulong Kept) Reserve, SpaceForecast Forecast, IReadOnlyList<(ulong Day, long Bytes)> Freed, long NeverRead, long DamagedPacks, ulong? OldestRead)
 {
-    const int Doubt = 86_400; // seconds: as expiry has it
-
-    public bool IsClockInDoubt => IsLogAhead || Math.Abs(ClockOffset) > Doubt;
-    public bool IsLogAhead => Unseen > Doubt;
+    public bool IsClockInDoubt => IsLogAhead || Math.Abs(ClockOffset) > (long)VaultTime.Doubt;
+    public ulong Unseen => Time.Unseen;
+    public bool IsLogAhead => Unseen > VaultTime.Doubt;
     public bool IsReserveWhole => Reserve.Kept >= Reserve.Wanted;
 
     public static VaultStatus Of(Vault vault, VaultHealth health)
@@ -289,7 +295,7 @@ sealed record VaultStatus(bool IsTrial, ulong Now, long ClockOffset, ulong Unsee
         var names = packs.Select(p => p.Name).ToHashSet();
         var damaged = names.Count(n => reads.Damaged.ContainsKey(n) || health.Damaged.Contains(n));
         var read = names.Where(n => !health.Damaged.Contains(n) && reads.Times.ContainsKey(n)).Select(n => reads.Times[n]).ToList();
-        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, vault.Keeper.Clock.Unseen, there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
+        return new VaultStatus(state.Genesis!.Kind == VaultKind.Trial, now, vault.Keeper.Clock.WallOffset, vault.Keeper.TimeAsKnown(), there.Count, there.Count(s => s is { Attested: 0, Restored: 0, Defects: 0 }),
             there.Count(s => s.Defects > 0 && !health.Healed.Contains(s)), there.Count(s => s.Defects == 0 && health.Of(s).Count > 0), there.Count > 0 ? there.Max(s => s.Committed) : null, SourceStatus.Of(there), names.Count, sized.Sum(p => p.Size),
             sized.Where(p => health.Named.TryGetValue(p.Name, out var named) && named.LockEnd > passed).Sum(p => p.Size), free, vault.Keeper.Reserve, SpaceForecast.Of(there, now, free, freed), freed,
             names.Count - read.Count - damaged, damaged, read.Count > 0 ? read.Min() : null);

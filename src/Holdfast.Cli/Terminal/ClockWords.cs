@@ -7,13 +7,13 @@ namespace Holdfast.Cli.Terminal;
 static class ClockWords
 {
     /// <summary>Null where they are not.</summary>
-    public static string? Doubt(VaultClock clock) => Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day ? Of(clock) : null;
+    public static string? Doubt(VaultClock clock) => Math.Abs(clock.WallOffset) > (long)VaultTime.Doubt ? Of(clock) : null;
 
     /// <summary>What comes before all other advice where this machine's clock is behind: what an expiry gave up since seems to be lost until it is right. Empty where it is not behind.</summary>
-    public static string First(VaultClock clock) => clock.WallOffset >= -(long)RetentionPolicy.Day ? ""
+    public static string First(VaultClock clock) => clock.WallOffset >= -(long)VaultTime.Doubt ? ""
         : "First set this machine's clock right (timedatectl): it is behind the vault's, and what has been given up since the day that it shows looks as if it were lost. Then run this again; what is wrong still: ";
 
-    public static string Of(VaultClock clock)
+    static string Of(VaultClock clock)
     {
         var apart = Text.Span((ulong)Math.Abs(clock.WallOffset) / RetentionPolicy.Day * RetentionPolicy.Day);
         return clock.WallOffset > 0

@@ -10,6 +10,7 @@ namespace Holdfast.Core.Approvals;
 public enum RequestKind : byte
 {
     Policy = 1,
+    Time = 2,
     Approvers = 3,
     Witnesses = 4,
     HoldLonger = 5,
@@ -48,6 +49,12 @@ public abstract record ApprovalRequest(RequestHead Head)
     /// <summary>Seconds until other approvers take the place of those who are lost: whoever of them is not has that long to object.</summary>
     public const ulong SuccessionTime = 30 * RetentionPolicy.Day;
 
+    /// <summary>Seconds that a request to set the clock right may be approved: who signs says what time it is, and soon it is another.</summary>
+    public const ulong LongestTimeOpen = RetentionPolicy.Day;
+
+    /// <summary>Seconds that all such requests of a vault together may set its clock forward: less than there is from the longest lock to the last moment a lock can end at, so that each lock can be lengthened by as much.</summary>
+    public const ulong MostForward = 3_660 * RetentionPolicy.Day;
+
     public abstract RequestKind Kind { get; }
 
     /// <summary>True for what takes effect only some days after its approval.</summary>
@@ -61,6 +68,21 @@ public abstract record ApprovalRequest(RequestHead Head)
     public sealed record Policy(RequestHead Head, Id16 Source, RetentionPolicy Before, RetentionPolicy After) : ApprovalRequest(Head)
     {
         public override RequestKind Kind => RequestKind.Policy;
+    }
+
+    /// <summary>Have the vault's clock count time that it did not see pass. All that ends by the clock moves with it, so that nothing ends sooner.</summary>
+    /// <param name="Head">What all requests have.</param>
+    /// <param name="Before">Seconds by which the clock was set forward so before.</param>
+    /// <param name="Counted">What had passed for certain by it when this was made, seconds since 1970.</param>
+    /// <param name="Now">What time it was then: at the least, as all who sign this say.</param>
+    public sealed record Time(RequestHead Head, ulong Before, ulong Counted, ulong Now) : ApprovalRequest(Head)
+    {
+        public override RequestKind Kind => RequestKind.Time;
+
+        /// <summary>Seconds that the clock was behind, and that all locks are lengthened by.</summary>
+        public ulong Forward => Now - Counted;
+
+        internal bool IsSound => Now > Counted && Now <= LockRules.LastEnd && Forward <= MostForward && Before <= MostForward - Forward && Head.Until - Head.Made <= LongestTimeOpen;
     }
 
     /// <summary>Other approvers, or another quorum.</summary>
@@ -151,6 +173,11 @@ public abstract record ApprovalRequest(RequestHead Head)
                 policy.Before.Write(body);
                 policy.After.Write(body);
                 break;
+            case Time time:
+                body.U64(time.Before);
+                body.U64(time.Counted);
+                body.U64(time.Now);
+                break;
             case Approvers approvers:
                 body.Hash(approvers.Before);
                 approvers.After.Write(body);
@@ -189,6 +216,7 @@ public abstract record ApprovalRequest(RequestHead Head)
         ApprovalRequest? parsed = (RequestKind)reader.U8() switch
         {
             RequestKind.Policy => new Policy(head, reader.Id(), RetentionPolicy.Read(ref reader), RetentionPolicy.Read(ref reader)),
+            RequestKind.Time => new Time(head, reader.U64(), reader.U64(), reader.U64()),
             RequestKind.Approvers => new Approvers(head, reader.Hash(), ApproverSet.Read(ref reader)!),
             RequestKind.Succession => new Succession(head, reader.Hash(), ApproverSet.Read(ref reader)!),
             RequestKind.Witnesses => new Witnesses(head, reader.Hash(), Texts(ref reader)),
@@ -197,7 +225,7 @@ public abstract record ApprovalRequest(RequestHead Head)
             RequestKind.Revoke => new Revoke(head, reader.Id()),
             _ => null,
         };
-        if (!reader.IsDone || parsed is null || !parsed.ToArray().AsSpan().SequenceEqual(bytes))
+        if (!reader.IsDone || parsed is null or Time { IsSound: false } || !parsed.ToArray().AsSpan().SequenceEqual(bytes))
             return false;
         request = parsed;
         return true;

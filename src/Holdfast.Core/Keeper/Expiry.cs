@@ -7,9 +7,9 @@ namespace Holdfast.Core.Keeper;
 
 /// <param name="Names">What is given up.</param>
 /// <param name="Bytes">How much that frees.</param>
-/// <param name="InDoubt">True where the clocks disagree: then nothing is given up that one of them still protects.</param>
+/// <param name="Time">By which it was judged: where the sources of time disagree, nothing is given up that one of them still protects.</param>
 /// <param name="IsBlocked">True where a snapshot that stays cannot say what it needs: then nothing at all is given up.</param>
-public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, bool InDoubt, bool IsBlocked)
+public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> Names, long Bytes, VaultTime Time, bool IsBlocked)
 {
     /// <summary>Files that were given up and are not removed: immutable, with no guard to clear the flag, on a disk that refuses, or another process kept the vault's lock.</summary>
     public int Stuck { get; init; }
@@ -22,12 +22,12 @@ public sealed record ExpiryResult(IReadOnlyList<(StoreKind Kind, Hash32 Name)> N
 }
 
 /// <summary>Decides what no lock holds any more. Positive evidence is needed: every source of time is past the lock's end and a margin of 14 days.</summary>
-sealed class Expiry(Projection projection, IStore store, IRemover? remover, VaultClock clock, bool isPartAway, string unclaimedPath, Disk disk)
+sealed class Expiry(Projection projection, IStore store, IRemover? remover, VaultClock clock, VaultTime time, bool isPartAway, string unclaimedPath, Disk disk)
 {
     readonly HashSet<(StoreKind Kind, Hash32 Name)> _names = [];
 
     /// <summary>What has passed by every source of time, in seconds since 1970, when this began: all is judged by one moment, whatever the clocks do meanwhile.</summary>
-    public ulong Judged { get; } = clock.Certain;
+    public ulong Judged { get; } = time.Certain;
 
     /// <param name="note">Remembers which packs no commit names, and since when; not for a dry run, which holds no lock.</param>
     /// <param name="held">Snapshots that stay though their locks may be over.</param>
@@ -36,10 +36,9 @@ sealed class Expiry(Projection projection, IStore store, IRemover? remover, Vaul
         _names.Clear();
         var bytes = 0L;
         var stays = held.Select(projection.Find).OfType<SnapshotRecord>().Where(s => !s.IsRemoved && IsOver(s.Expiry)).ToList();
-        var inDoubt = Math.Abs(clock.WallOffset) > (long)RetentionPolicy.Day;
         var untold = stays.FindAll(projection.IsUntold);
         if (IsBlocked() || (untold.Count > 0 && isPartAway)) // what they need may be known again when the disk is back
-            return new ExpiryResult([], 0, inDoubt, IsBlocked: true);
+            return new ExpiryResult([], 0, time, IsBlocked: true);
         var needs = stays.Except(untold).ToDictionary(s => s, Needs);
         HashSet<(StoreKind, Hash32)> kept = [.. needs.Values.SelectMany(n => n)], wouldGo = [];
         var unclaimed = UnclaimedNote.Read(unclaimedPath);
@@ -71,7 +70,7 @@ sealed class Expiry(Projection projection, IStore store, IRemover? remover, Vaul
         }
         if (note)
             WriteUnclaimed(seen);
-        return new ExpiryResult([.. _names], bytes, inDoubt, IsBlocked: false) { Held = [.. needs.Where(n => n.Value.Overlaps(wouldGo)).Select(n => n.Key).OrderBy(s => s.Ordinal)] };
+        return new ExpiryResult([.. _names], bytes, time, IsBlocked: false) { Held = [.. needs.Where(n => n.Value.Overlaps(wouldGo)).Select(n => n.Key).OrderBy(s => s.Ordinal)] };
 
         void Give(StoredName item)
         {

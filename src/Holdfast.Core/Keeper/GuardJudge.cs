@@ -38,6 +38,8 @@ sealed class GuardJudge
     Dictionary<Hash32, ulong> _unclaimed = [];
     bool _mayJudge;
     bool _isBlocked;
+    ulong _movedFor; // what the ends in memory were moved for, seconds since 1970
+    ulong _witnessed; // seconds since 1970; no limit where the vault has no witnesses
     const ulong MostForgotten = 86_400; // seconds
     ulong _looked; // seconds since 1970 when the log was last taken in whole; what is new in it was written later
 
@@ -154,6 +156,9 @@ sealed class GuardJudge
     /// <summary>Leaves that the guard has a copy of.</summary>
     public long LogSize => _copy?.Size ?? 0;
 
+    /// <summary>Seconds since 1970 that have passed for certain by the guard's own clock.</summary>
+    public ulong Passed => _clock?.Passed ?? 0;
+
     /// <summary>Takes in what was logged since.</summary>
     /// <returns>What is wrong: then nothing is free until the next call.</returns>
     public HoldfastException? Follow()
@@ -170,6 +175,8 @@ sealed class GuardJudge
             _copy ??= OpenCopy();
             _copy.Follow(_log);
             Project();
+            _witnessed = Witnessed();
+            GoForward();
             Learn();
             Remember(hasLooked: true); // before a flag is set: what is immutable has a guard that remembers it
             _looked = _clock!.Now;
@@ -226,7 +233,14 @@ sealed class GuardJudge
         return (isTold ? _machine.Wall / 1_000 <= end + LockRules.Margin : _isBlocked) ? Verdict.Locked : Verdict.Kept;
     }
 
-    bool IsOver(ulong end) => _clock!.HasPassed(end + LockRules.Margin);
+    bool IsOver(ulong end) => _clock!.HasPassed(end + LockRules.Margin) && _witnessed > end + LockRules.Margin;
+
+    /// <summary>What all witnesses say has passed, by cosignatures of the log that the guard has. Whoever owns the vault can take these away, and then nothing goes; he can make none.</summary>
+    ulong Witnessed()
+    {
+        var witnesses = _projection.WitnessKeys;
+        return VaultTime.Of(witnesses, new CosignedCheckpoints(Path.Combine(_vault, "log"), _disk, _key, witnesses), _copy!).Select(w => w.Says).DefaultIfEmpty(ulong.MaxValue).Min();
+    }
 
     /// <summary>Lines of the vault's list of folders that name none.</summary>
     public int BadLines { get; private set; }
@@ -254,6 +268,23 @@ sealed class GuardJudge
     {
         while ((long)_projection.Size < _copy!.Size)
             _projection.Apply(_copy.Leaf((long)_projection.Size));
+    }
+
+    /// <summary>Goes by the time that approvers have said, whose signatures were checked here. Every end that was seen moves as far as this clock does, so that none comes sooner: a quorum that lies lets nothing go. A guard that dies in the middle moves them again, and holds them the longer.</summary>
+    void GoForward()
+    {
+        var (approved, passed) = (_projection.TimeApproved, _clock!.Passed);
+        if (approved <= passed)
+            return;
+        if (_movedFor < approved)
+            _memory.Move(approved - passed);
+        _movedFor = approved; // once, however often the disk refuses it
+        var quantum = LockRules.Quantum(_projection.Genesis!.Policy.Base);
+        foreach (var record in _projection.Snapshots.Where(s => s.Ordinal < _memory.Seen && !s.IsRemoved)) // by the log's reckoning too
+            Learn(record, quantum, _memory.Untold.GetValueOrDefault(record.Ordinal));
+        _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
+        _clock.Approve(approved);
+        _clock.Save();
     }
 
     /// <summary>Takes in the lock ends of new leaves, and of commits that could not say what they need and now can.</summary>

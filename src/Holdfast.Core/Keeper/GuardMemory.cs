@@ -78,6 +78,18 @@ sealed class GuardMemory
         IsChanged = true;
     }
 
+    /// <summary>The guard's clock is about to go forward by so much, with no time passing: each end that was seen moves with it, and what no commit names counts as new.</summary>
+    /// <param name="seconds">At most the rest until the last moment a lock can end at.</param>
+    public void Move(ulong seconds)
+    {
+        foreach (var name in _ends.Keys.ToList())
+            _ends[name] = Math.Min(_ends[name] + seconds, Retention.LockRules.LastEnd);
+        foreach (var (commit, least) in _untold.Where(u => u.Value > 0).ToList())
+            _untold[commit] = Math.Min(least + seconds, Retention.LockRules.LastEnd);
+        _unclaimed = [];
+        IsChanged = true;
+    }
+
     /// <summary>Names whose locks end later than <paramref name="moment"/>.</summary>
     public IEnumerable<Hash32> LockedAfter(ulong moment) => from lockEnd in _ends where lockEnd.Value > moment select lockEnd.Key;
 

@@ -43,16 +43,34 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         All(locking, wanted, mayBeGone: state.Objects.Contains);
     }
 
+    /// <summary>Holds all that the log says is locked for so much longer.</summary>
+    public void HoldAll(ulong seconds)
+    {
+        if (store is not ILockingStore locking)
+            return;
+        var last = state.Snapshots.Where(s => !s.IsRemoved).Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
+        List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted =
+        [
+            .. state.NamedPacks().Packs.Select(p => (StoreKind.Pack, p.Key, p.Value.LockEnd)),
+            .. state.ObjectLocks().Where(o => !state.Objects.Contains(o.Key)).Select(o => (StoreKind.Object, o.Key, o.Value)),
+            .. state.Objects.Select(o => (StoreKind.Object, o, last)),
+        ];
+        wanted.RemoveAll(w => state.WasRemoved(w.Kind, w.Name));
+        All(locking, [.. wanted.Select(w => (w.Kind, w.Name, AtLeast(LockRules.PackEnd(w.Name, w.Until + seconds, _quantum))))], state.Objects.Contains);
+    }
+
     /// <summary>What the vault's clock has end in the past of the wall clock is asked for a day more: the log says that it is locked, so the medium is to.</summary>
     ulong AtLeast(ulong until) => Math.Min(Math.Max(until, wall + RetentionPolicy.Day), LockRules.LastEnd);
 
     /// <summary>Holds objects that a leaf is about to name for as long as any snapshot is held.</summary>
-    public void Hold(IEnumerable<Hash32> objects)
+    /// <param name="objects">Their names.</param>
+    /// <param name="later">Seconds by which these leaves lengthen all locks.</param>
+    public void Hold(IEnumerable<Hash32> objects, ulong later)
     {
         if (store is not ILockingStore locking)
             return;
         var latest = state.Snapshots.Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
-        All(locking, [.. Later(objects, _ => 0, latest)], _ => false);
+        All(locking, [.. Later(objects, _ => 0, Math.Min(latest + later, LockRules.LastEnd))], _ => false);
     }
 
     IEnumerable<(StoreKind, Hash32, ulong)> Later(IEnumerable<Hash32> objects, Func<Hash32, ulong> before, ulong end) =>

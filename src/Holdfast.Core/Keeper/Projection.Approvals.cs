@@ -1,4 +1,6 @@
 using Holdfast.Core.Approvals;
+using Holdfast.Core.Log;
+using Holdfast.Core.Retention;
 
 namespace Holdfast.Core.Keeper;
 
@@ -41,6 +43,12 @@ public sealed partial class Projection
     readonly Dictionary<Id16, RequestRecord> _requests = [];
     readonly List<RequestRecord> _inOrder = [];
 
+    /// <summary>Seconds by which the vault's clock was set forward by approval, in all: every lock that was there then was lengthened by as much.</summary>
+    public ulong SetForward { get; private set; }
+
+    /// <summary>So late it is at least, as the approvers said last; 0 where they never did. Seconds since 1970.</summary>
+    public ulong TimeApproved { get; private set; }
+
     /// <summary>Requests that were approved or objected to, in the order of their first leaves.</summary>
     public IReadOnlyList<RequestRecord> Requests => _inOrder;
 
@@ -61,6 +69,9 @@ public sealed partial class Projection
 
     /// <summary>Verifier keys of the witnesses, as it stands.</summary>
     public IReadOnlyList<string> Witnesses { get; private set; } = [];
+
+    /// <summary>Those of them that are keys.</summary>
+    public IReadOnlyList<CosignerKey> WitnessKeys => [.. Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
 
     /// <summary>Snapshots that a legal hold stands on at a moment.</summary>
     public IEnumerable<SnapshotRecord> HeldAt(ulong moment) => Snapshots.Where(s => s.HeldUntil > moment);
@@ -84,8 +95,8 @@ public sealed partial class Projection
     {
         var known = Request(approval.Asked.Head.Id);
         return approval.Asked.Head.Vault != Genesis!.Vault ? "it is another vault's"
-            : approval.Asked.Head.Made > now + Retention.RetentionPolicy.Day ? "by the vault's clock it was not made yet"
-            : now + Retention.RetentionPolicy.Day < _latestBelieved ? "the log has leaves of a later time"
+            : approval.Asked.Head.Made > now + RetentionPolicy.Day ? "by the vault's clock it was not made yet"
+            : now + RetentionPolicy.Day < _latestBelieved ? "the log has leaves of a later time"
             : known is not null && known.Asked != approval.Asked && !known.Asked.ToArray().AsSpan().SequenceEqual(approval.Request) ? "another request has its id"
             : known is { InForce: > 0 } && (approval.Decision == Decision.Approved || !known.Asked.Cools || certain >= known.From) ? "it is in force already"
             : known is { Objected: > 0 } ? $"approver {known.Objector} objected to it"
@@ -122,6 +133,8 @@ public sealed partial class Projection
     }
 
     ulong _successionStopped; // vault time of the last objection to a request that would have replaced the approvers: one voice is not to be worn down
+    readonly HashSet<Id16> _lostTimes = []; // requests of a time whose approval cannot be read, and which no leaf has put in force
+    ulong _movedUnread; // seconds by which those that a leaf did put in force have lengthened locks
     readonly HashSet<Id16> _stopped = []; // requests that somebody objected to, by leaves whose object cannot be read
     ulong _latestBelieved; // the latest time of a leaf that may have come, and is not far beyond those before
     ulong _beyond; // that of a leaf that is: after a long silence it is true, and the next one says so too
@@ -148,16 +161,20 @@ public sealed partial class Projection
         if (TryRead<ApprovalObject>(leaf.Payload, ApprovalObject.TryParse, out var approval) == 0)
         {
             if (leaf.B == 0)
+            {
                 Stop(leaf); // losing an objection does not undo it
-            else
-                IsApprovalLost = true; // it has no effect, and what cannot be read is told
+                return;
+            }
+            IsApprovalLost = true; // it has no effect, and what cannot be read is told
+            if (leaf.A == (ulong)RequestKind.Time)
+                _lostTimes.Add(leaf.Subject);
             return;
         }
         var asked = approval!.Asked;
         var isApproved = approval.Decision == Decision.Approved;
         // A sound keeper takes no objection to what is in force: that it took this one says that it was not, and whoever put it in force had the log's key.
         // No longer than the vault's clock can have been led ahead: else an approver of then undoes what others approved since.
-        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0, Asked.Cools: true } early && leaf.VaultTime < early.From + VaultClock.DoubtAfter + Retention.RetentionPolicy.Day && Fault(approval, leaf.VaultTime, certain: 0) is null)
+        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0, Asked.Cools: true } early && leaf.VaultTime < early.From + VaultClock.DoubtAfter + RetentionPolicy.Day && Fault(approval, leaf.VaultTime, certain: 0) is null)
         {
             Undone.Add(early.Id);
             return;
@@ -207,8 +224,15 @@ public sealed partial class Projection
             _awaited = Math.Min(_awaited, record.From); // a clock that is ahead, or the log's key: it may be looked at when its time has come
             return;
         }
-        if (record is not { IsWaiting: true } || _early.Contains(leaf.Subject) || leaf.VaultTime < record.From || leaf.A != (ulong)record.Asked.Kind)
+        if (record is not { IsWaiting: true } || _early.Contains(leaf.Subject) || leaf.VaultTime < record.From || leaf.A != (ulong)record.Asked.Kind
+            || (record.Asked is ApprovalRequest.Time told && (leaf.B != told.Forward || leaf.C != told.Counted || leaf.VaultTime < told.Now)))
         {
+            // Where its approval is lost, the clock may stand on it: what only makes locks longer is done all the same.
+            if (_lostTimes.Remove(leaf.Subject) && leaf.B <= ApprovalRequest.MostForward - Math.Min(SetForward + _movedUnread, ApprovalRequest.MostForward))
+            {
+                _movedUnread += leaf.B;
+                Move(leaf.B, leaf.C);
+            }
             NotApproved(ordinal, leaf);
             return;
         }
@@ -222,6 +246,14 @@ public sealed partial class Projection
         {
             case ApprovalRequest.Policy policy:
                 (_policies[policy.Source], _policySet[policy.Source]) = (policy.After, ordinal);
+                break;
+            case ApprovalRequest.Time time:
+                Move(time.Forward, time.Counted);
+                SetForward += time.Forward;
+                TimeApproved = Math.Max(TimeApproved, time.Now);
+                _times.Insert(_times.Count - 1, (time.Now, true)); // several people say so: it leads no less far than leaves step by step do
+                _latestBelieved = Math.Max(_latestBelieved, time.Now);
+                Believe(leaf.VaultTime);
                 break;
             case ApprovalRequest.Approvers approvers:
                 Approvers = approvers.After;
@@ -250,12 +282,39 @@ public sealed partial class Projection
         Lapse();
     }
 
+    /// <summary>All that ends by the vault's clock ends later, as the clock was set forward: between the two nothing changes.</summary>
+    /// <param name="seconds">By which it was set forward.</param>
+    /// <param name="counted">What had passed for certain: what was given up by a later time than that was not over, and moves too.</param>
+    void Move(ulong seconds, ulong counted)
+    {
+        if (_successionStopped > 0)
+            _successionStopped += seconds;
+        foreach (var record in Snapshots.Where(s => !s.IsRemoved || !IsOverBy(s, counted)))
+        {
+            var end = Later(record.Expiry);
+            record.Moved += end - record.Expiry;
+            record.Expiry = end;
+            record.HeldUntil = Later(record.HeldUntil);
+            record.ExpiryThen = Later(record.ExpiryThen);
+            _spans.Lengthen(record);
+            Revive(record);
+        }
+        foreach (var waiting in _inOrder.Where(r => r is { IsWaiting: true, Asked.Cools: true }))
+            waiting.From += Math.Min(seconds, ulong.MaxValue - waiting.From); // whoever has the log's key says from when
+
+        ulong Later(ulong moment) => moment == 0 ? 0 : Math.Min(Math.Min(moment, LockRules.LastEnd) + seconds, LockRules.LastEnd);
+    }
+
+    /// <summary>Its lock, those of its packs, and the margin are over by a moment.</summary>
+    internal bool IsOverBy(SnapshotRecord record, ulong moment) => record.Expiry + LockRules.Quantum(Genesis!.Policy.Base) + LockRules.Margin < moment;
+
     /// <summary>What a request says there is, is there.</summary>
     /// <param name="asked">The request.</param>
     /// <param name="isReader">A reader that lost objects holds against nobody what it cannot tell.</param>
     internal bool IsAsAsked(ApprovalRequest asked, bool isReader = false) => asked switch
     {
         ApprovalRequest.Policy policy => isReader ? _lostPolicies.Count > 0 || policy.Before == ReadableFor(policy.Source) : _lostPolicies.Count == 0 && policy.Before == PolicyFor(policy.Source),
+        ApprovalRequest.Time time => time.Before == SetForward,
         ApprovalRequest.Approvers approvers => approvers.Before == Approvers.Digest,
         ApprovalRequest.Succession succession => succession.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
@@ -273,7 +332,7 @@ public sealed partial class Projection
         if (leaf.C == (ulong)HoldChange.Lifted)
             held.HeldUntil = 0;
         else
-            held.HeldUntil = Math.Max(held.HeldUntil, Math.Min(leaf.A, Retention.LockRules.LastEnd));
+            held.HeldUntil = Math.Max(held.HeldUntil, Math.Min(leaf.A, LockRules.LastEnd));
         held.FirstHeld = held.FirstHeld > 0 ? held.FirstHeld : leaf.VaultTime;
     }
 }

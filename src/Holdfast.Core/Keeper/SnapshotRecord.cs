@@ -28,6 +28,9 @@ public sealed class SnapshotRecord
     /// <summary>Seconds since 1970: locked until then at least. Extensions lengthen it.</summary>
     public required ulong Expiry { get; set; }
 
+    /// <summary>Seconds of it that came of the vault's clock being set forward: no longer lock, but the same by another reckoning.</summary>
+    public ulong Moved { get; set; }
+
     /// <summary>The parsed object without its sections (<see cref="SnapshotObject.Head"/>); null where it is missing or damaged, or was removed after its lock had ended.</summary>
     public SnapshotObject? Object { get; init; }
 

@@ -90,7 +90,8 @@ public sealed class VaultClock
     /// <param name="machine">The machine's clocks.</param>
     /// <param name="latestLeaf">Vault time of the newest leaf that is not far beyond a moment, or beyond leaves before it (<see cref="Projection.TimeOfLeaves"/>): the clock is never before it, even
     /// where its file was lost or put back.</param>
-    public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf)
+    /// <param name="approved">What approvers have said has passed, seconds since 1970 (<see cref="Projection.TimeApproved"/>); 0 for nothing. All locks of then were lengthened by what the clock was behind.</param>
+    public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf, ulong approved = 0)
     {
         var clock = new VaultClock(path, disk, machine);
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
@@ -104,8 +105,18 @@ public sealed class VaultClock
         var unseen = Math.Min(ahead, told - Math.Min(told, machine.Wall));
         clock._unseen += unseen;
         clock._passed += ahead - unseen;
-        clock.Look();
+        clock.Approve(approved);
         return clock;
+    }
+
+    /// <summary>Goes forward to what approvers have said has passed. What leaves told of up to then has passed with it.</summary>
+    internal void Approve(ulong approved)
+    {
+        approved = 1_000 * Math.Min(approved, Retention.LockRules.LastEnd);
+        var more = approved - Math.Min(approved, _passed);
+        _unseen -= Math.Min(_unseen, more);
+        _passed += more;
+        Look();
     }
 
     /// <summary>Seconds since 1970 UTC by the vault clock.</summary>

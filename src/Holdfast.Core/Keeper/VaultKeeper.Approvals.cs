@@ -12,6 +12,7 @@ public sealed partial class VaultKeeper
     public const int MostHeldAlone = 100;
 
     const int MostObjections = 100; // a log never shrinks
+    const ulong MostAhead = 60; // seconds: clocks of sound machines differ by less
 
     /// <summary>Seconds that one person's hold stands.</summary>
     public const ulong HoldLength = 30 * RetentionPolicy.Day;
@@ -64,9 +65,13 @@ public sealed partial class VaultKeeper
                 RequireSound(asked);
             else if (_projection.Request(asked.Head.Id) is null && _projection.Requests.Count(r => r.Approved == 0 && r.Objector == approval.Signatures[0].Approver && now - Math.Min(now, r.Objected) < ApprovalRequest.LongestOpen) >= MostObjections)
                 throw new HoldfastException(ErrorCode.QuotaExceeded, $"One approver may object to {MostObjections} requests in 30 days that nobody has approved. Nothing was changed.", "A request that nobody approves has no effect. Object to one that weakens protection once it is approved: it has three days to go then.");
+            if (isApproved && asked is ApprovalRequest.Time time)
+                PrepareForward(time.Forward);
             var from = now + _projection.CoolingOff(asked);
             var leaf = new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, isApproved ? from : 0, (ulong)approval.Signatures.Count, Store.PutTwice(bytes));
             Append(isApproved && !asked.Cools ? [leaf, .. Effect(asked, now)] : [leaf]);
+            if (isApproved && asked is ApprovalRequest.Time)
+                _clock = null; // from here on as one that is opened anew has it: a run that is killed now changes nothing of that
             return _projection.Request(asked.Head.Id)!;
         });
     }
@@ -103,6 +108,9 @@ public sealed partial class VaultKeeper
                 throw new HoldfastException(ErrorCode.ObjectMissing, "A policy that may be the one in force is missing or damaged: what it would be weakened from cannot be told. Nothing was changed.", "Bring that object back from another copy of the vault (holdfast status names it).");
             case ApprovalRequest.Witnesses witnesses when witnesses.After.Any(w => !CosignerKey.TryParse(w, out _)) || witnesses.After.Distinct().Count() < witnesses.After.Count:
                 throw new HoldfastException(ErrorCode.CommitRefused, "What the request names as a witness is none, or named twice.", "Make a new request with the keys that `holdfast witness init` printed.");
+            case ApprovalRequest.Time time:
+                RequireTime(time);
+                break;
             case ApprovalRequest.HoldLonger longer:
                 RequireAllowed(longer.HeldUntil);
                 foreach (var snapshot in longer.Snapshots)
@@ -116,13 +124,34 @@ public sealed partial class VaultKeeper
         }
     }
 
+    /// <summary>Approvers set the clock forward no further than this machine's calendar says too, and not by what the vault has seen pass since.</summary>
+    void RequireTime(ApprovalRequest.Time time)
+    {
+        var (passed, wall) = (Clock.Passed, _machine.Wall / 1_000);
+        if (time.Now > wall + MostAhead)
+            throw new HoldfastException(ErrorCode.ClockInDoubt, "The time that the approvers signed has not come by this machine's own clock. Nothing was changed.", "Set this machine's clock right first (timedatectl), or make a new request with the right time: a vault's clock never goes back.");
+        var isGone = _projection.Snapshots.Exists(s => s.IsRemoved && s.RemovedAt <= passed && !_projection.IsOverBy(s, time.Counted)); // an expiry was in between
+        if (passed < time.Counted || passed >= time.Now || passed - time.Counted > ApprovalRequest.LongestTimeOpen || isGone)
+            throw new HoldfastException(ErrorCode.CommitRefused, "The vault's clock is not where it was when the request was made. Nothing was changed.", "Make a new request (holdfast approval request time).");
+    }
+
+    /// <summary>Before the leaf that sets the clock forward: the medium holds all for as much longer, what sessions have stored and not committed counts as new, and the clock's file says what was counted up to now.</summary>
+    void PrepareForward(ulong seconds)
+    {
+        OnMedium.HoldAll(seconds);
+        Clock.Save();
+        _disk.Replace(KeeperPath(_folder, "unclaimed"), []);
+    }
+
     /// <summary>The leaves by which a request comes into force.</summary>
     List<Leaf> Effect(ApprovalRequest asked, ulong now)
     {
         var leaves = new List<Leaf>();
         if (asked is ApprovalRequest.HoldLonger longer)
             leaves.AddRange(Longer(longer.Snapshots.Select(Holdable), longer.HeldUntil, Id16.None));
-        leaves.Add(new Leaf(LeafType.InForce, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None));
+        leaves.Add(asked is ApprovalRequest.Time time
+            ? new Leaf(LeafType.InForce, Math.Max(now, time.Now), asked.Head.Id, Id16.None, (ulong)asked.Kind, time.Forward, time.Counted, Hash32.None)
+            : new Leaf(LeafType.InForce, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, 0, 0, Hash32.None));
         return leaves;
     }
 

@@ -54,7 +54,7 @@ public sealed partial class VaultKeeper
     public LockAudit? AuditLocks(CancellationToken ct) => OnMedium.Audit(Clock.Passed, ct);
 
     /// <summary>Seconds from a snapshot's commit to the end of its lock, as it stands.</summary>
-    static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed);
+    static ulong Kept(SnapshotRecord record) => record.Expiry - Math.Min(record.Expiry, record.Committed + record.Moved);
 
     /// <summary>Lengthens a snapshot's lock. It is never shortened: a request to do so is refused and counted in the log.</summary>
     /// <exception cref="HoldfastException"><c>LockRefused</c>, <c>LockTooLong</c>, <c>SnapshotMissing</c>.</exception>
@@ -199,7 +199,7 @@ public sealed partial class VaultKeeper
     /// <summary>Files that expiry removes before it lets others change the vault.</summary>
     internal int RemovedAtOnce { get; set; } = 128;
 
-    Expiry ExpiryNow() => new(_projection, Store, _remover ??= FolderStore is { } folders ? new Remover(folders, _disk) : _stores?.Remover(ObjectStore!, _folder), Clock, Away.Count > 0, KeeperPath(_folder, "unclaimed"), _disk);
+    Expiry ExpiryNow() => new(_projection, Store, _remover ??= FolderStore is { } folders ? new Remover(folders, _disk) : _stores?.Remover(ObjectStore!, _folder), Clock, Time(), Away.Count > 0, KeeperPath(_folder, "unclaimed"), _disk);
 
     /// <summary>Parent for the next snapshot of a source: its newest one that is still there.</summary>
     public SnapshotRecord? Newest(Id16 source) => _projection.Snapshots.LastOrDefault(s => s.Source == source && s.Object is not null && !s.IsRemoved);

@@ -10,7 +10,7 @@ public sealed partial class VaultKeeper
     (IReadOnlyList<string> By, CosignedCheckpoints Are)? _cosigned;
 
     /// <summary>Keys of the witnesses, from the genesis, or those that approvers have put in their place.</summary>
-    public IReadOnlyList<CosignerKey> Witnesses => [.. _projection.Witnesses.Select(t => CosignerKey.TryParse(t, out var key) ? key : null).OfType<CosignerKey>()];
+    public IReadOnlyList<CosignerKey> Witnesses => _projection.WitnessKeys;
 
     /// <summary>What they have cosigned.</summary>
     public CosignedCheckpoints Cosigned

@@ -127,7 +127,7 @@ public sealed partial class VaultKeeper : IDisposable
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
     /// <summary>The vault clock, as it stands.</summary>
-    public VaultClock Clock => _clock ??= _told is { } told ? VaultClock.Told(told.Now, told.Passed, _disk, _machine) : VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves);
+    public VaultClock Clock => _clock ??= _told is { } told ? VaultClock.Told(told.Now, told.Passed, _disk, _machine) : VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves, _projection.TimeApproved);
 
     /// <summary>Takes in what other processes have written.</summary>
     public void Refresh()
@@ -147,7 +147,10 @@ public sealed partial class VaultKeeper : IDisposable
         _log.Refresh();
         if (_projection.IsAwaiting)
             _passed = Math.Max(_passed, Clock.Passed);
+        var approved = _projection.TimeApproved;
         Project();
+        if (_projection.TimeApproved > approved)
+            _clock = null; // another process set it forward
     }
 
     /// <summary>Writes the log's files of hashes anew that are not what its leaves give.</summary>
@@ -305,7 +308,8 @@ public sealed partial class VaultKeeper : IDisposable
 
     long Append(IReadOnlyList<Leaf> leaves)
     {
-        OnMedium.Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload));
+        var later = leaves.FirstOrDefault(l => l.Type == LeafType.InForce && l.A == (ulong)Approvals.RequestKind.Time).B;
+        OnMedium.Hold(leaves.Where(l => l.Type != LeafType.Commit).Select(l => l.Payload), later);
         _signer ??= LogKeyFile.Read(KeeperPath(_folder, "log.key"), Vault);
         _isAppending = true;
         var ordinal = _log.Append([.. leaves.Select(l => l.ToArray())], _signer);

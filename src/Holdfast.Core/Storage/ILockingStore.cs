@@ -18,4 +18,8 @@ public interface ILockingStore : IStore
     /// <summary>Until when the medium says now that the name is locked, in seconds since 1970 UTC, rounded down: the sound copy that is locked longest counts. 0 for a copy without a lock;
     /// null where there is no copy.</summary>
     ulong? LockedUntil(StoreKind kind, Hash32 name);
+
+    /// <summary>What the medium's own clock says now, in seconds since 1970 UTC; 0 where it does not tell.</summary>
+    /// <exception cref="HoldfastException"><c>StoreUnavailable</c>.</exception>
+    ulong TimeThere();
 }

@@ -72,6 +72,11 @@ static class LogVectors
             Assert.Equal(bytes, parsed.ToArray());
             policy ??= bytes;
         }
+        var time = new ApprovalRequest.Time(head with { Until = 1_767_312_000 }, 86_400, 1_762_041_600, 1_767_225_600).ToArray();
+        list.Object("11.7", "request: time", ObjectType.Request, Id16.None,
+            [.. Body(RequestKind.Time, "u64 86400 set forward before", "u64 1762041600 counted", "u64 1767225600 now").Select(f => f == "u64 1767830400 until" ? "u64 1767312000 until" : f)], time);
+        Assert.True(ApprovalRequest.TryParse(time, out var told));
+        Assert.Equal(5_184_000UL, ((ApprovalRequest.Time)told).Forward);
         list.Hash("11.7", "digest of no witnesses", "", [0], ApprovalRequest.WitnessDigest([]).ToArray());
         var file = new RequestFile(policy!, why, []).Sign(Decision.Approved, two);
         var signature = file.Signed[0].Signature;
