@@ -18,11 +18,14 @@ static class RestoreCommand
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
 
+    /// <summary>What care needs all the same, of what was lawfully erased.</summary>
+    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: it is recorded, and the reason sealed.", HelpName = "REASON" };
+
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -47,6 +50,7 @@ static class RestoreCommand
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
             vault.RequireRestorable(record, keys);
+            var bringErased = BringErased(session, vault, record, keys);
             var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
@@ -66,7 +70,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed)), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
@@ -171,12 +175,31 @@ static class RestoreCommand
         return matched;
     }
 
+    /// <summary>Whether what was erased is brought all the same. The log is told first; where it cannot be, care goes on, and that is said.</summary>
+    public static bool BringErased(Session session, Vault vault, SnapshotRecord record, Core.Keys.ReadingKeys keys)
+    {
+        if (session.Parsed.GetValue(WithErasedOption) is not { } typed)
+            return false;
+        var reason = ErasureCommand.Reason(typed);
+        if (!vault.HasErasures(record, keys))
+            return true;
+        try
+        {
+            vault.RecordErasedBrought((Core.Keys.OpeningKeys)keys, record, reason);
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: that erased data is brought back could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
+        }
+        return true;
+    }
+
     /// <summary>A restore is a fact of the log: it says that the whole snapshot came back. Where the log cannot be written, the restore counts all the same.</summary>
     static bool Record(Session session, Vault vault, SnapshotRecord record, RestoreResult result)
     {
         try
         {
-            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 0, (ulong)(result.Bytes + result.Written.KeptBytes), (ulong)(result.Files + result.Written.Names + result.Written.Kept));
+            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, (ulong)result.Register.LeftOut, (ulong)(result.Bytes + result.Written.KeptBytes), (ulong)(result.Files + result.Written.Names + result.Written.Kept));
             return true;
         }
         catch (HoldfastException e)
