@@ -53,6 +53,8 @@ public static class FuzzTargets
         new("request-file", () => [Encoding.UTF8.GetBytes(new RequestFile(ARequest().ToArray(), null, [(Decision.Objected, new ApprovalSignature(Vault, new byte[64]))]).ToString())], b => RequestFile.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("approver-key-file", () => [ApproverKeyFile.Create("correct horse battery", new Argon2Cost(8_192, 1)).ToArray()], b => ApproverKeyFile.TryParse(b, out _)),
         new("erasure-entry", () => [AnErasure().ToArray()], b => ErasureEntry.TryParse(b, out _)),
+        new("emergency-step", () => [new EmergencyObject(Vault, Vault, Hash, Vault, EmergencyStep.Begun, Vault, Vault, Vault, Hash, 1, new byte[1_300]).ToArray()], b => EmergencyObject.TryParse(b, out _)),
+        new("release-request", () => [new ApprovalRequest.Release(new RequestHead(Vault, Hash, Vault, default, 1, 2, default), Vault, Vault, Vault, Vault).ToArray()], b => ApprovalRequest.TryParse(b, out _)),
         new("sealed-words", () => [new SealedWords(Vault, Vault, Hash, Vault, new byte[1_200]).ToArray()], b => SealedWords.TryParse(b, out _)),
         new("enrolment", () => [new Enrolment(Vault, Hash, EnrolmentKind.Agent, Vault, 1, new byte[32], Vault).ToArray()], b => Enrolment.TryParse(b, out _)),
         new("keyring", () => [KeyringObject()], b => Keyring.TryParse(b, out _)),

@@ -19,6 +19,7 @@ public enum ObjectType : byte
     Request = 11,
     Approval = 12,
     Erasure = 13,
+    Emergency = 14,
 }
 
 /// <summary>The 64 bytes every pack, object and index run starts with.</summary>
@@ -32,7 +33,7 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
     public const ushort FormatVersion = 1;
     public const byte Suite = 1;
 
-    const byte Newest = (byte)ObjectType.Erasure;
+    const byte Newest = (byte)ObjectType.Emergency;
 
     static ReadOnlySpan<byte> Magic => "HOLDFAST"u8;
 

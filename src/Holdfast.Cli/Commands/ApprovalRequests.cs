@@ -21,6 +21,7 @@ static class ApprovalRequests
     static readonly Option<string> OpenOption = new("--open") { Description = "How long it may be approved: 7d; 30d at most.", HelpName = "TIME", DefaultValueFactory = _ => "7d" };
     static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
+    static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id; `holdfast emergency list` shows those that are open." };
     static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
 
     public static Command Create()
@@ -71,6 +72,9 @@ static class ApprovalRequests
             return new ApprovalRequest.HoldLonger(head, until, Snapshots(session, vault));
         });
         Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault, areHeld: true)));
+        Add(request, "release", "To let what an emergency restored out of isolation: one approver who did not begin it is enough.", command => command.Arguments.Add(EmergencyArgument), (session, vault, head) =>
+            EmergencyCommand.Find(vault, session.Parsed.GetValue(EmergencyArgument)!) is { IsOpen: true, Begun: var begun } ? new ApprovalRequest.Release(head, begun.Emergency, begun.Snapshot, begun.Place, begun.Approver)
+                : throw new HoldfastException(ErrorCode.Usage, "That emergency is over already.", "`holdfast emergency list` shows how it ended."));
         Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
             Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && (vault.State.Agent(agent) is not null || !vault.State.LostAgent(agent).IsNone) ? new ApprovalRequest.Revoke(head, agent)
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
@@ -110,10 +114,10 @@ static class ApprovalRequests
         {
             RequestWords.Write(w, asked);
             w.WriteString("code", RequestWords.Code(file.Request));
-            w.WriteNumber("quorum", people.Quorum);
+            w.WriteNumber("quorum", asked.Needs(people));
         });
         session.Step($"Request {Text.Id(asked.Head.Id)}, code {RequestWords.Code(file.Request)}, to {RequestWords.Of(asked)[0]}.");
-        session.Step($"It takes {people.Quorum} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
+        session.Step($"It takes {asked.Needs(people)} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
         return 0;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
 using Holdfast.Core.Keeper;
@@ -10,11 +11,16 @@ namespace Holdfast.Cli.Commands;
 static class GovernanceReport
 {
     const ulong Soon = 7 * RetentionPolicy.Day;
+    const ulong Month = 30 * RetentionPolicy.Day;
 
     /// <summary>Title and text of each line; a title that is empty goes on with the one above.</summary>
     public static IEnumerable<(string Title, string Text)> Lines(Vault vault)
     {
         var (state, now) = (vault.State, vault.Keeper.Clock.Now);
+        foreach (var (emergency, i) in Shown(vault).Select((e, i) => (e, i)))
+            yield return (i == 0 ? "EMERGENCIES" : "", EmergencyCommand.Words(emergency) + (emergency.IsOpen ? " (holdfast emergency list)" : ""));
+        if (EmergencyRecords.Kept(vault.Id).Count is var kept and > 0)
+            yield return ("", $"{Text.Count(kept, "step")} of emergencies on this machine {(kept == 1 ? "is" : "are")} NOT IN THE LOG YET");
         var held = state.HeldAt(now).ToList();
         if (held.Count > 0)
         {
@@ -31,6 +37,10 @@ static class GovernanceReport
                 yield return ("", $"APPROVED, {Text.Id(request.Id)}: to {RequestWords.Of(request.Asked)[0]}; in force from {Text.Time(request.From)}, unless one approver objects (holdfast approval list)");
         }
     }
+
+    /// <summary>Open ones, and those that left isolation on one person's word in the last month.</summary>
+    public static IReadOnlyList<EmergencyRecord> Shown(Vault vault) =>
+        [.. vault.State.Emergencies.Where(e => e.IsOpen || (e.End!.Step == EmergencyStep.Overridden && e.Ended + Month > vault.Keeper.Clock.Now))];
 
     /// <summary>Who has the opening key hides data from restores by an entry: all who look see that there are some, and how new they are. What they name is sealed.</summary>
     static IEnumerable<(string Title, string Text)> Erasures(Vault vault)
@@ -52,6 +62,8 @@ static class GovernanceReport
         w.WriteNumber("held", state.HeldAt(now).Count());
         if (state.HeldAt(now).Select(s => s.HeldUntil).DefaultIfEmpty().Min() is var first and > 0)
             w.WriteString("firstHoldEnds", Text.Iso(first));
+        w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
+        w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);
         w.WriteNumber("erasuresEntered", state.Erasures.Count(e => e.Entry.Kind != ErasureKind.Withdrawn));
         w.WriteNumber("erasuresWithdrawn", state.Erasures.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));
         w.WriteNumber("erasuresUnreadable", state.LostErasures);

@@ -92,7 +92,7 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedBrought })
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedBrought } or KeeperRequest.EnterEmergency)
                 Count(client);
             var answer = Do(request);
             try
@@ -201,6 +201,11 @@ public sealed class KeeperDesk
                 if (!ErasureEntry.TryParse(erase.Entry, out var entry))
                     throw Senseless("entry of the erasure register");
                 _keeper.Erase(entry, erase.Words.Length > 0 ? erase.Words : null);
+                return [];
+            case KeeperRequest.EnterEmergency emergency:
+                if (!EmergencyObject.TryParse(emergency.Step, out var step))
+                    throw Senseless("step of an emergency");
+                _keeper.Enter(step);
                 return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);

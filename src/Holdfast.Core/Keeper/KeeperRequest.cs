@@ -26,6 +26,7 @@ public abstract record KeeperRequest
         Decide = 8,
         Hold = 9,
         Erase = 10,
+        Emergency = 11,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -84,6 +85,10 @@ public abstract record KeeperRequest
     /// <param name="Entry">The entry's object.</param>
     /// <param name="Words">The object that it names; empty for none.</param>
     public sealed record EnterErasure(byte[] Entry, byte[] Words) : KeeperRequest;
+
+    /// <summary>Record a step of an emergency restore.</summary>
+    /// <param name="Step">Its object.</param>
+    public sealed record EnterEmergency(byte[] Step) : KeeperRequest;
 
     public byte[] ToArray()
     {
@@ -157,6 +162,10 @@ public abstract record KeeperRequest
                 writer.Bytes(erase.Entry);
                 writer.Bytes(erase.Words);
                 break;
+            case EnterEmergency emergency:
+                writer.U8((byte)Kind.Emergency);
+                writer.Bytes(emergency.Step);
+                break;
         }
         return writer.ToArray();
     }
@@ -172,6 +181,7 @@ public abstract record KeeperRequest
         Decide => Kind.Decide,
         Hold => Kind.Hold,
         EnterErasure => Kind.Erase,
+        EnterEmergency => Kind.Emergency,
         _ => Kind.RequireWritable,
     };
 
@@ -187,7 +197,7 @@ public abstract record KeeperRequest
     {
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
         Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,
-        Kind.Record => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
+        Kind.Record or Kind.Emergency => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
         Kind.Decide or Kind.Erase => role == KeeperRole.Manage ? MaxApproval : 0,
         Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,
         Kind.RequireWritable => MaxSmall,
@@ -213,6 +223,7 @@ public abstract record KeeperRequest
             Kind.Decide => new Decide(reader.Bytes(MaxApproval).ToArray()),
             Kind.Hold => Held(ref reader),
             Kind.Erase => new EnterErasure(reader.Bytes(MaxSmall).ToArray(), reader.Bytes(Keys.SealedWords.MaxSize).ToArray()),
+            Kind.Emergency => new EnterEmergency(reader.Bytes(EmergencyObject.MaxSize).ToArray()),
             _ => null,
         };
         if (!reader.IsDone)

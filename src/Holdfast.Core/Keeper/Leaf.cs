@@ -30,6 +30,7 @@ public enum LeafType : byte
     Hold = 23,
     Erasure = 24,
     ErasedBrought = 25,
+    Emergency = 26,
 }
 
 /// <summary>What a verify looked at.</summary>

@@ -214,6 +214,9 @@ public sealed partial class Projection
                 foreach (var held in lifted.Snapshots.Select(Find).OfType<SnapshotRecord>())
                     held.HeldUntil = 0;
                 break;
+            case ApprovalRequest.Release release:
+                Emergency(release.Emergency)?.Approved = leaf.VaultTime;
+                break;
             case ApprovalRequest.Revoke revoke:
                 _agents.Remove(revoke.Agent);
                 _lostAgents.Remove(revoke.Agent);
@@ -230,6 +233,7 @@ public sealed partial class Projection
         ApprovalRequest.Policy policy => isReader ? _lostPolicies.Count > 0 || policy.Before == ReadableFor(policy.Source) : _lostPolicies.Count == 0 && policy.Before == PolicyFor(policy.Source),
         ApprovalRequest.Approvers approvers => approvers.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
+        ApprovalRequest.Release release => isReader && LostEmergencies > 0 || Emergency(release.Emergency) is { IsOpen: true, Begun: var begun } && (begun.Snapshot, begun.Place, begun.Approver) == (release.Snapshot, release.Place, release.BegunBy),
         _ => true,
     };
 

@@ -47,7 +47,10 @@ public sealed class OpeningKeys : ReadingKeys
     public override ErasureKey? ErasureKey(Id16 domain, uint epoch, Id16 source) => _seeds.TryGetValue(epoch, out var seed) ? Keys.ErasureKey.Of(seed, Vault, epoch, domain, source) : null;
 
     /// <summary>The newest public key of the tree class for a source: its own where it has one, else the domain's.</summary>
-    public SealingKey TreeKeyFor(Id16 domain, Id16 source) => Keyring.SealingKeys.Where(k => k.Class == KeyClass.Tree && k.Domain == domain && (k.Source == source || k.Source.IsNone))
+    public SealingKey TreeKeyFor(Id16 domain, Id16 source) => TreeKeyFor(Keyring, domain, source);
+
+    /// <summary>The same for who has the keyring alone.</summary>
+    internal static SealingKey TreeKeyFor(Keyring keyring, Id16 domain, Id16 source) => keyring.SealingKeys.Where(k => k.Class == KeyClass.Tree && k.Domain == domain && (k.Source == source || k.Source.IsNone))
         .OrderByDescending(k => k.Source == source).ThenByDescending(k => k.Epoch).First();
 
     /// <summary>Opens words that a leaf names.</summary>

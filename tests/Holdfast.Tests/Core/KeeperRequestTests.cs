@@ -23,6 +23,7 @@ public sealed class KeeperRequestTests
         new KeeperRequest.RecordAttestation(One, Two, [5], [Hash32.None, VaultKeeper.Salt()]),
         new KeeperRequest.RequireWritable(),
         new KeeperRequest.EnterErasure([6, 7], [8]),
+        new KeeperRequest.EnterEmergency([9]),
     ];
 
     [Fact]

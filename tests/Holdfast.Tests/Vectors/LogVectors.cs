@@ -53,6 +53,15 @@ static class LogVectors
         Assert.True(Holdfast.Core.Keys.SealedWords.TryParse(payload, out var sealedWords));
         Assert.Equal(payload, sealedWords.ToArray());
 
+        var step = new EmergencyObject(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE9), EmergencyStep.Begun, Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0), ApprovalRequest.ReasonHash(new Hash32(Sample.Salt), "Dr Who"), 1_767_225_600, payload);
+        list.Object("11.9", "step of an emergency", ObjectType.Emergency, Sample.Domain,
+        [
+            Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), "u8 1 begun", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"),
+            Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"), Fields.Raw(step.Person.ToArray(), "person"), "u64 1767225600 at", Fields.Bytes(payload, "words"),
+        ], step.ToArray());
+        Assert.True(EmergencyObject.TryParse(step.ToArray(), out var taken));
+        Assert.Equal(step.ToArray(), taken.ToArray());
+
         var named = new Hash32(System.Security.Cryptography.SHA256.HashData(payload));
         var entry = new ErasureEntry(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE8), Sample.Source, Sample.Epoch, ErasureKind.Erased, ErasureOf.Path, 1_767_225_600, reference, named, 1_800_000_000, Hash32.None);
         entry = entry with { Tag = key.Tag(entry.Tagged()) };
@@ -92,6 +101,8 @@ static class LogVectors
             ("witnesses", new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest([]), ["witness+key"]), [Fields.Raw(ApprovalRequest.WitnessDigest([]).ToArray(), "before"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness")]),
             ("a longer hold", new ApprovalRequest.HoldLonger(head, 1_777_000_000, [Sample.Snapshot]), ["u64 1777000000 held until", "var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
             ("a hold lifted", new ApprovalRequest.HoldLifted(head, [Sample.Snapshot]), ["var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
+            ("an emergency released", new ApprovalRequest.Release(head, Sample.Id(0xE9), Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0)),
+                [Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"), Fields.Raw(Sample.Id(0xD0).ToArray(), "begun by")]),
             ("an agent revoked", new ApprovalRequest.Revoke(head, Sample.Agent), [Fields.Raw(Sample.Agent.ToArray(), "agent")]),
         })
         {
