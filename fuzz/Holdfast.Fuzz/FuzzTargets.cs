@@ -52,6 +52,10 @@ public static class FuzzTargets
         new("approval", () => [ApprovalObject.Of(ARequest().ToArray(), Decision.Approved, [new ApprovalSignature(Vault, new byte[64])]).ToArray()], b => ApprovalObject.TryParse(b, out _)),
         new("request-file", () => [Encoding.UTF8.GetBytes(new RequestFile(ARequest().ToArray(), null, [(Decision.Objected, new ApprovalSignature(Vault, new byte[64]))]).ToString())], b => RequestFile.TryParse(Encoding.UTF8.GetString(b), out _)),
         new("approver-key-file", () => [ApproverKeyFile.Create("correct horse battery", new Argon2Cost(8_192, 1)).ToArray()], b => ApproverKeyFile.TryParse(b, out _)),
+        new("erasure-entry", () => [AnErasure().ToArray()], b => ErasureEntry.TryParse(b, out _)),
+        new("emergency-step", () => [new EmergencyObject(Vault, Vault, Hash, Vault, EmergencyStep.Begun, Vault, Vault, Vault, Hash, 1, new byte[1_300]).ToArray()], b => EmergencyObject.TryParse(b, out _)),
+        new("release-request", () => [new ApprovalRequest.Release(new RequestHead(Vault, Hash, Vault, default, 1, 2, default), Vault, Vault, Vault, Vault).ToArray()], b => ApprovalRequest.TryParse(b, out _)),
+        new("sealed-words", () => [new SealedWords(Vault, Vault, Hash, Vault, new byte[1_200]).ToArray()], b => SealedWords.TryParse(b, out _)),
         new("enrolment", () => [new Enrolment(Vault, Hash, EnrolmentKind.Agent, Vault, 1, new byte[32], Vault).ToArray()], b => Enrolment.TryParse(b, out _)),
         new("keyring", () => [KeyringObject()], b => Keyring.TryParse(b, out _)),
         new("opening-key-file", () => [OpeningKeyFile.Create(Vault, 1).AddRawKey(new byte[32], new byte[32]).ToArray()], b => OpeningKeyFile.TryParse(b, out _)),
@@ -70,6 +74,8 @@ public static class FuzzTargets
     ];
 
     static ApprovalRequest.HoldLonger ARequest() => new ApprovalRequest.HoldLonger(new RequestHead(Vault, Hash, Vault, default, 1, 2, default), 3, [Vault]);
+
+    static ErasureEntry AnErasure() => new(Vault, Vault, Hash, Vault, Vault, 1, ErasureKind.Erased, ErasureOf.Path, 1, Hash, Hash, 2, Hash);
 
     static bool Accepts(Action parse)
     {

@@ -18,6 +18,8 @@ public enum ObjectType : byte
     Payload = 10,
     Request = 11,
     Approval = 12,
+    Erasure = 13,
+    Emergency = 14,
 }
 
 /// <summary>The 64 bytes every pack, object and index run starts with.</summary>
@@ -30,6 +32,8 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
     public const int Size = 64; // bytes
     public const ushort FormatVersion = 1;
     public const byte Suite = 1;
+
+    const byte Newest = (byte)ObjectType.Emergency;
 
     static ReadOnlySpan<byte> Magic => "HOLDFAST"u8;
 
@@ -69,7 +73,7 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
         reader.Require(reader.U16() == FormatVersion);
         reader.Require(reader.U8() == Suite);
         var type = reader.U8();
-        reader.Require(type is >= 1 and <= (byte)ObjectType.Approval);
+        reader.Require(type is >= 1 and <= Newest);
         var compatible = reader.U32();
         var readOnly = reader.U32();
         var incompatible = reader.U32();
@@ -88,7 +92,7 @@ public readonly record struct ObjectHeader(ObjectType Type, Id16 Vault, Id16 Dom
     public static ObjectHeader Parse(ReadOnlySpan<byte> bytes, ObjectType type, Id16 vault)
     {
         if (bytes.Length >= 24 && bytes[..8].SequenceEqual(Magic)
-            && (BinaryPrimitives.ReadUInt16LittleEndian(bytes[8..]) > FormatVersion || bytes[10] > Suite || bytes[11] > (byte)ObjectType.Approval
+            && (BinaryPrimitives.ReadUInt16LittleEndian(bytes[8..]) > FormatVersion || bytes[10] > Suite || bytes[11] > Newest
                 || BinaryPrimitives.ReadUInt32LittleEndian(bytes[20..]) != 0))
             throw new HoldfastException(ErrorCode.FormatNewer,
                 "This was written by a newer version of the program, or uses a feature this version does not know.",

@@ -135,13 +135,15 @@ public sealed partial class Vault
     }
 
     /// <summary>Writes a file's content to a stream.</summary>
-    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file.</exception>
-    public void Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct)
+    /// <returns>What the erasure register has to say of it.</returns>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file; <c>ErasureApplies</c> where it was erased at the source, and <paramref name="bringErased"/> is false.</exception>
+    public ErasureReport Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct, bool bringErased = false)
     {
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
+        using var register = new ErasureRegister(State, record, keys, bringErased);
         try
         {
             foreach (var rows in new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries).Rows(path))
@@ -152,8 +154,10 @@ public sealed partial class Vault
                 {
                     if (rows.Kind[row] == EntryKind.File && rows.Path(row).SequenceEqual(path))
                     {
+                        if (register.LeavesOut(rows, row))
+                            throw new HoldfastException(ErrorCode.ErasureApplies, "The file was erased at its source, by the erasure register. It was not given out.", "`holdfast erasure list` says why. Where care needs it all the same: --with-erased REASON, which the log has a record of.");
                         FileContent.CopyTo(rows, row, chunks, output, ct);
-                        return;
+                        return register.Report;
                     }
                 }
                 break;
@@ -189,16 +193,18 @@ public sealed partial class Vault
     /// <param name="threads">0 for one a processor.</param>
     /// <param name="ct">Stops it.</param>
     /// <param name="below">The filter takes nothing but what is at or below this path, and the folders above: other parts of the tree are not read. Null: anything.</param>
-    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null)
+    /// <param name="bringErased">What was erased at the source, by the erasure register, is brought all the same.</param>
+    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null, bool bringErased = false)
     {
         var tree = Checked(record, keys, packs: true);
         target.SetOwnerNames(tree.Users, tree.Groups);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
         using var chunks = Reader(record, index, keys);
+        using var register = new ErasureRegister(State, record, keys, bringErased);
         try
         {
-            return new Restorer(Keeper.Store, chunks, keys, target, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
+            return new Restorer(Keeper.Store, chunks, keys, target, register, progress, threads > 0 ? threads : Environment.ProcessorCount, ct)
                 .Run(new TreeReader(chunks, tree.Root, tree.RootLevel, record.Object.Entries) { WithAbove = true }, filter, tree.HasRoot, below);
         }
         catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)

@@ -22,7 +22,9 @@ public sealed partial class ReadmeTests
     [Theory]
     [InlineData("docs/manual/operate.md", "mv keys/opening.secret safe/", "list.txt")]
     [InlineData("docs/manual/keys.md", "holdfast key scope", "list.txt")]
+    [InlineData("docs/manual/data-protection.md", "holdfast erasure add", "letter")]
     [InlineData("docs/manual/recover.md", "holdfast log accept", "bed 3: obs every hour")]
+    [InlineData("docs/manual/recover.md", "holdfast emergency release", "bed 3: penicillin")]
     public void What_the_manual_shows_works_as_it_stands(string page, string holds, string said) => Assert.Contains(Run(page, holds), o => o.Contains(said, StringComparison.Ordinal));
 
     /// <summary>Whoever copies them has services that start with the machine, wait for the vault's disk and do not give up on it.</summary>

@@ -243,6 +243,8 @@ static class ApprovalCommand
         session.Line(people.IsNobody ? "No approvers: nothing weakens this vault's protection, and one administrator does the rest. They are named when a vault is made (holdfast init --approver)." : $"{people.Quorum} of these {people.People.Count} approve:");
         foreach (var person in people.People)
             session.Line($"  {person.Id}  {person}");
+        foreach (var emergency in GovernanceReport.Shown(vault))
+            session.Line(EmergencyCommand.Words(emergency));
         foreach (var request in requests)
         {
             session.Line($"{Text.Id(request.Id)}  to {RequestWords.Of(request.Asked)[0]}");

@@ -24,6 +24,7 @@ static class ApprovalRequests
     static readonly Option<string?> NowOption = new("--now") { Description = "What time it is: 2027-03-01T12:00:00Z. This machine's clock says it where this is left out.", HelpName = "TIME" };
     static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
+    static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id; `holdfast emergency list` shows those that are open." };
     static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
 
     public static Command Create()
@@ -97,6 +98,9 @@ static class ApprovalRequests
             return new ApprovalRequest.HoldLonger(head, until, Snapshots(session, vault));
         });
         Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault, areHeld: true)));
+        Add(request, "release", "To let what an emergency restored out of isolation: one approver who did not begin it is enough.", command => command.Arguments.Add(EmergencyArgument), (session, vault, head) =>
+            EmergencyCommand.Find(vault, session.Parsed.GetValue(EmergencyArgument)!) is { IsOpen: true, Begun: var begun } ? new ApprovalRequest.Release(head, begun.Emergency, begun.Snapshot, begun.Place, begun.Approver)
+                : throw new HoldfastException(ErrorCode.Usage, "That emergency is over already.", "`holdfast emergency list` shows how it ended."));
         Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
             Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && (vault.State.Agent(agent) is not null || !vault.State.LostAgent(agent).IsNone) ? new ApprovalRequest.Revoke(head, agent)
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
@@ -139,13 +143,13 @@ static class ApprovalRequests
         {
             RequestWords.Write(w, asked);
             w.WriteString("code", RequestWords.Code(file.Request));
-            w.WriteNumber("quorum", people.Quorum);
+            w.WriteNumber("quorum", asked.Needs(people));
         });
         session.Step($"Request {Text.Id(asked.Head.Id)}, code {RequestWords.Code(file.Request)}, to {RequestWords.Of(asked)[0]}.");
         if (asked is ApprovalRequest.Succession)
             session.Step($"It is signed. {Shell.Program} approval submit FILE brings it to the vault; tell all who approve now, and have one of them object where it is not meant (holdfast approval object).");
         else
-            session.Step($"It takes {people.Quorum} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
+            session.Step($"It takes {asked.Needs(people)} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
         return 0;
     }
 

@@ -13,13 +13,14 @@ static class CatCommand
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.
 
-        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. A reader that closes early (head) is no failure: 0.
+        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. 57: it was erased at the source, and nothing is written; or it was corrected there since, and is written as it was before. A reader that closes early (head) is no failure: 0.
         """, command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(PathArgument);
         command.Options.Add(SnapshotArgument.NameOption);
         command.Options.Add(SnapshotArgument.UnverifiedOption);
+        command.Options.Add(RestoreCommand.WithErasedOption);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run, withoutJson: "Leave --json out. `holdfast ls SNAPSHOT PATH --json` describes the file.");
 
@@ -34,7 +35,12 @@ static class CatCommand
             var path = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument)!);
             try
             {
-                vault.Cat(record, keys, path, Output.Raw, session.Stop);
+                var register = vault.Cat(record, keys, path, Output.Raw, session.Stop, RestoreCommand.BringErased(session, vault, record, keys));
+                if (register.Applies)
+                {
+                    RestoreReport.TellRegister(session, register);
+                    return isDoubted() ? (int)ErrorCode.Incomplete : (int)ErrorCode.ErasureApplies;
+                }
             }
             catch (HoldfastException e) when (e.Code == ErrorCode.SnapshotMissing)
             {

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
 
 namespace Holdfast.Cli.Commands;
@@ -9,17 +11,24 @@ namespace Holdfast.Cli.Commands;
 static class GovernanceReport
 {
     const ulong Soon = 7 * RetentionPolicy.Day;
+    const ulong Month = 30 * RetentionPolicy.Day;
 
     /// <summary>Title and text of each line; a title that is empty goes on with the one above.</summary>
     public static IEnumerable<(string Title, string Text)> Lines(Vault vault)
     {
         var (state, now) = (vault.State, vault.Keeper.Clock.Now);
+        foreach (var (emergency, i) in Shown(vault).Select((e, i) => (e, i)))
+            yield return (i == 0 ? "EMERGENCIES" : "", EmergencyCommand.Words(emergency) + (emergency.IsOpen ? " (holdfast emergency list)" : ""));
+        if (EmergencyRecords.Kept(vault.Id).Count is var kept and > 0)
+            yield return ("", $"{Text.Count(kept, "step")} of emergencies on this machine {(kept == 1 ? "is" : "are")} NOT IN THE LOG YET");
         var held = state.HeldAt(now).ToList();
         if (held.Count > 0)
         {
             var first = held.Min(s => s.HeldUntil);
             yield return ("Legal hold", $"{Text.Count(held.Count, "snapshot")}; the first hold ends {Text.Time(first)}{(first - now < Soon ? $": IN {Text.Span(first - now).ToUpperInvariant()}; `holdfast {(state.Approvers.IsNobody ? "hold renew" : "approval request hold")}` has it stand for longer" : "")}");
         }
+        foreach (var line in Erasures(vault))
+            yield return line;
         if (!state.Approvers.IsNobody)
         {
             var people = state.Approvers;
@@ -29,12 +38,35 @@ static class GovernanceReport
         }
     }
 
+    /// <summary>Open ones, and those that left isolation on one person's word in the last month.</summary>
+    public static IReadOnlyList<EmergencyRecord> Shown(Vault vault) =>
+        [.. vault.State.Emergencies.Where(e => e.IsOpen || (e.End!.Step == EmergencyStep.Overridden && e.Ended + Month > vault.Keeper.Clock.Now))];
+
+    /// <summary>Who has the opening key hides data from restores by an entry: all who look see that there are some, and how new they are. What they name is sealed.</summary>
+    static IEnumerable<(string Title, string Text)> Erasures(Vault vault)
+    {
+        var (all, now) = (vault.State.Erasures, vault.Keeper.Clock.Now);
+        if (all.Count == 0 && vault.State.LostErasures == 0)
+            yield break;
+        var (erased, corrected, withdrawn) = (all.Count(e => e.Entry.Kind == ErasureKind.Erased), all.Count(e => e.Entry.Kind == ErasureKind.Corrected), all.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));
+        yield return ("Erasures", $"{Text.Count(erased, "entry", "entries")} of what restores leave out, {corrected} of what was corrected, {withdrawn} withdrawn (holdfast erasure list, with the opening key)");
+        if (all.Count(e => e.Entry.Kind == ErasureKind.Erased && now - Math.Min(now, e.Made) < Soon) is var recent and > 0)
+            yield return ("", $"{recent} OF THEM NEW in {Text.Span(Soon)}: are they known to the data protection officer? Nothing that they name is lost; `holdfast erasure withdraw` undoes one");
+        if (vault.State.LostErasures is var lost and > 0)
+            yield return ("", $"{Text.Count(lost, "entry", "entries")} CANNOT BE READ: restores cannot apply {(lost == 1 ? "it" : "them")}");
+    }
+
     public static void Write(Utf8JsonWriter w, Vault vault)
     {
         var (state, now) = (vault.State, vault.Keeper.Clock.Now);
         w.WriteNumber("held", state.HeldAt(now).Count());
         if (state.HeldAt(now).Select(s => s.HeldUntil).DefaultIfEmpty().Min() is var first and > 0)
             w.WriteString("firstHoldEnds", Text.Iso(first));
+        w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
+        w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);
+        w.WriteNumber("erasuresEntered", state.Erasures.Count(e => e.Entry.Kind != ErasureKind.Withdrawn));
+        w.WriteNumber("erasuresWithdrawn", state.Erasures.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));
+        w.WriteNumber("erasuresUnreadable", state.LostErasures);
         w.WriteNumber("approvers", state.Approvers.People.Count);
         w.WriteNumber("quorum", state.Approvers.Quorum);
         w.WriteNumber("requestsApprovedAndNotInForce", state.Requests.Count(r => r.IsWaiting));

@@ -20,6 +20,9 @@ static class LeafWords
             LeafType.Approval => leaf.B == 0 ? $"OBJECTION to request {subject}" : $"request {subject} {(leaf.A == (ulong)RequestKind.Succession ? "signed with the opening key" : $"approved by {Text.Count(Int(leaf.C), "approver")}")}: {Asked(leaf.A)}; in force from {Text.Time(leaf.B)} at the earliest",
             LeafType.InForce => $"request {subject} in force: {Asked(leaf.A)}",
             LeafType.Hold => leaf.C == (ulong)HoldChange.Lifted ? $"legal hold of snapshot {subject} lifted" : $"legal hold of snapshot {subject} {(leaf.C == (ulong)HoldChange.Set ? "set" : "renewed")}, until {Text.Time(leaf.A)}",
+            LeafType.Erasure => $"erasure register, entry {subject}: {leaf.A switch { 1 => "something erased at a source", 2 => "something corrected at a source", 3 => "WITHDRAWN", _ => "of an unknown kind" }}",
+            LeafType.ErasedBrought => $"what was erased at the source brought back all the same, of snapshot {subject}",
+            LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore into an isolated place begun", 2 => "released, as a second person approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
             LeafType.IncidentDecision => $"decision in incident {subject}",
@@ -33,7 +36,7 @@ static class LeafWords
             LeafType.Takeover => $"keeper {subject} takes over",
             LeafType.Verify => $"verify of {leaf.A switch { 1 => "bytes against names", 2 => "contents", _ => "contents as far as the key opens them, the rest against names" }}: {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
             LeafType.RecoveryKit => $"recovery kit of key epoch {leaf.C}: any {leaf.A} of {Text.Count(Int(leaf.B), "share")} open",
-            LeafType.Restore => $"restore of snapshot {subject}: {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}",
+            LeafType.Restore => $"restore of snapshot {subject}: {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}{(leaf.A > 0 ? $"; {Text.Count(Int(leaf.A), "entry", "entries")} left out by the erasure register" : "")}",
             LeafType.ScopedKey => $"scoped key {subject} cut: {Class(leaf.A)} of {(leaf.C == ScopedKeyRecord.AllPacks ? "all packs of its key epochs" : Text.Count(Int(leaf.C), "pack"))}{(leaf.B > 0 ? $", to be replaced by {Text.Time(leaf.B)}" : "")}",
             LeafType.SourceEnrolled => $"source {subject} enrolled",
             _ => $"of a type that this version does not know ({(int)leaf.Type})",
@@ -134,6 +137,17 @@ static class LeafWords
                 w.WriteString("snapshot", leaf.Subject.ToString());
                 w.WriteNumber("bytes", leaf.B);
                 w.WriteNumber("files", leaf.C);
+                w.WriteNumber("leftOut", leaf.A);
+                break;
+            case LeafType.Erasure:
+                w.WriteString("kind", leaf.A switch { 1 => "erased", 2 => "corrected", 3 => "withdrawn", _ => "unknown" });
+                break;
+            case LeafType.Emergency:
+                w.WriteString("step", leaf.A switch { 1 => "begun", 2 => "released", 3 => "overridden", 4 => "closed", _ => "unknown" });
+                w.WriteString("at", Text.Iso(leaf.B));
+                break;
+            case LeafType.ErasedBrought:
+                w.WriteString("snapshot", leaf.Subject.ToString());
                 break;
             case LeafType.ScopedKey:
                 w.WriteString("class", Class(leaf.A));
@@ -153,6 +167,7 @@ static class LeafWords
         RequestKind.HoldLonger => "a longer legal hold",
         RequestKind.HoldLifted => "a legal hold lifted",
         RequestKind.Revoke => "an agent revoked",
+        RequestKind.Release => "an emergency restore released",
         RequestKind.Succession => "other approvers in place of those who are lost",
         _ => "of a kind that this version does not know",
     };

@@ -26,6 +26,7 @@ static class RequestWords
         ApprovalRequest.HoldLonger longer => [$"have the legal hold of {Text.Count(longer.Snapshots.Count, "snapshot")} stand, and {(longer.Snapshots.Count == 1 ? "its lock" : "their locks")} last, until {Text.Time(longer.HeldUntil)}", .. longer.Snapshots.Select(s => s.ToString())],
         ApprovalRequest.HoldLifted lifted => [$"lift the legal hold of {Text.Count(lifted.Snapshots.Count, "snapshot")}; {(lifted.Snapshots.Count == 1 ? "its lock stays as long as it is" : "their locks stay as long as they are")}", .. lifted.Snapshots.Select(s => s.ToString())],
         ApprovalRequest.Revoke revoke => [$"believe agent {revoke.Agent} no longer: it commits nothing from then on"],
+        ApprovalRequest.Release release => [$"let what emergency {Text.Id(release.Emergency)} restored (snapshot {Text.Id(release.Snapshot)}) out of its isolated place{(release.BegunBy.IsNone ? "" : $"; approver {Text.Id(release.BegunBy)} began it")}"],
         _ => ["something that this version does not know"],
     };
 

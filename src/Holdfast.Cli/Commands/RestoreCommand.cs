@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -18,11 +19,16 @@ static class RestoreCommand
     static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
 
+    static readonly Option<bool> IsolatedOption = new("--isolated") { Description = "An emergency restore: one person, at once, into a new folder TARGET that nobody else can enter; with --reason. All who look at the vault see it; `holdfast emergency release` lets it out." };
+
+    /// <summary>What care needs all the same, of what was lawfully erased.</summary>
+    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: it is recorded, and the reason sealed.", HelpName = "REASON" };
+
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, IsolatedOption, EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -47,7 +53,9 @@ static class RestoreCommand
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
             vault.RequireRestorable(record, keys);
-            var path = Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!);
+            var bringErased = BringErased(session, vault, record, keys);
+            var place = session.Parsed.GetValue(IsolatedOption) ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume) : null;
+            var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
             {
@@ -66,7 +74,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed)), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
@@ -75,6 +83,8 @@ static class RestoreCommand
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
+            if (place is not null)
+                EmergencyCommand.Restored(session, place);
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
@@ -82,6 +92,10 @@ static class RestoreCommand
             return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
         }
     }
+
+    /// <summary>What an emergency isolated is not written to by any other restore.</summary>
+    static string NotIsolated(string path) => IsolatedPlace.Read(path) is null && (Path.GetDirectoryName(path) is not { } above || IsolatedPlace.Read(above) is null) ? path
+        : throw new HoldfastException(ErrorCode.TargetNotEmpty, "That folder is, or lies in, the isolated place of an emergency restore.", "To go on with that one: --isolated --resume. Name another folder for this one.");
 
     /// <summary>Why patterns may match nothing: a path is written as it stands in the snapshot, and not as it was on the machine. Names stay out of the words.</summary>
     static string Hint(IEnumerable<string> patterns, TreeSection? tree)
@@ -171,12 +185,31 @@ static class RestoreCommand
         return matched;
     }
 
+    /// <summary>Whether what was erased is brought all the same. The log is told first; where it cannot be, care goes on, and that is said.</summary>
+    public static bool BringErased(Session session, Vault vault, SnapshotRecord record, Core.Keys.ReadingKeys keys)
+    {
+        if (session.Parsed.GetValue(WithErasedOption) is not { } typed)
+            return false;
+        var reason = ErasureCommand.Reason(typed);
+        if (!vault.HasErasures(record, keys))
+            return true;
+        try
+        {
+            vault.RecordErasedBrought((Core.Keys.OpeningKeys)keys, record, reason);
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: that erased data is brought back could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
+        }
+        return true;
+    }
+
     /// <summary>A restore is a fact of the log: it says that the whole snapshot came back. Where the log cannot be written, the restore counts all the same.</summary>
     static bool Record(Session session, Vault vault, SnapshotRecord record, RestoreResult result)
     {
         try
         {
-            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 0, (ulong)(result.Bytes + result.Written.KeptBytes), (ulong)(result.Files + result.Written.Names + result.Written.Kept));
+            vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, (ulong)result.Register.LeftOut, (ulong)(result.Bytes + result.Written.KeptBytes), (ulong)(result.Files + result.Written.Names + result.Written.Kept));
             return true;
         }
         catch (HoldfastException e)

@@ -19,7 +19,7 @@ static class RestoreReport
     {
         var problems = target.Problems;
         var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
-        var code = result.Failed > 0 || result.Lost > 0 ? gone.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? ErrorCode.None : ErrorCode.Incomplete;
+        var code = result.Failed > 0 || result.Lost > 0 ? gone.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? result.Register.Applies ? ErrorCode.ErasureApplies : ErrorCode.None : ErrorCode.Incomplete;
         WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
         var written = result.Written;
         session.Step($"{(result.Failed > 0 || result.Lost > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
@@ -45,7 +45,8 @@ static class RestoreReport
         if (written.Strangers is > 0 and var strangers)
             session.Finding($"  NOT OF IT          {Text.Count(strangers, "entry", "entries")} in the target {(strangers == 1 ? "is" : "are")} not in the snapshot, and {(strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
         if (isLogged)
-            session.Step($"  logged             the log has a record that the whole snapshot came back{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+            session.Step($"  logged             the log has a record that the whole snapshot came back{(result.Register.LeftOut > 0 ? ", but for what the erasure register left out" : "")}{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+        TellRegister(session, result.Register);
         if (result.UnreadPacks > 0 && result.Failed + result.Lost > 0)
         {
             session.Warn($"holdfast: the disk did not give the {(result.UnreadPacks == 1 ? "footer" : "footers")} of {Text.Count(result.UnreadPacks, "pack")}: what {(result.UnreadPacks == 1 ? "it holds" : "they hold")} could not be found");
@@ -73,16 +74,65 @@ static class RestoreReport
             session.Warn($"holdfast: {refusal.What} not set on {Text.Count(refusal.Entries, "entry", "entries")} ({refusal.Detail}); their contents are there.");
         if (target.Refusals.Any(r => r.Detail != AttributeRefusal.MayBeOthers))
             session.Warn("  what to do: where it matters, run this again with --resume as a user who may set them (root), on a file system that has them and keeps them; where names are not known here, after users and groups of these names were made");
-        if (code == ErrorCode.None)
+        if (code is ErrorCode.None or ErrorCode.ErasureApplies)
         {
             session.Step("Next: let somebody who knows the data look at it, and start what uses it from there.");
-            return 0;
+            return (int)code;
         }
         var isRefused = target.Refusals.Count > 0 || (!Environment.IsPrivilegedProcess && problems.Any(p => p.Fault == TargetFault.NotPermitted));
         session.Warn($"holdfast: {(missed > 0 ? $"{Text.Count(missed, "entry", "entries")} of the snapshot {(missed == 1 ? "is" : "are")} not in the target as {(missed == 1 ? "it" : "they")} should be{(target.Refusals.Count > 0 ? ", besides the attributes that were not set" : "")}. The log"
             : isDoubted ? "all of it came back, UNVERIFIED; the log" : "all contents came back; some attributes did not. The log")} has no record of this restore{(missed == 0 && isDoubted ? "." : $", so `holdfast status` does not count it{(isRefused ? $": {WhatCounts}" : "")}.")}");
         session.Warn($"  code: {code} ({(int)code})");
         return (int)code;
+    }
+
+    /// <summary>What the erasure register had to say: nobody is to find out later that something is not there, or is as it was before it was corrected.</summary>
+    public static void TellRegister(Session session, ErasureReport register)
+    {
+        List(session, register.LeftOut, "LEFT OUT by the erasure register: erased at the source", register.LeftOutPaths, "`holdfast erasure list` says why. The locked copies are as they were: where an entry is wrong, `holdfast erasure withdraw` takes it back; where care needs it all the same, --with-erased REASON");
+        List(session, register.Corrected, "CORRECTED at the source since: what came back is as it was before", register.CorrectedPaths, "`holdfast erasure list` says why; correct it again before it is used");
+        if (register.Brought > 0)
+            session.Warn($"holdfast: {Text.Count(register.Brought, "entry", "entries")} that {(register.Brought == 1 ? "was" : "were")} erased at the source {(register.Brought == 1 ? "is" : "are")} brought back all the same (--with-erased): erase {(register.Brought == 1 ? "it" : "them")} again once care does not need {(register.Brought == 1 ? "it" : "them")} any more");
+        if (register.NotCompared > 0)
+            session.Warn($"holdfast: {Text.Count(register.NotCompared, "file has", "files have")} no SHA-256 in the snapshot (over 64 MiB), and the erasure register names files by theirs: compare them by hand (sha256sum) before they are used");
+        if (register.Unknown > 0)
+            session.Warn($"holdfast: part of the ERASURE REGISTER CANNOT BE READ here ({Text.Count(register.Unknown, "entry", "entries")}): something that was erased or corrected may have come back. `holdfast status` names what is missing; a key of an earlier epoch does not open later entries");
+        if (register.Unproved > 0)
+            session.Warn($"holdfast: {Text.Count(register.Unproved, "entry", "entries")} of the erasure register {(register.Unproved == 1 ? "was" : "were")} made by nobody who had the opening key, and left out nothing: somebody has the log's key, or a keeper's client, who should not");
+    }
+
+    static void List(Session session, long count, string what, IReadOnlyList<byte[]> paths, string mend)
+    {
+        if (count == 0)
+            return;
+        session.Warn($"holdfast: {Text.Count(count, "entry", "entries")} {what}");
+        foreach (var path in paths.Take(Shown))
+            session.Warn($"    {Text.Name(path)}");
+        if (count > Shown)
+            session.Warn($"    and {Text.Count(count - Math.Min(Shown, paths.Count), "more", "more")}; --json lists {Text.Count(paths.Count, "path")}");
+        session.Warn($"  what to do: {mend}.");
+    }
+
+    static void WriteRegister(System.Text.Json.Utf8JsonWriter w, ErasureReport register)
+    {
+        w.WriteStartObject("erasureRegister");
+        foreach (var (name, count, paths) in new[] { ("leftOut", register.LeftOut, register.LeftOutPaths), ("corrected", register.Corrected, register.CorrectedPaths) })
+        {
+            w.WriteNumber(name, count);
+            w.WriteStartArray(name + "Paths");
+            foreach (var path in paths)
+            {
+                w.WriteStartObject();
+                w.WriteName("path", path);
+                w.WriteEndObject();
+            }
+            w.WriteEndArray();
+        }
+        w.WriteNumber("brought", register.Brought);
+        w.WriteNumber("notCompared", register.NotCompared);
+        w.WriteNumber("unknown", register.Unknown);
+        w.WriteNumber("notBelieved", register.Unproved);
+        w.WriteEndObject();
     }
 
     static string LeftOut(SnapshotRecord record, ulong problems) =>
@@ -174,6 +224,7 @@ static class RestoreReport
             w.WriteEndObject();
         }
         w.WriteEndArray();
+        WriteRegister(w, result.Register);
         w.WriteNumber("failedNotListed", result.Failed - result.FailedPaths.Count);
         w.WriteNumber("unreadPacks", result.UnreadPacks);
         w.WriteNumber("lost", result.Lost);
@@ -220,8 +271,8 @@ static class RestoreReport
         w.WriteStartObject("error");
         w.WriteString("code", code.ToString());
         w.WriteNumber("status", (int)code);
-        w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : result.IsWhole ? "The snapshot is not what its agent signed: nobody vouches for it." : "Some attributes were not set.");
-        w.WriteString("guidance", "`failed`, `lostFrom`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
+        w.WriteString("message", missed > 0 ? "Not all of the snapshot stands in the target." : code == ErrorCode.ErasureApplies ? "The erasure register applies: `erasureRegister` says what was left out, or was corrected since." : result.IsWhole ? "The snapshot is not what its agent signed: nobody vouches for it." : "Some attributes were not set.");
+        w.WriteString("guidance", code == ErrorCode.ErasureApplies ? "Let whoever is responsible for the data know; `holdfast erasure list` says why." : "`failed`, `lostFrom`, `problems` and `notSet` say what; mend it, then run the restore again with --resume.");
         w.WriteEndObject();
     });
 }

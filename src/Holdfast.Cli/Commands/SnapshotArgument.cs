@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -197,6 +198,7 @@ static class SnapshotArgument
         {
             var folder = new KeyFolder(session);
             folder.Remember(vault, toChange: true);
+            EmergencyRecords.EnterKept(session, vault);
             return (vault, folder.Open(vault));
         }
         catch
@@ -213,6 +215,7 @@ static class SnapshotArgument
         {
             var folder = new KeyFolder(session);
             folder.Remember(vault);
+            EmergencyRecords.EnterKept(session, vault);
             return (vault, folder.OpenReading(vault));
         }
         catch

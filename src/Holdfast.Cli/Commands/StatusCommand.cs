@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
@@ -29,6 +30,8 @@ static class StatusCommand
         using var vault = trial is null ? KeyFolder.OpenVault(session) : KeyFolder.OpenVault(session, trial.Vault);
         var keys = new KeyFolder(session, trial?.Keys);
         var warning = keys.RememberIfOurs(vault);
+        if (keys.NotCompared is null)
+            EmergencyRecords.EnterKept(session, vault);
         var health = vault.Health();
         var status = VaultStatus.Of(vault, health);
         var obstacles = Obstacle.Of(vault, status.Free, keys);

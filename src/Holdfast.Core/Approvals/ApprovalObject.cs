@@ -106,8 +106,10 @@ public sealed record ApprovalObject(byte[] Request, Decision Decision, IReadOnly
             return Signatures.Count > 0 ? null : "nobody signed it";
         if (Signatures.Any(s => s.Approver == Asked.Head.Requester))
             return "who asks for something does not approve of it";
+        if (Asked is ApprovalRequest.Release { BegunBy.IsNone: false } release && Signatures.Any(s => s.Approver == release.BegunBy))
+            return "who began an emergency does not let it out of isolation";
         if (now > Asked.Head.Until)
             return "its time is over";
-        return Signatures.Count >= people.Quorum ? null : $"{Signatures.Count} of {people.Quorum} approvals are there";
+        return Signatures.Count >= Asked.Needs(people) ? null : $"{Signatures.Count} of {Asked.Needs(people)} approvals are there";
     }
 }

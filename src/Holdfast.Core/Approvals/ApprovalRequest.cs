@@ -16,6 +16,7 @@ public enum RequestKind : byte
     HoldLonger = 5,
     HoldLifted = 6,
     Revoke = 7,
+    Release = 8,
     Succession = 9,
 }
 
@@ -137,6 +138,20 @@ public abstract record ApprovalRequest(RequestHead Head)
         public override RequestKind Kind => RequestKind.Revoke;
     }
 
+    /// <summary>Let what an emergency restored out of isolation.</summary>
+    /// <param name="Head">What all requests have.</param>
+    /// <param name="Emergency">Id.</param>
+    /// <param name="Snapshot">Which was restored.</param>
+    /// <param name="Place">Id of the isolated place.</param>
+    /// <param name="BegunBy">The approver who began it, whose approval does not count; none for anybody else.</param>
+    public sealed record Release(RequestHead Head, Id16 Emergency, Id16 Snapshot, Id16 Place, Id16 BegunBy) : ApprovalRequest(Head)
+    {
+        public override RequestKind Kind => RequestKind.Release;
+    }
+
+    /// <summary>How many of some people have to approve: care waits for one, not for a quorum.</summary>
+    public int Needs(ApproverSet people) => this is Release ? Math.Min(1, (int)people.Quorum) : people.Quorum;
+
     /// <summary>What a request to change witnesses names them by.</summary>
     public static Hash32 WitnessDigest(IReadOnlyList<string> witnesses)
     {
@@ -200,6 +215,12 @@ public abstract record ApprovalRequest(RequestHead Head)
             case Revoke revoke:
                 body.Id(revoke.Agent);
                 break;
+            case Release release:
+                body.Id(release.Emergency);
+                body.Id(release.Snapshot);
+                body.Id(release.Place);
+                body.Id(release.BegunBy);
+                break;
         }
         return ObjectHeader.Wrap(ObjectType.Request, Head.Vault, Id16.None, body);
     }
@@ -223,6 +244,7 @@ public abstract record ApprovalRequest(RequestHead Head)
             RequestKind.HoldLonger => new HoldLonger(head, reader.U64(), Ids(ref reader)),
             RequestKind.HoldLifted => new HoldLifted(head, Ids(ref reader)),
             RequestKind.Revoke => new Revoke(head, reader.Id()),
+            RequestKind.Release => new Release(head, reader.Id(), reader.Id(), reader.Id(), reader.Id()),
             _ => null,
         };
         if (!reader.IsDone || parsed is null or Time { IsSound: false } || !parsed.ToArray().AsSpan().SequenceEqual(bytes))

@@ -68,6 +68,15 @@ public static class Labels
     /// <summary>Sealed box in an object that a leaf names (11.4).</summary>
     public static ReadOnlySpan<byte> Payload => "holdfast/v1/payload"u8;
 
+    /// <summary>Key of a source's entries in the erasure register, from the opening seed (11.8).</summary>
+    public static ReadOnlySpan<byte> ErasureKey => "holdfast/v1/erasure-key"u8;
+
+    /// <summary>What an entry of the erasure register names a path or a file by (11.8).</summary>
+    public static ReadOnlySpan<byte> ErasureReference => "holdfast/v1/erasure-reference"u8;
+
+    /// <summary>Shows that whoever made an entry of the erasure register had its key (11.8).</summary>
+    public static ReadOnlySpan<byte> ErasureTag => "holdfast/v1/erasure-tag"u8;
+
     /// <summary>Id of an approver (11.7).</summary>
     public static ReadOnlySpan<byte> ApproverId => "holdfast/v1/approver-id"u8;
 

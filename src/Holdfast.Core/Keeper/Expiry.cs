@@ -63,6 +63,8 @@ sealed class Expiry(Projection projection, IStore store, IRemover? remover, Vaul
                 Give(pack);
         }
         var objects = projection.ObjectLocks();
+        foreach (var (name, until) in projection.ErasureWords())
+            objects.TryAdd(name, until); // no leaf names these: they may go, and the entries they belong to count on
         foreach (var item in store.List(StoreKind.Object))
         {
             if (!item.Name.IsNone && objects.TryGetValue(item.Name, out var end) && IsOver(end) && !projection.WasRemoved(StoreKind.Object, item.Name) && !projection.Objects.Contains(item.Name))

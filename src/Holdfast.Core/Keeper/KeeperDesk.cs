@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Core.Approvals;
+using Holdfast.Core.Keys;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 
@@ -9,6 +10,7 @@ namespace Holdfast.Core.Keeper;
 public sealed class KeeperDesk
 {
     const int MaxRecorded = 65_536; // bytes of an enrolment
+    const int MaxReason = 16_384; // bytes of a reason's object
     const int MostReadings = 60; // that a client may have recorded in an hour
     const ulong Hour = 3_600; // seconds
     const long Minute = 60_000; // milliseconds
@@ -90,7 +92,7 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify })
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedBrought } or KeeperRequest.EnterEmergency)
                 Count(client);
             var answer = Do(request);
             try
@@ -195,6 +197,16 @@ public sealed class KeeperDesk
             case KeeperRequest.Hold hold:
                 _keeper.Hold(hold.Snapshots, hold.Change, hold.Until, hold.Actor);
                 return [];
+            case KeeperRequest.EnterErasure erase:
+                if (!ErasureEntry.TryParse(erase.Entry, out var entry))
+                    throw Senseless("entry of the erasure register");
+                _keeper.Erase(entry, erase.Words.Length > 0 ? erase.Words : null);
+                return [];
+            case KeeperRequest.EnterEmergency emergency:
+                if (!EmergencyObject.TryParse(emergency.Step, out var step))
+                    throw Senseless("step of an emergency");
+                _keeper.Enter(step);
+                return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);
         }
@@ -208,6 +220,7 @@ public sealed class KeeperDesk
             LeafType.AgentEnrolled => IsNew(record, EnrolmentKind.Agent) && record is { A: 1, B: 0, C: 0 },
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
             LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
+            LeafType.ErasedBrought => record.Payload.Length <= MaxReason && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && _keeper.State.Find(record.Subject) is not null,
             LeafType.Verify => record.Payload.Length == 0,
             LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),

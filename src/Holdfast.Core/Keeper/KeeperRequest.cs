@@ -25,6 +25,8 @@ public abstract record KeeperRequest
         Enrol = 7,
         Decide = 8,
         Hold = 9,
+        Erase = 10,
+        Emergency = 11,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -78,6 +80,15 @@ public abstract record KeeperRequest
     /// <param name="Until">Seconds since 1970, where it is renewed.</param>
     /// <param name="Actor">Who asks.</param>
     public sealed record Hold(IReadOnlyList<Id16> Snapshots, HoldChange Change, ulong Until, Id16 Actor) : KeeperRequest;
+
+    /// <summary>Take an entry into the erasure register.</summary>
+    /// <param name="Entry">The entry's object.</param>
+    /// <param name="Words">The object that it names; empty for none.</param>
+    public sealed record EnterErasure(byte[] Entry, byte[] Words) : KeeperRequest;
+
+    /// <summary>Record a step of an emergency restore.</summary>
+    /// <param name="Step">Its object.</param>
+    public sealed record EnterEmergency(byte[] Step) : KeeperRequest;
 
     public byte[] ToArray()
     {
@@ -146,6 +157,15 @@ public abstract record KeeperRequest
                 foreach (var snapshot in hold.Snapshots)
                     writer.Id(snapshot);
                 break;
+            case EnterErasure erase:
+                writer.U8((byte)Kind.Erase);
+                writer.Bytes(erase.Entry);
+                writer.Bytes(erase.Words);
+                break;
+            case EnterEmergency emergency:
+                writer.U8((byte)Kind.Emergency);
+                writer.Bytes(emergency.Step);
+                break;
         }
         return writer.ToArray();
     }
@@ -160,11 +180,13 @@ public abstract record KeeperRequest
         Enrol => Kind.Enrol,
         Decide => Kind.Decide,
         Hold => Kind.Hold,
+        EnterErasure => Kind.Erase,
+        EnterEmergency => Kind.Emergency,
         _ => Kind.RequireWritable,
     };
 
     /// <summary>Whether a client of this role may ask for it at all.</summary>
-    public bool IsFor(KeeperRole role) => Most(role, Which) > 0 && (role == KeeperRole.Manage || this is not Record { Type: not (LeafType.Restore or LeafType.Verify) });
+    public bool IsFor(KeeperRole role) => Most(role, Which) > 0 && (role == KeeperRole.Manage || this is not Record { Type: not (LeafType.Restore or LeafType.Verify or LeafType.ErasedBrought) });
 
     /// <summary>Bytes that a request may have which begins so, of a client of this role; 0: that is none of its requests.</summary>
     /// <param name="role">Of the client.</param>
@@ -175,8 +197,8 @@ public abstract record KeeperRequest
     {
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
         Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,
-        Kind.Record => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
-        Kind.Decide => role == KeeperRole.Manage ? MaxApproval : 0,
+        Kind.Record or Kind.Emergency => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
+        Kind.Decide or Kind.Erase => role == KeeperRole.Manage ? MaxApproval : 0,
         Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,
         Kind.RequireWritable => MaxSmall,
         Kind.Enrol => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSmall : 0,
@@ -200,6 +222,8 @@ public abstract record KeeperRequest
             Kind.Enrol => new Enrol(reader.Raw(EnrolmentTokens.Size).ToArray(), reader.Bytes(MaxSmall).ToArray()),
             Kind.Decide => new Decide(reader.Bytes(MaxApproval).ToArray()),
             Kind.Hold => Held(ref reader),
+            Kind.Erase => new EnterErasure(reader.Bytes(MaxSmall).ToArray(), reader.Bytes(Keys.SealedWords.MaxSize).ToArray()),
+            Kind.Emergency => new EnterEmergency(reader.Bytes(EmergencyObject.MaxSize).ToArray()),
             _ => null,
         };
         if (!reader.IsDone)

@@ -28,6 +28,9 @@ public enum LeafType : byte
     SourceEnrolled = 21,
     InForce = 22,
     Hold = 23,
+    Erasure = 24,
+    ErasedBrought = 25,
+    Emergency = 26,
 }
 
 /// <summary>What a verify looked at.</summary>

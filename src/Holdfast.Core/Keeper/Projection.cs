@@ -208,6 +208,12 @@ public sealed partial class Projection
             case LeafType.Restore when _byId.TryGetValue(leaf.Subject, out var restored):
                 restored.Restored = leaf.VaultTime;
                 break;
+            case LeafType.Erasure when !isRepeated:
+                Erase(ordinal, leaf);
+                break;
+            case LeafType.Emergency when !isRepeated:
+                Step(ordinal, leaf);
+                break;
             case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);
                 break;

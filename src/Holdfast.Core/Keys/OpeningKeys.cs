@@ -44,12 +44,27 @@ public sealed class OpeningKeys : ReadingKeys
         return new OpeningKeys(keyring, seeds, domains);
     }
 
-    protected override XWingPrivateKey? PrivateKey(SessionSeal seal)
+    public override ErasureKey? ErasureKey(Id16 domain, uint epoch, Id16 source) => _seeds.TryGetValue(epoch, out var seed) ? Keys.ErasureKey.Of(seed, Vault, epoch, domain, source) : null;
+
+    /// <summary>The newest public key of the tree class for a source: its own where it has one, else the domain's.</summary>
+    public SealingKey TreeKeyFor(Id16 domain, Id16 source) => TreeKeyFor(Keyring, domain, source);
+
+    /// <summary>The same for who has the keyring alone.</summary>
+    internal static SealingKey TreeKeyFor(Keyring keyring, Id16 domain, Id16 source) => keyring.SealingKeys.Where(k => k.Class == KeyClass.Tree && k.Domain == domain && (k.Source == source || k.Source.IsNone))
+        .OrderByDescending(k => k.Source == source).ThenByDescending(k => k.Epoch).First();
+
+    /// <summary>Opens words that a leaf names.</summary>
+    /// <returns>The caller disposes of it; null where they are sealed to other keys, or are none of that type of leaf.</returns>
+    public SecretBytes? Open(SealedWords words, byte leafType) =>
+        words.Vault == Vault && PrivateKey(words.Key, KeyClass.Tree, words.Domain) is { } key && SealedBox.TryOpen(key, Labels.Payload, SealedWords.Context(words.Vault, words.Domain, leafType), words.Box, out var plain) ? plain : null;
+
+    protected override XWingPrivateKey? PrivateKey(SessionSeal seal) => PrivateKey(seal.SealingKeyId, seal.Class, seal.Domain);
+
+    XWingPrivateKey? PrivateKey(Id16 keyId, KeyClass keyClass, Id16 domain)
     {
-        if (!_sealing.TryGetValue(seal.SealingKeyId, out var key) || key.Class != seal.Class || key.Domain != seal.Domain
-            || !_seeds.TryGetValue(key.Epoch, out var seed))
+        if (!_sealing.TryGetValue(keyId, out var key) || key.Class != keyClass || key.Domain != domain || !_seeds.TryGetValue(key.Epoch, out var seed))
             return null;
-        return _private.GetOrAdd(seal.SealingKeyId, _ => new Lazy<XWingPrivateKey>(() =>
+        return _private.GetOrAdd(keyId, _ => new Lazy<XWingPrivateKey>(() =>
         {
             using var keySeed = SealingKey.Seed(seed, Vault, key.Epoch, key.Domain, key.Class, key.Source);
             return new XWingPrivateKey(keySeed.Span);

@@ -38,6 +38,9 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
     /// <param name="keyClass">Class it is sealed for.</param>
     protected virtual SecretBytes? KnownKey(Id16 name, KeyClass keyClass) => null;
 
+    /// <summary>The key of a source's entries in the erasure register, made in a key epoch; null where this holder has it not. The caller disposes of it.</summary>
+    public virtual ErasureKey? ErasureKey(Id16 domain, uint epoch, Id16 source) => null;
+
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: a domain this key does not cover.</exception>
     public DomainKeys Domain(Id16 domain) => Domains.FirstOrDefault(d => d.Domain == domain) ?? throw TooNarrow("domain");
 

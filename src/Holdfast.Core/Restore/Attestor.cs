@@ -468,8 +468,6 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
         context.Id(snapshot.Vault);
         context.Id(snapshot.Domain);
         context.U8((byte)LeafType.Attestation);
-        var key = keys.Keyring.SealingKeys.Where(k => k.Class == KeyClass.Tree && k.Domain == snapshot.Domain && (k.Source == snapshot.Source || k.Source.IsNone))
-            .OrderByDescending(k => k.Source == snapshot.Source).ThenByDescending(k => k.Epoch).First();
-        return SealedBox.Seal(key.PublicKey, Labels.Payload, context.Span, box.Span);
+        return SealedBox.Seal(keys.TreeKeyFor(snapshot.Domain, snapshot.Source).PublicKey, Labels.Payload, context.Span, box.Span);
     }
 }

@@ -29,6 +29,9 @@ public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWri
     /// <summary>Packs whose footer could not be read, though the disk may give it the next time: what failed or is lost may be in them.</summary>
     public int UnreadPacks { get; init; }
 
+    /// <summary>What the erasure register had to say.</summary>
+    public ErasureReport Register { get; init; } = ErasureReport.None;
+
     /// <summary>Where they were, of the first of them (<see cref="TargetProblem.Listed"/>); for the user's eyes only.</summary>
     public IReadOnlyList<LostRows> LostRows { get; init; } = [];
 }
@@ -63,7 +66,7 @@ public sealed class RestoreProgress
 
 /// <summary>Writes a snapshot's tree back: plans which chunk goes where, then reads each pack once, in order, on several threads. Every chunk is checked against its
 /// digest before it is written.</summary>
-sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeWriter target, RestoreProgress progress, int threads, CancellationToken ct)
+sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeWriter target, ErasureRegister register, RestoreProgress progress, int threads, CancellationToken ct)
 {
     const int PacksInPieces = 2; // for each thread
     const long Piece = 8 << 20; // bytes
@@ -117,6 +120,8 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 foreach (var (rows, row, isOnWay) in filter.Choose(batches.Current))
                 {
                     ct.ThrowIfCancellationRequested();
+                    if (register.LeavesOut(rows, row))
+                        continue;
                     Plan(rows, row, isOnWay || (!hasRoot && rows.Path(row).IsEmpty));
                     if (_unread is not null)
                         break;
@@ -138,6 +143,7 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
             Lost = _lost,
             LostRows = _lostRows,
             WithHoles = _withHoles,
+            Register = register.Report,
             UnreadPacks = chunks.Index.Unread,
         };
     }

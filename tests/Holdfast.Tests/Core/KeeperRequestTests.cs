@@ -22,6 +22,8 @@ public sealed class KeeperRequestTests
         new KeeperRequest.Record(LeafType.AgentEnrolled, One, Two, 1, 0, 0, [9, 8]),
         new KeeperRequest.RecordAttestation(One, Two, [5], [Hash32.None, VaultKeeper.Salt()]),
         new KeeperRequest.RequireWritable(),
+        new KeeperRequest.EnterErasure([6, 7], [8]),
+        new KeeperRequest.EnterEmergency([9]),
     ];
 
     [Fact]
@@ -41,7 +43,7 @@ public sealed class KeeperRequestTests
     }
 
     [Fact]
-    public void Any_bytes_are_a_request_or_none() => Gen.Select(Gen.Byte[0, 9], Gen.Byte.Array[0, 300]).Sample((kind, rest) =>
+    public void Any_bytes_are_a_request_or_none() => Gen.Select(Gen.Byte[0, 12], Gen.Byte.Array[0, 300]).Sample((kind, rest) =>
     {
         byte[] bytes = [1, kind, .. rest];
         if (KeeperRequest.TryParse(bytes, out var request))

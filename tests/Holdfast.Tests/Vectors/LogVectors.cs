@@ -27,7 +27,52 @@ static class LogVectors
         Log(list);
         Objects(list);
         Approvals(list);
+        Erasures(list);
         Locks(list);
+    }
+
+    static void Erasures(VectorList list)
+    {
+        using var opening = new SecretBytes(Sample.OpeningSeed);
+        byte[] context = [.. Sample.Vault.ToArray(), .. BitConverter.GetBytes(Sample.Epoch), .. Sample.Domain.ToArray(), .. Sample.Source.ToArray()];
+        using var derived = Kdf.DeriveKey(Sample.OpeningSeed, Labels.ErasureKey, context);
+        var raw = derived.Span.ToArray();
+        list.Derive("11.8", "key of a source's entries", "erasure-key", Sample.OpeningSeed, context, raw);
+        using var key = Holdfast.Core.Keys.ErasureKey.Of(opening, Sample.Vault, Sample.Epoch, Sample.Domain, Sample.Source);
+        var reference = key.Reference((byte)ErasureOf.Path, "lab/scan.dcm"u8);
+        list.Hmac("11.8", "reference of a path", "erasure-reference", raw, [1, .. "lab/scan.dcm"u8], reference.ToArray());
+        list.Hmac("11.8", "reference of a content", "erasure-reference", raw, [2, .. Sample.Hash(41).ToArray()], key.Reference((byte)ErasureOf.Content, Sample.Hash(41).ToArray()).ToArray());
+
+        string[] words = [Fields.Bytes("lab/scan.dcm"u8, "named"), Fields.Bytes("case 17"u8, "reason")];
+        list.Encode("11.8", "words of an entry", words, Fields.Encode(words));
+        using var treeSeed = Holdfast.Core.Keys.SealingKey.Seed(opening, Sample.Vault, Sample.Epoch, Sample.Domain, KeyClass.Tree, Id16.None);
+        var box = list.Box("11.8", "box of words", "payload", treeSeed.Span.ToArray(), [.. Sample.Vault.ToArray(), .. Sample.Domain.ToArray(), 24], Fields.Encode(words));
+        var sealing = Sample.SealingKey(KeyClass.Tree).KeyId;
+        var payload = list.Object("11.4", "payload", ObjectType.Payload, Sample.Domain, [Fields.Raw(Sample.Salt, "salt"), Fields.Raw(sealing.ToArray(), "sealing key id"), Fields.Bytes(box, "box")],
+            new Holdfast.Core.Keys.SealedWords(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), sealing, box).ToArray());
+        Assert.True(Holdfast.Core.Keys.SealedWords.TryParse(payload, out var sealedWords));
+        Assert.Equal(payload, sealedWords.ToArray());
+
+        var step = new EmergencyObject(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE9), EmergencyStep.Begun, Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0), ApprovalRequest.ReasonHash(new Hash32(Sample.Salt), "Dr Who"), 1_767_225_600, payload);
+        list.Object("11.9", "step of an emergency", ObjectType.Emergency, Sample.Domain,
+        [
+            Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), "u8 1 begun", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"),
+            Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"), Fields.Raw(step.Person.ToArray(), "person"), "u64 1767225600 at", Fields.Bytes(payload, "words"),
+        ], step.ToArray());
+        Assert.True(EmergencyObject.TryParse(step.ToArray(), out var taken));
+        Assert.Equal(step.ToArray(), taken.ToArray());
+
+        var named = new Hash32(System.Security.Cryptography.SHA256.HashData(payload));
+        var entry = new ErasureEntry(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE8), Sample.Source, Sample.Epoch, ErasureKind.Erased, ErasureOf.Path, 1_767_225_600, reference, named, 1_800_000_000, Hash32.None);
+        entry = entry with { Tag = key.Tag(entry.Tagged()) };
+        list.Hmac("11.8", "tag of an entry", "erasure-tag", raw, entry.Tagged(), entry.Tag.ToArray());
+        list.Object("11.8", "entry", ObjectType.Erasure, Sample.Domain,
+        [
+            Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xE8).ToArray(), "entry"), Fields.Raw(Sample.Source.ToArray(), "source"), $"u32 {Sample.Epoch} epoch", "u8 1 erased", "u8 1 path", "u64 1767225600 through",
+            Fields.Raw(reference.ToArray(), "reference"), Fields.Raw(named.ToArray(), "words"), "u64 1800000000 words until", Fields.Raw(entry.Tag.ToArray(), "tag"),
+        ], entry.ToArray());
+        Assert.True(ErasureEntry.TryParse(entry.ToArray(), out var read));
+        Assert.Equal(entry, read);
     }
 
     static void Approvals(VectorList list)
@@ -63,6 +108,8 @@ static class LogVectors
             ("witnesses", new ApprovalRequest.Witnesses(head, ApprovalRequest.WitnessDigest([]), ["witness+key"]), [Fields.Raw(ApprovalRequest.WitnessDigest([]).ToArray(), "before"), "var 1 witnesses", Fields.Bytes("witness+key"u8, "witness")]),
             ("a longer hold", new ApprovalRequest.HoldLonger(head, 1_777_000_000, [Sample.Snapshot]), ["u64 1777000000 held until", "var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
             ("a hold lifted", new ApprovalRequest.HoldLifted(head, [Sample.Snapshot]), ["var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
+            ("an emergency released", new ApprovalRequest.Release(head, Sample.Id(0xE9), Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0)),
+                [Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"), Fields.Raw(Sample.Id(0xD0).ToArray(), "begun by")]),
             ("an agent revoked", new ApprovalRequest.Revoke(head, Sample.Agent), [Fields.Raw(Sample.Agent.ToArray(), "agent")]),
         })
         {

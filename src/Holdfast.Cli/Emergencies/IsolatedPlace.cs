@@ -1,0 +1,163 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using Holdfast.Core;
+using Holdfast.Core.Storage;
+
+namespace Holdfast.Cli.Emergencies;
+
+/// <summary>A folder that an emergency restores into: open to nobody but its owner, and marked, so that whoever finds it later knows what it is. What was restored lies in <see cref="Content"/>.</summary>
+/// <param name="Folder">Its path.</param>
+/// <param name="Vault">Vault id.</param>
+/// <param name="Snapshot">Which is restored.</param>
+/// <param name="Emergency">Id.</param>
+/// <param name="Place">Id of this place.</param>
+/// <param name="Approver">The approver who began it; none for anybody else.</param>
+/// <param name="State">How far it is.</param>
+/// <param name="Target">Where it goes, or went; null while it is isolated.</param>
+sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emergency, Id16 Place, Id16 Approver, PlaceState State, string? Target)
+{
+    public const string Marker = "holdfast-isolated";
+    const string Head = "holdfast isolated v1";
+    const int MaxMarker = 16_384; // bytes
+    const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+
+    /// <summary>What was restored. Its own permissions are the snapshot's; nobody gets to it but through the place.</summary>
+    public string Content => Path.Combine(Folder, "content");
+
+    public override string ToString()
+    {
+        var text = new StringBuilder();
+        text.Append(Head).Append($"\nvault {Vault}\nsnapshot {Snapshot}\nemergency {Emergency}\nplace {Place}\napprover {Approver}\nstate {State.ToString().ToLowerInvariant()}\n");
+        if (Target is not null)
+            text.Append("target ").Append(Convert.ToBase64String(Encoding.UTF8.GetBytes(Target))).Append('\n');
+        return text.ToString();
+    }
+
+    /// <summary>Total.</summary>
+    public static bool TryParse(string folder, string text, [NotNullWhen(true)] out IsolatedPlace? place)
+    {
+        place = null;
+        var lines = text.Split('\n');
+        if (text.Length > MaxMarker || lines.Length is < 8 or > 9 || lines[0] != Head || lines[^1].Length > 0 || !TryId(lines[1], "vault ", out var vault) || !TryId(lines[2], "snapshot ", out var snapshot)
+            || !TryId(lines[3], "emergency ", out var emergency) || !TryId(lines[4], "place ", out var id) || !TryId(lines[5], "approver ", out var approver)
+            || !lines[6].StartsWith("state ", StringComparison.Ordinal) || !Enum.TryParse<PlaceState>(lines[6].AsSpan("state ".Length), ignoreCase: true, out var state) || !Enum.IsDefined(state))
+            return false;
+        string? target = null;
+        if (lines.Length == 9)
+        {
+            var bytes = new byte[lines[7].Length];
+            if (!lines[7].StartsWith("target ", StringComparison.Ordinal) || !Convert.TryFromBase64String(lines[7]["target ".Length..], bytes, out var length))
+                return false;
+            target = Encoding.UTF8.GetString(bytes, 0, length);
+        }
+        var parsed = new IsolatedPlace(folder, vault, snapshot, emergency, id, approver, state, target);
+        if (target is null != state is PlaceState.Restoring or PlaceState.Isolated || parsed.ToString() != text)
+            return false;
+        place = parsed;
+        return true;
+    }
+
+    static bool TryId(string line, string word, out Id16 id)
+    {
+        id = default;
+        return line.StartsWith(word, StringComparison.Ordinal) && Id16.TryParse(line.AsSpan(word.Length), out id);
+    }
+
+    /// <summary>Null where the folder is none.</summary>
+    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: it is marked as one, and by what nobody can tell.</exception>
+    public static IsolatedPlace? Read(string folder)
+    {
+        var path = Path.Combine(folder, Marker);
+        if (!File.Exists(path))
+            return null;
+        var text = DiskFaults(() => KeptFile.ReadAll(path, MaxMarker));
+        return text is not null && TryParse(folder, Encoding.UTF8.GetString(text), out var place) ? place
+            : throw new HoldfastException(ErrorCode.TargetUnsafe, "The folder is marked as an isolated place, and the mark makes no sense. Nothing was changed.", "Treat what lies there as isolated: it was restored in an emergency. `holdfast emergency list` shows those that are open.");
+    }
+
+    static byte[]? DiskFaults(Func<byte[]?> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+    }
+
+    /// <summary>Durable when it returns.</summary>
+    public IsolatedPlace Write()
+    {
+        Disk.Real.Replace(Path.Combine(Folder, Marker), Encoding.UTF8.GetBytes(ToString()));
+        return this;
+    }
+
+    /// <summary>Makes a new place, shut for everybody else from its first moment.</summary>
+    /// <exception cref="HoldfastException"><c>TargetUnsafe</c>: others could reach it there; <c>TargetNotEmpty</c>.</exception>
+    public static IsolatedPlace Make(string folder, Id16 vault, Id16 snapshot, Id16 approver)
+    {
+        RequireShut(folder, SharedFolders.Here);
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+            throw new HoldfastException(ErrorCode.TargetNotEmpty, "The folder for the isolated place is not empty.", "Name one that is empty, or not there yet. To go on with an emergency restore that was interrupted, add --resume.");
+        Disk.Real.MakeDurable(folder, ownerOnly: true);
+        RequireShut(folder, SharedFolders.Here); // as it was made
+        return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), approver, PlaceState.Restoring, null).Write();
+    }
+
+    /// <summary>Refuses a place that anybody else on this machine, or on another, could look into or exchange.</summary>
+    /// <param name="folder">It need not be there.</param>
+    /// <param name="shared">Folders that others reach over the network, and why.</param>
+    public static void RequireShut(string folder, SharedFolders shared)
+    {
+        if (OperatingSystem.IsWindows())
+            throw Unsafe("who may look into a folder is not checked on this system", "Restore in an emergency on Linux.");
+        if (shared.Reaching(FolderPath.Real(folder)) is { } reached)
+            throw Unsafe(reached, "Name a folder on a disk of this machine that is not shared.");
+        if (FolderOwner.IsAnothers(folder))
+            throw Unsafe("it is another user's, or lies in a folder of another user's", "Name a folder of this user's, such as one in /root or on a disk of its own.");
+        if (Directory.Exists(folder) && (File.GetUnixFileMode(folder) & Others) != 0)
+            throw Unsafe("others may look into it", "Shut it (chmod 700), or name one that is not there yet.");
+        for (var above = Path.GetDirectoryName(folder); above is not null; above = Path.GetDirectoryName(above))
+        {
+            if (Directory.Exists(above) && File.GetUnixFileMode(above) is var mode && (mode & UnixFileMode.OtherWrite) != 0 && (mode & UnixFileMode.StickyBit) == 0)
+                throw Unsafe("anybody may put another folder in its place, as one above it is open to all", "Name a folder in one that only this user may write to.");
+        }
+    }
+
+    static HoldfastException Unsafe(string why, string mend) => new(ErrorCode.TargetUnsafe, $"That is no isolated place: {why}. Nothing was restored.", mend);
+
+    /// <summary>Moves what was restored to where it is used, in one step: killed at any point it is in the one place or in the other, and the mark says in which.</summary>
+    /// <exception cref="HoldfastException"><c>TargetNotEmpty</c>: something is there.</exception>
+    public IsolatedPlace MoveTo(string target)
+    {
+        if (State == PlaceState.Released)
+            return this;
+        var isMoved = State == PlaceState.Releasing && !Directory.Exists(Content) && Directory.Exists(target); // an earlier run came so far
+        if (!isMoved && !Directory.Exists(Content))
+            throw new HoldfastException(ErrorCode.TargetMissing, "What was restored is not in the isolated place any more, nor where it was to go.", "Somebody took it away: find out who. `holdfast emergency list` shows what the log has.");
+        var moving = (this with { State = PlaceState.Releasing, Target = target }).Write();
+        if (!isMoved && !Disk.Real.Rename(Content, target, replace: false))
+            throw new HoldfastException(ErrorCode.TargetNotEmpty, "Something stands where it would be released to. It stays isolated.", "Move that away; then run this again.");
+        Disk.Real.SyncFolder(Path.GetDirectoryName(target)!);
+        Disk.Real.SyncFolder(Folder);
+        return (moving with { State = PlaceState.Released }).Write();
+    }
+}
+
+/// <summary>How far an isolated place is.</summary>
+enum PlaceState
+{
+    /// <summary>The restore into it has not ended.</summary>
+    Restoring,
+
+    /// <summary>It has, and nobody has let it out.</summary>
+    Isolated,
+
+    /// <summary>It may go, and is about to.</summary>
+    Releasing,
+
+    /// <summary>It went.</summary>
+    Released,
+}

@@ -1,0 +1,112 @@
+using System.Text.Json;
+
+namespace Holdfast.SystemTests;
+
+/// <summary>An emergency restore from its beginning to its end, as people do it.</summary>
+public sealed class EmergencyTests : IDisposable
+{
+    readonly Cli _cli = new();
+
+    public void Dispose() => _cli.Dispose();
+
+    JsonElement Json(params string[] arguments) => JsonDocument.Parse(_cli.Run(arguments).Expect(0).Out).RootElement;
+
+    string Key(int person)
+    {
+        File.WriteAllText(_cli[$"words{person}"], $"a long passphrase of person {person}\n");
+        _cli.Shell($"chmod 600 words{person}");
+        return _cli.Run("approval", "key", _cli[$"key{person}"], "--passphrase-file", _cli[$"words{person}"]).Expect(0).Out.Trim();
+    }
+
+    void Init(bool hasApprovers)
+    {
+        _cli.Run(["init", _cli["vault"], "--lock", "1d", .. hasApprovers ? new[] { "--quorum", "2", "--approver", Key(1), "--approver", Key(2) } : []]).Expect(0);
+        _cli.Write("ward/chart.txt", [.. "penicillin"u8]);
+        _cli.Run("backup", _cli["source"]).Expect(0);
+    }
+
+    Result Begin(params string[] more) => _cli.Run(["restore", "latest", _cli["place"], "--isolated", "--reason", "no charts on ward 3", .. more]).Expect(0);
+
+    string Chart => File.ReadAllText(_cli["place/content/ward/chart.txt"]);
+
+    string Id => Json("emergency", "list", "--json").GetProperty("emergencies")[0].GetProperty("emergency").GetString()!;
+
+    void Sign(int person, string file)
+    {
+        var code = Json("approval", "show", file, "--json").GetProperty("code").GetString()!;
+        _cli.Run("approval", "sign", file, "--key", _cli[$"key{person}"], "--passphrase-file", _cli[$"words{person}"], "--confirm", code).Expect(0);
+    }
+
+    [Fact]
+    public void One_person_begins_and_one_other_lets_it_out()
+    {
+        Init(hasApprovers: true);
+        var me = _cli.Run("approval", "list").Expect(0).Out.Split('\n').Select(l => l.Trim().Split(' ')[0]).Where(l => l.Length == 32).ToList();
+        var first = File.ReadAllBytes(_cli["key1"]); // whose id it is, the file's public key says
+        Begin("--as-approver", me.Single(id => id.StartsWith(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData([.. "holdfast/v1/approver-id"u8, .. first.AsSpan(63, 32)]))[..32], StringComparison.Ordinal)));
+        Assert.Equal("penicillin", Chart);
+        Assert.Contains("OPEN EMERGENCY", _cli.Run("status").Out, StringComparison.Ordinal);
+        Assert.Contains("OPEN EMERGENCY", _cli.Run("approval", "list").Out, StringComparison.Ordinal);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(31);
+        foreach (var (person, status) in new[] { (1, 31), (2, 0) }) // who began it does not count
+        {
+            _cli.Run("approval", "request", "release", Id, "--out", _cli[$"request{person}"]).Expect(0);
+            Sign(person, _cli[$"request{person}"]);
+            _cli.Run("approval", "submit", _cli[$"request{person}"]).Expect(status);
+        }
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(0);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["charts/ward/chart.txt"]));
+        Assert.False(Directory.Exists(_cli["place/content"]));
+        Assert.DoesNotContain("OPEN EMERGENCY", _cli.Run("status").Out, StringComparison.Ordinal);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(0); // it is done
+        _cli.Run("emergency", "release", _cli["place"], _cli["elsewhere"]).Expect(2);
+    }
+
+    [Fact]
+    public void Care_does_not_wait_for_the_log_and_the_log_hears_of_it_later()
+    {
+        Init(hasApprovers: false);
+        _cli.Shell("mv vault/keeper/log.key kept");
+        var begun = Begin();
+        Assert.Contains("could NOT be told", begun.Error, StringComparison.Ordinal);
+        Assert.Equal("penicillin", Chart);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(31);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "a patient waits").Expect(0);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["charts/ward/chart.txt"]));
+        Assert.Equal(2, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
+        _cli.Shell("mv kept vault/keeper/log.key");
+        Assert.Contains("RELEASED ON ONE PERSON'S WORD", _cli.Run("status").Out, StringComparison.Ordinal);
+        var told = Json("emergency", "list", "--json");
+        Assert.Equal(0, told.GetProperty("notInTheLogYet").GetInt32());
+        Assert.Equal("overridden", told.GetProperty("emergencies")[0].GetProperty("state").GetString());
+        Assert.Equal("no charts on ward 3", told.GetProperty("emergencies")[0].GetProperty("reason").GetString());
+    }
+
+    [Fact]
+    public void A_place_that_others_reach_is_refused_and_one_that_was_cut_short_is_gone_on_with()
+    {
+        Init(hasApprovers: false);
+        _cli.Shell("mkdir -m 777 open; mkdir -m 755 seen");
+        foreach (var place in new[] { "open/place", "seen", "vault/place" })
+        {
+            _cli.Run("restore", "latest", _cli[place], "--isolated", "--reason", "no charts").Expect(54);
+            Assert.False(File.Exists(Path.Combine(_cli[place], "holdfast-isolated")));
+        }
+        _cli.Run("restore", "latest", _cli["place"], "--isolated").Expect(2);
+        Assert.False(Directory.Exists(_cli["place"]));
+
+        Begin();
+        _cli.Shell("sed -i 's/^state isolated/state restoring/' place/holdfast-isolated; rm place/content/ward/chart.txt"); // as a kill leaves it
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "now").Expect(3);
+        _cli.Run("restore", "latest", _cli["place"], "--isolated", "--reason", "no charts").Expect(53);
+        _cli.Run("restore", "latest", _cli["place/content"], "--overwrite").Expect(53);
+        _cli.Run("restore", _cli.LatestId(), _cli["place"], "--isolated", "--resume", "--reason", "no charts").Expect(0);
+        Assert.Equal("penicillin", Chart);
+        Assert.Equal(1, Json("emergency", "list", "--json").GetProperty("emergencies").GetArrayLength()); // the same one
+        _cli.Shell("mkdir charts");
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "now").Expect(53);
+        _cli.Run("emergency", "close", Id, "--reason", "the system is back").Expect(0);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts2"], "--clinical-emergency", "--reason", "now").Expect(31);
+        Assert.Equal("penicillin", Chart);
+    }
+}
