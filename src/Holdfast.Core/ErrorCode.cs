@@ -56,6 +56,7 @@ public enum ErrorCode
     TargetUnsafe = 54,
     RestoreMismatch = 55,
     TargetMissing = 56,
+    LandingAlarm = 59,
 
     DiskFull = 60,
     StoreUnavailable = 61,
