@@ -20,11 +20,7 @@ static class LandingCommand
     public static Command Create()
     {
         var landing = new Command("landing", "Take in dumps that tools drop by SFTP: what is complete is checked, stored and locked; what is missing is told.");
-        landing.Subcommands.Add(Session.Command("init", """
-            Make a landing, or bring it up to date with its landing.conf.
-
-            The first run makes landing.conf; each later one makes what that names: folders, the configuration of an sshd of its own, and units of systemd. Nothing outside FOLDER is changed.
-            """, command =>
+        landing.Subcommands.Add(Session.Command("init", "Make a landing, or bring it up to date with its landing.conf: folders, an sshd_config and units of systemd. Nothing outside FOLDER is changed.", command =>
         {
             command.Arguments.Add(FolderArgument);
             command.Options.Add(ListenOption);
@@ -215,7 +211,16 @@ static class LandingCommand
             {
                 intake.Collect(now, session.Stop);
                 foreach (var batch in intake.Batches())
-                    history = Store(drop, batch, history, now);
+                {
+                    try
+                    {
+                        history = Store(drop, batch, history, now);
+                    }
+                    catch (Exception e) when (e is IOException or HoldfastException { Code: ErrorCode.Incomplete or ErrorCode.ObjectDamaged })
+                    {
+                        _report.Fail(drop, e as HoldfastException ?? DiskFault.Of(e)); // of these files: others are not kept waiting by what cannot be read
+                    }
+                }
             }
             finally
             {

@@ -69,6 +69,8 @@ static class LandingPlan
                 return;
             if (!hasAccount)
                 throw Fault(first, "this drop point has no `account`");
+            if (drop.Edges != new DumpCheck.Edges(null, null) && drop.Kind.Format != DumpFormat.Any)
+                throw Fault(first, "`begins` and `ends` are for a drop point without a `format`, or with `any`, `gzip` or `zstd`");
             if (drops.Find(d => d.Name == drop.Name || d.Account == drop.Account || d.Source == drop.Source) is { } other)
                 throw Fault(first, $"this drop point has the name, the account or the source of `{other.Name}`: each has its own");
             if (drops.Count == MostDrops)

@@ -19,8 +19,11 @@ public sealed class Intake : IDisposable
     readonly LandingFiles _hold;
     readonly LandingFiles _odd;
 
+    /// <exception cref="HoldfastException"><c>SourceMissing</c>: the drop point is in the plan alone.</exception>
     public Intake(LandingFolder landing, DropPoint drop)
     {
+        if (!Directory.Exists(landing.Inbox(drop)))
+            throw new HoldfastException(ErrorCode.SourceMissing, "The folder of a drop point is not there.", "Run `holdfast landing init` again, which makes what landing.conf names.");
         _drop = drop;
         _taken = landing.Taken(drop);
         foreach (var name in new[] { Hold, Odd })

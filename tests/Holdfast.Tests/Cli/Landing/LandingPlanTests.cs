@@ -64,6 +64,7 @@ public sealed class LandingPlanTests
     [InlineData("drop epr\naccount a\nevery 1d\n\nevery 2d", 5)]
     [InlineData("drop epr\naccount a\npassword x", 3)]
     [InlineData("drop epr\naccount a\nquiet", 3)]
+    [InlineData("drop epr\naccount a\nformat zip\nends end", 1)]
     [InlineData("drop epr\naccount a\ndrop lims\naccount a", 3)]
     [InlineData("drop epr\naccount a\ndrop epr\naccount b", 3)]
     public void What_is_no_line_is_refused_with_its_number(string text, int line)

@@ -221,8 +221,8 @@ public sealed class DumpCheckTests : IDisposable
     public void A_custom_dump_of_PostgreSQL_is_read_to_its_end()
     {
         using var server = PostgresServer.Start(_folder);
-        server.Sql("CREATE TABLE bed (id int, note text); INSERT INTO bed SELECT n, md5(n::text) FROM generate_series(1, 3000) n; CREATE TABLE nobody (id int); SELECT lo_from_bytea(0, decode(repeat('00ff7f', 9000), 'hex')); SELECT lo_from_bytea(0, '\\x01');");
-        server.Run("pg_dump -Fc -f custom postgres; pg_dump -Fc postgres | cat > piped; pg_dump -Fc -Z0 -f stored postgres; pg_dump -f plain postgres; pg_dumpall -f all; pg_dump -Fc -s -f schema postgres");
+        server.Sql("CREATE TABLE bed (id int, note text); INSERT INTO bed SELECT n, md5(n::text) FROM generate_series(1, 3000) n; CREATE TABLE nobody (id int); CREATE TABLE ward (id int); INSERT INTO ward VALUES (1); SELECT lo_from_bytea(0, decode(repeat('00ff7f', 9000), 'hex')); SELECT lo_from_bytea(0, '\\x01');");
+        server.Run("pg_dump -Fc -f custom postgres; pg_dump -Fc postgres | cat > piped; pg_dump -Fc -Z0 -f stored postgres; pg_dump -f plain postgres; pg_dumpall -f all; pg_dump -Fc -s -f schema postgres; pg_dump -Fc -t ward -t nobody -f small postgres");
 
         foreach (var name in new[] { "custom", "piped", "stored", "schema" })
         {
@@ -232,6 +232,9 @@ public sealed class DumpCheckTests : IDisposable
             foreach (var length in Cuts(dump.Length))
                 Assert.True(Fault("pg-custom", dump[..length]) is not null, $"{name} of {dump.Length}, cut to {length}");
         }
+        var small = File.ReadAllBytes(_folder["small"]);
+        for (var length = 0; length < small.Length; length++) // between two blocks of data too
+            Assert.True(Fault("pg-custom", small[..length]) is not null, $"small of {small.Length}, cut to {length}");
         foreach (var name in new[] { "plain", "all" })
         {
             var dump = File.ReadAllBytes(_folder[name]);
