@@ -58,7 +58,7 @@ public static class CommandLine
         (string Title, Command[] Commands)[] groups =
         [
             ("Start", [UpCommand.Create(), DownCommand.Create(), InitCommand.Create(), RecoveryKitCommand.Create()]),
-            ("Back up", [BackupCommand.Create()]),
+            ("Back up", [BackupCommand.Create(), LandingCommand.Create()]),
             ("Look", [SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(), DiffCommand.Create()]),
             ("Get back", [RestoreCommand.Create(), CatCommand.Create(), EmergencyCommand.Create(), RecoverKeyCommand.Create()]),
             ("Prove", [StatusCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), LogCommand.Create(), SiegeCommand.Create()]),

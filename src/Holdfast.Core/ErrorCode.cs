@@ -57,6 +57,7 @@ public enum ErrorCode
     RestoreMismatch = 55,
     TargetMissing = 56,
     ErasureApplies = 57,
+    LandingAlarm = 59,
 
     DiskFull = 60,
     StoreUnavailable = 61,

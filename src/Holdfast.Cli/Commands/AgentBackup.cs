@@ -16,7 +16,7 @@ static class AgentBackup
 {
     const int LeastThreads = 4; // more than processors, as each waits for answers
 
-    public static int Run(Session session, KeyFolder keys, GatewayAccess access, IGateway gateway, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes)
+    public static int Run(Session session, KeyFolder keys, GatewayAccess access, IGateway gateway, ISource source, string name, string rootPath, ArchiveOptions options, Excludes? excludes, Func<BackupCommand.Outcome, int>? tell = null)
     {
         using var agent = keys.Agent();
         var link = new AgentLink(gateway, agent, access.LogKey);
@@ -44,8 +44,8 @@ static class AgentBackup
         }
         if (!result.IsRemembered)
             session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
-        return BackupCommand.Tell(session, source, excludes?.LeftOut ?? 0,
-            new BackupCommand.Outcome(result.Snapshot, result.Committed, result.Expiry, result.Proof.Index, result.HasParent ? "the last one" : null, result.IsCompared, result.Archive, null) { Sent = result.Archive.NewBytes }, null);
+        var outcome = new BackupCommand.Outcome(result.Snapshot, result.Committed, result.Expiry, result.Proof.Index, result.HasParent ? "the last one" : null, result.IsCompared, result.Archive, null) { Sent = result.Archive.NewBytes };
+        return tell is not null ? tell(outcome) : BackupCommand.Tell(session, source, excludes?.LeftOut ?? 0, outcome, null);
     }
 
     /// <summary>Another run on this machine may have seen more meanwhile.</summary>

@@ -81,7 +81,28 @@ static class BackupCommand
     }
 
     /// <summary>What is backed up.</summary>
-    sealed record Job(ISource Source, string Name, string RootPath, ArchiveOptions Options, Excludes? Excludes = null);
+    sealed record Job(ISource Source, string Name, string RootPath, ArchiveOptions Options, Excludes? Excludes = null)
+    {
+        /// <summary>Takes what came of it, in place of telling the user, and gives the exit status.</summary>
+        public Func<Outcome, int>? Tell { get; init; }
+    }
+
+    /// <summary>Backs up for another command, into the vault or through the gateway that the call means.</summary>
+    /// <param name="session">Of that command, with the options of <see cref="KeyFolder"/>.</param>
+    /// <param name="source">What.</param>
+    /// <param name="name">Of the source.</param>
+    /// <param name="rootPath">Where it lies, for whoever reads the snapshot.</param>
+    /// <param name="tell">Takes what came of it, and gives the exit status.</param>
+    /// <returns>0 where the snapshot is stored, and nothing is wrong with the vault.</returns>
+    public static int Store(Session session, ISource source, string name, string rootPath, Func<Outcome, int> tell)
+    {
+        var keys = new KeyFolder(session);
+        var options = new ArchiveOptions();
+        if (GatewayAccess.Meant(session) is { } access)
+            return AgentBackup.Run(session, keys, access, session.Network.Gateway(access, 0, session.Stop), source, name, rootPath, options, null, tell);
+        using var vault = KeyFolder.OpenVault(session);
+        return Run(session, vault, keys, new Job(source, name, rootPath, options) { Tell = tell });
+    }
 
     static Target GatewayTarget(Session session, KeyFolder keys, GatewayAccess access)
     {
@@ -257,7 +278,7 @@ static class BackupCommand
         {
             fault = new HoldfastException(ErrorCode.Interrupted, "Interrupted.", "", e);
         }
-        var status = Tell(session, source, excludes?.LeftOut ?? 0, result, attested);
+        var status = job.Tell is { } tell ? tell(OutcomeOf(result)) : Tell(session, source, excludes?.LeftOut ?? 0, OutcomeOf(result), attested);
         if (source.Problems.Any(p => p.Kind != ProblemKind.Skipped) && PlacesTaken(vault, sourceId, result.Receipt) is { Count: > 0 } places)
         {
             var whole = Text.Iso((result.Receipt.Expiry + RetentionPolicy.Day - 1) / RetentionPolicy.Day * RetentionPolicy.Day)[..10]; // --until is of a day at 00:00
@@ -371,8 +392,7 @@ static class BackupCommand
         public ulong? Sent { get; init; }
     }
 
-    static int Tell(Session session, ISource source, long excluded, BackupResult result, Core.Keeper.AttestationObject? attested) => Tell(session, source, excluded,
-        new Outcome(result.Snapshot, result.Receipt.Committed, result.Receipt.Expiry, result.Receipt.Ordinal, result.Parent is null ? null : Text.Id(result.Parent.Snapshot), result.IsCompared, result.Archive, result.Archive.NewBytes), attested);
+    static Outcome OutcomeOf(BackupResult result) => new(result.Snapshot, result.Receipt.Committed, result.Receipt.Expiry, result.Receipt.Ordinal, result.Parent is null ? null : Text.Id(result.Parent.Snapshot), result.IsCompared, result.Archive, result.Archive.NewBytes);
 
     public static int Tell(Session session, ISource source, long excluded, Outcome result, Core.Keeper.AttestationObject? attested)
     {

@@ -104,7 +104,7 @@ public sealed partial class LayerTests
     {
         var allowed = new Dictionary<string, string[]>
         {
-            ["Native.Unlink("] = ["ApartFiles.cs", "LateEntries.cs", "TargetDisks.cs"],
+            ["Native.Unlink("] = ["ApartFiles.cs", "LandingFiles.cs", "LateEntries.cs", "TargetDisks.cs"],
             ["Native.Rename("] = ["ApartFiles.cs"],
             ["Native.Truncate("] = ["TargetFiles.cs"],
             ["RenameAt2("] = ["Disk.cs", "Libc.cs"],

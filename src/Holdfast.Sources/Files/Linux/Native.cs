@@ -64,6 +64,8 @@ static unsafe partial class Native
     public const int Sequential = 2; // POSIX_FADV_SEQUENTIAL
     public const int DontNeed = 4;
 
+    public const int SetLease = 1024, ReadLease = 0, NoLease = 2; // F_SETLEASE, F_RDLCK, F_UNLCK
+
     public const int EPerm = 1, ENoEnt = 2, EIntr = 4, EIo = 5, ENxio = 6, E2Big = 7, EAgain = 11, EAcces = 13, EExist = 17, EXDev = 18, ENotDir = 20, EIsDir = 21, EInval = 22,
         ENFile = 23, EMFile = 24, EFBig = 27, ENoSpc = 28, ERofs = 30, EMLink = 31, ERange = 34, ENameTooLong = 36, ENoSys = 38, ENotEmpty = 39, ELoop = 40, ENoData = 61, EOverflow = 75, EIlSeq = 84, EOpNotSupp = 95, EStale = 116, EDQuot = 122;
 
@@ -77,6 +79,9 @@ static unsafe partial class Native
 
     /// <summary>openat2(2): the same number on every architecture.</summary>
     public static int OpenAt2(int folder, byte* path, OpenHow how) => (int)SystemCall(437, folder, path, &how, sizeof(OpenHow));
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int FileControl(int file, int command, int argument);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int file);
