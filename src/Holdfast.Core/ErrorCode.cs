@@ -56,6 +56,7 @@ public enum ErrorCode
     TargetUnsafe = 54,
     RestoreMismatch = 55,
     TargetMissing = 56,
+    JobOverdue = 57,
 
     DiskFull = 60,
     StoreUnavailable = 61,
@@ -65,6 +66,8 @@ public enum ErrorCode
     StoreUnsafe = 65,
     SessionLost = 66,
     AgentUnproved = 67,
+    RunDone = 68,
+    DatabaseUnavailable = 69,
 
     SharesTooFew = 70,
     ShareBad = 71,
