@@ -21,9 +21,10 @@ public sealed class ReleaseTests
         cli.Shell($"cp -a '{Cli.Root}/artifacts/release/{Rid}' elsewhere; cd elsewhere; sha256sum -c --quiet SHA256SUMS; test \"$(find . -type f | wc -l)\" = $(($(wc -l <SHA256SUMS) + 1))");
         Assert.Matches(@"^\d+\.\d+\.\d+", cli.Shell("cd /; env -i \"$OLDPWD/elsewhere/holdfast\" --version").Out);
         Assert.Equal(17, Cli.Finish(cli.StartProgram(cli["elsewhere/holdfast"], null, "witness", "serve", "nowhere")).Status); // the other program, by the first
+        Assert.Contains("No vault is named", Cli.Finish(cli.StartProgram(cli["elsewhere/holdfast"], null, "serve", "--vault", "")).Expect(2).Error, StringComparison.Ordinal); // and the third, with a runtime of its own
         Assert.Equal(File.ReadAllBytes(Path.Combine(Cli.Root, "LICENSE")), File.ReadAllBytes(cli["elsewhere/LICENSE"]));
         var notices = File.ReadAllText(cli["elsewhere/THIRD-PARTY-NOTICES"]);
-        foreach (var name in new[] { "bouncycastle.cryptography", "awssdk.s3", "libsodium", "nsec.cryptography", "pdfpig", "qrcoder", "system.commandline", "zstdnet", $"microsoft.netcore.app.runtime.nativeaot.{Rid}", $"microsoft.aspnetcore.app.runtime.{Rid}" })
+        foreach (var name in new[] { "bouncycastle.cryptography", "awssdk.s3", "libsodium", "microsoft.data.sqlite", "npgsql", "nsec.cryptography", "pdfpig", "qrcoder", "system.commandline", "zstdnet", $"microsoft.netcore.app.runtime.nativeaot.{Rid}", $"microsoft.aspnetcore.app.runtime.{Rid}" })
             Assert.Matches($@"(?m)^{name} \d", notices);
         foreach (var name in new[] { "libsodium", "zstdnet", "qrcoder" })
         {
