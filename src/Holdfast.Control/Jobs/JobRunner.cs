@@ -16,6 +16,7 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
 
     readonly Dictionary<Attempt, (Thread Thread, CancellationTokenSource Stop)> _held = []; // under its own lock
     CancellationToken _stop;
+    volatile bool _hasTables; // as far as is known: a database may be lost, and made anew
     readonly Dictionary<string, Job> _jobs = jobs.ToDictionary(j => j.Name);
 
     /// <summary>Until it is stopped; then all that runs is ended and given back.</summary>
@@ -23,7 +24,6 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
     public void Run(CancellationToken stop)
     {
         _stop = stop;
-        Patiently(store.Migrate, stop);
         for (var beats = 0L; !stop.IsCancellationRequested; beats++)
         {
             var isOld = beats % ForgetEvery == 0;
@@ -39,6 +39,9 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
 
     void Beat(bool isOld)
     {
+        if (!_hasTables)
+            store.Migrate();
+        _hasTables = true;
         List<Attempt> held;
         lock (_held)
             held = [.. _held.Keys];
@@ -81,6 +84,7 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
                 if (fault != told)
                     warn($"holdfast: the control plane's database cannot be used: {fault}. No job is begun until it can; roles run on, and so do backups that agents begin by themselves");
                 told = fault;
+                _hasTables = false;
             }
             if (stop.WaitHandle.WaitOne(pause))
                 return;
