@@ -72,6 +72,7 @@ sealed class ControlDatabase : IDisposable
         NpgsqlException or TimeoutException or System.Net.Sockets.SocketException => "it cannot be reached",
         SqliteException { SqliteErrorCode: var code } => $"SQLite says {code}",
         DbException => "it does not answer",
+        InvalidCastException or OverflowException => "its tables are not as this program made them",
         InvalidOperationException { Source: "Npgsql" } => "the connection broke",
         ObjectDisposedException { ObjectName: var name } when name?.Contains("Npgsql", StringComparison.Ordinal) == true => "the connection broke",
         _ => null,

@@ -76,8 +76,8 @@ sealed class RunStore
         connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, begins = @now WHERE job = @job AND state = 1 AND lease < @now", ("now", now), ("job", job.Name)); // its process is gone, or is thought to be
         if (!job.Schedule.IsOpen(now) || connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE job = @job AND state = 1", ("job", job.Name)) > 0)
             return null;
-        var first = connection.Rows("SELECT due, run, token, attempts FROM holdfast_runs WHERE job = @job AND state = 0 AND begins <= @now ORDER BY due LIMIT 1",
-            r => new Attempt(job.Name, r.GetInt64(0), r.GetString(1), r.GetInt64(2) + 1, r.GetInt32(3) + 1), ("job", job.Name), ("now", now));
+        var first = connection.Rows("SELECT due, token, attempts FROM holdfast_runs WHERE job = @job AND state = 0 AND begins <= @now ORDER BY due LIMIT 1",
+            r => new Attempt(job.Name, r.GetInt64(0), Job.RunId(job.Name, r.GetInt64(0)), r.GetInt64(1) + 1, r.GetInt32(2) + 1), ("job", job.Name), ("now", now));
         if (first is not [var attempt])
             return null;
         connection.Do("UPDATE holdfast_runs SET state = 1, node = @node, lease = @lease, token = @token, attempts = @attempts, began = @now WHERE job = @job AND due = @due",

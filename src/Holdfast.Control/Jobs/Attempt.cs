@@ -6,7 +6,7 @@ namespace Holdfast.Control.Jobs;
 /// <summary>A run that this process has taken.</summary>
 /// <param name="Job">Of which job.</param>
 /// <param name="Due">When it was due.</param>
-/// <param name="Run">Its name.</param>
+/// <param name="Run">Its name, worked out here: what the database says goes into no command.</param>
 /// <param name="Token">Grows each time that somebody takes the run: what was taken with an older one says nothing any more.</param>
 /// <param name="Number">How often it was begun, with this.</param>
 sealed record Attempt(string Job, long Due, string Run, long Token, int Number);

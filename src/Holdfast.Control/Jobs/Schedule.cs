@@ -15,6 +15,7 @@ sealed record Schedule(string Text, long Every, CronExpression? Cron)
     const long Monday = 4 * Day; // 1970-01-05: intervals are counted from the beginning of a week
     const long LookBack = 400 * Day; // further back nothing is counted as missed
     const long MostCounted = 100_000;
+    const long LastMoment = 32_503_680_000_000; // the year 3000: what a database says of times is bounded by it
 
     /// <summary>At most so much later than due does it begin, milliseconds: each job by its own share of that.</summary>
     public long Jitter { get; init; }
@@ -25,6 +26,7 @@ sealed record Schedule(string Text, long Every, CronExpression? Cron)
     /// <returns>The latest time due after one moment and not after another, and how many others lie before it there; null where there is none.</returns>
     public (long Due, long Others)? Latest(long after, long upTo)
     {
+        (after, upTo) = (Bounded(after), Bounded(upTo));
         if (upTo <= after)
             return null;
         after = Math.Max(after, upTo - LookBack);
@@ -42,7 +44,11 @@ sealed record Schedule(string Text, long Every, CronExpression? Cron)
     }
 
     /// <summary>The first time due after a moment; the end of time for a cron expression that names no day there is.</summary>
-    public long Next(long after) => Cron is null ? Floor(after) + Every : Cron.GetNextOccurrence(Moment(after)) is { } next ? Milliseconds(next) : long.MaxValue;
+    public long Next(long after)
+    {
+        after = Bounded(after);
+        return Cron is null ? Floor(after) + Every : Cron.GetNextOccurrence(Moment(after)) is { } next ? Milliseconds(next) : long.MaxValue;
+    }
 
     /// <summary>When it may begin: later than due by this job's share of the jitter.</summary>
     public long Begins(string job, long due)
@@ -68,6 +74,8 @@ sealed record Schedule(string Text, long Every, CronExpression? Cron)
         var interval = Math.Min(Next(due), due + 30 * Day) - due;
         return Math.Max(interval / 4, 300_000) + Jitter + (Window is null ? 0 : Day);
     }
+
+    static long Bounded(long moment) => Math.Clamp(moment, 0, LastMoment);
 
     long Floor(long moment)
     {

@@ -194,6 +194,23 @@ public abstract class RunStoreContract
         Assert.Equal((run.Due, run.Run), Assert.Single(store.Take([job], 1)) is var again ? (again.Due, again.Run) : default);
     }
 
+    /// <summary>What is called with, the configuration says.</summary>
+    [Fact]
+    public void What_a_database_says_goes_into_no_command()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var store = Store(database);
+        Know(store, job);
+        Pass(3_600);
+        store.GiveBack(Assert.Single(store.Take([job], 1)));
+        using (var connection = database.Open())
+            Assert.Equal(1, connection.Do("UPDATE holdfast_runs SET run = '--opening-secret'"));
+        var run = Assert.Single(store.Take([job], 1));
+        Assert.Equal(Job.RunId("a", run.Due), run.Run);
+        Assert.Matches("^[0-9a-f]{32}$", run.Run);
+    }
+
     [Fact]
     public void Several_make_the_tables_at_once()
     {
