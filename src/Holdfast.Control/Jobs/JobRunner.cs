@@ -115,13 +115,13 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
                 Once(() => store.GiveBack(attempt));
                 return;
             }
-            var isOurs = false;
+            bool? isOurs = null; // for ever where the database does not answer before this process ends: then the lease says it
             Patiently(() => isOurs = store.End(attempt, result, job.Tries), stop.Token);
-            if (isOurs && result.Outcome is RunOutcome.Failed or RunOutcome.Incomplete)
+            if (isOurs == true && result.Outcome is RunOutcome.Failed or RunOutcome.Incomplete)
                 warn($"holdfast: job {job.Name}: {ServeCommand.Code(result.Status)}{(result.MayPass && attempt.Number < job.Tries ? "; it is tried again" : "")}");
-            else if (isOurs)
+            else if (isOurs == true)
                 note($"{job.Name}: done{(result.IsDoneBefore ? " before, by another process" : "")}");
-            else
+            else if (isOurs == false)
                 warn($"holdfast: job {job.Name}: another process has taken this run over, as nothing was heard of this one for too long");
         }
         finally

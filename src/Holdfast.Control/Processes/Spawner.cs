@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.ComponentModel;
 using System.Diagnostics;
 using Holdfast.Core;
 
@@ -57,7 +56,7 @@ sealed class Spawner : IDisposable
             {
                 started.SetResult(Process.Start(start)!);
             }
-            catch (Exception e) when (e is Win32Exception or InvalidOperationException or IOException or OutOfMemoryException)
+            catch (Exception e) // whatever it is, somebody waits, and the thread goes on
             {
                 started.SetException(new HoldfastException(ErrorCode.SystemLimit, "No further process can be started on this machine.", "See how many there are, and what memory is left.", e));
             }
