@@ -18,14 +18,15 @@ public static class CommandLine
     /// <summary>Runs one command.</summary>
     /// <param name="arguments">As they were typed.</param>
     /// <param name="network">What this program has of it.</param>
+    /// <param name="control">What it has of the control plane.</param>
     /// <returns>The exit status.</returns>
-    public static int Run(string[] arguments, INetwork network)
+    public static int Run(string[] arguments, INetwork network, IControl control)
     {
         SignalMask.Clear(); // first: Console has the runtime look at signals
         Output.Open();
         Console.SetError(new StandardError(StandardOutput.IsInherited(2) ? Console.Error : TextWriter.Null));
         using var interrupt = Interrupt.Listen();
-        var status = Run(arguments, new CommandInvocation(network));
+        var status = Run(arguments, new CommandInvocation(network, control));
         // Whatever else went wrong, and was told, counts more than a report that did not get out.
         return Output.Close() is { } fault && status == 0 ? Session.Tell(fault.Code, fault.Message, fault.Guidance) : status;
     }
@@ -62,7 +63,7 @@ public static class CommandLine
             ("Look", [SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(), DiffCommand.Create()]),
             ("Get back", [RestoreCommand.Create(), CatCommand.Create(), EmergencyCommand.Create(), RecoverKeyCommand.Create()]),
             ("Prove", [StatusCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), LogCommand.Create(), SiegeCommand.Create()]),
-            ("Look after", [LockCommand.Create(), HoldCommand.Create(), ErasureCommand.Create(), PolicyCommand.Create(), ApprovalCommand.Create(), ExpireCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), GuardCommand.Create(), KeeperCommand.Create(), JoinCommand.Create(), GatewayCommand.Create(), AgentCommand.Create(), WitnessCommand.Create(), CompletionCommand.Create()]),
+            ("Look after", [LockCommand.Create(), HoldCommand.Create(), ErasureCommand.Create(), PolicyCommand.Create(), ApprovalCommand.Create(), ExpireCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), GuardCommand.Create(), KeeperCommand.Create(), JoinCommand.Create(), GatewayCommand.Create(), AgentCommand.Create(), WitnessCommand.Create(), ServeCommand.Create(), CompletionCommand.Create()]),
         ];
         var root = new RootCommand("""
             Holdfast keeps copies of data that no stolen password can alter or remove before their date, and proves it.

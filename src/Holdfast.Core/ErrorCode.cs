@@ -57,6 +57,7 @@ public enum ErrorCode
     RestoreMismatch = 55,
     TargetMissing = 56,
     ErasureApplies = 57,
+    JobOverdue = 58,
     LandingAlarm = 59,
 
     DiskFull = 60,
@@ -67,6 +68,8 @@ public enum ErrorCode
     StoreUnsafe = 65,
     SessionLost = 66,
     AgentUnproved = 67,
+    RunDone = 68,
+    DatabaseUnavailable = 69,
 
     SharesTooFew = 70,
     ShareBad = 71,

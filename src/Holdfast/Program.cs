@@ -2,5 +2,9 @@ namespace Holdfast;
 
 static class Program
 {
-    static int Main(string[] arguments) => Cli.CommandLine.Run(arguments, new OtherProgram(arguments));
+    static int Main(string[] arguments)
+    {
+        var other = new Cli.OtherProgram(arguments, AppContext.BaseDirectory);
+        return Cli.CommandLine.Run(arguments, other, other);
+    }
 }

@@ -43,6 +43,8 @@ public sealed class TwoProgramsTests
         File.WriteAllText(Path.Combine(cli["vault"], "keeper/store"), "s3:https://127.0.0.1:9/bucket/x\n");
         foreach (var call in new[] { "status", "snapshots", "verify", "expire", "log verify", "store list", "backup /usr/share/doc --name x", "ls latest", "status --json" })
             Assert.Contains(call.EndsWith("--json", StringComparison.Ordinal) ? "\"SystemLimit\"" : "SystemLimit (63)", Refused(call.Split(' ')) is var said && call.EndsWith("--json", StringComparison.Ordinal) ? said.Out : said.Error, StringComparison.Ordinal);
+        Assert.Contains("holdfast-control, is not beside this one", Refused("serve").Error, StringComparison.Ordinal);
+        Refused("serve", "status");
         File.WriteAllBytes(cli["alone/holdfast-server"], [1, 2, 3]);
         Assert.Contains("cannot be run", Refused("status").Error, StringComparison.Ordinal);
     }

@@ -40,11 +40,14 @@ static class BackupCommand
     static readonly Option<string?> LimitOption = new("--limit-upload") { Description = "Bytes a second that an agent sends at most, such as 10MiB. Default: as many as there is room for.", HelpName = "RATE" };
     static readonly Option<bool> AttestOption = new("--attest") { Description = "Re-open the snapshot afterwards and log what was found; needs the opening key." };
 
+    static readonly Option<string?> RunOption = new("--run") { Description = "Name this run: of all that are begun under one name, one is committed, whichever process or machine began it (with the same keys).", HelpName = "ID" };
+    const int MaxRun = 200; // characters
+
     public static Command Create() => Session.Command("backup", "Back up a folder or a stream.", command =>
     {
         command.Arguments.Add(SourceArgument);
         command.Arguments.Add(CommandArgument);
-        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, FormerCachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, LimitOption, AttestOption })
+        foreach (var option in new Option[] { NameOption, StdinOption, ExcludeOption, ExcludeFromOption, EmptyOption, OneFileSystemOption, CachesOption, FormerCachesOption, LevelOption, ThreadsArgument.Option, ReadAllOption, LimitOption, RunOption, AttestOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -66,8 +69,19 @@ static class BackupCommand
         var options = new ArchiveOptions { Level = level, Threads = ThreadsArgument.Get(session), UseState = !session.Parsed.GetValue(ReadAllOption), HasMounts = !session.Parsed.GetValue(OneFileSystemOption) };
         if (vault is not null && session.Parsed.GetResult(LimitOption) is { Implicit: false })
             throw new HoldfastException(ErrorCode.Usage, "--limit-upload says how much an agent sends to its gateway, and these keys are no agent's.", "Leave it out.");
+        if (session.Parsed.GetValue(RunOption) is { } run && (run.Length is 0 or > MaxRun || !run.All(c => c is > ' ' and <= '~')))
+            throw new HoldfastException(ErrorCode.Usage, "A run cannot be named so.", $"Letters, digits and signs without blanks, {MaxRun} at most.");
         var target = vault is not null ? new Target(vault.Keeper.Folders, name => IsNew(vault, keys, name), job => Run(session, vault, keys, job)) : GatewayTarget(session, keys, access!);
-        return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
+        try
+        {
+            return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.RunDone)
+        {
+            session.Json(w => w.WriteBoolean("doneBefore", true));
+            session.Step(e.Message);
+            return 0;
+        }
     }
 
     /// <summary>Where a backup goes.</summary>
@@ -352,6 +366,7 @@ static class BackupCommand
         new(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(Environment.MachineName), Encoding.UTF8.GetBytes(rootPath), state)
         {
             Options = options,
+            Run = session.Parsed.GetValue(RunOption),
             OnOtherRoot = last => OtherRoot(session, last, rootPath),
         };
 

@@ -27,6 +27,7 @@ sealed class Session
 
     public ParseResult Parsed { get; }
     public INetwork Network => ((CommandInvocation)Parsed.InvocationConfiguration).Network;
+    public IControl Control => ((CommandInvocation)Parsed.InvocationConfiguration).Control;
     public bool IsQuiet { get; }
     public bool IsJson => _json;
     public CancellationToken Stop { get; } = Interrupt.Token;

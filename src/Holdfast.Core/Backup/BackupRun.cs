@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -19,6 +20,22 @@ public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] Ro
 
     /// <summary>Called before anything is read where this machine's last run of that name was of another root, with that root: two sources under one name take each other's place.</summary>
     public Action<byte[]>? OnOtherRoot { get; init; }
+
+    /// <summary>Names this run, where it may be begun more than once: of all that are begun under one name, one is committed. Null where each is a run of its own.</summary>
+    public string? Run { get; init; }
+
+    static ReadOnlySpan<byte> RunLabel => "holdfast/local/run"u8;
+
+    /// <summary>The id that its snapshot gets. That of a named run follows from the name and the agent's own key: whoever has that key gets the same one, and nobody else can guess it and commit something under it first.</summary>
+    internal Id16 SnapshotId(AgentKey agent)
+    {
+        if (Run is null)
+            return Id16.New();
+        using var key = agent.LocalKey(RunLabel);
+        Span<byte> tag = stackalloc byte[Hash32.Size];
+        HMACSHA256.HashData(key.Span, [.. BitConverter.GetBytes(SourceName.Length), .. SourceName, .. Encoding.UTF8.GetBytes(Run)], tag);
+        return new Id16(tag[..Id16.Size]);
+    }
 
     /// <exception cref="HoldfastException"><c>Usage</c>: a name that no snapshot holds.</exception>
     public void RequireHeld()
@@ -47,6 +64,8 @@ static class BackupRun
     {
         request.RequireHeld(); // before hours of reading
         var sourceId = put.Domain.SourceId(request.SourceName);
+        var id = request.SnapshotId(agent);
+        keeper.RequireNotCommitted(id, agent.Agent, sourceId);
         var parent = keeper.Newest(sourceId);
         var parentPacks = parent is null ? PackSet.Empty : keeper.State.PacksOf(parent) ?? PackSet.Empty;
         var statePath = request.StateFolder is null ? null : Path.Combine(request.StateFolder, keeper.Vault.ToString(), $"{sourceId}.state");
@@ -71,7 +90,7 @@ static class BackupRun
         keeper.Refresh(); // what its pack set would be a difference to may have expired meanwhile
         var times = NextTimes(state?.Head, keeper.Clock.Now);
         var stand = new SnapshotStand(keeper.Vault, put.Domain.Domain, sourceId, session.Id, parent?.Object!.ContentRoot ?? Hash32.None);
-        var statement = State(stand, source, request, agent, archive, times);
+        var statement = State(stand, id, source, request, agent, archive, times);
         var snapshot = statement.Seal(stand, statement.Read()!, agent.Agent, parent?.Name ?? Hash32.None, session, keeper.Tell(archive.Packs, parent), archive.References, archive.NewBytes);
         var receipt = keeper.Commit(snapshot);
 
@@ -110,7 +129,7 @@ static class BackupRun
     public static ulong[] NextTimes(SourceState.Head? last, ulong now) => [.. (last?.Times ?? []).Append(now).TakeLast(SourceState.MaxRuns)];
 
     /// <summary>What the agent that signs says of a run.</summary>
-    public static SnapshotStatement State(SnapshotStand stand, ISource source, BackupRequest request, AgentKey agent, Archive archive, ulong[] times)
+    public static SnapshotStatement State(SnapshotStand stand, Id16 snapshot, ISource source, BackupRequest request, AgentKey agent, Archive archive, ulong[] times)
     {
         var tree = new TreeSection
         {
@@ -126,7 +145,7 @@ static class BackupRun
             OldestReread = times[^1] - Math.Min(times[0], times[^1]),
             Problems = archive.Problems,
         };
-        return SnapshotStatement.Sign(stand, agent, TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(), archive.Entries, archive.Files, archive.LogicalBytes, tree, archive.Statistics,
+        return SnapshotStatement.Sign(stand, snapshot, agent, TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(), archive.Entries, archive.Files, archive.LogicalBytes, tree, archive.Statistics,
             [.. source.Problems.Where(p => p.Kind != ProblemKind.Skipped)]);
     }
 }

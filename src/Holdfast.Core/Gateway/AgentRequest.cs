@@ -49,6 +49,7 @@ public abstract record AgentRequest
         Use = 7,
         Finish = 8,
         LetGo = 9,
+        Committed = 10,
     }
 
     /// <summary>Which vault is this, and a number to prove oneself by. Answered with an <see cref="AgentHello"/>; the only request that needs neither agent nor token.</summary>
@@ -93,6 +94,11 @@ public abstract record AgentRequest
     /// <summary>Nothing more comes of this backup. Answered with nothing; what was sent is kept for the next.</summary>
     public sealed record LetGo(Id16 Session) : AgentRequest;
 
+    /// <summary>Was this snapshot of this agent's committed? Answered with an <see cref="AgentReceipt"/>, or with nothing where the log has none such.</summary>
+    /// <param name="Snapshot">Its id.</param>
+    /// <param name="SeenSize">Leaves of the log that the agent has seen.</param>
+    public sealed record Committed(Id16 Snapshot, long SeenSize) : AgentRequest;
+
     RequestKind Which => this switch
     {
         Hello => RequestKind.Hello,
@@ -103,6 +109,7 @@ public abstract record AgentRequest
         Send => RequestKind.Send,
         Use => RequestKind.Use,
         LetGo => RequestKind.LetGo,
+        Committed => RequestKind.Committed,
         _ => RequestKind.Finish,
     };
 
@@ -112,7 +119,7 @@ public abstract record AgentRequest
     public static int Most(ReadOnlySpan<byte> head, bool isAgent) => head is not [Version, var kind] ? 0 : (RequestKind)kind switch
     {
         RequestKind.Hello or RequestKind.Prove or RequestKind.Enrol => MostSmall,
-        RequestKind.Begin or RequestKind.LetGo => isAgent ? MostSmall : 0,
+        RequestKind.Begin or RequestKind.LetGo or RequestKind.Committed => isAgent ? MostSmall : 0,
         RequestKind.Ask or RequestKind.Use => isAgent ? MostNames : 0,
         RequestKind.Send => isAgent ? MostChunkBytes + MostNames : 0,
         RequestKind.Finish => isAgent ? MaxSize : 0,
@@ -174,6 +181,10 @@ public abstract record AgentRequest
             case LetGo over:
                 writer.Id(over.Session);
                 break;
+            case Committed committed:
+                writer.Id(committed.Snapshot);
+                writer.U64((ulong)committed.SeenSize);
+                break;
             case Finish finish:
                 writer.Id(finish.Session);
                 writer.U64((ulong)finish.SeenSize);
@@ -212,6 +223,7 @@ public abstract record AgentRequest
             RequestKind.Ask => new Ask(reader.Id(), Names(ref reader)),
             RequestKind.Use => new Use(reader.Id(), Names(ref reader)),
             RequestKind.LetGo => new LetGo(reader.Id()),
+            RequestKind.Committed => new Committed(reader.Id(), Size(ref reader)),
             RequestKind.Send => Sent(ref reader, bytes),
             RequestKind.Finish => new Finish(reader.Id(), Size(ref reader), SnapshotStatement.Read(ref reader)),
             _ => null,

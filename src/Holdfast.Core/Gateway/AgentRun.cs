@@ -60,6 +60,9 @@ public static class AgentRun
     public static AgentResult BackUp(AgentLink link, Checkpoint? seen, ISource source, BackupRequest request, AgentKey agent, BackupProgress progress, Action<Checkpoint> keep, CancellationToken ct)
     {
         request.RequireHeld(); // before hours of reading
+        var id = request.SnapshotId(agent);
+        if (request.Run is not null)
+            RequireNotDone(link, seen, id, agent, keep);
         var session = AgentSession.Parse(link.Ask(new AgentRequest.Begin(request.SourceName, seen?.Size ?? 0))) ?? throw AgentLink.Senseless();
         var began = Extending(link, seen, session.Checkpoint, session.Consistency);
         keep(began);
@@ -85,9 +88,18 @@ public static class AgentRun
 
         var times = BackupRun.NextTimes(state?.Head, session.Now);
         var stand = new SnapshotStand(agent.Vault, session.Domain, session.Source, session.Session, session.ParentContentRoot);
-        var statement = BackupRun.State(stand, source, request, agent, archive, times);
-        var receipt = AgentReceipt.Parse(link.Ask(new AgentRequest.Finish(session.Session, began.Size, statement))) ?? throw AgentLink.Senseless();
-        var (proof, leaf) = Proved(link, agent, statement, receipt);
+        var statement = BackupRun.State(stand, id, source, request, agent, archive, times);
+        AgentReceipt receipt;
+        try
+        {
+            receipt = AgentReceipt.Parse(link.Ask(new AgentRequest.Finish(session.Session, began.Size, statement))) ?? throw AgentLink.Senseless();
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.RunDone)
+        {
+            RequireNotDone(link, began, id, agent, keep); // another that was begun under that name was quicker: by the log, not by the gateway's word
+            throw Unproved(link);
+        }
+        var (proof, leaf) = Proved(link, agent, id, receipt);
         keep(Extending(link, began, proof.Checkpoint.Note, receipt.Consistency));
 
         var remembered = next?.Complete(BackupRun.NextHead(receipt.Name, state?.Head, times, request, next)) ?? true;
@@ -107,10 +119,25 @@ public static class AgentRun
     }
 
     /// <summary>A gateway's word is not enough: what counts is a leaf, covered by a signed checkpoint, that names this snapshot.</summary>
-    static (LogProof, Leaf) Proved(AgentLink link, AgentKey agent, SnapshotStatement statement, AgentReceipt receipt) =>
+    static (LogProof, Leaf) Proved(AgentLink link, AgentKey agent, Id16 snapshot, AgentReceipt receipt) =>
         LogProof.TryParse(receipt.Proof, out var proof) && proof.IsValid(link.LogKey) && Leaf.TryParse(proof.Leaf, out var leaf)
-            && leaf.Type == LeafType.Commit && leaf.Subject == statement.Snapshot && leaf.Actor == agent.Agent && leaf.Payload == receipt.Name
-            ? (proof, leaf) : throw new HoldfastException(ErrorCode.CommitRefused, $"The gateway at {link.Place} says that the snapshot was committed, and does not prove it.", "Do not count on this snapshot. Look at that machine, then back up again: what was stored is used.");
+            && leaf.Type == LeafType.Commit && leaf.Subject == snapshot && leaf.Actor == agent.Agent && leaf.Payload == receipt.Name
+            ? (proof, leaf) : throw Unproved(link);
+
+    static HoldfastException Unproved(AgentLink link) =>
+        new(ErrorCode.CommitRefused, $"The gateway at {link.Place} says that the snapshot was committed, and does not prove it.", "Do not count on this snapshot. Look at that machine, then back up again: what was stored is used.");
+
+    /// <summary>Looks whether the log has a snapshot of this run.</summary>
+    /// <exception cref="HoldfastException"><c>RunDone</c>: it has, which the gateway has shown. <c>CommitRefused</c>: it says so, and does not.</exception>
+    static void RequireNotDone(AgentLink link, Checkpoint? seen, Id16 snapshot, AgentKey agent, Action<Checkpoint> keep)
+    {
+        if (link.Ask(new AgentRequest.Committed(snapshot, seen?.Size ?? 0)) is not { Length: > 0 } answer)
+            return;
+        var receipt = AgentReceipt.Parse(answer) ?? throw AgentLink.Senseless();
+        var (proof, _) = Proved(link, agent, snapshot, receipt);
+        keep(Extending(link, seen, proof.Checkpoint.Note, receipt.Consistency));
+        throw VaultKeeper.RunDone(snapshot);
+    }
 
     static Checkpoint Extending(AgentLink link, Checkpoint? seen, string note, IReadOnlyList<Hash32> path)
     {

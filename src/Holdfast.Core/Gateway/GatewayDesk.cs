@@ -142,6 +142,8 @@ public sealed class GatewayDesk : IDisposable
             case AgentRequest.LetGo over:
                 LetGo(Agent(client), over.Session);
                 return [];
+            case AgentRequest.Committed committed:
+                return Committed(Agent(client), committed);
             case AgentRequest.Finish finish:
                 return (Given(Agent(client), finish) ?? Finish(Session(client, finish.Session), finish)).ToArray();
             default:
@@ -475,6 +477,15 @@ public sealed class GatewayDesk : IDisposable
                 all ? stored.References : [.. stored.References.Where(r => !session.Source.Refers(r))], stored.NewBytes, all);
             Keeper.Commit(snapshot);
             return Receipt(Keeper.State.Find(snapshot.Snapshot)!, finish.SeenSize);
+        }
+    }
+
+    byte[] Committed(Id16 agent, AgentRequest.Committed committed)
+    {
+        lock (_turn)
+        {
+            Keeper.Refresh();
+            return Keeper.State.Find(committed.Snapshot) is { } record && record.Agent == agent ? Receipt(record, committed.SeenSize).ToArray() : [];
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
@@ -13,9 +14,13 @@ public sealed partial class VaultKeeper
     /// <exception cref="HoldfastException"><c>CommitRefused</c>, <c>QuotaExceeded</c>, <c>PackMissing</c>, <c>DiskFull</c>.</exception>
     public CommitReceipt Commit(SnapshotObject snapshot) => Remote is not null ? CommitThere(snapshot) : Changing(() =>
     {
-        if (_projection.Find(snapshot.Snapshot) is { } already)
-            return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal));
         var bytes = snapshot.ToArray();
+        if (_projection.Find(snapshot.Snapshot) is { } already)
+        {
+            if (already.Name != new Hash32(SHA256.HashData(bytes)))
+                throw Taken(already, snapshot.Agent, snapshot.Source);
+            return new CommitReceipt((long)already.Ordinal, already.Committed, already.Expiry, _log.Prove((long)already.Ordinal)); // asked twice
+        }
         var judge = new CommitJudge(Vault, _projection, Store, Clock);
         var set = Counting(RefusedRequest.Commit, Known(snapshot.Agent), () => judge.Check(snapshot, bytes));
         var policy = _projection.PolicyFor(snapshot.Source);
@@ -44,6 +49,21 @@ public sealed partial class VaultKeeper
         var ordinal = Append(leaf);
         return new CommitReceipt(ordinal, now, expiry, _log.Prove(ordinal));
     });
+
+    /// <summary>Refuses an id that a snapshot has: asked before work whose end would be another one under it.</summary>
+    /// <exception cref="HoldfastException"><c>RunDone</c>: it is of that source and agent, so that run was done. <c>CommitRefused</c>: it is of another.</exception>
+    public void RequireNotCommitted(Id16 snapshot, Id16 agent, Id16 source)
+    {
+        if (_projection.Find(snapshot) is { } already)
+            throw Taken(already, agent, source);
+    }
+
+    static HoldfastException Taken(SnapshotRecord already, Id16 agent, Id16 source) => already.Agent == agent && already.Source == source
+        ? RunDone(already.Snapshot)
+        : new HoldfastException(ErrorCode.CommitRefused, "The keeper refused the snapshot: another source or agent has one with that id.", "Ids are not had twice by chance: treat the host that sent it as suspect.");
+
+    internal static HoldfastException RunDone(Id16 snapshot) =>
+        new(ErrorCode.RunDone, $"That run was done before: snapshot {snapshot} was committed for it. Nothing more was.", "There is nothing to do. For a further backup leave --run out, or give it another name.");
 
     /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
     IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];

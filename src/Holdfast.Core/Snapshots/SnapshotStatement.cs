@@ -13,7 +13,7 @@ namespace Holdfast.Core.Snapshots;
 public sealed record SnapshotStand(Id16 Vault, Id16 Domain, Id16 Source, Id16 Session, Hash32 ParentContentRoot);
 
 /// <summary>What an agent says of a snapshot: all that it saw, under its signature. Whoever seals it adds which packs hold it.</summary>
-/// <param name="Snapshot">A fresh id.</param>
+/// <param name="Snapshot">An id that no other snapshot has; of a run that may be begun more than once, always the same.</param>
 /// <param name="ClientTime">Seconds since 1970 by the agent's clock.</param>
 /// <param name="Entries">In the tree.</param>
 /// <param name="Files">Among them.</param>
@@ -27,9 +27,9 @@ public sealed record SnapshotStatement(Id16 Snapshot, long ClientTime, ulong Ent
     const int MaxSection = 64 << 20; // bytes
 
     /// <summary>Signs what was seen.</summary>
-    internal static SnapshotStatement Sign(SnapshotStand stand, AgentKey agent, long clientTime, ulong entries, ulong files, ulong logicalBytes, TreeSection tree, RunStatistics statistics, IReadOnlyCollection<SourceProblem> problems)
+    internal static SnapshotStatement Sign(SnapshotStand stand, Id16 snapshot, AgentKey agent, long clientTime, ulong entries, ulong files, ulong logicalBytes, TreeSection tree, RunStatistics statistics, IReadOnlyCollection<SourceProblem> problems)
     {
-        var made = new SnapshotStatement(Id16.New(), clientTime, entries, files, logicalBytes, tree.ToWriter().ToArray(), statistics.ToWriter().ToArray(), problems.Count > 0 ? ProblemSection.ToWriter(problems).ToArray() : [], []);
+        var made = new SnapshotStatement(snapshot, clientTime, entries, files, logicalBytes, tree.ToWriter().ToArray(), statistics.ToWriter().ToArray(), problems.Count > 0 ? ProblemSection.ToWriter(problems).ToArray() : [], []);
         return made with { Signature = agent.Signer.Sign(made.SignedBytes(stand, tree)) };
     }
 

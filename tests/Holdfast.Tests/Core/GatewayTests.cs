@@ -108,11 +108,11 @@ public sealed class GatewayTests : IDisposable
             File.WriteAllBytes(path, bytes);
         }
 
-        public AgentResult BackUp(string? source = null, bool useState = true, string? state = null, int threads = 3)
+        public AgentResult BackUp(string? source = null, bool useState = true, string? state = null, int threads = 3, string? run = null)
         {
             Gateway.Asked.Clear();
             using var files = FileSource.Open(Source, new FileSourceOptions());
-            return AgentRun.BackUp(Link, Seen, files, new BackupRequest(Encoding.UTF8.GetBytes(source ?? _name), "host"u8.ToArray(), "root"u8.ToArray(), state ?? State) { Options = new ArchiveOptions { Threads = threads, UseState = useState } },
+            return AgentRun.BackUp(Link, Seen, files, new BackupRequest(Encoding.UTF8.GetBytes(source ?? _name), "host"u8.ToArray(), "root"u8.ToArray(), state ?? State) { Options = new ArchiveOptions { Threads = threads, UseState = useState }, Run = run },
                 Key, new BackupProgress(), c => Seen = c, TestContext.Current.CancellationToken);
         }
 
@@ -595,12 +595,12 @@ public sealed class GatewayTests : IDisposable
         var last = agent.Begin();
         var stand = new SnapshotStand(_vault.Id, last.Domain, last.Source, last.Session, last.ParentContentRoot);
         Assert.True(TreeSection.TryParse(sound.Tree, out var tree));
-        var unsent = SnapshotStatement.Sign(stand, agent.Key, 0, 1, 1, 1, tree! with { Root = new ChunkRef(Digest("unsent"), 100) }, new RunStatistics(), []);
+        var unsent = SnapshotStatement.Sign(stand, Id16.New(), agent.Key, 0, 1, 1, 1, tree! with { Root = new ChunkRef(Digest("unsent"), 100) }, new RunStatistics(), []);
         Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Finish(last.Session, 0, unsent))));
         // Of another's source.
         last = agent.Begin();
         stand = stand with { Session = last.Session };
-        var foreign = SnapshotStatement.Sign(stand, agent.Key, 0, 1, 1, 1, tree! with { SourceName = "other"u8.ToArray() }, new RunStatistics(), []);
+        var foreign = SnapshotStatement.Sign(stand, Id16.New(), agent.Key, 0, 1, 1, 1, tree! with { SourceName = "other"u8.ToArray() }, new RunStatistics(), []);
         Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.Link.Ask(new AgentRequest.Finish(last.Session, 0, foreign))));
         Assert.Equal(size, _vault.Keeper.Log.Size);
     }
@@ -843,6 +843,77 @@ public sealed class GatewayTests : IDisposable
         }
     }
 
+    /// <summary>Two machines with one agent's keys, through two gateways, begin the same run: whichever ends second has nothing committed, and is shown why.</summary>
+    [Fact]
+    public void Of_a_named_run_one_is_committed_whichever_gateway_it_goes_through()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        using var elsewhere = _test.Open();
+        using var other = new GatewayDesk(elsewhere, _test.Keys.Put, _self, new GatewayLimits());
+        AgentResult? quick = null;
+        var first = true;
+        agent.Gateway.Hold = request =>
+        {
+            if (request is not AgentRequest.Finish || !first)
+                return null;
+            first = false; // this one stands still just before its commit
+            (var here, _desk) = (_desk, other);
+            agent.Gateway.Client = Digest("another connection");
+            quick = new AgentLinkOf(this, agent).BackUp("run-1");
+            (agent.Gateway.Client, _desk) = (Digest("the first again"), here);
+            return null;
+        };
+        Assert.Equal(ErrorCode.RunDone, Refused(() => agent.BackUp(run: "run-1")));
+        _vault.Keeper.Refresh();
+        Assert.Equal(quick!.Snapshot, Assert.Single(_vault.State.Snapshots).Snapshot);
+        Assert.Empty(_vault.State.Refused);
+        agent.Gateway.Asked.Clear();
+        Assert.Equal(ErrorCode.RunDone, Refused(() => agent.BackUp(run: "run-1"))); // and from now on before anything is read
+        Assert.DoesNotContain(agent.Gateway.Asked, a => a is AgentRequest.Begin);
+        Assert.NotEqual(quick.Snapshot, agent.BackUp(run: "run-2").Snapshot);
+        Assert.NotEqual(agent.BackUp().Snapshot, agent.BackUp().Snapshot); // runs without a name are runs of their own
+        using var stranger = Enrolled("ward8");
+        Fill(stranger, 2);
+        Assert.NotEqual(quick.Snapshot, stranger.BackUp(run: "run-1").Snapshot); // another agent's run of that name is another
+        _vault.Keeper.Refresh();
+        Assert.Equal(5, _vault.State.Snapshots.Count);
+        Assert.Empty(stranger.Gateway.Ask(new AgentRequest.Committed(quick.Snapshot, 0))); // and it is not told of the first's
+    }
+
+    /// <summary>The same agent on another machine: another state folder.</summary>
+    sealed class AgentLinkOf(GatewayTests test, Agent agent)
+    {
+        public AgentResult BackUp(string run)
+        {
+            using var files = FileSource.Open(agent.Source, new FileSourceOptions());
+            return AgentRun.BackUp(new AgentLink(agent.Gateway, agent.Key, test._vault.Keeper.Log.Key), null, files, new BackupRequest("ward7"u8.ToArray(), "host"u8.ToArray(), "root"u8.ToArray(), test._test["elsewhere"]) { Run = run },
+                agent.Key, new BackupProgress(), _ => { }, TestContext.Current.CancellationToken);
+        }
+    }
+
+    /// <summary>A gateway that says so of each named run would have an agent leave its backups out, and think them done.</summary>
+    [Fact]
+    public void A_gateway_is_not_believed_that_a_run_was_done()
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        var earlier = agent.BackUp();
+        var receipt = agent.Gateway.Ask(new AgentRequest.Committed(earlier.Snapshot, 0));
+        Assert.NotEmpty(receipt);
+        agent.Gateway.Hold = request => request is AgentRequest.Committed ? receipt : null; // of another snapshot
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.BackUp(run: "run-1")));
+        agent.Gateway.Hold = request => request switch
+        {
+            AgentRequest.Committed => [],
+            AgentRequest.Finish => throw new HoldfastException(ErrorCode.RunDone, "done", "nothing"),
+            _ => null,
+        };
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => agent.BackUp(run: "run-1")));
+        agent.Gateway.Hold = _ => null;
+        Assert.NotEqual(earlier.Snapshot, agent.BackUp(run: "run-1").Snapshot);
+    }
+
     /// <summary>Any bytes are a request or none; what is one says the same when it is written again.</summary>
     [Fact]
     public void Requests_are_read_totally()
@@ -851,7 +922,7 @@ public sealed class GatewayTests : IDisposable
         var packed = ZstdFrameTests.Frame(1_000, ZstdFrameTests.Run(600, false), ZstdFrameTests.Run(400));
         AgentRequest[] all = [new AgentRequest.Hello(), new AgentRequest.Prove(session, new byte[32], new byte[64]), new AgentRequest.Enrol(new byte[16], session, new byte[32]), new AgentRequest.Begin("n"u8.ToArray(), 7),
             new AgentRequest.Ask(session, [Named([1]), Named([2]) with { Class = KeyClass.Tree }]), new AgentRequest.Use(session, [Named([3])]), Sending(session, KeyClass.Content, [1, 2], [3]),
-            new AgentRequest.Send(session, KeyClass.Content, [Raw([1, 2]), Zstd(packed, 400, 600), Raw([5]) with { Kind = DigestKind.Blocks }]), new AgentRequest.LetGo(session), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
+            new AgentRequest.Send(session, KeyClass.Content, [Raw([1, 2]), Zstd(packed, 400, 600), Raw([5]) with { Kind = DigestKind.Blocks }]), new AgentRequest.LetGo(session), new AgentRequest.Committed(session, 5), new AgentRequest.Finish(session, 5, new SnapshotStatement(session, 1, 2, 3, 4, [1], [2], [], new byte[64]))];
         var random = new Random(1);
         foreach (var request in all)
         {

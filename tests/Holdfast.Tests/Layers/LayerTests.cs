@@ -79,6 +79,31 @@ public sealed partial class LayerTests
         Assert.NotEmpty(Network(System.Reflection.Assembly.Load("holdfast-server")));
     }
 
+    /// <summary>It starts what has keys, and has none; and its libraries are in no program that backs up or keeps.</summary>
+    [Fact]
+    public void The_control_plane_holds_no_key_and_opens_no_vault()
+    {
+        static HashSet<string> All(string program)
+        {
+            var seen = new HashSet<string>();
+            var open = new Queue<string>([program]);
+            while (open.TryDequeue(out var name))
+            {
+                foreach (var next in System.Reflection.Assembly.Load(name).GetReferencedAssemblies().Select(a => a.Name!).Where(seen.Add).Where(n => n.StartsWith("Holdfast", StringComparison.Ordinal)))
+                    open.Enqueue(next);
+            }
+            return seen;
+        }
+
+        string[] own = ["Npgsql", "Microsoft.Data.Sqlite", "YamlDotNet", "Cronos"];
+        Assert.Equal(own.Order(), own.Intersect(All("holdfast-control")).Order());
+        Assert.DoesNotContain("Holdfast.Storage.S3", All("holdfast-control"));
+        foreach (var program in new[] { "holdfast", "holdfast-server" })
+            Assert.Empty(own.Intersect(All(program)));
+        foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Control"), "*.cs", SearchOption.AllDirectories))
+            Assert.DoesNotMatch(@"Holdfast\.(Sources|Server|Storage)\b|Core\.(Codec|Crypto|Chunking|Approvals|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore)\b|\bVault\.(Open|Create)|\bOpenVault\b|\b(OpeningKeys?|ReadingKeys|PutKey|AgentKey|VaultKeeper)\b", File.ReadAllText(file));
+    }
+
     [Fact]
     public void The_keeper_holds_no_data_key()
     {

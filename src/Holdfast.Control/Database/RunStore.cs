@@ -1,0 +1,154 @@
+using System.Data.Common;
+using Holdfast.Cli;
+using Holdfast.Control.Jobs;
+using Holdfast.Core;
+
+namespace Holdfast.Control.Database;
+
+/// <summary>Which runs there are and whose they are. A run is one job at one due time, once in the database; whoever takes it holds it for as long as its lease is renewed.</summary>
+/// <remarks>That keeps runs from being begun twice where all goes well. Where a process was thought dead and was not, the keeper decides: a backup's run is named (`--run`), and one is committed under one name.</remarks>
+sealed class RunStore
+{
+    const int Waiting = 0, Running = 1, Ended = 2; // states
+    const long History = 400L * 86_400_000; // milliseconds
+    const long Silent = 120_000; // a process that was not heard of for so long is not there
+
+    readonly ControlDatabase _database;
+    readonly Id16 _node;
+    readonly string _name;
+    readonly long _lease;
+
+    /// <param name="database">Where.</param>
+    /// <param name="name">What this process is called, for people.</param>
+    /// <param name="lease">How long a run is this process's after each sign of life, milliseconds.</param>
+    public RunStore(ControlDatabase database, string name, long lease) => (_database, _node, _name, _lease) = (database, Id16.New(), name, lease);
+
+    string Node => _node.ToString();
+
+    public void Migrate()
+    {
+        using var connection = _database.Open();
+        Schema.Migrate(connection);
+    }
+
+    /// <summary>Says that this process is there, and renews what it holds.</summary>
+    /// <returns>What it held and holds no longer: it was thought dead, and another has taken it.</returns>
+    public IReadOnlyList<Attempt> Beat(IReadOnlyCollection<Attempt> held)
+    {
+        using var connection = _database.Open();
+        return connection.Together(() =>
+        {
+            var now = connection.Now;
+            connection.Do("INSERT INTO holdfast_nodes (node, name, began, heard) VALUES (@node, @name, @now, @now) ON CONFLICT (node) DO UPDATE SET heard = excluded.heard", ("node", Node), ("name", _name), ("now", now));
+            return held.OrderBy(a => a.Job, StringComparer.Ordinal).Where(a => connection.Do("UPDATE holdfast_runs SET lease = @lease WHERE job = @job AND due = @due AND token = @token AND state = 1", // in one order: two that wait for each other's rows would be stuck
+                ("lease", now + _lease), ("job", a.Job), ("due", a.Due), ("token", a.Token)) == 0).ToList();
+        });
+    }
+
+    /// <summary>Takes the next run of each job that is due, where nobody has it.</summary>
+    /// <param name="jobs">All of them.</param>
+    /// <param name="most">How many.</param>
+    public IReadOnlyList<Attempt> Take(IReadOnlyList<Job> jobs, int most)
+    {
+        using var connection = _database.Open();
+        var now = connection.Now;
+        var known = connection.Rows("SELECT job, MAX(due), MIN(state) FROM holdfast_runs GROUP BY job", r => (Job: r.GetString(0), Due: r.GetInt64(1), State: r.GetInt32(2))).ToDictionary(r => r.Job);
+        var taken = new List<Attempt>();
+        foreach (var job in jobs)
+        {
+            if (taken.Count < most && (!known.TryGetValue(job.Name, out var last) || last.State != Ended || job.Schedule.Next(last.Due) <= now) && Take(connection, job) is { } attempt)
+                taken.Add(attempt);
+        }
+        return taken;
+    }
+
+    Attempt? Take(Connection connection, Job job) => connection.Together(() =>
+    {
+        var since = connection.Hold(job.Name, connection.Now);
+        var now = connection.Now; // after it was waited for
+        var before = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job", ("job", job.Name)) ?? since;
+        if (job.Schedule.Latest(before, now) is { } latest)
+        {
+            connection.Do("UPDATE holdfast_runs SET state = 2, outcome = @missed, ended = @now WHERE job = @job AND state = 0 AND attempts = 0", ("missed", (int)RunOutcome.Missed), ("now", now), ("job", job.Name));
+            connection.Do("INSERT INTO holdfast_runs (job, due, run, state, begins, missed) VALUES (@job, @due, @run, 0, @begins, @others)",
+                ("job", job.Name), ("due", latest.Due), ("run", Job.RunId(job.Name, latest.Due)), ("begins", job.Schedule.Begins(job.Name, latest.Due)), ("others", latest.Others));
+        }
+        connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, begins = @now WHERE job = @job AND state = 1 AND lease < @now", ("now", now), ("job", job.Name)); // its process is gone, or is thought to be
+        if (!job.Schedule.IsOpen(now) || connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE job = @job AND state = 1", ("job", job.Name)) > 0)
+            return null;
+        var first = connection.Rows("SELECT due, token, attempts FROM holdfast_runs WHERE job = @job AND state = 0 AND begins <= @now ORDER BY due LIMIT 1",
+            r => new Attempt(job.Name, r.GetInt64(0), Job.RunId(job.Name, r.GetInt64(0)), r.GetInt64(1) + 1, r.GetInt32(2) + 1), ("job", job.Name), ("now", now));
+        if (first is not [var attempt])
+            return null;
+        connection.Do("UPDATE holdfast_runs SET state = 1, node = @node, lease = @lease, token = @token, attempts = @attempts, began = @now WHERE job = @job AND due = @due",
+            ("node", Node), ("lease", now + _lease), ("token", attempt.Token), ("attempts", attempt.Number), ("now", now), ("job", job.Name), ("due", attempt.Due));
+        return attempt;
+    });
+
+    /// <summary>Says what came of a run; where it may go well later, it is left for then.</summary>
+    /// <returns>False where it is not this process's any more: then nothing is said.</returns>
+    public bool End(Attempt attempt, AttemptResult result, int tries)
+    {
+        using var connection = _database.Open();
+        return connection.Together(() =>
+        {
+            var now = connection.Now;
+            var isAgain = result is { Outcome: RunOutcome.Failed, MayPass: true } && attempt.Number < tries;
+            return connection.Do("""
+                UPDATE holdfast_runs SET state = @state, outcome = @outcome, status = @status, begins = @begins, node = NULL, lease = NULL, ended = @ended, files = @files, bytes = @bytes, stored = @stored
+                WHERE job = @job AND due = @due AND token = @token AND state = 1
+                """, ("state", isAgain ? Waiting : Ended), ("outcome", isAgain ? 0 : (int)result.Outcome), ("status", result.Status), ("begins", isAgain ? now + AttemptResult.PauseAfter(attempt.Number) : attempt.Due), ("ended", now),
+                ("files", result.Files), ("bytes", result.Bytes), ("stored", result.Stored), ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token)) > 0;
+        });
+    }
+
+    /// <summary>Gives a run back that this process ended because it ends itself: it has not failed, and whoever is there takes it at once.</summary>
+    public void GiveBack(Attempt attempt)
+    {
+        using var connection = _database.Open();
+        connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, lease = NULL, attempts = attempts - 1 WHERE job = @job AND due = @due AND token = @token AND state = 1", ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token));
+    }
+
+    /// <summary>Takes leave.</summary>
+    public void Leave()
+    {
+        using var connection = _database.Open();
+        connection.Do("DELETE FROM holdfast_nodes WHERE node = @node", ("node", Node));
+    }
+
+    /// <summary>Takes old history away: never the newest runs of a job, by which it knows what was due.</summary>
+    public void Forget()
+    {
+        using var connection = _database.Open();
+        connection.Together(() =>
+        {
+            var old = connection.Now - History;
+            connection.Do("DELETE FROM holdfast_runs WHERE state = 2 AND due < @old AND due < (SELECT MAX(r.due) FROM holdfast_runs r WHERE r.job = holdfast_runs.job)", ("old", old));
+            return connection.Do("DELETE FROM holdfast_nodes WHERE heard < @old", ("old", connection.Now - 10 * Silent));
+        });
+    }
+
+    /// <summary>What became of jobs.</summary>
+    public static ServeStatus Status(ControlDatabase database, IReadOnlyList<Job> jobs)
+    {
+        using var connection = database.Open();
+        return connection.Together(() =>
+        {
+            var now = connection.Now;
+            var nodes = connection.Rows("SELECT name, heard FROM holdfast_nodes WHERE heard >= @since ORDER BY name, heard", r => (r.GetString(0), r.GetInt64(1)), ("since", now - Silent));
+            return new ServeStatus(now, nodes, [.. jobs.Select(j => StateOf(connection, j, now))]);
+        });
+    }
+
+    static JobState StateOf(Connection connection, Job job, long now)
+    {
+        const string columns = "due, outcome, status, began, ended, attempts, missed, state";
+        var last = connection.Rows($"SELECT {columns} FROM holdfast_runs WHERE job = @job AND (attempts > 0 OR state = 2) ORDER BY due DESC LIMIT 1", Read, ("job", job.Name)).FirstOrDefault();
+        var good = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND outcome IN (1, 2, 3)", ("job", job.Name));
+        var since = good ?? connection.Number("SELECT since FROM holdfast_jobs WHERE job = @job", ("job", job.Name)) ?? now;
+        var due = job.Schedule.Next(since); // the first that is not done
+        return new JobState(job.Name, job.Command, last, good, job.Schedule.Next(now), due < long.MaxValue && due + job.Schedule.Patience(due) < now);
+    }
+
+    static RunState Read(DbDataReader row) => new(row.GetInt64(0), (RunOutcome)row.GetInt32(1), row.IsDBNull(2) ? null : row.GetInt32(2), row.IsDBNull(3) ? null : row.GetInt64(3), row.IsDBNull(4) ? null : row.GetInt64(4), row.GetInt32(5), row.GetInt64(6), row.GetInt32(7) == Running);
+}

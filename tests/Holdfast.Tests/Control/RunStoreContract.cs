@@ -1,0 +1,346 @@
+using System.Collections.Concurrent;
+using Holdfast.Cli;
+using Holdfast.Control.Database;
+using Holdfast.Control.Jobs;
+using Holdfast.Core;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Holdfast.Tests.Control;
+
+/// <summary>What either database is to keep: no run lost, none begun twice by two that are well, none said twice.</summary>
+public abstract class RunStoreContract
+{
+    const long Lease = 30_000;
+
+    readonly FakeTimeProvider _clock = new(new DateTimeOffset(2026, 11, 29, 0, 0, 0, TimeSpan.Zero));
+
+    private protected abstract ControlDatabase Database(TimeProvider clock);
+
+    static Job Every(string name, string interval) => new(name, "expire", ["expire"], Schedule.Interval(interval)!);
+
+    static RunStore Store(ControlDatabase database, string name = "a")
+    {
+        var store = new RunStore(database, name, Lease);
+        store.Migrate();
+        return store;
+    }
+
+    /// <summary>A store that has known the job since now, so that its next run is due an interval later.</summary>
+    static void Know(RunStore store, Job job) => Assert.Empty(store.Take([job], 1));
+
+    void Pass(double seconds) => _clock.Advance(TimeSpan.FromSeconds(seconds));
+
+    static RunState? Last(ControlDatabase database, Job job) => RunStore.Status(database, [job]).Jobs.Single().Last;
+
+    [Fact]
+    public void A_run_is_taken_once_by_many_at_once_and_none_is_lost()
+    {
+        using var database = Database(_clock);
+        Job[] jobs = [Every("a", "1s"), Every("b", "1s"), Every("c", "2s")];
+        var stores = Enumerable.Range(0, 4).Select(i => Store(database, $"n{i}")).ToList();
+        _ = stores[0].Take(jobs, 9);
+        var (taken, refused) = (new ConcurrentBag<Attempt>(), 0);
+        for (var step = 0; step < 40; step++)
+        {
+            Pass(1);
+            Parallel.ForEach(stores, new ParallelOptions { MaxDegreeOfParallelism = 4 }, store =>
+            {
+                foreach (var attempt in store.Take(jobs, 9))
+                {
+                    taken.Add(attempt);
+                    if (!store.End(attempt, new AttemptResult(0), 5))
+                        Interlocked.Increment(ref refused);
+                }
+            });
+        }
+        Assert.Equal(0, refused);
+        Assert.Equal(taken.Count, taken.Select(a => (a.Job, a.Due)).Distinct().Count());
+        Assert.Equal((40, 40, 20), (taken.Count(a => a.Job == "a"), taken.Count(a => a.Job == "b"), taken.Count(a => a.Job == "c")));
+    }
+
+    [Fact]
+    public void A_run_whose_process_is_silent_goes_to_another_and_the_first_is_not_heard_any_more()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var (first, second) = (Store(database), Store(database, "b"));
+        Know(first, job);
+        Pass(3_600);
+        var taken = Assert.Single(first.Take([job], 1));
+        Pass(20);
+        Assert.Empty(first.Beat([taken]));
+        Pass(20);
+        Assert.Empty(second.Take([job], 1)); // its sign of life was 20 s ago
+        Pass(11);
+        var again = Assert.Single(second.Take([job], 1));
+        Assert.Equal((taken.Due, taken.Run, taken.Token + 1, 2), (again.Due, again.Run, again.Token, again.Number));
+        Assert.Equal([taken], first.Beat([taken])); // it wakes up
+        Assert.False(first.End(taken, new AttemptResult(0, Files: 1), 5));
+        Assert.True(Last(database, job)!.IsRunning);
+        Assert.True(second.End(again, new AttemptResult(0, IsDoneBefore: true), 5));
+        Assert.False(first.End(taken, new AttemptResult(61), 5));
+        Assert.False(second.End(again, new AttemptResult(61), 5)); // nor is anything said twice
+        Assert.Equal(RunOutcome.DoneBefore, Last(database, job)!.Outcome);
+        Assert.Empty(first.Take([job], 1));
+        Assert.Empty(second.Take([job], 1));
+    }
+
+    [Fact]
+    public void What_was_missed_is_caught_up_once()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var store = Store(database);
+        Know(store, job);
+        Pass(10 * 3_600 + 1);
+        var run = Assert.Single(store.Take([job], 1));
+        Assert.True(store.End(run, new AttemptResult(0), 5));
+        Assert.Empty(store.Take([job], 1));
+        Assert.Equal(9, Last(database, job)!.Missed);
+    }
+
+    [Fact]
+    public void A_job_does_not_run_twice_at_once_and_what_it_was_late_for_is_told()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "10s");
+        var store = Store(database);
+        Know(store, job);
+        Pass(10);
+        var slow = Assert.Single(store.Take([job], 1));
+        for (var i = 0; i < 3; i++)
+        {
+            Pass(10);
+            Assert.Empty(store.Beat([slow]));
+            Assert.Empty(store.Take([job], 1));
+        }
+        Assert.True(store.End(slow, new AttemptResult(0), 5));
+        var next = Assert.Single(store.Take([job], 1));
+        Assert.Equal(slow.Due + 30_000, next.Due);
+        using var connection = database.Open();
+        Assert.Equal([RunOutcome.Done, RunOutcome.Missed, RunOutcome.Missed, RunOutcome.None], connection.Rows("SELECT outcome FROM holdfast_runs ORDER BY due", r => (RunOutcome)r.GetInt32(0)));
+    }
+
+    [Fact]
+    public void What_may_pass_is_tried_again_so_often_and_what_may_not_is_not()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1d");
+        var store = Store(database);
+        Know(store, job);
+        Pass(86_400);
+        for (var number = 1; number <= 3; number++)
+        {
+            var run = Assert.Single(store.Take([job], 1));
+            Assert.Equal(number, run.Number);
+            Assert.True(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), tries: 3));
+            Assert.Empty(store.Take([job], 1)); // not at once
+            Pass(60);
+        }
+        Assert.Empty(store.Take([job], 1));
+        Assert.Equal((RunOutcome.Failed, 61, 3), (Last(database, job)!.Outcome, Last(database, job)!.Status, Last(database, job)!.Attempts));
+        Pass(86_400);
+        Assert.True(store.End(Assert.Single(store.Take([job], 1)), new AttemptResult((int)ErrorCode.WrongKey), tries: 3));
+        Pass(3_600);
+        Assert.Empty(store.Take([job], 1));
+        Pass(86_400);
+        Assert.True(store.End(Assert.Single(store.Take([job], 1)), new AttemptResult((int)ErrorCode.Incomplete), tries: 3)); // the snapshot is there
+        Pass(3_600);
+        Assert.Empty(store.Take([job], 1));
+    }
+
+    [Fact]
+    public void A_run_that_is_given_back_is_taken_at_once_and_has_not_failed()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var (first, second) = (Store(database), Store(database, "b"));
+        Know(first, job);
+        Pass(3_600);
+        first.GiveBack(Assert.Single(first.Take([job], 1)));
+        Assert.Equal(1, Assert.Single(second.Take([job], 1)).Number);
+    }
+
+    [Fact]
+    public void A_run_waits_for_its_window_and_its_jitter()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1d") with { Schedule = Schedule.Interval("1d")! with { Window = Schedule.Hours("02:00-03:00"), Jitter = 600_000 } };
+        var store = Store(database);
+        Know(store, job);
+        Pass(86_400 + 3_600);
+        Assert.Empty(store.Take([job], 1));
+        Pass(3_600);
+        Assert.Single(store.Take([job], 1));
+    }
+
+    [Fact]
+    public void A_database_that_is_lost_and_made_anew_names_the_same_run_the_same()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var store = Store(database);
+        Know(store, job);
+        Pass(3_600);
+        var run = Assert.Single(store.Take([job], 1));
+        using (var connection = database.Open())
+        {
+            foreach (var table in new[] { "holdfast_schema", "holdfast_nodes", "holdfast_jobs", "holdfast_runs" })
+                connection.Do($"DROP TABLE {table}");
+        }
+        store = Store(database);
+        using (var connection = database.Open())
+            connection.Do("INSERT INTO holdfast_jobs (job, since) VALUES ('a', @since)", ("since", run.Due - 1));
+        Assert.Equal((run.Due, run.Run), Assert.Single(store.Take([job], 1)) is var again ? (again.Due, again.Run) : default);
+    }
+
+    /// <summary>What is called with, the configuration says.</summary>
+    [Fact]
+    public void What_a_database_says_goes_into_no_command()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var store = Store(database);
+        Know(store, job);
+        Pass(3_600);
+        store.GiveBack(Assert.Single(store.Take([job], 1)));
+        using (var connection = database.Open())
+            Assert.Equal(1, connection.Do("UPDATE holdfast_runs SET run = '--opening-secret'"));
+        var run = Assert.Single(store.Take([job], 1));
+        Assert.Equal(Job.RunId("a", run.Due), run.Run);
+        Assert.Matches("^[0-9a-f]{32}$", run.Run);
+    }
+
+    [Fact]
+    public void Several_make_the_tables_at_once()
+    {
+        using var database = Database(_clock);
+        Parallel.For(0, 8, new ParallelOptions { MaxDegreeOfParallelism = 8 }, _ => new RunStore(database, "a", Lease).Migrate());
+        using var connection = database.Open();
+        Assert.Equal(1, connection.Number("SELECT COUNT(*) FROM holdfast_schema"));
+    }
+
+    [Fact]
+    public void Tables_of_a_newer_program_are_left_alone()
+    {
+        using var database = Database(_clock);
+        Store(database);
+        using (var connection = database.Open())
+            connection.Do("INSERT INTO holdfast_schema (version) VALUES (99)");
+        Assert.Equal(ErrorCode.FormatNewer, Assert.Throws<HoldfastException>(() => Store(database)).Code);
+    }
+
+    [Fact]
+    public void What_is_overdue_or_was_never_done_is_told()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var store = Store(database);
+        Know(store, job);
+        Assert.Empty(store.Beat([]));
+        var state = RunStore.Status(database, [job]);
+        Assert.Equal("a", Assert.Single(state.Nodes).Name);
+        Assert.True(state.Jobs.Single() is { Last: null, IsOverdue: false });
+        Pass(3_600);
+        var run = Assert.Single(store.Take([job], 1));
+        Pass(5);
+        Assert.True(RunStore.Status(database, [job]).Jobs.Single() is { Last.IsRunning: true, IsOverdue: false });
+        Pass(1_000);
+        state = RunStore.Status(database, [job]);
+        Assert.True(state.Jobs.Single().IsOverdue);
+        Assert.Empty(state.Nodes);
+        Assert.True(store.End(run, new AttemptResult(0, false, 3, 300, 30), 5));
+        Assert.True(RunStore.Status(database, [job]).Jobs.Single() is { IsOverdue: false, Last.Outcome: RunOutcome.Done } done && done.LastGood == run.Due && done.Next == run.Due + 3_600_000);
+        using var connection = database.Open();
+        Assert.Equal((3, 300, 30), connection.Rows("SELECT files, bytes, stored FROM holdfast_runs", r => (r.GetInt64(0), r.GetInt64(1), r.GetInt64(2))).Single());
+    }
+
+    [Fact]
+    public void Old_history_goes_and_the_newest_run_of_each_job_stays()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1d");
+        var store = Store(database);
+        Know(store, job);
+        for (var i = 0; i < 2; i++)
+        {
+            Pass(86_400);
+            Assert.True(store.End(Assert.Single(store.Take([job], 1)), new AttemptResult(0), 5));
+        }
+        Pass(500 * 86_400);
+        store.Forget();
+        using var connection = database.Open();
+        Assert.Equal(1, connection.Number("SELECT COUNT(*) FROM holdfast_runs"));
+    }
+}
+
+public sealed class SqliteRunStoreTests : RunStoreContract, IDisposable
+{
+    readonly string _folder = Directory.CreateTempSubdirectory("holdfast-control-").FullName;
+
+    private protected override ControlDatabase Database(TimeProvider clock) => ControlDatabase.File(Path.Combine(_folder, "control.db"), toRun: true, clock);
+
+    [Fact]
+    public void A_second_process_is_refused_and_may_look()
+    {
+        using (var first = Database(TimeProvider.System))
+        {
+            new RunStore(first, "a", 30_000).Migrate();
+            Assert.Equal(ErrorCode.DatabaseUnavailable, Assert.Throws<HoldfastException>(() => Database(TimeProvider.System)).Code);
+            using var looking = ControlDatabase.File(Path.Combine(_folder, "control.db"), toRun: false);
+            Assert.Empty(RunStore.Status(looking, []).Jobs);
+        }
+        using var next = Database(TimeProvider.System);
+        Assert.Equal(ErrorCode.DatabaseUnavailable, Assert.Throws<HoldfastException>(() => ControlDatabase.File(Path.Combine(_folder, "other.db"), toRun: false)).Code);
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+}
+
+public sealed class PostgresFixture : IDisposable
+{
+    internal PostgresCluster? Cluster { get; } = PostgresCluster.Missing is null ? new PostgresCluster() : null;
+
+    public void Dispose() => Cluster?.Dispose();
+}
+
+public sealed class PostgresRunStoreTests(PostgresFixture fixture) : RunStoreContract, IClassFixture<PostgresFixture>
+{
+    PostgresCluster Cluster
+    {
+        get
+        {
+            Assert.SkipWhen(fixture.Cluster is null, PostgresCluster.Missing ?? "");
+            return fixture.Cluster;
+        }
+    }
+
+    string Connection() => $"{Cluster.ConnectionTo(Cluster.NewDatabase())};Password={PostgresCluster.Password}";
+
+    private protected override ControlDatabase Database(TimeProvider clock) => ControlDatabase.Postgres(Connection(), clock);
+
+    [Fact]
+    public void Time_is_the_databases_own()
+    {
+        using var database = ControlDatabase.Postgres(Connection());
+        using var connection = database.Open();
+        Assert.InRange(connection.Now - TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), -5_000, 5_000); // of one machine here
+    }
+
+    [Fact]
+    public void What_is_wrong_is_told_without_hosts_users_or_passwords()
+    {
+        foreach (var (connection, says) in new[]
+        {
+            ($"{Cluster.ConnectionTo("postgres")};Password=Zzyzx", "refuses this user or password"),
+            ($"{Cluster.ConnectionTo("zzyzx")};Password={PostgresCluster.Password}", "no database of that name"),
+            ("Host=127.0.0.1;Port=9;Username=zzyzx;Password=Zzyzx;Database=d;Timeout=2", "cannot be reached"),
+        })
+        {
+            using var database = ControlDatabase.Postgres(connection);
+            var fault = ControlDatabase.Fault(Assert.ThrowsAny<Exception>(database.Open));
+            Assert.Contains(says, fault, StringComparison.Ordinal);
+            Assert.DoesNotContain("zzyzx", fault, StringComparison.OrdinalIgnoreCase);
+        }
+    }
+}
