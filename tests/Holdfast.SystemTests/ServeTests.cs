@@ -346,7 +346,7 @@ public sealed class ServeTests : IDisposable
         Wait(() => HasTables() && Runs().Count(r => r.Outcome == 1) > 1, "runs in the new one");
         Assert.True(Snapshots().Count > before + 2);
         node.End("TERM");
-        var silent = node.Cli.Run("serve", "status", "--config", node.Cli["serve.yaml"]).Expect(57);
+        var silent = node.Cli.Run("serve", "status", "--config", node.Cli["serve.yaml"]).Expect(58);
         Assert.Contains("NOBODY RUNS THESE JOBS", silent.Out, StringComparison.Ordinal);
         _postgres.Stop();
         var refused = node.Cli.Run("serve", "status", "--config", node.Cli["serve.yaml"]).Expect(69);

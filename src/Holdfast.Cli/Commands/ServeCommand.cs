@@ -20,7 +20,7 @@ static class ServeCommand
 
             Each role and each job is a process of its own, started again where it fails, and stopped with this one.
             """, AddOptions, Serve);
-        serve.Subcommands.Add(Session.Command("status", "List the jobs: last run, outcome, next run. Exit status 57 where one is overdue or failed.", AddOptions, Status));
+        serve.Subcommands.Add(Session.Command("status", "List the jobs: last run, outcome, next run. Exit status 58 where one is overdue or failed.", AddOptions, Status));
         return serve;
     }
 
