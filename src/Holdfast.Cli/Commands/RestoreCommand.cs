@@ -40,6 +40,8 @@ static class RestoreCommand
         var (resume, overwrite) = (session.Parsed.GetValue(ResumeOption), session.Parsed.GetValue(OverwriteOption));
         if (resume && overwrite)
             throw new HoldfastException(ErrorCode.Usage, "--resume and --overwrite contradict each other.", "With --resume equal files stay and all others are replaced; with --overwrite every file is written anew.");
+        if (!session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
+            throw new HoldfastException(ErrorCode.Usage, "A reason and a person are those of an emergency restore, and --isolated was not given.", "Add --isolated; or leave them out, for a restore that is no emergency.");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
         using (keys)
