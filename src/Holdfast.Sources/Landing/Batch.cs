@@ -17,6 +17,9 @@ public sealed class Batch
     const string Stored = "stored";
     const int MostReport = 64 << 20; // bytes
     const int MostList = 64 << 10; // bytes of a checksum's file
+    const long MostSize = 16L << 40; // bytes: as long as a timer of the system's counts
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+    const double LeastRate = 10 << 20; // bytes a second that a file is looked at with, at least: one made to take long keeps others waiting
 
     readonly string _parent;
 
@@ -47,8 +50,9 @@ public sealed class Batch
     /// <param name="history">What came before.</param>
     /// <param name="now">Seconds since 1970.</param>
     /// <param name="ct">Ends it.</param>
+    /// <param name="patience">How long looking at one may take, besides what its size takes.</param>
     /// <returns>The dumps among them.</returns>
-    public IReadOnlyList<TakenDump> Look(DropPoint drop, DropHistory history, long now, CancellationToken ct)
+    public IReadOnlyList<TakenDump> Look(DropPoint drop, DropHistory history, long now, CancellationToken ct, TimeSpan? patience = null)
     {
         var path = System.IO.Path.Combine(Path, Report);
         if (File.Exists(path))
@@ -66,7 +70,7 @@ public sealed class Batch
             w.WriteNumber("taken", now);
             w.WriteStartArray("files");
             foreach (var name in names)
-                Write(w, name, Judge(folder, name, all, drop, least, now, ct));
+                Write(w, name, Judge(folder, name, all, drop, least, patience ?? Patience, ct));
             w.WriteEndArray();
             w.WriteEndObject();
         }
@@ -76,7 +80,7 @@ public sealed class Batch
 
     sealed record Verdict(long Bytes, DumpFaults Faults, string? Detail, bool IsChecksum);
 
-    static Verdict Judge(LandingFiles folder, byte[] name, HashSet<string> all, DropPoint drop, long least, long now, CancellationToken ct)
+    static Verdict Judge(LandingFiles folder, byte[] name, HashSet<string> all, DropPoint drop, long least, TimeSpan patience, CancellationToken ct)
     {
         if (folder.OpenFile(name) is not { } file)
             return new Verdict(0, DumpFaults.Unfinished, "it is no plain file", false);
@@ -89,13 +93,31 @@ public sealed class Batch
             faults |= DumpFaults.Name;
         if (size < least)
             faults |= DumpFaults.Shrunken;
-        var format = DumpCheck.Fault(file, drop.Kind, drop.Edges, ct);
+        var format = InTime(size, patience, limited => DumpCheck.Fault(file, drop.Kind, drop.Edges, limited), ct);
         if (format is not null)
             faults |= DumpFaults.Format;
-        var checksum = ChecksumFault(folder, name, file, drop, ct);
+        var checksum = InTime(size, patience, limited => ChecksumFault(folder, name, file, drop, limited), ct);
         if (checksum is not null)
             faults |= DumpFaults.Checksum;
         return new Verdict(size, faults, format ?? checksum, false);
+    }
+
+    static string? InTime(long size, TimeSpan patience, Func<CancellationToken, string?> check, CancellationToken ct)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var time = patience + TimeSpan.FromSeconds(Math.Min(size, MostSize) / LeastRate * (patience > TimeSpan.Zero ? 1 : 0));
+        if (time > TimeSpan.Zero)
+            limit.CancelAfter(time);
+        else
+            limit.Cancel();
+        try
+        {
+            return check(limit.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            return "it takes too long to look at";
+        }
     }
 
     static string? ChecksumFault(LandingFiles folder, byte[] name, Microsoft.Win32.SafeHandles.SafeFileHandle file, DropPoint drop, CancellationToken ct)

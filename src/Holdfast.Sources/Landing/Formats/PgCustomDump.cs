@@ -5,7 +5,7 @@ namespace Holdfast.Sources.Landing.Formats;
 /// <summary>pg_dump's custom format, as pg_backup_archiver.c and pg_backup_custom.c write it: the table of contents is read, and then every block of data to its end, so that a cut anywhere shows.</summary>
 static class PgCustomDump
 {
-    const int MostEntries = 4_000_000;
+    const int MostEntries = 1_000_000;
     const int MostText = 1 << 28; // bytes of one string: a statement
     const byte Custom = 1; // archCustom
     const byte NoData = 3; // K_OFFSET_NO_DATA

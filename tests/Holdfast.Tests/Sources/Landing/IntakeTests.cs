@@ -231,6 +231,19 @@ public sealed class IntakeTests : IDisposable
         Assert.Equal([("a.gz", DumpFaults.Format | DumpFaults.Shrunken), ("note.txt", DumpFaults.Format | DumpFaults.Shrunken | DumpFaults.Name)], Take(history: history).OrderBy(t => t.Key).Select(t => (t.Key, t.Value)));
     }
 
+    /// <summary>A small file can be made that unpacks for days: others wait behind it.</summary>
+    [Fact]
+    public void A_dump_that_takes_too_long_to_look_at_is_marked_and_taken()
+    {
+        _drop = _drop with { Kind = new DumpKind(DumpFormat.Any, DumpWrapping.Gzip) };
+        Shell($"head -c 1000000 /dev/zero | gzip > '{In("a.gz")}'");
+        using var intake = new Intake(_landing, _drop);
+        intake.Collect(Now, Ct);
+
+        Assert.Equal(DumpFaults.Format, Assert.Single(intake.Batches()[0].Look(_drop, new DropHistory(0, []), Now, Ct, TimeSpan.Zero)).Faults);
+        Assert.Contains("too long", File.ReadAllText(Path.Combine(intake.Batches()[0].Path, "report.json")), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void As_much_as_may_lie_there_shuts_the_folder_until_it_is_less()
     {
