@@ -19,7 +19,7 @@ static class RestoreCommand
     static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
 
     /// <summary>What care needs all the same, of what was lawfully erased.</summary>
-    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: it is recorded, and the reason sealed.", HelpName = "REASON" };
+    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: that it was asked for is recorded, with the reason, sealed to the opening key; both stay as long as the vault.", HelpName = "REASON" };
 
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {
@@ -83,7 +83,7 @@ static class RestoreCommand
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
                 session.Warn($"  what to do: {hint.TrimEnd()}");
-            return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
+            return open.Count > 0 && status is 0 or (int)ErrorCode.ErasureApplies ? (int)ErrorCode.Incomplete : status;
         }
     }
 
@@ -181,15 +181,15 @@ static class RestoreCommand
         if (session.Parsed.GetValue(WithErasedOption) is not { } typed)
             return false;
         var reason = ErasureCommand.Reason(typed);
-        if (!vault.HasErasures(record, keys))
+        if (!vault.HasErased(record, keys))
             return true;
         try
         {
-            vault.RecordErasedBrought((Core.Keys.OpeningKeys)keys, record, reason);
+            vault.RecordErasedAsked((Core.Keys.OpeningKeys)keys, record, reason);
         }
         catch (HoldfastException e)
         {
-            session.Warn($"holdfast: that erased data is brought back could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
+            session.Warn($"holdfast: that erased data is asked for could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
         }
         return true;
     }
