@@ -10,11 +10,13 @@ namespace Holdfast.Core;
 
 /// <summary>An entry of the erasure register, as who has its key sees it.</summary>
 /// <param name="Record">What the log has.</param>
-/// <param name="IsProved">Whoever made it had the key: else it counts for nothing. Null where it is sealed to a later key epoch than these keys'.</param>
-/// <param name="IsWithdrawn">Another took it back.</param>
+/// <param name="IsProved">Whoever made it had the key of the epoch that was the newest then: else it counts for nothing. Null where it is sealed to a later key epoch than these keys'.</param>
+/// <param name="IsWithdrawn">Another took it back. Null where one may have that cannot be read: then it is not applied.</param>
+/// <param name="Withdrawals">Those that did, proved.</param>
 /// <param name="Named">The path, or the SHA-256 of the content; null where the words are gone or sealed to others.</param>
 /// <param name="Reason">As above.</param>
-public sealed record ErasureTold(ErasureRecord Record, bool? IsProved, bool IsWithdrawn, byte[]? Named, string? Reason);
+/// <param name="IsAsNamed">What the words name is what the entry hides. Null where one of the two cannot be told.</param>
+public sealed record ErasureTold(ErasureRecord Record, bool? IsProved, bool? IsWithdrawn, IReadOnlyList<(ulong Made, string? Reason)> Withdrawals, byte[]? Named, string? Reason, bool? IsAsNamed);
 
 /// <summary>The erasure register: what was lawfully erased or corrected at a source, and does not come back by a restore unsaid.</summary>
 public sealed partial class Vault
@@ -74,7 +76,7 @@ public sealed partial class Vault
             using var plain = keys.Open(words, (byte)type);
             var reader = new ByteReader(plain is null ? [] : plain.Span);
             var (named, reason) = (reader.Bytes(TreePath.MaxLength).ToArray(), reader.Bytes(MaxReason).ToArray());
-            return reader.IsDone ? (named, Encoding.UTF8.GetString(reason)) : null;
+            return !reader.Failed ? (named, Encoding.UTF8.GetString(reason)) : null; // what follows fills it up
         }
         catch (HoldfastException)
         {
@@ -87,17 +89,21 @@ public sealed partial class Vault
     {
         using var key = keys.ErasureKey(e.Entry.Domain, e.Entry.Epoch, e.Entry.Source);
         var words = Words(keys, e.Entry.Words, LeafType.Erasure);
-        return new ErasureTold(e, key is null ? null : ErasureRegister.IsProved(e.Entry, key), ErasureRegister.IsWithdrawn(State.Erasures, e, keys), words?.Named, words?.Reason);
+        var withdrawals = State.Erasures.Where(w => w.Withdraws(e) && ErasureRegister.IsProved(w, keys) == true).Select(w => (w.Made, Words(keys, w.Entry.Words, LeafType.Erasure)?.Reason)).ToList();
+        return new ErasureTold(e, ErasureRegister.IsProved(e, key), ErasureRegister.IsWithdrawn(State, e, keys), withdrawals, words?.Named, words?.Reason, words is null || key is null ? null : key.Reference((byte)e.Entry.Of, words.Value.Named) == e.Entry.Reference);
     })];
 
-    /// <summary>The register may have something to say of a snapshot: something it names may be left out.</summary>
-    public bool HasErasures(SnapshotRecord record, ReadingKeys keys)
+    /// <summary>When and why what was erased at a source was asked for all the same, oldest first. Whoever has the log's key can write such a leaf too, and the sealing key is no secret.</summary>
+    public IReadOnlyList<(ErasedAsked Record, string? Reason)> ErasedAsked(OpeningKeys keys) => [.. State.ErasedAsked.Select(a => (a, Words(keys, a.Reason, LeafType.ErasedAsked)?.Reason))];
+
+    /// <summary>The register has entries by which something of a snapshot may be left out.</summary>
+    public bool HasErased(SnapshotRecord record, ReadingKeys keys)
     {
         using var register = new ErasureRegister(State, record, keys, bringErased: false);
-        return !register.IsEmpty;
+        return register.HasErased;
     }
 
-    /// <summary>Records that somebody has what was erased at a source brought back all the same, and why.</summary>
-    public void RecordErasedBrought(OpeningKeys keys, SnapshotRecord record, string reason) =>
-        Keeper.Record(LeafType.ErasedBrought, record.Snapshot, Id16.None, 0, 0, 0, Seal(keys, record.Object!.Domain, record.Source, LeafType.ErasedBrought, [], reason).ToArray());
+    /// <summary>Records that somebody asked for what was erased at a source all the same, and why.</summary>
+    public void RecordErasedAsked(OpeningKeys keys, SnapshotRecord record, string reason) =>
+        Keeper.Record(LeafType.ErasedAsked, record.Snapshot, Id16.None, 0, 0, 0, Seal(keys, record.Object!.Domain, record.Source, LeafType.ErasedAsked, [], reason).ToArray());
 }

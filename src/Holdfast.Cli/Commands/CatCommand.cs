@@ -13,7 +13,7 @@ static class CatCommand
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.
 
-        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. 57: it was erased at the source, and nothing is written; or it was corrected there since, and is written as it was before. A reader that closes early (head) is no failure: 0.
+        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. 57: it was erased at the source, and nothing is written; or it was corrected there since, and is written as it was before; or it was erased, and is written all the same (--with-erased); or it is too large to have a SHA-256 to compare. A reader that closes early (head) is no failure: 0.
         """, command =>
     {
         command.Arguments.Add(Snapshot);
@@ -36,11 +36,9 @@ static class CatCommand
             try
             {
                 var register = vault.Cat(record, keys, path, Output.Raw, session.Stop, RestoreCommand.BringErased(session, vault, record, keys));
-                if (register.Applies)
-                {
-                    RestoreReport.TellRegister(session, register);
+                RestoreReport.TellRegister(session, register);
+                if (register.SaysSomething) // of this very file; else what is wrong with the register is told, and no more
                     return isDoubted() ? (int)ErrorCode.Incomplete : (int)ErrorCode.ErasureApplies;
-                }
             }
             catch (HoldfastException e) when (e.Code == ErrorCode.SnapshotMissing)
             {

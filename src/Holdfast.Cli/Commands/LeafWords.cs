@@ -21,7 +21,7 @@ static class LeafWords
             LeafType.InForce => $"request {subject} in force: {Asked(leaf.A)}",
             LeafType.Hold => leaf.C == (ulong)HoldChange.Lifted ? $"legal hold of snapshot {subject} lifted" : $"legal hold of snapshot {subject} {(leaf.C == (ulong)HoldChange.Set ? "set" : "renewed")}, until {Text.Time(leaf.A)}",
             LeafType.Erasure => $"erasure register, entry {subject}: {leaf.A switch { 1 => "something erased at a source", 2 => "something corrected at a source", 3 => "WITHDRAWN", _ => "of an unknown kind" }}",
-            LeafType.ErasedBrought => $"what was erased at the source brought back all the same, of snapshot {subject}",
+            LeafType.ErasedAsked => $"what was erased at the source asked for all the same, of snapshot {subject}",
             LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore into an isolated place begun", 2 => "released, as a second person approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
@@ -146,7 +146,7 @@ static class LeafWords
                 w.WriteString("step", leaf.A switch { 1 => "begun", 2 => "released", 3 => "overridden", 4 => "closed", _ => "unknown" });
                 w.WriteString("at", Text.Iso(leaf.B));
                 break;
-            case LeafType.ErasedBrought:
+            case LeafType.ErasedAsked:
                 w.WriteString("snapshot", leaf.Subject.ToString());
                 break;
             case LeafType.ScopedKey:

@@ -22,7 +22,7 @@ static class RestoreCommand
     static readonly Option<bool> IsolatedOption = new("--isolated") { Description = "An emergency restore: one person, at once, into a new folder TARGET that nobody else can enter; with --reason. All who look at the vault see it; `holdfast emergency release` lets it out." };
 
     /// <summary>What care needs all the same, of what was lawfully erased.</summary>
-    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: it is recorded, and the reason sealed.", HelpName = "REASON" };
+    public static readonly Option<string?> WithErasedOption = new("--with-erased") { Description = "Bring also what the erasure register leaves out, for this reason: that it was asked for is recorded, with the reason, sealed to the opening key; both stay as long as the vault.", HelpName = "REASON" };
 
     public static Command Create() => Session.Command("restore", "Bring a snapshot back, whole or in part.", command =>
     {
@@ -91,7 +91,7 @@ static class RestoreCommand
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
                 session.Warn($"  what to do: {hint.TrimEnd()}");
-            return status == 0 && open.Count > 0 ? (int)ErrorCode.Incomplete : status;
+            return open.Count > 0 && status is 0 or (int)ErrorCode.ErasureApplies ? (int)ErrorCode.Incomplete : status;
         }
     }
 
@@ -193,15 +193,15 @@ static class RestoreCommand
         if (session.Parsed.GetValue(WithErasedOption) is not { } typed)
             return false;
         var reason = ErasureCommand.Reason(typed);
-        if (!vault.HasErasures(record, keys))
+        if (!vault.HasErased(record, keys))
             return true;
         try
         {
-            vault.RecordErasedBrought((Core.Keys.OpeningKeys)keys, record, reason);
+            vault.RecordErasedAsked((Core.Keys.OpeningKeys)keys, record, reason);
         }
         catch (HoldfastException e)
         {
-            session.Warn($"holdfast: that erased data is brought back could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
+            session.Warn($"holdfast: that erased data is asked for could NOT be recorded in the log: {e.Message} Write it down, with the reason, and tell the data protection officer");
         }
         return true;
     }

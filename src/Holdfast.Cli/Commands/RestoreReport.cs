@@ -90,15 +90,16 @@ static class RestoreReport
     public static void TellRegister(Session session, ErasureReport register)
     {
         List(session, register.LeftOut, "LEFT OUT by the erasure register: erased at the source", register.LeftOutPaths, "`holdfast erasure list` says why. The locked copies are as they were: where an entry is wrong, `holdfast erasure withdraw` takes it back; where care needs it all the same, --with-erased REASON");
+        List(session, register.Standing, "of those ERASED at the source, AND STILL IN THE TARGET: an earlier restore, or somebody, put something of that name there", register.StandingPaths, "remove it from the target (rm -r)");
         List(session, register.Corrected, "CORRECTED at the source since: what came back is as it was before", register.CorrectedPaths, "`holdfast erasure list` says why; correct it again before it is used");
         if (register.Brought > 0)
             session.Warn($"holdfast: {Text.Count(register.Brought, "entry", "entries")} that {(register.Brought == 1 ? "was" : "were")} erased at the source {(register.Brought == 1 ? "is" : "are")} brought back all the same (--with-erased): erase {(register.Brought == 1 ? "it" : "them")} again once care does not need {(register.Brought == 1 ? "it" : "them")} any more");
         if (register.NotCompared > 0)
             session.Warn($"holdfast: {Text.Count(register.NotCompared, "file has", "files have")} no SHA-256 in the snapshot (over 64 MiB), and the erasure register names files by theirs: compare them by hand (sha256sum) before they are used");
         if (register.Unknown > 0)
-            session.Warn($"holdfast: part of the ERASURE REGISTER CANNOT BE READ here ({Text.Count(register.Unknown, "entry", "entries")}): something that was erased or corrected may have come back. `holdfast status` names what is missing; a key of an earlier epoch does not open later entries");
+            session.Warn($"holdfast: part of the ERASURE REGISTER CANNOT BE READ here ({Text.Count(register.Unknown, "entry", "entries")}), and what it may have withdrawn was brought: something that was erased or corrected may have come back. `holdfast status` names what is missing; a key of an earlier epoch does not open later entries");
         if (register.Unproved > 0)
-            session.Warn($"holdfast: {Text.Count(register.Unproved, "entry", "entries")} of the erasure register {(register.Unproved == 1 ? "was" : "were")} made by nobody who had the opening key, and left out nothing: somebody has the log's key, or a keeper's client, who should not");
+            session.Warn($"holdfast: {Text.Count(register.Unproved, "entry", "entries")} of the erasure register {(register.Unproved == 1 ? "was" : "were")} made by nobody who had the opening key of that time, and left out nothing: somebody has the log's key, a keeper's client, or an opening key that was rotated away, who should not");
     }
 
     static void List(Session session, long count, string what, IReadOnlyList<byte[]> paths, string mend)
@@ -116,7 +117,7 @@ static class RestoreReport
     static void WriteRegister(System.Text.Json.Utf8JsonWriter w, ErasureReport register)
     {
         w.WriteStartObject("erasureRegister");
-        foreach (var (name, count, paths) in new[] { ("leftOut", register.LeftOut, register.LeftOutPaths), ("corrected", register.Corrected, register.CorrectedPaths) })
+        foreach (var (name, count, paths) in new[] { ("leftOut", register.LeftOut, register.LeftOutPaths), ("stillInTarget", register.Standing, register.StandingPaths), ("corrected", register.Corrected, register.CorrectedPaths) })
         {
             w.WriteNumber(name, count);
             w.WriteStartArray(name + "Paths");

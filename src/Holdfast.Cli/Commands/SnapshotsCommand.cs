@@ -128,6 +128,8 @@ static class SnapshotsCommand
         WriteTime(w, "attested", record.Attested);
         WriteTime(w, "fullyAttested", record.FullyAttested);
         WriteTime(w, "restored", record.Restored);
+        if (record.Restored > 0)
+            w.WriteNumber("restoredWithout", record.RestoredWithout);
     }
 
     static string Row(SnapshotRecord record, TreeSection? tree, ulong now, string proofAndHost) => $"{Text.Id(record.Snapshot),-9} {Text.Time(record.Committed),-21} {Text.Time(record.Expiry),-21} {(record.Object is null
@@ -157,7 +159,7 @@ static class SnapshotsCommand
         else if (record.Attested > 0)
             facts.Add($"{was}intact, part");
         if (record.Restored > 0)
-            facts.Add("restored " + Text.Time(record.Restored)[..10]);
+            facts.Add($"restored {Text.Time(record.Restored)[..10]}{(record.RestoredWithout > 0 ? $", but for {record.RestoredWithout} left out" : "")}");
         return facts.Count == 0 ? "NEVER TESTED" : string.Join("; ", facts);
     }
 

@@ -86,12 +86,26 @@ public sealed record ErasureEntry(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Ent
 /// <param name="Ordinal">Index of its leaf: of snapshots that are committed after it, it says nothing.</param>
 /// <param name="Made">Vault time.</param>
 /// <param name="Entry">What it says; whether it was made by who may, its tag says to those who have the key.</param>
-public sealed record ErasureRecord(ulong Ordinal, ulong Made, ErasureEntry Entry);
+/// <param name="IsInForce">Its key epoch was the newest at its leaf: a key that was rotated away makes nothing that counts. Null where a leaf that is lost may have begun it.</param>
+public sealed record ErasureRecord(ulong Ordinal, ulong Made, ErasureEntry Entry, bool? IsInForce)
+{
+    /// <summary>It takes this one back, if whoever made it had the key.</summary>
+    public bool Withdraws(ErasureRecord other) => Entry.Kind == ErasureKind.Withdrawn && other.Entry.Kind != ErasureKind.Withdrawn
+        && (Entry.Entry, Entry.Source, Entry.Domain) == (other.Entry.Entry, other.Entry.Source, other.Entry.Domain);
+}
+
+/// <summary>What was erased at a source was asked for all the same.</summary>
+/// <param name="Made">Vault time.</param>
+/// <param name="Snapshot">Of which snapshot.</param>
+/// <param name="Reason">Name of the object with the reason, sealed.</param>
+public sealed record ErasedAsked(ulong Made, Id16 Snapshot, Hash32 Reason);
 
 /// <summary>The erasure register. It only grows: an entry that was wrong is withdrawn by another.</summary>
 public sealed partial class Projection
 {
     readonly List<ErasureRecord> _erasures = [];
+    readonly HashSet<Id16> _lostWithdrawals = [];
+    readonly List<ErasedAsked> _erasedAsked = [];
 
     /// <summary>Entries in the order of their leaves, with those that withdraw others.</summary>
     public IReadOnlyList<ErasureRecord> Erasures => _erasures;
@@ -99,12 +113,32 @@ public sealed partial class Projection
     /// <summary>Entries whose object is missing or damaged: what they say is not known.</summary>
     public int LostErasures { get; private set; }
 
+    /// <summary>A leaf says that this entry was withdrawn, and its object is missing or damaged: nobody can tell whether it was.</summary>
+    public bool MayBeWithdrawn(Id16 entry) => _lostWithdrawals.Contains(entry);
+
+    /// <summary>In the order of their leaves.</summary>
+    public IReadOnlyList<ErasedAsked> ErasedAsked => _erasedAsked;
+
     void Erase(ulong ordinal, Leaf leaf)
     {
         if (TryRead<ErasureEntry>(leaf.Payload, ErasureEntry.TryParse, out var entry) == 0)
+        {
             LostErasures++;
+            if (leaf.A == (ulong)ErasureKind.Withdrawn)
+                _lostWithdrawals.Add(leaf.Subject);
+        }
         else if (entry!.Vault == Genesis!.Vault && entry.Entry == leaf.Subject && (ulong)entry.Kind == leaf.A)
-            _erasures.Add(new ErasureRecord(ordinal, leaf.VaultTime, entry));
+        {
+            _erasures.Add(new ErasureRecord(ordinal, leaf.VaultTime, entry, entry.Epoch == KeyEpoch ? true : entry.Epoch > KeyEpoch && HasLostLeaves ? null : false));
+        }
+    }
+
+    /// <summary>One that the register left something out of says how much; where nothing came back, it shows nothing of the snapshot.</summary>
+    static void Restore(SnapshotRecord record, Leaf leaf)
+    {
+        if (leaf is { A: > 0, C: 0 })
+            return;
+        (record.Restored, record.RestoredWithout) = (leaf.VaultTime, leaf.A);
     }
 
     /// <summary>Until when the words of entries stay, by the object they lie in. No leaf names these.</summary>

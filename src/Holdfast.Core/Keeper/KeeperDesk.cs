@@ -10,8 +10,9 @@ namespace Holdfast.Core.Keeper;
 public sealed class KeeperDesk
 {
     const int MaxRecorded = 65_536; // bytes of an enrolment
-    const int MaxReason = 16_384; // bytes of a reason's object
+    const int MaxReason = 12_288; // bytes of a reason's object: one of 2,000 characters has room
     const int MostReadings = 60; // that a client may have recorded in an hour
+    const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
     const ulong Hour = 3_600; // seconds
     const long Minute = 60_000; // milliseconds
     const int Patience = 5_000; // milliseconds
@@ -20,7 +21,7 @@ public sealed class KeeperDesk
     readonly Uncommitted _uncommitted = new();
     readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
-    readonly Dictionary<string, (ulong Hour, int Count)> _readings = []; // by the client's name
+    readonly Dictionary<(string Client, bool IsAsked), (ulong Hour, int Count)> _readings = [];
     RemoteLog? _told; // all of the log as it was last looked at
 
     /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
@@ -92,8 +93,8 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedBrought } or KeeperRequest.EnterEmergency)
-                Count(client);
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked } or KeeperRequest.EnterEmergency)
+                Count(client, request is KeeperRequest.Record { Type: LeafType.ErasedAsked });
             var answer = Do(request);
             try
             {
@@ -108,14 +109,14 @@ public sealed class KeeperDesk
     }
 
     /// <summary>A log never shrinks: nobody fills it by reading again and again.</summary>
-    void Count(KeeperClient client)
+    void Count(KeeperClient client, bool isAsked)
     {
-        var hour = _keeper.Clock.Now / Hour;
-        var (last, count) = _readings.GetValueOrDefault(client.Name);
+        var (hour, most) = (_keeper.Clock.Now / Hour, isAsked ? MostAsked : MostReadings);
+        var (last, count) = _readings.GetValueOrDefault((client.Name, isAsked));
         count = last == hour ? count + 1 : 1;
-        _readings[client.Name] = (hour, count);
-        if (count > MostReadings)
-            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {MostReadings} restores and verifies recorded in this hour; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
+        _readings[(client.Name, isAsked)] = (hour, count);
+        if (count > most)
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {most} {(isAsked ? "times recorded in this hour that erased data was asked for" : "restores and verifies recorded in this hour")}; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
     }
 
     /// <summary>Refuses a request that this client may not make, by its first bytes.</summary>
@@ -220,7 +221,7 @@ public sealed class KeeperDesk
             LeafType.AgentEnrolled => IsNew(record, EnrolmentKind.Agent) && record is { A: 1, B: 0, C: 0 },
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
             LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
-            LeafType.ErasedBrought => record.Payload.Length <= MaxReason && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && _keeper.State.Find(record.Subject) is not null,
+            LeafType.ErasedAsked => record is { A: 0, B: 0, C: 0, Actor.IsNone: true, Payload.Length: <= MaxReason } && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && reason.Domain == _keeper.State.Find(record.Subject)?.Object?.Domain,
             LeafType.Verify => record.Payload.Length == 0,
             LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),

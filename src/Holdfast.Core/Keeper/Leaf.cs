@@ -29,7 +29,7 @@ public enum LeafType : byte
     InForce = 22,
     Hold = 23,
     Erasure = 24,
-    ErasedBrought = 25,
+    ErasedAsked = 25,
     Emergency = 26,
 }
 

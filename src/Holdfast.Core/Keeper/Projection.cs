@@ -206,13 +206,16 @@ public sealed partial class Projection
                 Attest(attested, ordinal, leaf);
                 break;
             case LeafType.Restore when _byId.TryGetValue(leaf.Subject, out var restored):
-                restored.Restored = leaf.VaultTime;
+                Restore(restored, leaf);
                 break;
             case LeafType.Erasure when !isRepeated:
                 Erase(ordinal, leaf);
                 break;
             case LeafType.Emergency when !isRepeated:
                 Step(ordinal, leaf);
+                break;
+            case LeafType.ErasedAsked:
+                _erasedAsked.Add(new ErasedAsked(leaf.VaultTime, leaf.Subject, leaf.Payload));
                 break;
             case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);

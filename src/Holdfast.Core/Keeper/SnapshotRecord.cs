@@ -90,6 +90,9 @@ public sealed class SnapshotRecord
     /// <summary>Vault time of the newest restore that the log has, or 0.</summary>
     public ulong Restored { get; set; }
 
+    /// <summary>How many entries the erasure register left out of that restore.</summary>
+    public ulong RestoredWithout { get; set; }
+
     /// <summary>Seconds since 1970 until which a legal hold stands; 0 without one.</summary>
     public ulong HeldUntil { get; set; }
 

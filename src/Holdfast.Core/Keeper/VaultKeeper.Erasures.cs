@@ -8,8 +8,8 @@ namespace Holdfast.Core.Keeper;
 /// <summary>The erasure register. The keeper sees ids and hashes; what they stand for it cannot tell.</summary>
 public sealed partial class VaultKeeper
 {
-    /// <summary>Entries that are taken in 30 days: a log never shrinks.</summary>
-    public const int MostErasures = 10_000;
+    /// <summary>Entries that are taken in 30 days, and as many that withdraw others: a log never shrinks. The first withdrawal of each entry is taken whatever came before: nobody keeps a wrong entry in force by filling the register.</summary>
+    public int MostErasures { get; internal set; } = 10_000;
 
     const ulong ErasureSpan = 30 * RetentionPolicy.Day;
 
@@ -33,13 +33,14 @@ public sealed partial class VaultKeeper
                 return -1; // sent twice
             var isWithdrawal = entry.Kind == ErasureKind.Withdrawn;
             var areWords = words is null ? entry.Words.IsNone : entry.Words == new Hash32(SHA256.HashData(words)) && SealedWords.TryParse(words, out var sealedWords) && sealedWords.Vault == Vault && sealedWords.Domain == entry.Domain;
-            if (entry.Vault != Vault || !_projection.Genesis!.Domains.Contains(entry.Domain) || !areWords || entry.Through > now + RetentionPolicy.Day
+            if (entry.Vault != Vault || !_projection.Genesis!.Domains.Contains(entry.Domain) || !areWords || entry.Epoch != _projection.KeyEpoch || entry.Through > now + RetentionPolicy.Day
                 || known.Any(e => e.Entry.Entry == entry.Entry && e.Entry.Source == entry.Source && e.Entry.Kind != ErasureKind.Withdrawn) != isWithdrawal)
-                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent for the erasure register is no entry of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
-            if (known.Count(e => e.Made + ErasureSpan > now) >= MostErasures)
-                throw new HoldfastException(ErrorCode.QuotaExceeded, $"The erasure register takes {MostErasures} entries in 30 days. Nothing was changed.", "Enter a folder in place of each of its files.");
+                throw new HoldfastException(ErrorCode.CommitRefused, "What was sent for the erasure register is no entry of this vault's. It was not entered.", "Use the newest opening key, and the same release of holdfast on both machines.");
+            var isFirst = isWithdrawal && !known.Any(e => e.Entry.Kind == ErasureKind.Withdrawn && e.Entry.Entry == entry.Entry);
+            if (!isFirst && known.Count(e => e.Made + ErasureSpan > now && e.Entry.Kind == ErasureKind.Withdrawn == isWithdrawal) >= MostErasures)
+                throw new HoldfastException(ErrorCode.QuotaExceeded, $"The erasure register takes {MostErasures} {(isWithdrawal ? "withdrawals" : "entries")} in 30 days. It was not entered.", "Enter a folder in place of each of its files. Where these are not your entries, somebody else's client fills the register: `holdfast erasure list` shows which are not believed.");
             if (entry.WordsUntil > now + _projection.Genesis.LongestLock)
-                throw new HoldfastException(ErrorCode.LockTooLong, "The words of an entry stay no longer than this vault's longest lock. Nothing was changed.", "Keep them for less long (--words-for).");
+                throw new HoldfastException(ErrorCode.LockTooLong, "The words of an entry stay no longer than this vault's longest lock. It was not entered.", "Keep them for less long (--words-for).");
             if (words is not null)
                 Store.PutObject(words);
             return Append(new Leaf(LeafType.Erasure, now, entry.Entry, Id16.None, (ulong)entry.Kind, 0, 0, Store.PutTwice(entry.ToArray())));

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
@@ -13,15 +14,28 @@ namespace Holdfast.Core.Keys;
 /// <param name="Box">A sealed box.</param>
 public sealed record SealedWords(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Key, byte[] Box)
 {
-    public const int MaxSize = 1 << 17; // bytes of the object: a path of 65,535 and a reason have room
+    public const int MaxSize = (1 << 17) + (1 << 12); // bytes of the object: a path of 65,535 and a reason have room
+
+    const int Shortest = 1_024; // bytes
 
     /// <summary>Seals words to those who may read names of a domain.</summary>
     /// <param name="vault">Vault id.</param>
     /// <param name="to">A key of the tree class.</param>
     /// <param name="leafType">Of the leaf that they belong to.</param>
-    /// <param name="plain">The words, encoded.</param>
-    public static SealedWords Seal(Id16 vault, SealingKey to, byte leafType, ReadOnlySpan<byte> plain) =>
-        new(vault, to.Domain, new Hash32(RandomNumberGenerator.GetBytes(Hash32.Size)), to.KeyId, SealedBox.Seal(to.PublicKey, Labels.Payload, Context(vault, to.Domain, leafType), plain));
+    /// <param name="plain">The words, encoded. They are filled up with zeros, so that the object's size does not tell how long a name is.</param>
+    public static SealedWords Seal(Id16 vault, SealingKey to, byte leafType, ReadOnlySpan<byte> plain)
+    {
+        var filled = new byte[Math.Max(Shortest, (int)BitOperations.RoundUpToPowerOf2((uint)plain.Length))];
+        plain.CopyTo(filled);
+        try
+        {
+            return new SealedWords(vault, to.Domain, new Hash32(RandomNumberGenerator.GetBytes(Hash32.Size)), to.KeyId, SealedBox.Seal(to.PublicKey, Labels.Payload, Context(vault, to.Domain, leafType), filled));
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(filled);
+        }
+    }
 
     internal static byte[] Context(Id16 vault, Id16 domain, byte leafType)
     {

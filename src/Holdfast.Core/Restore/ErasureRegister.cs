@@ -12,13 +12,22 @@ namespace Holdfast.Core.Restore;
 /// <param name="Brought">Erased ones that were brought all the same, since that was asked for.</param>
 /// <param name="NotCompared">Files without a SHA-256 in the tree, where the register names some by theirs.</param>
 /// <param name="Unknown">Entries of the register that cannot be read here, of whatever source they may be.</param>
-/// <param name="Unproved">Entries that nobody made who had the key: they count for nothing.</param>
+/// <param name="Unproved">Entries that nobody made who had the key, or who had it no longer: they count for nothing.</param>
 public sealed record ErasureReport(long LeftOut, IReadOnlyList<byte[]> LeftOutPaths, long Corrected, IReadOnlyList<byte[]> CorrectedPaths, long Brought, long NotCompared, int Unknown, int Unproved)
 {
     public static ErasureReport None { get; } = new(0, [], 0, [], 0, 0, 0, 0);
 
-    /// <summary>Somebody has to look: not all that the register is for could be done, or something was left out, or is not as it is at the source now.</summary>
-    public bool Applies => LeftOut + Corrected + Brought + NotCompared + Unknown + Unproved > 0;
+    /// <summary>Of those left out: something of that name was in the target before, and stays there.</summary>
+    public long Standing { get; init; }
+
+    /// <summary>As above.</summary>
+    public IReadOnlyList<byte[]> StandingPaths { get; init; } = [];
+
+    /// <summary>Something is said of what was asked for: it was left out, or is not as it is at the source now, or that cannot be told.</summary>
+    public bool SaysSomething => LeftOut + Corrected + Brought + NotCompared > 0;
+
+    /// <summary>Somebody has to look: that, or not all of the register could be read and believed.</summary>
+    public bool Applies => SaysSomething || Unknown + Unproved > 0;
 }
 
 /// <summary>Applies the erasure register to the entries of one snapshot (docs/format.md, section 11.8). It keeps nothing from being restored that it cannot judge, and says so. For one thread; entries are given in tree order.</summary>
@@ -30,6 +39,7 @@ sealed class ErasureRegister : IDisposable
     readonly int _unproved;
     readonly List<byte[]> _leftOutPaths = [];
     readonly List<byte[]> _correctedPaths = [];
+    readonly List<byte[]> _standingPaths = [];
     readonly bool _hasPaths;
     readonly bool _hasContents;
     byte[] _last = []; // of which path every folder above was looked at
@@ -39,6 +49,7 @@ sealed class ErasureRegister : IDisposable
     long _correctedCount;
     long _brought;
     long _notCompared;
+    long _standing;
 
     /// <param name="state">The log.</param>
     /// <param name="record">The snapshot.</param>
@@ -51,14 +62,13 @@ sealed class ErasureRegister : IDisposable
         var mine = state.Erasures.Where(e => e.Entry.Source == record.Source && record.Object?.Domain == e.Entry.Domain).ToList();
         foreach (var ofEpoch in mine.GroupBy(e => e.Entry.Epoch))
         {
-            if (keys.ErasureKey(record.Object!.Domain, ofEpoch.Key, record.Source) is not { } key)
-            {
-                _unknown += ofEpoch.Count();
+            var key = keys.ErasureKey(record.Object!.Domain, ofEpoch.Key, record.Source);
+            var proved = ofEpoch.ToLookup(e => IsProved(e, key));
+            _unknown += proved[null].Count();
+            _unproved += proved[false].Count();
+            if (key is null)
                 continue;
-            }
-            _unproved += ofEpoch.Count(e => !IsProved(e.Entry, key));
-            // Withdrawn by who has a key of that source, of whichever epoch.
-            var there = ofEpoch.Where(e => e.Entry.Kind != ErasureKind.Withdrawn && record.Ordinal < e.Ordinal && record.Committed <= e.Entry.Through && IsProved(e.Entry, key) && !IsWithdrawn(mine, e, keys)).Select(e => e.Entry).ToList();
+            var there = proved[true].Where(e => e.Entry.Kind != ErasureKind.Withdrawn && record.Ordinal < e.Ordinal && record.Committed <= e.Entry.Through && IsWithdrawn(state, e, keys) == false).Select(e => e.Entry).ToList();
             _keys.Add((key, By(there, ErasureOf.Path), By(there, ErasureOf.Content)));
         }
         (_hasPaths, _hasContents) = (_keys.Exists(k => k.Paths.Count > 0), _keys.Exists(k => k.Contents.Count > 0));
@@ -67,18 +77,34 @@ sealed class ErasureRegister : IDisposable
     /// <summary>The same thing erased and corrected is erased.</summary>
     static Dictionary<Hash32, ErasureKind> By(IEnumerable<ErasureEntry> entries, ErasureOf of) => entries.Where(e => e.Of == of).GroupBy(e => e.Reference).ToDictionary(g => g.Key, g => g.Min(e => e.Kind));
 
-    public static bool IsProved(ErasureEntry entry, ErasureKey key) => key.Tag(entry.Tagged()) == entry.Tag;
+    /// <summary>Whoever made it had the key of the epoch that was the newest then.</summary>
+    /// <param name="entry">An entry, or a withdrawal.</param>
+    /// <param name="key">Of its source and epoch; null where these keys do not have it.</param>
+    /// <returns>Null where that cannot be told.</returns>
+    public static bool? IsProved(ErasureRecord entry, ErasureKey? key) => entry.IsInForce == false ? false : key is null ? null : key.Tag(entry.Entry.Tagged()) == entry.Entry.Tag;
 
-    public static bool IsWithdrawn(IEnumerable<ErasureRecord> all, ErasureRecord entry, ReadingKeys keys) => all.Any(w =>
+    /// <summary>As above.</summary>
+    public static bool? IsProved(ErasureRecord entry, ReadingKeys keys)
     {
-        if (w.Entry.Kind != ErasureKind.Withdrawn || w.Entry.Entry != entry.Entry.Entry || w.Entry.Source != entry.Entry.Source || w.Entry.Domain != entry.Entry.Domain)
-            return false;
-        using var key = keys.ErasureKey(w.Entry.Domain, w.Entry.Epoch, w.Entry.Source);
-        return key is not null && IsProved(w.Entry, key);
-    });
+        using var key = keys.ErasureKey(entry.Entry.Domain, entry.Entry.Epoch, entry.Entry.Source);
+        return IsProved(entry, key);
+    }
+
+    /// <summary>By who had a key of that source, of whichever epoch. Null where that cannot be told: then it is brought.</summary>
+    public static bool? IsWithdrawn(Projection state, ErasureRecord entry, ReadingKeys keys)
+    {
+        var proved = state.Erasures.Where(w => w.Withdraws(entry)).Select(w => IsProved(w, keys)).ToList();
+        return proved.Contains(true) ? true : proved.Contains(null) || state.MayBeWithdrawn(entry.Entry.Entry) ? null : false;
+    }
 
     /// <summary>Nothing is left out, or said to be as it was before, whatever the snapshot has.</summary>
     public bool IsEmpty => !_hasPaths && !_hasContents;
+
+    /// <summary>Something may be left out, where the snapshot has it.</summary>
+    public bool HasErased => _keys.Exists(k => k.Paths.ContainsValue(ErasureKind.Erased) || k.Contents.ContainsValue(ErasureKind.Erased));
+
+    /// <summary>What is left out stands in the target: somebody, or an earlier restore, put it there.</summary>
+    public void Stands(ReadOnlySpan<byte> path) => Count(ref _standing, _standingPaths, path);
 
     /// <summary>True where an entry is to be left out. It is counted then, and where it was corrected.</summary>
     public bool LeavesOut(EntryBatch rows, int row)
@@ -151,15 +177,16 @@ sealed class ErasureRegister : IDisposable
         }
         Span<byte> digest = stackalloc byte[Hash32.Size];
         rows.Digest[row].CopyTo(digest);
+        ErasureKind said = 0; // of all epochs: erased in one and corrected in another is erased
         foreach (var (key, _, contents) in _keys)
         {
-            if (contents.Count > 0 && contents.TryGetValue(key.Reference((byte)ErasureOf.Content, digest), out var kind))
-                return kind;
+            if (contents.Count > 0 && contents.TryGetValue(key.Reference((byte)ErasureOf.Content, digest), out var kind) && (said == 0 || kind < said))
+                said = kind;
         }
-        return 0;
+        return said;
     }
 
-    public ErasureReport Report => new(_leftOut, _leftOutPaths, _correctedCount, _correctedPaths, _brought, _notCompared, _unknown, _unproved);
+    public ErasureReport Report => new(_leftOut, _leftOutPaths, _correctedCount, _correctedPaths, _brought, _notCompared, _unknown, _unproved) { Standing = _standing, StandingPaths = _standingPaths };
 
     public void Dispose() => _keys.ForEach(k => k.Key.Dispose());
 }

@@ -121,7 +121,11 @@ sealed class Restorer(IStore store, ChunkReader chunks, ReadingKeys keys, ITreeW
                 {
                     ct.ThrowIfCancellationRequested();
                     if (register.LeavesOut(rows, row))
+                    {
+                        if (target.LeaveOut(rows, row))
+                            register.Stands(rows.Path(row));
                         continue;
+                    }
                     Plan(rows, row, isOnWay || (!hasRoot && rows.Path(row).IsEmpty));
                     if (_unread is not null)
                         break;

@@ -19,6 +19,10 @@ public interface ITreeWriter : IDisposable
     /// <param name="isOnWay">It is a folder that was not asked for, and something in it was: made as the snapshot has it where it is not there, and left as it is where it is.</param>
     int Add(EntryBatch batch, int row, bool isOnWay = false);
 
+    /// <summary>In place of <see cref="Add"/>: an entry of the snapshot that nothing is to be made of.</summary>
+    /// <returns>Something of its name stands in the target, and stays there.</returns>
+    bool LeaveOut(EntryBatch batch, int row) => false;
+
     /// <summary>The path a handle stands for.</summary>
     ReadOnlySpan<byte> PathOf(int handle);
 

@@ -5,6 +5,7 @@ using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Restore;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Tests.Core;
@@ -162,7 +163,8 @@ public sealed class ErasureTests : IDisposable
         using var again = after.Unlock(_test.Seed);
         Assert.Equal(2, after.State.Erasures.Count);
         var told = Assert.Single(after.Erasures(again));
-        Assert.True(told is { IsProved: true, IsWithdrawn: true });
+        Assert.True(told is { IsProved: true, IsWithdrawn: true, IsAsNamed: true });
+        Assert.Equal("it was another ann", Assert.Single(told.Withdrawals).Reason);
         Assert.Equal(("patients/ann", "case 17"), (Encoding.UTF8.GetString(told.Named!), told.Reason));
     }
 
@@ -190,6 +192,7 @@ public sealed class ErasureTests : IDisposable
         using var keys = after.Unlock(_test.Seed);
         Assert.Equal([true, false, false, false], after.Erasures(keys).Select(e => e.IsProved));
         Assert.False(after.Erasures(keys)[0].IsWithdrawn);
+        Assert.Null(after.Erasures(keys)[1].IsAsNamed); // made without words
         Assert.Equal(entry, after.Erasures(keys)[0].Record.Entry.Entry);
     }
 
@@ -247,6 +250,197 @@ public sealed class ErasureTests : IDisposable
         Enter(ErasureOf.Path, "patients/ann"u8.ToArray(), seed: newer.Seed);
         Assert.Equal(1, Restore().Result.Register.Unknown);
         Assert.Equal(4, Restore(seed: newer.Seed).Files.Count);
+    }
+
+    /// <summary>By who has the log's key: no keeper looks at it.</summary>
+    static void Forge(Vault vault, ErasureEntry entry, SecretBytes seed)
+    {
+        using var key = ErasureKey.Of(seed, vault.Id, entry.Epoch, entry.Domain, entry.Source);
+        entry = entry with { Tag = key.Tag(entry.Tagged()) };
+        vault.Keeper.Record(LeafType.Erasure, entry.Entry, Id16.None, (ulong)entry.Kind, 0, 0, entry.ToArray());
+    }
+
+    Held Rotate()
+    {
+        var newer = new Held();
+        using var vault = _test.Open();
+        using var keys = vault.Unlock(_test.Seed);
+        vault.Rotate(keys, null, (seed, _) => newer.Seed = new SecretBytes(seed.Span));
+        return newer;
+    }
+
+    /// <summary>The keys are rotated since somebody may have the old seed: from then on it makes no entry, and takes none back. What it made before goes on.</summary>
+    [Fact]
+    public void A_seed_that_was_rotated_away_makes_no_entry_and_withdraws_none()
+    {
+        Enter("ward.txt");
+        using var newer = Rotate();
+        using (var vault = _test.Open())
+        {
+            var genuine = vault.State.Erasures[0].Entry with { Words = Hash32.None, WordsUntil = 0 };
+            using var key = ErasureKey.Of(_test.Seed, vault.Id, 1, genuine.Domain, genuine.Source);
+            var entry = genuine with { Entry = Id16.New(), Reference = key.Reference(1, "patients"u8) };
+            var withdrawal = genuine with { Kind = ErasureKind.Withdrawn, Of = ErasureOf.None, Reference = Hash32.None };
+            foreach (var late in new[] { entry, withdrawal })
+                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => vault.Keeper.Erase(late with { Tag = key.Tag(late.Tagged()) }, null)).Code);
+            Forge(vault, entry, _test.Seed);
+            Forge(vault, withdrawal, _test.Seed);
+        }
+        foreach (var seed in new[] { newer.Seed, _test.Seed })
+        {
+            var (result, files) = Restore(seed: seed);
+            Assert.Equal(Without("ward.txt"), files);
+            Assert.Equal((0, 2), (result.Register.Unknown, result.Register.Unproved));
+        }
+    }
+
+    [Fact]
+    public void An_entry_of_an_epoch_that_never_began_is_forged_and_not_one_that_cannot_be_read()
+    {
+        Enter("ward.txt");
+        using (var vault = _test.Open())
+            Forge(vault, vault.State.Erasures[0].Entry with { Entry = Id16.New(), Epoch = 999 }, _test.Seed);
+        var register = Restore().Result.Register;
+        Assert.Equal((0, 1), (register.Unknown, register.Unproved));
+    }
+
+    /// <summary>What nobody can judge is brought: a withdrawal whose object is lost, and one of a later epoch than the key's.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_may_be_withdrawn_is_brought_and_told(bool isLost)
+    {
+        Enter("ward.txt");
+        using var newer = isLost ? new Held() : Rotate();
+        var name = Hash32.None;
+        using (var vault = _test.Open())
+        using (var keys = vault.Unlock(newer.Seed ?? _test.Seed))
+        {
+            vault.WithdrawErasure(keys, vault.State.Erasures[0].Entry, "wrong", vault.Keeper.Clock.Now + Day);
+            name = new Hash32(SHA256.HashData(vault.State.Erasures[1].Entry.ToArray()));
+        }
+        if (isLost)
+            _test.Lose(name);
+        var (result, files) = Restore();
+        Assert.Equal(All, files);
+        Assert.Equal((1, 0), (result.Register.Unknown, result.Register.Unproved));
+        using var after = _test.Open();
+        using var old = after.Unlock(_test.Seed);
+        Assert.Null(Assert.Single(after.Erasures(old)).IsWithdrawn);
+    }
+
+    /// <summary>An entry of what was corrected, in an epoch before, does not bring back what was erased since; nor the other way.</summary>
+    [Theory]
+    [InlineData(ErasureKind.Corrected, ErasureKind.Erased)]
+    [InlineData(ErasureKind.Erased, ErasureKind.Corrected)]
+    public void What_is_erased_in_one_key_epoch_and_corrected_in_another_is_erased(ErasureKind first, ErasureKind second)
+    {
+        Enter(ErasureOf.Content, Digest("bo's record"), first);
+        Enter("ward.txt", first);
+        using var newer = Rotate();
+        Enter(ErasureOf.Content, Digest("bo's record"), second, newer.Seed);
+        Enter(ErasureOf.Path, "ward.txt"u8.ToArray(), second, newer.Seed);
+        Assert.Equal(Without("patients/bo.txt", "copies/bo-again.txt", "ward.txt"), Restore(seed: newer.Seed).Files);
+    }
+
+    /// <summary>Who has the opening key may say one thing and hide another: whoever looks at the list sees it.</summary>
+    [Fact]
+    public void Words_that_are_not_of_what_the_entry_hides_are_told()
+    {
+        using var vault = _test.Open();
+        using var keys = vault.Unlock(_test.Seed);
+        Enter(vault, keys, ErasureOf.Path, "ward.txt"u8.ToArray());
+        var genuine = vault.State.Erasures[0].Entry;
+        using var key = ErasureKey.Of(_test.Seed, vault.Id, 1, genuine.Domain, genuine.Source);
+        Forge(vault, genuine with { Entry = Id16.New(), Reference = key.Reference(1, "patients"u8) }, _test.Seed);
+        Assert.Equal([true, false], vault.Erasures(keys).Select(e => e.IsAsNamed));
+        Assert.Equal([true, true], vault.Erasures(keys).Select(e => e.IsProved));
+    }
+
+    /// <summary>A client that fills the register keeps no wrong entry in force.</summary>
+    [Fact]
+    public void A_register_that_is_full_takes_withdrawals_all_the_same()
+    {
+        Enter("ward.txt");
+        using var vault = _test.Open();
+        var keeper = vault.Keeper;
+        keeper.MostErasures = 2;
+        var genuine = keeper.State.Erasures[0].Entry with { Words = Hash32.None, WordsUntil = 0 };
+        var junk = genuine with { Entry = Id16.New() };
+        keeper.Erase(junk, null);
+        Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => keeper.Erase(genuine with { Entry = Id16.New() }, null)).Code);
+        ErasureEntry Withdrawal(ErasureEntry of) => of with { Salt = VaultKeeper.Salt(), Kind = ErasureKind.Withdrawn, Of = ErasureOf.None, Reference = Hash32.None };
+        for (var i = 0; i < 2; i++)
+            keeper.Erase(Withdrawal(junk), null);
+        Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => keeper.Erase(Withdrawal(junk), null)).Code);
+        keeper.Erase(Withdrawal(genuine), null); // the first of that entry
+        Assert.Equal(5, keeper.State.Erasures.Count);
+    }
+
+    /// <summary>How long a path is, is not to be seen.</summary>
+    [Fact]
+    public void The_size_of_the_words_does_not_tell_the_length_of_a_path()
+    {
+        Enter("a");
+        Enter(new string('a', 800));
+        Enter(ErasureOf.Path, Encoding.UTF8.GetBytes(string.Join('/', Enumerable.Repeat(new string('a', 250), 260))));
+        using var vault = _test.Open();
+        var sizes = vault.State.Erasures.Select(e => vault.Keeper.Store.ReadObject(e.Entry.Words).Length).ToList();
+        Assert.Equal(sizes[0], sizes[1]);
+        Assert.InRange(sizes[2] - sizes[0], (1 << 16) - 1_024, (1 << 16) - 1_020); // the length's own length
+        using var keys = vault.Unlock(_test.Seed);
+        Assert.All(vault.Erasures(keys), e => Assert.True(e is { IsAsNamed: true, Reason: "case 17" }));
+    }
+
+    /// <summary>A restore into what is there: what was erased is not brought again, and what stands of it is told, and not as somebody else's.</summary>
+    [Theory]
+    [InlineData(ExistingFiles.KeepEqual)]
+    [InlineData(ExistingFiles.Replace)]
+    public void What_was_erased_and_stands_in_the_target_is_told(ExistingFiles existing)
+    {
+        var target = _test.Restore();
+        File.WriteAllText(Path.Combine(target, "stranger"), "");
+        Enter("patients/ann");
+        Enter("ward.txt");
+        File.Delete(Path.Combine(target, "patients/ann/scan.txt"));
+        using var vault = _test.Open();
+        using var keys = vault.Unlock(_test.Seed);
+        using var writer = FileTarget.Create(target, new FileTargetOptions { Existing = existing });
+        var result = vault.Restore(vault.Find("latest"), keys, writer, new PathFilter(null), new RestoreProgress(), 2, CancellationToken.None);
+        Assert.True(result.IsWhole);
+        Assert.Equal(["patients/ann", "patients/ann/letter.txt", "ward.txt"], result.Register.StandingPaths.Select(Encoding.UTF8.GetString));
+        Assert.Equal((4, 3), (result.Register.LeftOut, result.Register.Standing));
+        Assert.True(result.Written.Strangers is null or 1, $"{result.Written.Strangers}"); // null where the system does not look
+        Assert.Equal("bed 3", File.ReadAllText(Path.Combine(target, "ward.txt")));
+        Assert.Equal(0, Restore().Result.Register.Standing);
+    }
+
+    /// <summary>A restore that left something out proves less of the snapshot, and one that brought nothing proves nothing.</summary>
+    [Fact]
+    public void A_snapshot_that_came_back_in_part_says_so()
+    {
+        using var vault = _test.Open();
+        var record = vault.Find("latest");
+        vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 6, 0, 0);
+        Assert.Equal(0u, vault.Find("latest").Restored);
+        vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 2, 40, 4);
+        Assert.True(vault.Find("latest") is { Restored: > 0, RestoredWithout: 2 });
+        vault.Keeper.Record(LeafType.Restore, record.Snapshot, Id16.None, 0, 60, 6);
+        Assert.Equal(0u, vault.Find("latest").RestoredWithout);
+    }
+
+    [Fact]
+    public void What_was_asked_for_all_the_same_is_told_with_its_reason()
+    {
+        Enter("ward.txt", ErasureKind.Corrected);
+        using var vault = _test.Open();
+        using var keys = vault.Unlock(_test.Seed);
+        Assert.False(vault.HasErased(vault.Find("latest"), keys)); // nothing that was corrected is left out
+        Enter(vault, keys, ErasureOf.Path, "patients/ann"u8.ToArray());
+        Assert.True(vault.HasErased(vault.Find("latest"), keys));
+        vault.RecordErasedAsked(keys, vault.Find("latest"), "a child is ill");
+        var (record, reason) = Assert.Single(vault.ErasedAsked(keys));
+        Assert.Equal((vault.Find("latest").Snapshot, "a child is ill"), (record.Snapshot, reason));
     }
 
     sealed class Held : IDisposable
@@ -330,6 +524,7 @@ public sealed class ErasureTests : IDisposable
             genuine with { Salt = Hash32.None },                                                        // a second one of that id
             genuine with { Entry = Id16.New(), Vault = Id16.New() },
             genuine with { Entry = Id16.New(), Domain = Id16.New() },
+            genuine with { Entry = Id16.New(), Epoch = 2 },                                             // an epoch that has not begun
             genuine with { Entry = Id16.New(), Words = genuine.Reference },                             // words that were not sent
             genuine with { Entry = Id16.New(), Through = vault.Keeper.Clock.Now + 2 * Day },            // of what is to come
             genuine with { Entry = Id16.New(), Kind = ErasureKind.Withdrawn, Of = ErasureOf.None, Reference = Hash32.None },

@@ -165,13 +165,18 @@ public sealed class RemoteVaultTests : IDisposable
             Assert.Equal(ErrorCode.ErasureApplies, Assert.Throws<HoldfastException>(() => reader.Cat(latest, same, "a.txt"u8.ToArray(), Stream.Null, CancellationToken.None)).Code);
             Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => reader.WithdrawErasure(same, reader.State.Erasures[0].Entry, "no", 0)).Code);
             var size = keeper.Log.Size;
-            reader.RecordErasedBrought(same, latest, "a child is ill");
+            reader.RecordErasedAsked(same, latest, "a child is ill");
             Assert.True(keeper.Log.Size > size);
             var begun = reader.Emergency(EmergencyStep.Begun, Id16.New(), Id16.New(), latest, Id16.None, "Dr Who", "no charts", 1);
             reader.Keeper.Enter(begun); // who may restore may tell of it
             Assert.True(keeper.State.Emergency(begun.Emergency)!.IsOpen);
             Assert.Equal(ErrorCode.QuorumMissing, Assert.Throws<HoldfastException>(() => reader.Keeper.Enter(reader.Emergency(EmergencyStep.Released, begun.Emergency, begun.Place, latest, Id16.None, "Dr Who", "no", 1))).Code);
-            Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => reader.Keeper.Record(LeafType.ErasedBrought, latest.Snapshot, Id16.None, 0, 0, 0, [1, 2])).Code);
+            var words = keeper.Store.ReadObject(reader.State.ErasedAsked[0].Reason);
+            foreach (var (a, actor, payload) in new (ulong, Id16, byte[])[] { (0, Id16.None, [1, 2]), (1, Id16.None, words), (0, latest.Snapshot, words) })
+                Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => reader.Keeper.Record(LeafType.ErasedAsked, latest.Snapshot, actor, a, 0, 0, payload)).Code);
+            for (var i = 4; i < 6; i++) // those that were refused count too
+                reader.RecordErasedAsked(same, latest, new string('\u20ac', 2_000));
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => reader.RecordErasedAsked(same, latest, "again")).Code);
         }
     }
 

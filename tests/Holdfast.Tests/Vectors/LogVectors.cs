@@ -43,7 +43,7 @@ static class LogVectors
         list.Hmac("11.8", "reference of a path", "erasure-reference", raw, [1, .. "lab/scan.dcm"u8], reference.ToArray());
         list.Hmac("11.8", "reference of a content", "erasure-reference", raw, [2, .. Sample.Hash(41).ToArray()], key.Reference((byte)ErasureOf.Content, Sample.Hash(41).ToArray()).ToArray());
 
-        string[] words = [Fields.Bytes("lab/scan.dcm"u8, "named"), Fields.Bytes("case 17"u8, "reason")];
+        string[] words = [Fields.Bytes("lab/scan.dcm"u8, "named"), Fields.Bytes("case 17"u8, "reason"), Fields.Raw(new byte[1_024 - 21], "filling")];
         list.Encode("11.8", "words of an entry", words, Fields.Encode(words));
         using var treeSeed = Holdfast.Core.Keys.SealingKey.Seed(opening, Sample.Vault, Sample.Epoch, Sample.Domain, KeyClass.Tree, Id16.None);
         var box = list.Box("11.8", "box of words", "payload", treeSeed.Span.ToArray(), [.. Sample.Vault.ToArray(), .. Sample.Domain.ToArray(), 24], Fields.Encode(words));

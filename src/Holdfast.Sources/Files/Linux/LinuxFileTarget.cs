@@ -150,6 +150,24 @@ sealed unsafe class LinuxFileTarget : ITreeWriter
         return -1;
     }
 
+    public bool LeaveOut(EntryBatch batch, int row)
+    {
+        var path = batch.Path(row);
+        if (_options.Existing == ExistingFiles.Refuse || path.IsEmpty || !TreePath.IsValid(path))
+            return false;
+        var parent = TreePath.Parent(path);
+        foreach (var (above, _, note) in _open)
+        {
+            if (note >= 0 && parent.SequenceEqual(above))
+                _notes.AddName(path, note); // no stranger
+        }
+        var folder = _folders.TryOpen(parent);
+        var name = stackalloc byte[TreePath.MaxName + 1];
+        FolderHandle.Terminate(TreePath.Name(path), name);
+        StatX stat;
+        return folder >= 0 && Native.StatX(folder, name, Native.AtNoFollow, Native.BasicStats, &stat) == 0;
+    }
+
     int Note(EntryBatch batch, int row, int parent)
     {
         const string why = "not mapped: kept by number, which may be somebody else's here";

@@ -71,6 +71,8 @@ sealed class PortableFileTarget(string target, bool wasThere, FileTargetOptions 
         return -1;
     }
 
+    public bool LeaveOut(EntryBatch batch, int row) => _replace && TreePath.IsValid(batch.Path(row)) && Path.Exists(Path.Combine(_root, Encoding.UTF8.GetString(batch.Path(row)).Replace('/', Path.DirectorySeparatorChar)));
+
     static bool Matches(string path, EntryBatch batch, int row, CancellationToken ct)
     {
         using var file = File.OpenHandle(path);
