@@ -39,6 +39,6 @@ public sealed partial class Vault
         using var plain = SealedWords.TryParse(step.Words, out var words) ? keys.Open(words, (byte)LeafType.Emergency) : null;
         var reader = new ByteReader(plain is null ? [] : plain.Span);
         var (person, reason) = (Encoding.UTF8.GetString(reader.Bytes(MaxReason)), Encoding.UTF8.GetString(reader.Bytes(MaxReason)));
-        return plain is not null && reader.IsDone ? (person, reason) : null;
+        return plain is not null && !reader.Failed ? (person, reason) : null; // what follows fills it up
     }
 }
