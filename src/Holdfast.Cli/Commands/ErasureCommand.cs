@@ -79,7 +79,7 @@ static class ErasureCommand
             foreach (var (of, bytes) in named)
                 entries.Add((Enter(of, bytes), of));
             if (!areSeen)
-                session.Warn("holdfast: not all snapshots could be looked at, and none of those that could has all of what was named; it is entered all the same. See that paths are written as `holdfast ls` shows them, and digests as sha256sum gave them");
+                session.Warn("holdfast: something of what was named was not found, and not all snapshots, or not all of their files, could be looked at; it was entered all the same. See that paths are written as `holdfast ls` shows them, and digests as sha256sum gave them");
             session.Json(w =>
             {
                 w.WriteStartArray("entries");

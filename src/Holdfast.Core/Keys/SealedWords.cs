@@ -14,7 +14,7 @@ namespace Holdfast.Core.Keys;
 /// <param name="Box">A sealed box.</param>
 public sealed record SealedWords(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Key, byte[] Box)
 {
-    public const int MaxSize = (1 << 17) + (1 << 12); // bytes of the object: a path of 65,535 and a reason have room
+    public const int MaxSize = (1 << 17) + 2_048; // bytes of the object: a path of 65,535 and a reason have room, filled up
 
     const int Shortest = 1_024; // bytes
 

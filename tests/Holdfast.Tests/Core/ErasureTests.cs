@@ -383,13 +383,16 @@ public sealed class ErasureTests : IDisposable
     {
         Enter("a");
         Enter(new string('a', 800));
-        Enter(ErasureOf.Path, Encoding.UTF8.GetBytes(string.Join('/', Enumerable.Repeat(new string('a', 250), 260))));
+        Enter(ErasureOf.Path, Encoding.UTF8.GetBytes(string.Join('/', Enumerable.Repeat(new string('a', 250), 261)) + "/" + new string('a', 24))); // as long as one may be
         using var vault = _test.Open();
         var sizes = vault.State.Erasures.Select(e => vault.Keeper.Store.ReadObject(e.Entry.Words).Length).ToList();
         Assert.Equal(sizes[0], sizes[1]);
-        Assert.InRange(sizes[2] - sizes[0], (1 << 16) - 1_024, (1 << 16) - 1_020); // the length's own length
+        Assert.InRange(sizes[2] - sizes[0], (1 << 17) - 1_024, (1 << 17) - 1_020); // the length's own length
         using var keys = vault.Unlock(_test.Seed);
         Assert.All(vault.Erasures(keys), e => Assert.True(e is { IsAsNamed: true, Reason: "case 17" }));
+        var request = new KeeperRequest.EnterErasure(vault.State.Erasures[2].Entry.ToArray(), vault.Keeper.Store.ReadObject(vault.State.Erasures[2].Entry.Words)).ToArray();
+        Assert.InRange(request.Length, 1 << 17, KeeperRequest.Most(KeeperRole.Manage, request.AsSpan(0, 2)));
+        Assert.True(KeeperRequest.TryParse(request, out _));
     }
 
     /// <summary>A restore into what is there: what was erased is not brought again, and what stands of it is told, and not as somebody else's.</summary>
