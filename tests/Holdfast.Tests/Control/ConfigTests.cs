@@ -64,6 +64,19 @@ public sealed class ConfigTests
         Assert.Equal(("backup", 2), (config.Jobs[2].User, config.Jobs[2].Tries));
     }
 
+    /// <summary>Whoever copies it has a configuration.</summary>
+    [Fact]
+    public void The_manuals_configuration_is_one()
+    {
+        var manual = File.ReadAllText(Path.Combine(Root(), "docs/manual/operate.md"));
+        var config = Read(manual.Split("```yaml\n")[1].Split("```")[0]);
+        Assert.Equal(["records", "verify", "attest", "expire", "cosign"], config.Jobs.Select(j => j.Name));
+        Assert.Equal("holdfast-gateway", Assert.Single(config.Roles).User);
+        Assert.NotNull(config.Database.Postgres);
+    }
+
+    static string Root([System.Runtime.CompilerServices.CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
+
     [Fact]
     public void Every_fault_is_told_with_its_line_and_what_to_do()
     {
