@@ -39,12 +39,21 @@ sealed class ControlPlane(string program) : IControl
                 warn(text);
         }
         Note($"Node {config.Node}: {Text.Count(config.Roles.Count, "role")}, {Text.Count(config.Jobs.Count, "job")}; state in {(database.IsPostgres ? "PostgreSQL" : "a file")}.");
+        var store = new RunStore(database, config.Node, config.Database.Lease);
+        try
+        {
+            store.Migrate();
+        }
+        catch (Exception e) when (ControlDatabase.Fault(e) is not null)
+        {
+            // Roles need none, and jobs wait for it.
+        }
         var roles = config.Roles.Select(r => new Thread(() => new RoleKeeper(r, r.User is null ? null : users[r.User], spawner, Note, Warn, TimeProvider.System).Run(ending.Token)) { IsBackground = true, Name = $"holdfast {r.Name}" }).ToList();
-        roles.ForEach(r => r.Start()); // before the database: they need none
+        roles.ForEach(r => r.Start());
         try
         {
             var beat = TimeSpan.FromMilliseconds(Math.Min(LongestBeat.TotalMilliseconds, config.Database.Lease / 6.0));
-            new JobRunner(config.Jobs, users, new RunStore(database, config.Node, config.Database.Lease), spawner, config.AtOnce, beat, Note, Warn).Run(ending.Token);
+            new JobRunner(config.Jobs, users, store, spawner, config.AtOnce, beat, Note, Warn).Run(ending.Token);
         }
         finally
         {
@@ -59,7 +68,6 @@ sealed class ControlPlane(string program) : IControl
         try
         {
             using var database = Open(config.Database, toRun: false);
-            new RunStore(database, config.Node, config.Database.Lease).Migrate();
             return RunStore.Status(database, config.Jobs);
         }
         catch (Exception e) when (ControlDatabase.Fault(e) is not null)
@@ -88,5 +96,11 @@ sealed class ControlPlane(string program) : IControl
         return ControlDatabase.Postgres(connection.ToString());
     }
 
-    static HashSet<string> Withheld(DatabaseConfig config) => [.. new[] { config.PasswordVariable, "PGPASSWORD", "PGPASSFILE" }.OfType<string>()];
+    /// <summary>What this process itself gets the database's password from.</summary>
+    internal static HashSet<string> Withheld(DatabaseConfig config) => config switch
+    {
+        { PasswordVariable: { } variable } => [variable],
+        { Postgres: not null, PasswordFile: null } => ["PGPASSWORD", "PGPASSFILE"],
+        _ => [], // a job's command may need them
+    };
 }

@@ -12,4 +12,7 @@ public sealed class HoldfastException(ErrorCode code, string message, string gui
 
     /// <summary>True where the same call may succeed later without anyone doing anything.</summary>
     public bool IsTransient { get; init; }
+
+    /// <summary>With <see cref="ErrorCode.RunDone"/>: what the log, as it was checked here, says of that run. Null where another process says so and no more: its word ends no backup.</summary>
+    public DoneRun? Done { get; internal init; }
 }

@@ -30,22 +30,36 @@ static class AgentBackup
         if (options.Threads == 0)
             options = options with { Threads = Math.Max(LeastThreads, options.ThreadCount) };
         using var line = BackupCommand.ProgressOf(session, progress, "sent");
-        var result = AgentRun.BackUp(link, seen, source, BackupCommand.RequestOf(session, name, rootPath, state, options), agent, progress,
-            checkpoint => Keep(seenPath, checkpoint), session.Stop);
+        var request = BackupCommand.RequestOf(session, name, rootPath, state, options);
+        AgentResult result;
+        try
+        {
+            result = AgentRun.BackUp(link, seen, source, request, agent, progress, checkpoint => Keep(seenPath, checkpoint), session.Stop);
+        }
+        catch (HoldfastException e) when (BackupCommand.IsDone(session, e))
+        {
+            KeepReceipt(session, keys, e.Done!.Snapshot, e.Done.Proof);
+            return BackupCommand.TellDone(session, e, request.WasIncomplete(agent, e.Done));
+        }
+        KeepReceipt(session, keys, result.Snapshot, result.Proof);
+        if (!result.IsRemembered)
+            session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
+        var outcome = new BackupCommand.Outcome(result.Snapshot, result.Committed, result.Expiry, result.Proof.Index, result.HasParent ? "the last one" : null, result.IsCompared, result.Archive, null) { Sent = result.Archive.NewBytes };
+        return tell is not null ? tell(outcome) : BackupCommand.Tell(session, source, excludes?.LeftOut ?? 0, outcome, null);
+    }
+
+    static void KeepReceipt(Session session, KeyFolder keys, Id16 snapshot, LogProof proof)
+    {
         var receipts = Path.Combine(keys.Folder, GatewayAccess.ReceiptsFolder);
         try
         {
             Disk.Real.MakeDurable(receipts, ownerOnly: true);
-            Disk.Real.Replace(Path.Combine(receipts, $"{result.Snapshot}.proof"), Encoding.UTF8.GetBytes(result.Proof.ToString()));
+            Disk.Real.Replace(Path.Combine(receipts, $"{snapshot}.proof"), Encoding.UTF8.GetBytes(proof.ToString()));
         }
         catch (HoldfastException e)
         {
             session.Warn($"holdfast: the snapshot is stored; its receipt could not be kept in {receipts} ({e.Code})");
         }
-        if (!result.IsRemembered)
-            session.Warn($"holdfast: what was seen could not be remembered in {state}; the next run reads every file. Free space there or grant access, or name another folder in HOLDFAST_STATE_DIR");
-        var outcome = new BackupCommand.Outcome(result.Snapshot, result.Committed, result.Expiry, result.Proof.Index, result.HasParent ? "the last one" : null, result.IsCompared, result.Archive, null) { Sent = result.Archive.NewBytes };
-        return tell is not null ? tell(outcome) : BackupCommand.Tell(session, source, excludes?.LeftOut ?? 0, outcome, null);
     }
 
     /// <summary>Another run on this machine may have seen more meanwhile.</summary>

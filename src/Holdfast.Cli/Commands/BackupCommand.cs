@@ -72,17 +72,39 @@ static class BackupCommand
         if (session.Parsed.GetValue(RunOption) is { } run && (run.Length is 0 or > MaxRun || !run.All(c => c is > ' ' and <= '~')))
             throw new HoldfastException(ErrorCode.Usage, "A run cannot be named so.", $"Letters, digits and signs without blanks, {MaxRun} at most.");
         var target = vault is not null ? new Target(vault.Keeper.Folders, name => IsNew(vault, keys, name), job => Run(session, vault, keys, job)) : GatewayTarget(session, keys, access!);
-        try
-        {
-            return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
-        }
-        catch (HoldfastException e) when (e.Code == ErrorCode.RunDone)
-        {
-            session.Json(w => w.WriteBoolean("doneBefore", true));
-            session.Step(e.Message);
-            return 0;
-        }
+        return session.Parsed.GetValue(StdinOption) ? Stream(session, target, options) : Folder(session, target, keys, options);
     }
+
+    /// <summary>True where the run of this name was done before: by the log as it was checked here, never by another process's word.</summary>
+    public static bool IsDone(Session session, HoldfastException e) => e.Done is not null && session.Parsed.GetValue(RunOption) is not null;
+
+    /// <summary>Tells that this run was done before.</summary>
+    /// <param name="session">Of the command.</param>
+    /// <param name="e">What says so.</param>
+    /// <param name="wasIncomplete">Its snapshot is not whole, as far as is known.</param>
+    /// <param name="isAttested">Null where nobody looked.</param>
+    /// <returns>The exit status.</returns>
+    public static int TellDone(Session session, HoldfastException e, bool wasIncomplete, bool? isAttested = null)
+    {
+        var done = e.Done!;
+        session.Json(w =>
+        {
+            w.WriteBoolean("doneBefore", true);
+            w.WriteString("snapshot", done.Snapshot.ToString());
+            w.WriteString("committed", Text.Iso(done.Committed));
+            if (isAttested is { } good)
+                w.WriteBoolean("attested", good);
+        });
+        session.Step(e.Message);
+        if (wasIncomplete)
+            session.Warn("holdfast: INCOMPLETE: something was left out of that snapshot, or is in doubt. The process that made it ended before it could say what; the next run does");
+        if (isAttested == false)
+            return FailDefective(session);
+        return wasIncomplete ? (int)ErrorCode.Incomplete : 0;
+    }
+
+    static int FailDefective(Session session) => session.Fail(ErrorCode.SnapshotDefective, "ATTESTATION FOUND DEFECTS: the snapshot is stored, and is not what was signed, or not whole. The log has a record of it.",
+        "Run `holdfast attest`: it re-checks, and names packs to bring back, or the writer or agent to look into.");
 
     /// <summary>Where a backup goes.</summary>
     /// <param name="Folders">The vault's on this machine: they are left out of what is backed up.</param>
@@ -261,7 +283,17 @@ static class BackupCommand
         if (PolicyDoubt.Words(vault.State.LostPoliciesFor(sourceId)) is { } doubt)
             session.Warn($"holdfast: {doubt}");
         using var opening = session.Parsed.GetValue(AttestOption) && fault is null ? keys.Open(vault) : null; // what is missing for it is told before hours of reading
-        var result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
+        BackupResult result;
+        try
+        {
+            result = Execute(session, vault, source, name, rootPath, options, put, agent, keys.Folder);
+        }
+        catch (HoldfastException e) when (IsDone(session, e))
+        {
+            keys.Remember(vault, toChange: true);
+            bool? isAttested = opening is null ? null : vault.Find(e.Done!.Snapshot.ToString()) is { Attested: 0 } record ? vault.Attest(record, opening, full: false, agent.Agent, session.Stop).IsGood : true; // which the run that was killed may not have come to
+            return TellDone(session, e, RequestOf(session, name, rootPath, StateFolder(), options).WasIncomplete(agent, e.Done!), isAttested);
+        }
         if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
             session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
         try
@@ -457,8 +489,7 @@ static class BackupCommand
         if (attested is { IsGood: true })
             session.Step("  attested: re-opened from the vault, and a sample of its contents matched");
         else if (attested is not null)
-            return session.Fail(ErrorCode.SnapshotDefective, "ATTESTATION FOUND DEFECTS: the snapshot is stored, and is not what was signed, or not whole. The log has a record of it.",
-                "Run `holdfast attest`: it re-checks, and names packs to bring back, or the writer or agent to look into.");
+            return FailDefective(session);
         return status;
     }
 

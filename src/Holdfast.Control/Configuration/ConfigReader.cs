@@ -90,11 +90,21 @@ static class ConfigReader
                 section.Fault("postgres", "has a password in it", "Take it out, and name a file (`password-file`) or a variable of the environment (`password-env`).");
             if (string.IsNullOrEmpty(parsed.Host))
                 section.Fault("postgres", "names no host", "Such as Host=db.example;Database=holdfast;Username=holdfast;SSL Mode=VerifyFull.");
+            else if (parsed.SslMode != SslMode.VerifyFull && !parsed.Host.Split(',').All(IsHere))
+                section.Fault("postgres", "is on another machine, and does not say SSL Mode=VerifyFull", "Add that (and Root Certificate=FILE): else the password goes to whoever answers.");
         }
         catch (Exception e) when (e is ArgumentException or FormatException or KeyNotFoundException)
         {
             section.Fault("postgres", "is no connection string", "Such as Host=db.example;Database=holdfast;Username=holdfast;SSL Mode=VerifyFull.");
         }
+    }
+
+    /// <summary>A socket in a folder, or an address of this machine alone.</summary>
+    static bool IsHere(string host)
+    {
+        host = host.Trim();
+        return host.StartsWith('/') || host.StartsWith('@') || host == "localhost" || host.StartsWith("localhost:", StringComparison.Ordinal)
+            || System.Net.IPEndPoint.TryParse(host, out var end) && System.Net.IPAddress.IsLoopback(end.Address);
     }
 
     static List<Role> Roles(Section section, Places places, bool byDefault)
@@ -179,6 +189,8 @@ static class ConfigReader
         else if (schedule.Next(0) == long.MaxValue)
             job.Fault("cron", "is never due", "It names a day that no month has.");
         var jitter = job.Read("jitter", Schedule.Length, Interval) ?? 0;
+        if (schedule is not null && jitter >= schedule.Shortest)
+            job.Fault("jitter", "is as long as the time between two runs, or longer", "Choose less than that: a run that may begin after the next is due would be left out.");
         var window = job.Read("window", Schedule.Hours, "Write it as 22:00-06:00, in UTC.");
         return schedule is null ? null : schedule with { Jitter = jitter, Window = window };
     }

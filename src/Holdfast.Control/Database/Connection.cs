@@ -7,6 +7,9 @@ sealed class Connection(DbConnection connection, bool isPostgres, TimeProvider? 
 {
     const long SchemaLock = 0x686f6c6466617374; // "holdfast"
     const int Patience = 30; // seconds
+    const int LockPatience = 2; // seconds: another that stands still costs no more
+    const int SchemaPatience = 15;
+    const int IdlePatience = 10; // after which PostgreSQL ends a transaction of a process that stands still
 
     DbTransaction? _transaction;
 
@@ -14,11 +17,15 @@ sealed class Connection(DbConnection connection, bool isPostgres, TimeProvider? 
     public long Now => clock is null && isPostgres ? Number("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")!.Value : (clock ?? TimeProvider.System).GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Does something whole or not at all.</summary>
-    public T Together<T>(Func<T> work)
+    public T Together<T>(Func<T> work) => Together(work, LockPatience);
+
+    T Together<T>(Func<T> work, int patience)
     {
         using var transaction = _transaction = connection.BeginTransaction(); // SQLite: nobody else writes from here on
         try
         {
+            if (isPostgres)
+                Do(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"SET LOCAL lock_timeout = '{patience}s'; SET LOCAL idle_in_transaction_session_timeout = '{IdlePatience}s'"));
             var result = work();
             transaction.Commit();
             return result;
@@ -35,14 +42,21 @@ sealed class Connection(DbConnection connection, bool isPostgres, TimeProvider? 
         if (isPostgres)
             Rows("SELECT pg_advisory_xact_lock(@key)", _ => 0, ("key", SchemaLock)); // two that make a table at once would trip over each other
         return work();
-    });
+    }, SchemaPatience);
 
-    /// <summary>Holds a job until the transaction ends: of two processes one decides after the other.</summary>
-    public long Hold(string job, long now)
+    /// <summary>Holds a job until the transaction ends: of two processes one decides.</summary>
+    /// <returns>Since when it is known; null where another process holds it.</returns>
+    public long? Hold(string job, long now)
     {
-        Do("INSERT INTO holdfast_jobs (job, since) VALUES (@job, @now) ON CONFLICT (job) DO NOTHING", ("job", job), ("now", now));
-        return Number($"SELECT since FROM holdfast_jobs WHERE job = @job{(isPostgres ? " FOR UPDATE" : "")}", ("job", job))!.Value;
+        if (Number("SELECT since FROM holdfast_jobs WHERE job = @job", ("job", job)) is null)
+            Do("INSERT INTO holdfast_jobs (job, since) VALUES (@job, @now) ON CONFLICT (job) DO NOTHING", ("job", job), ("now", now));
+        return Number($"SELECT since FROM holdfast_jobs WHERE job = @job{(isPostgres ? " FOR UPDATE SKIP LOCKED" : "")}", ("job", job));
     }
+
+    /// <summary>Another transaction was waited for, for too long: that is one job's fault, not the database's.</summary>
+    public static bool IsHeldUp(Exception e) => e is DbException { SqlState: "55P03" or "40P01" };
+
+    public bool Has(string table) => Number(isPostgres ? "SELECT 1 WHERE to_regclass(@table) IS NOT NULL" : "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @table", ("table", table)) is not null;
 
     public int Do(string sql, params ReadOnlySpan<(string Name, object? Value)> values)
     {

@@ -8,6 +8,9 @@ namespace Holdfast.Control.Database;
 /// <summary>Where the state of the control plane is: a file of SQLite, for one process, or PostgreSQL, for several.</summary>
 sealed class ControlDatabase : IDisposable
 {
+    public const string NoneYet = "There is no database of jobs here yet.";
+    public const string HowMade = "`holdfast serve` makes it; call this with the same --config, as the same user.";
+
     readonly Func<DbConnection> _open;
     readonly NpgsqlDataSource? _postgres;
     readonly TimeProvider? _clock;
@@ -17,6 +20,9 @@ sealed class ControlDatabase : IDisposable
 
     public bool IsPostgres => _postgres is not null;
 
+    /// <summary>The machine's clock.</summary>
+    public TimeProvider Machine => _clock ?? TimeProvider.System;
+
     /// <param name="path">Of the file; it is made where it is missing.</param>
     /// <param name="toRun">By the one process that runs jobs, not by one that looks.</param>
     /// <param name="clock">Null for the machine's.</param>
@@ -24,20 +30,31 @@ sealed class ControlDatabase : IDisposable
     public static ControlDatabase File(string path, bool toRun, TimeProvider? clock = null)
     {
         if (!toRun && !System.IO.File.Exists(path))
-            throw new HoldfastException(ErrorCode.DatabaseUnavailable, "There is no database of jobs here yet.", "`holdfast serve` makes it; call this with the same --config, as the same user.");
+            throw new HoldfastException(ErrorCode.DatabaseUnavailable, NoneYet, HowMade);
         if (toRun)
             Core.Storage.Disk.Real.MakeDurable(Path.GetDirectoryName(path)!, ownerOnly: true);
         var database = new ControlDatabase(() => Opened(new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 30 }.ToString())), null, clock);
         if (toRun)
+        {
             database._lock = Locked(path + ".lock");
+            using var file = new FileStream(path, Private(FileShare.ReadWrite)); // SQLite would make it for all to read
+        }
         return database;
+    }
+
+    static FileStreamOptions Private(FileShare share)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = share };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite; // else anybody here could hold the lock
+        return options;
     }
 
     static FileStream Locked(string path)
     {
         try
         {
-            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None); // gone with the process, however that ends
+            return new FileStream(path, Private(FileShare.None)); // gone with the process, however that ends
         }
         catch (IOException e) when (System.IO.File.Exists(path))
         {

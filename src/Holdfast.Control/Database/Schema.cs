@@ -26,13 +26,27 @@ static class Schema
 
     /// <summary>Brings the tables to this program's version, all or nothing; of two processes at once one does it.</summary>
     /// <exception cref="HoldfastException"><c>FormatNewer</c>: a newer program made them.</exception>
-    public static void Migrate(Connection connection) => connection.Alone(() =>
+    public static void Migrate(Connection connection)
+    {
+        if (Known(connection) < Steps.Length)
+            Make(connection);
+    }
+
+    /// <returns>The version of the tables; 0 where there are none.</returns>
+    /// <exception cref="HoldfastException"><c>FormatNewer</c>: a newer program made them.</exception>
+    public static long Known(Connection connection)
+    {
+        if (!connection.Has("holdfast_schema"))
+            return 0;
+        var version = connection.Number("SELECT MAX(version) FROM holdfast_schema") ?? 0;
+        return version <= Steps.Length ? version : throw new HoldfastException(ErrorCode.FormatNewer, $"The control plane's database has version {version.ToString(CultureInfo.InvariantCulture)} of its tables, and this program knows {Steps.Length.ToString(CultureInfo.InvariantCulture)}.",
+            "Use the newer release on this machine too; or name another database. Nothing of a backup is in it.");
+    }
+
+    static void Make(Connection connection) => connection.Alone(() =>
     {
         connection.Do("CREATE TABLE IF NOT EXISTS holdfast_schema (version INTEGER NOT NULL)");
-        var version = (int)(connection.Number("SELECT MAX(version) FROM holdfast_schema") ?? 0);
-        if (version > Steps.Length)
-            throw new HoldfastException(ErrorCode.FormatNewer, $"The control plane's database has version {version.ToString(CultureInfo.InvariantCulture)} of its tables, and this program knows {Steps.Length.ToString(CultureInfo.InvariantCulture)}.",
-                "Use the newer release on this machine too; or name another database. Nothing of a backup is in it.");
+        var version = (int)Known(connection);
         foreach (var step in Steps.Skip(version))
         {
             foreach (var statement in step)

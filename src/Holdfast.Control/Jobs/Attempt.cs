@@ -19,9 +19,12 @@ sealed record Attempt(string Job, long Due, string Run, long Token, int Number);
 /// <param name="Stored">Bytes that were new.</param>
 sealed record AttemptResult(int Status, bool IsDoneBefore = false, long? Files = null, long? Bytes = null, long? Stored = null)
 {
+    /// <summary>When the snapshot was committed, by the vault's clock; milliseconds since 1970, null where it was not said.</summary>
+    public long? Committed { get; init; }
+
     const int Signalled = 128; // and more: ended by a signal
     const long FirstPause = 5_000; // milliseconds
-    const long LongestPause = 300_000;
+    public const long LongestPause = 300_000;
 
     public RunOutcome Outcome => Status switch
     {
@@ -32,7 +35,7 @@ sealed record AttemptResult(int Status, bool IsDoneBefore = false, long? Files =
 
     /// <summary>The same may go well a little later, without anyone doing anything.</summary>
     public bool MayPass => Status > Signalled || (ErrorCode)Status is ErrorCode.VaultBusy or ErrorCode.PackMissing or ErrorCode.ObjectMissing or ErrorCode.IndexDamaged
-        or ErrorCode.StoreUnavailable or ErrorCode.SessionLost or ErrorCode.AgentUnproved or ErrorCode.DiskFull;
+        or ErrorCode.StoreUnavailable or ErrorCode.SessionLost or ErrorCode.AgentUnproved or ErrorCode.DiskFull or ErrorCode.SystemLimit;
 
     /// <summary>How long is waited before it is begun again.</summary>
     public static long PauseAfter(int number) => Math.Min(LongestPause, FirstPause << Math.Min(number - 1, 10));

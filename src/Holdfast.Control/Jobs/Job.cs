@@ -21,6 +21,9 @@ sealed record Job(string Name, string Command, IReadOnlyList<string> Arguments, 
     /// <summary>It is a backup: its run is named, and the keeper commits one snapshot for it, whoever began it how often.</summary>
     public bool IsNamed => Command == "backup";
 
+    /// <summary>After which moment its runs are looked for where none is known. Of a backup the latest that was due counts: where the database was lost it may not be done, and where it is, the keeper says so.</summary>
+    public long Begin(long since) => IsNamed && Schedule.Latest(0, since) is { } latest ? latest.Due - 1 : since;
+
     /// <summary>What one run is called with.</summary>
     public IReadOnlyList<string> Call(string run)
     {

@@ -10,17 +10,19 @@ namespace Holdfast.Control.Jobs;
 sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User> users, RunStore store, Spawner spawner, int atOnce, TimeSpan beat, Action<string> note, Action<string> warn)
 {
     const int MostRead = 1 << 20; // bytes of what a job says
+    const long MostEarly = 600_000; // milliseconds: the clocks of vault and database are not one
     const int ForgetEvery = 3_600; // beats
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+    const long MostApart = 60_000; // milliseconds between two clocks
 
     readonly Dictionary<Attempt, (Thread Thread, CancellationTokenSource Stop)> _held = []; // under its own lock
     CancellationToken _stop;
+    bool _isApart; // the clocks, as was told
     volatile bool _hasTables; // as far as is known: a database may be lost, and made anew
     readonly Dictionary<string, Job> _jobs = jobs.ToDictionary(j => j.Name);
 
     /// <summary>Until it is stopped; then all that runs is ended and given back.</summary>
-    /// <exception cref="Core.HoldfastException"><c>FormatNewer</c>.</exception>
     public void Run(CancellationToken stop)
     {
         _stop = stop;
@@ -55,14 +57,34 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
         }
         if (isOld)
             store.Forget();
-        foreach (var attempt in store.Take(jobs, atOnce - held.Count))
+        TellClocks();
+        store.Take(jobs, atOnce - held.Count, Begin);
+    }
+
+    void Begin(Attempt attempt)
+    {
+        var stop = new CancellationTokenSource();
+        var thread = new Thread(() => Do(attempt, stop)) { IsBackground = true, Name = "holdfast job" };
+        lock (_held)
+            _held[attempt] = (thread, stop);
+        try
         {
-            var stop = new CancellationTokenSource();
-            var thread = new Thread(() => Do(attempt, stop)) { IsBackground = true, Name = "holdfast job" };
-            lock (_held)
-                _held[attempt] = (thread, stop);
             thread.Start();
         }
+        catch
+        {
+            lock (_held)
+                _held.Remove(attempt); // its lease ends
+            throw;
+        }
+    }
+
+    void TellClocks()
+    {
+        var isApart = Math.Abs(store.Ahead) > MostApart;
+        if (isApart && !_isApart)
+            warn($"holdfast: the database's clock is {Math.Abs(store.Ahead) / 1_000} s {(store.Ahead > 0 ? "ahead of" : "behind")} this machine's. Jobs are due by it, and never before this machine's clock says so too: set both right");
+        _isApart = isApart;
     }
 
     /// <summary>Has it done, again and again where the database does not answer.</summary>
@@ -78,9 +100,11 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
                     note("The database answers again.");
                 return;
             }
-            catch (Exception e) when (ControlDatabase.Fault(e) is not null)
+            catch (Exception e) // whatever it is, keeper and gateway run on, and nobody's database ends them
             {
-                var fault = ControlDatabase.Fault(e)!;
+                var fault = ControlDatabase.Fault(e) ?? (e as Core.HoldfastException)?.Message ?? e.GetType().Name;
+                if (ControlDatabase.Fault(e) is null)
+                    pause = LongestPause;
                 if (fault != told)
                     warn($"holdfast: the control plane's database cannot be used: {fault}. No job is begun until it can; roles run on, and so do backups that agents begin by themselves");
                 told = fault;
@@ -109,7 +133,9 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
         {
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stop, lost.Token);
             var job = _jobs[attempt.Job];
-            var result = Child(job, attempt, stop.Token);
+            var result = RequireOwn(Child(job, attempt, stop.Token), attempt.Due);
+            if (result.Status == (int)Core.ErrorCode.RunDone)
+                warn($"holdfast: job {job.Name}: the snapshot that this run is said to have made is older than the run, or nobody proved it. Somebody may have used its name before: run `holdfast backup` by hand, and look who writes to the database");
             if (_stop.IsCancellationRequested && result.Outcome == RunOutcome.Failed)
             {
                 Once(() => store.GiveBack(attempt));
@@ -137,27 +163,42 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
         try
         {
             using var child = new Child(spawner.Start(job.Call(attempt.Run), job.User is null ? null : users[job.User]));
-            var said = Task.Factory.StartNew(() => ReadHead(child.Process.StandardOutput.BaseStream), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-            var complained = Task.Factory.StartNew(() => ReadHead(child.Process.StandardError.BaseStream), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default); // dropped: it may name files
+            using var head = new MemoryStream();
+            child.Read(p => p.StandardOutput, reader => ReadHead(reader.BaseStream, head));
+            child.Read(p => p.StandardError, reader => ReadHead(reader.BaseStream, null)); // dropped: it may name files
             var status = child.Wait(Patience, stop);
-            Task.WaitAll(said, complained);
-            return Counted(status, said.Result);
+            lock (head)
+                return Counted(status, head.ToArray());
         }
         catch (Core.HoldfastException e)
         {
             return new AttemptResult((int)e.Code);
         }
+        catch (Exception e) when (e is IOException or InvalidOperationException or System.ComponentModel.Win32Exception)
+        {
+            return new AttemptResult((int)Core.ErrorCode.SystemLimit); // a pipe, a process: the machine has none left
+        }
     }
 
     /// <summary>What comes first, to the limit; all else is read and dropped, as its writer waits for that.</summary>
-    static byte[] ReadHead(Stream stream)
+    static void ReadHead(Stream stream, MemoryStream? head)
     {
-        using var head = new MemoryStream();
         var buffer = new byte[1 << 14];
         while (stream.Read(buffer) is var count and > 0)
-            head.Write(buffer, 0, (int)Math.Min(count, MostRead - head.Length));
-        return head.ToArray();
+        {
+            if (head is null)
+                continue;
+            lock (head)
+            {
+                if (head.CanWrite) // else nobody waits any more
+                    head.Write(buffer, 0, (int)Math.Min(count, MostRead - head.Length));
+            }
+        }
     }
+
+    /// <summary>A run's snapshot is made after the run was due. One that is older was made under a name that was not yet to be had: that night's data is not in it.</summary>
+    internal static AttemptResult RequireOwn(AttemptResult result, long due) =>
+        result is { IsDoneBefore: true, Outcome: RunOutcome.DoneBefore or RunOutcome.Incomplete } && !(result.Committed >= due - MostEarly) ? result with { Status = (int)Core.ErrorCode.RunDone } : result;
 
     /// <summary>Numbers of a backup's report; of all else the exit status alone.</summary>
     internal static AttemptResult Counted(int status, byte[] report)
@@ -169,7 +210,10 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
             if (root.ValueKind != JsonValueKind.Object)
                 return new AttemptResult(status);
             long? Number(string name) => root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : null;
-            return new AttemptResult(status, root.TryGetProperty("doneBefore", out var before) && before.ValueKind == JsonValueKind.True, Number("files"), Number("bytes"), Number("bytesStored") ?? Number("bytesSent"));
+            return new AttemptResult(status, root.TryGetProperty("doneBefore", out var before) && before.ValueKind == JsonValueKind.True, Number("files"), Number("bytes"), Number("bytesStored") ?? Number("bytesSent"))
+            {
+                Committed = root.TryGetProperty("committed", out var committed) && committed.ValueKind == JsonValueKind.String && committed.TryGetDateTimeOffset(out var time) ? time.ToUnixTimeMilliseconds() : null,
+            };
         }
         catch (JsonException)
         {

@@ -50,6 +50,20 @@ sealed record Schedule(string Text, long Every, CronExpression? Cron)
         return Cron is null ? Floor(after) + Every : Cron.GetNextOccurrence(Moment(after)) is { } next ? Milliseconds(next) : long.MaxValue;
     }
 
+    /// <summary>The shortest time between two runs, milliseconds; of a cron expression, as far as some of its times show.</summary>
+    public long Shortest
+    {
+        get
+        {
+            if (Cron is null)
+                return Every;
+            var (shortest, last) = (long.MaxValue, Next(Monday));
+            for (var i = 0; i < 100 && last < long.MaxValue && Next(last) is var next; i++)
+                (shortest, last) = (Math.Min(shortest, next - last), next);
+            return shortest;
+        }
+    }
+
     /// <summary>When it may begin: later than due by this job's share of the jitter.</summary>
     public long Begins(string job, long due)
     {

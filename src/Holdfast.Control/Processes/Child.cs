@@ -7,11 +7,31 @@ namespace Holdfast.Control.Processes;
 sealed partial class Child(Process process) : IDisposable
 {
     const int Terminate = 15; // SIGTERM
+    static readonly TimeSpan Lag = TimeSpan.FromSeconds(5);
 
     readonly Lock _gate = new();
     bool _isOver;
 
     public Process Process => process;
+
+    readonly List<Task> _readers = [];
+
+    /// <summary>Has what it says read, until it ends and a little longer.</summary>
+    public void Read(Func<Process, StreamReader> what, Action<StreamReader> read)
+    {
+        var from = what(process);
+        _readers.Add(Task.Factory.StartNew(() =>
+        {
+            try
+            {
+                read(from);
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                // Nobody waits for it any more.
+            }
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
+    }
 
     /// <summary>Waits for its end.</summary>
     /// <param name="patience">How long it has, once it is asked to end.</param>
@@ -22,10 +42,11 @@ sealed partial class Child(Process process) : IDisposable
         using var asked = stop.Register(Ask);
         using var late = new CancellationTokenSource();
         using var timed = stop.Register(() => late.CancelAfter(patience));
-        using var killed = late.Token.Register(() => Signal(() => process.Kill()));
+        using var killed = late.Token.Register(() => Signal(() => process.Kill(entireProcessTree: true)));
         process.WaitForExit();
         lock (_gate)
             _isOver = true; // its number may be another's from here on
+        Task.WaitAll([.. _readers], Lag); // a process that it left behind may have its output open for ever
         return process.ExitCode;
     }
 

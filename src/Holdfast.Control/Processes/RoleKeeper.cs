@@ -40,10 +40,9 @@ sealed class RoleKeeper(Role role, User? user, Spawner spawner, Action<string> n
         try
         {
             using var child = new Child(spawner.Start(role.Arguments, user));
-            var (said, complained) = (Pass(child.Process.StandardOutput, note), Pass(child.Process.StandardError, warn));
-            var status = child.Wait(Patience, stop);
-            Task.WaitAll(said, complained);
-            return status;
+            child.Read(p => p.StandardOutput, reader => Pass(reader, note));
+            child.Read(p => p.StandardError, reader => Pass(reader, warn));
+            return child.Wait(Patience, stop);
         }
         catch (Core.HoldfastException e)
         {
@@ -51,9 +50,9 @@ sealed class RoleKeeper(Role role, User? user, Spawner spawner, Action<string> n
         }
     }
 
-    Task Pass(StreamReader from, Action<string> to) => Task.Factory.StartNew(() =>
+    void Pass(StreamReader from, Action<string> to)
     {
         while (from.ReadLine() is { } line)
             to($"{role.Name}: {line}");
-    }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
 }

@@ -8,6 +8,8 @@ namespace Holdfast.Control.Processes;
 /// <remarks>The kernel sends the signal for that when the thread ends that started the child: so all are started by one, which lasts as long as the process. `setpriv` asks for it, and changes the user, before it becomes the child.</remarks>
 sealed class Spawner : IDisposable
 {
+    static readonly string[] Meant = ["HOLDFAST_VAULT", "HOLDFAST_KEYS"]; // for this process: what a child is to use, its arguments say
+
     const string Setpriv = "/usr/bin/setpriv";
 
     readonly BlockingCollection<Action> _work = [];
@@ -41,14 +43,7 @@ sealed class Spawner : IDisposable
         var start = new ProcessStartInfo(Setpriv) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in (string[])["--pdeathsig", "KILL", .. user is null ? Array.Empty<string>() : [$"--reuid={user.Id}", $"--regid={user.Group}", "--init-groups"], "--", _program, .. arguments])
             start.ArgumentList.Add(argument);
-        foreach (var name in _withheld)
-            start.Environment.Remove(name);
-        if (user is not null)
-        {
-            foreach (var name in new[] { "XDG_STATE_HOME", "XDG_CACHE_HOME", "HOLDFAST_STATE_DIR" })
-                start.Environment.Remove(name); // folders of this process's user
-            start.Environment["HOME"] = user.Home;
-        }
+        Clean(start.Environment, user);
         var started = new TaskCompletionSource<Process>();
         _work.Add(() =>
         {
@@ -64,6 +59,18 @@ sealed class Spawner : IDisposable
         var process = started.Task.GetAwaiter().GetResult();
         process.StandardInput.Close();
         return process;
+    }
+
+    /// <summary>Takes out of a child's environment what is not for it.</summary>
+    internal void Clean(IDictionary<string, string?> environment, User? user)
+    {
+        foreach (var name in _withheld.Concat(Meant))
+            environment.Remove(name);
+        if (user is null)
+            return;
+        foreach (var name in new[] { "XDG_STATE_HOME", "XDG_CACHE_HOME", "HOLDFAST_STATE_DIR" })
+            environment.Remove(name); // folders of this process's user
+        environment["HOME"] = user.Home;
     }
 
     public void Dispose() => _work.CompleteAdding();

@@ -37,6 +37,9 @@ public sealed record BackupRequest(byte[] SourceName, byte[] HostName, byte[] Ro
         return new Id16(tag[..Id16.Size]);
     }
 
+    /// <summary>What is remembered here of a run of that name says that its snapshot is not whole. False where another machine did it.</summary>
+    public bool WasIncomplete(AgentKey agent, DoneRun done) => IncompleteNote.IsKept(this, agent, done.Snapshot);
+
     /// <exception cref="HoldfastException"><c>Usage</c>: a name that no snapshot holds.</exception>
     public void RequireHeld()
     {
@@ -92,6 +95,7 @@ static class BackupRun
         var stand = new SnapshotStand(keeper.Vault, put.Domain.Domain, sourceId, session.Id, parent?.Object!.ContentRoot ?? Hash32.None);
         var statement = State(stand, id, source, request, agent, archive, times);
         var snapshot = statement.Seal(stand, statement.Read()!, agent.Agent, parent?.Name ?? Hash32.None, session, keeper.Tell(archive.Packs, parent), archive.References, archive.NewBytes);
+        IncompleteNote.Keep(request, agent, id, source);
         var receipt = keeper.Commit(snapshot);
 
         // From here on the snapshot counts; what follows are caches.

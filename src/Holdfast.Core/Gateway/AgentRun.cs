@@ -89,6 +89,7 @@ public static class AgentRun
         var times = BackupRun.NextTimes(state?.Head, session.Now);
         var stand = new SnapshotStand(agent.Vault, session.Domain, session.Source, session.Session, session.ParentContentRoot);
         var statement = BackupRun.State(stand, id, source, request, agent, archive, times);
+        IncompleteNote.Keep(request, agent, id, source);
         AgentReceipt receipt;
         try
         {
@@ -134,9 +135,9 @@ public static class AgentRun
         if (link.Ask(new AgentRequest.Committed(snapshot, seen?.Size ?? 0)) is not { Length: > 0 } answer)
             return;
         var receipt = AgentReceipt.Parse(answer) ?? throw AgentLink.Senseless();
-        var (proof, _) = Proved(link, agent, snapshot, receipt);
+        var (proof, leaf) = Proved(link, agent, snapshot, receipt);
         keep(Extending(link, seen, proof.Checkpoint.Note, receipt.Consistency));
-        throw VaultKeeper.RunDone(snapshot);
+        throw VaultKeeper.RunDone(new DoneRun(snapshot, leaf.VaultTime, proof));
     }
 
     static Checkpoint Extending(AgentLink link, Checkpoint? seen, string note, IReadOnlyList<Hash32> path)

@@ -58,12 +58,12 @@ public sealed partial class VaultKeeper
             throw Taken(already, agent, source);
     }
 
-    static HoldfastException Taken(SnapshotRecord already, Id16 agent, Id16 source) => already.Agent == agent && already.Source == source
-        ? RunDone(already.Snapshot)
+    HoldfastException Taken(SnapshotRecord already, Id16 agent, Id16 source) => already.Agent == agent && already.Source == source
+        ? RunDone(new DoneRun(already.Snapshot, already.Committed, _log.Prove((long)already.Ordinal)))
         : new HoldfastException(ErrorCode.CommitRefused, "The keeper refused the snapshot: another source or agent has one with that id.", "Ids are not had twice by chance: treat the host that sent it as suspect.");
 
-    internal static HoldfastException RunDone(Id16 snapshot) =>
-        new(ErrorCode.RunDone, $"That run was done before: snapshot {snapshot} was committed for it. Nothing more was.", "There is nothing to do. For a further backup leave --run out, or give it another name.");
+    internal static HoldfastException RunDone(DoneRun done) =>
+        new(ErrorCode.RunDone, $"That run was done before: snapshot {done.Snapshot} was committed for it. Nothing more was.", "There is nothing to do. For a further backup leave --run out, or give it another name.") { Done = done };
 
     /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
     IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];

@@ -91,7 +91,16 @@ public sealed partial class VaultKeeper
     CommitReceipt CommitThere(SnapshotObject snapshot)
     {
         var bytes = snapshot.ToArray();
-        Asking(new KeeperRequest.Commit(bytes));
+        try
+        {
+            Asking(new KeeperRequest.Commit(bytes));
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.RunDone)
+        {
+            Refresh();
+            RequireNotCommitted(snapshot.Snapshot, snapshot.Agent, snapshot.Source); // by its log, not by its word
+            throw new HoldfastException(ErrorCode.CommitRefused, $"The keeper at {Remote!.Place} says that this run was done before, and its log does not have it.", "Nothing was committed. Look at that machine, then back up again: what was stored is used.", e);
+        }
         // Its word is not enough: what counts is a leaf, covered by a signed checkpoint, that names this object.
         return _projection.Find(snapshot.Snapshot) is { } record && record.Name == new Hash32(SHA256.HashData(bytes))
             ? new CommitReceipt((long)record.Ordinal, record.Committed, record.Expiry, _log.Prove((long)record.Ordinal))

@@ -49,7 +49,7 @@ sealed class RemoteGateway : IGateway, IDisposable
     {
         ReadOnlyMemory<byte>[] parts = [request.Head(), .. request.Tail];
         using var turn = parts.Sum(p => (long)p.Length) > Body.Piece ? _limit?.Turn(_stop) : null;
-        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(parts, _limit, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true);
+        return _client.Send(idle => new HttpRequestMessage(HttpMethod.Post, "v1/agent") { Content = new Body(parts, _limit, idle, Change) }, (response, idle) => _client.Read(response, MostAnswer, idle), mayRepeat: true, mayBeDone: request is AgentRequest.Finish);
     }
 
     public void Dispose()

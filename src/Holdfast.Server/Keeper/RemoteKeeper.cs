@@ -60,7 +60,7 @@ sealed class RemoteKeeper : IRemoteKeeper, IDisposable
     {
         var body = request.ToArray();
         var mayRepeat = request is KeeperRequest.Commit or KeeperRequest.Extend or KeeperRequest.Decide or KeeperRequest.RequireWritable; // of the others a second one would not be the same
-        return _client.Send(_ => new HttpRequestMessage(HttpMethod.Post, "v1/ask") { Content = new ByteArrayContent(body) }, (response, idle) => _client.Read(response, StoreExtensions.MaxObject, idle), mayRepeat, Change);
+        return _client.Send(_ => new HttpRequestMessage(HttpMethod.Post, "v1/ask") { Content = new ByteArrayContent(body) }, (response, idle) => _client.Read(response, StoreExtensions.MaxObject, idle), mayRepeat, Change, mayBeDone: request is KeeperRequest.Commit);
     }
 
     public IStaged Stage(bool large = false) => new PassingBytes(Disk.Real, Staging, large);

@@ -125,7 +125,8 @@ sealed class PinnedClient : IDisposable
     /// <param name="read">Takes in the answer.</param>
     /// <param name="mayRepeat">It may be asked a second time, whatever became of the first.</param>
     /// <param name="answer">How long the answer may take; null: as long as nothing may move.</param>
-    public T Send<T>(Func<Idle, HttpRequestMessage> make, Func<HttpResponseMessage, Idle, T> read, bool mayRepeat, TimeSpan? answer = null)
+    /// <param name="mayBeDone">It asks for a commit, so <c>RunDone</c> is an answer; the caller looks whether it is so.</param>
+    public T Send<T>(Func<Idle, HttpRequestMessage> make, Func<HttpResponseMessage, Idle, T> read, bool mayRepeat, TimeSpan? answer = null, bool mayBeDone = false)
     {
         long? failing = null; // since when it has got no further
         var (furthest, stuck) = (0L, 0);
@@ -146,7 +147,7 @@ sealed class PinnedClient : IDisposable
                 (_hasAnswered, _isAway) = (true, false);
                 idle.Moved();
                 isBusy = response.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.ServiceUnavailable;
-                if (Refusal(response, idle) is { } refusal)
+                if (Refusal(response, idle, mayBeDone) is { } refusal)
                     throw refusal;
                 return read(response, idle);
             }
@@ -197,7 +198,7 @@ sealed class PinnedClient : IDisposable
     string Broken() => _hasAnswered ? "the connection broke off" : "it does not let this client in, or the connection broke off";
 
     /// <summary>Null for an answer.</summary>
-    HoldfastException? Refusal(HttpResponseMessage response, Idle idle)
+    HoldfastException? Refusal(HttpResponseMessage response, Idle idle, bool mayBeDone)
     {
         if (response.IsSuccessStatusCode || (response.StatusCode == HttpStatusCode.NotFound && response.RequestMessage!.Method == HttpMethod.Get))
             return null;
@@ -205,6 +206,8 @@ sealed class PinnedClient : IDisposable
             throw new HttpRequestException(HttpRequestError.ConnectionError);
         var code = response.Headers.TryGetValues(CodeHeader, out var values) && int.TryParse(values.First(), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && Enum.IsDefined((ErrorCode)number) && number > 0
             ? (ErrorCode)number : ErrorCode.StoreUnavailable;
+        if (code == ErrorCode.RunDone && !mayBeDone)
+            code = ErrorCode.CommitRefused; // nobody asked: else it would pass for a backup that is there
         var lines = Encoding.UTF8.GetString(Read(response, MaxRefusal, idle)).Split('\n');
         return lines is [{ Length: > 0 } message, { Length: > 0 } guidance, ..] ? new HoldfastException(code, $"The {_peer.Noun} says: {message}", guidance) { IsTransient = code is ErrorCode.VaultBusy or ErrorCode.SessionLost }
             : new HoldfastException(ErrorCode.StoreUnavailable, string.Create(CultureInfo.InvariantCulture, $"The {_peer.Noun} answered with status {(int)response.StatusCode}."), "Use the same release of holdfast on both machines, and look at what lies between them.");

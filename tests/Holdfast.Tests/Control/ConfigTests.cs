@@ -1,4 +1,5 @@
 using Holdfast.Cli;
+using Holdfast.Control;
 using Holdfast.Control.Configuration;
 using Holdfast.Core;
 
@@ -124,7 +125,30 @@ public sealed class ConfigTests
     [InlineData("vault: a\ndatabase: { password-env: X }")]
     [InlineData("vault: a\ndatabase: { postgres: nonsense }")]
     [InlineData("vault: a\ndatabase: { lease: 1s }")]
+    [InlineData("vault: a\ndatabase: { postgres: Host=db.example;Database=d;Username=u }")]
+    [InlineData("vault: a\ndatabase: { postgres: 'Host=127.0.0.1,db.example;SSL Mode=Require' }")]
+    [InlineData("vault: a\njobs: { a: { do: expire, every: 1h, jitter: 1h } }")]
+    [InlineData("vault: a\njobs: { a: { do: expire, cron: '0,5 2 * * *', jitter: 6m } }")]
     public void What_is_no_configuration_is_refused(string text) => Assert.Contains("cannot be used", Refused(text), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("Host=127.0.0.1;Database=d")]
+    [InlineData("Host=localhost:5433;Database=d")]
+    [InlineData("Host=::1;Database=d")]
+    [InlineData("Host=/run/postgresql;Database=d")]
+    [InlineData("Host=db.example,db2.example;SSL Mode=VerifyFull")]
+    public void A_database_here_or_one_that_is_proved_to_be_the_right_one_is_taken(string postgres) => Assert.Equal(postgres, Read($"vault: a\ndatabase: {{ postgres: '{postgres}' }}\njobs: {{ a: {{ do: expire, every: 1h, jitter: 59m }} }}").Database.Postgres);
+
+    /// <summary>A job's own command may need them.</summary>
+    [Fact]
+    public void What_the_databases_password_is_from_is_withheld_and_no_more()
+    {
+        string[] Withheld(string database) => [.. ControlPlane.Withheld(Read($"vault: a\ndatabase: {{ {database} }}").Database)];
+        Assert.Equal(["SECRET"], Withheld("postgres: Host=::1, password-env: SECRET"));
+        Assert.Empty(Withheld("postgres: Host=::1, password-file: /x"));
+        Assert.Equal(["PGPASSWORD", "PGPASSFILE"], Withheld("postgres: Host=::1"));
+        Assert.Empty(Withheld("file: /x"));
+    }
 
     [Fact]
     public void Any_bytes_are_a_configuration_or_faults()

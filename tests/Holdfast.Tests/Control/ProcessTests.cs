@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 using Holdfast.Cli;
+using Holdfast.Control.Database;
 using Holdfast.Control.Jobs;
 using Holdfast.Control.Processes;
 using Holdfast.Core;
@@ -46,6 +47,79 @@ public sealed class ProcessTests
         Assert.DoesNotContain("Zzyzx", Said(spawner, null), StringComparison.Ordinal);
         using var without = Of("/usr/bin/env");
         Assert.Contains("Zzyzx", Said(without, null), StringComparison.Ordinal); // the control
+    }
+
+    /// <summary>They are for this process: a job that goes through a gateway must not be sent elsewhere by them.</summary>
+    [Fact]
+    public void No_child_gets_the_vault_that_serve_was_called_with()
+    {
+        RequireSetpriv();
+        using var spawner = Of("/usr/bin/env");
+        var environment = new Dictionary<string, string?> { ["HOLDFAST_VAULT"] = "Zzyzx", ["HOLDFAST_KEYS"] = "Zzyzx", ["HOLDFAST_STATE_DIR"] = "kept" };
+        spawner.Clean(environment, null);
+        Assert.Equal(["HOLDFAST_STATE_DIR"], environment.Keys);
+    }
+
+    /// <summary>What a job's command leaves behind may have its output open for ever.</summary>
+    [Fact]
+    public void A_child_is_over_when_it_ends_whoever_has_its_output()
+    {
+        RequireSetpriv();
+        using var spawner = Of("/bin/sh");
+        using var child = new Child(spawner.Start(["-c", "echo here; sleep 40 & exit 7"], null));
+        var said = new ConcurrentQueue<string>();
+        child.Read(p => p.StandardOutput, reader => said.Enqueue(reader.ReadLine() + reader.ReadToEnd()));
+        child.Read(p => p.StandardError, reader => reader.ReadToEnd());
+        var status = 0;
+        var waiting = new Thread(() => status = child.Wait(Soon, CancellationToken.None)) { IsBackground = true };
+        waiting.Start();
+        Assert.True(waiting.Join(TimeSpan.FromSeconds(30)));
+        Assert.Equal(7, status);
+        Assert.Empty(said); // the reader is still there
+    }
+
+    [Fact]
+    public void Whatever_the_database_says_jobs_wait_and_nothing_else_ends()
+    {
+        RequireSetpriv();
+        var folder = Directory.CreateTempSubdirectory("holdfast-control-").FullName;
+        using (var database = ControlDatabase.File(Path.Combine(folder, "control.db"), toRun: true))
+        {
+            var store = new RunStore(database, "a", 30_000);
+            store.Migrate();
+            using (var connection = database.Open())
+                connection.Do("INSERT INTO holdfast_schema (version) VALUES (99)");
+            using var spawner = Of("/bin/sh");
+            using var stop = new CancellationTokenSource();
+            var warned = new ConcurrentQueue<string>();
+            var ended = false;
+            var running = new Thread(() =>
+            {
+                new JobRunner([], new Dictionary<string, User>(), store, spawner, 1, Soon, _ => { }, warned.Enqueue).Run(stop.Token);
+                ended = true;
+            })
+            { IsBackground = true };
+            running.Start();
+            for (var waited = 0; warned.IsEmpty && waited < 600; waited++)
+                Thread.Sleep(50);
+            Assert.True(running.IsAlive);
+            Assert.Contains("version 99", Assert.Single(warned), StringComparison.Ordinal);
+            stop.Cancel();
+            Assert.True(running.Join(TimeSpan.FromSeconds(30)) && ended);
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public void A_snapshot_that_is_older_than_its_run_is_not_that_runs()
+    {
+        const long due = 1_800_000_000_000;
+        AttemptResult Done(string report, int status = 0) => JobRunner.RequireOwn(JobRunner.Counted(status, Encoding.UTF8.GetBytes(report)), due);
+        Assert.Equal(RunOutcome.DoneBefore, Done("{\"doneBefore\": true, \"committed\": \"2027-01-15T08:00:01Z\"}").Outcome);
+        Assert.Equal(RunOutcome.Incomplete, Done("{\"doneBefore\": true, \"committed\": \"2027-01-15T08:00:01Z\"}", 3).Outcome);
+        foreach (var report in new[] { "{\"doneBefore\": true, \"committed\": \"2027-01-14T08:00:01Z\"}", "{\"doneBefore\": true}", "{\"doneBefore\": true, \"committed\": 7}" })
+            Assert.Equal((RunOutcome.Failed, (int)ErrorCode.RunDone, false), Done(report) is var result ? (result.Outcome, result.Status, result.MayPass) : default);
+        Assert.Equal(RunOutcome.Done, Done("{\"committed\": \"2020-01-14T08:00:01Z\"}").Outcome);
     }
 
     [Fact]
@@ -103,7 +177,7 @@ public sealed class ProcessTests
         Assert.Equal(new AttemptResult(0, false, 3, 300, 30), JobRunner.Counted(0, "{\"files\": 3, \"bytes\": 300, \"bytesStored\": 30, \"problems\": [{\"path\": \"Zzyzx\"}]}"u8.ToArray()));
         Assert.Equal(RunOutcome.DoneBefore, JobRunner.Counted(0, "{\"doneBefore\": true}"u8.ToArray()).Outcome);
         Assert.Equal(RunOutcome.Failed, JobRunner.Counted(61, "{\"doneBefore\": true}"u8.ToArray()).Outcome);
-        Assert.True(new AttemptResult(137).MayPass && new AttemptResult(61).MayPass);
+        Assert.True(new AttemptResult(137).MayPass && new AttemptResult(61).MayPass && new AttemptResult((int)ErrorCode.SystemLimit).MayPass);
         Assert.False(new AttemptResult((int)ErrorCode.WrongKey).MayPass || new AttemptResult((int)ErrorCode.Usage).MayPass || new AttemptResult((int)ErrorCode.Incomplete).MayPass);
     }
 }

@@ -7,6 +7,16 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Holdfast.Tests.Control;
 
+static class RunStoreExtensions
+{
+    public static List<Attempt> Take(this RunStore store, IReadOnlyList<Job> jobs, int most)
+    {
+        var taken = new List<Attempt>();
+        store.Take(jobs, most, taken.Add);
+        return taken;
+    }
+}
+
 /// <summary>What either database is to keep: no run lost, none begun twice by two that are well, none said twice.</summary>
 public abstract class RunStoreContract
 {
@@ -174,14 +184,114 @@ public abstract class RunStoreContract
         Assert.Single(store.Take([job], 1));
     }
 
+    /// <summary>Whoever may write to the database could else have runs begun before they are due, and their names used up.</summary>
     [Fact]
-    public void A_database_that_is_lost_and_made_anew_names_the_same_run_the_same()
+    public void Rows_that_somebody_wrote_name_no_run_that_is_to_come()
     {
         using var database = Database(_clock);
         var job = Every("a", "1h");
         var store = Store(database);
         Know(store, job);
         Pass(3_600);
+        var first = Assert.Single(store.Take([job], 1));
+        Assert.True(store.End(first, new AttemptResult(0), 5));
+        using (var connection = database.Open())
+        {
+            foreach (var due in new[] { first.Due + 60_000, first.Due + 3_600_000, first.Due + 365 * 86_400_000L, first.Due - 7, first.Due - 8 })
+                connection.Do("INSERT INTO holdfast_runs (job, due, run, state, begins) VALUES ('a', @due, 'x', 0, 0)", ("due", due));
+        }
+        Assert.Empty(store.Take([job], 1));
+        Assert.True(RunStore.Status(database, [job]).Jobs.Single() is { LastGood: { } good } && good == first.Due);
+        Pass(120);
+        Assert.Empty(store.Take([job], 1)); // off its schedule
+        Pass(3_600);
+        Assert.Equal(first.Due + 3_600_000, Assert.Single(store.Take([job], 1)).Due);
+    }
+
+    sealed class MovableClock : TimeProvider
+    {
+        public DateTimeOffset Now { get; set; } = new(2026, 11, 29, 0, 0, 0, TimeSpan.Zero);
+
+        public override DateTimeOffset GetUtcNow() => Now;
+    }
+
+    [Fact]
+    public void A_databases_clock_that_is_ahead_has_no_run_begun_that_is_to_come()
+    {
+        var ahead = new MovableClock { Now = _clock.GetUtcNow().AddDays(365) };
+        using var database = Database(ahead);
+        var job = Every("a", "1h");
+        var store = new RunStore(database, "a", Lease) { Machine = _clock };
+        store.Migrate();
+        Know(store, job);
+        Pass(3_600);
+        ahead.Now = ahead.Now.AddHours(1);
+        var run = Assert.Single(store.Take([job], 1));
+        Assert.InRange(run.Due, 0, _clock.GetUtcNow().ToUnixTimeMilliseconds() + 300_000);
+        Assert.Empty(store.Beat([run]));
+        Assert.Equal(365L * 86_400_000, store.Ahead);
+        Assert.True(store.End(run, new AttemptResult(0), 5));
+        Assert.Empty(store.Take([job], 1));
+    }
+
+    [Fact]
+    public void A_clock_that_was_ahead_once_stops_nothing_and_hides_nothing()
+    {
+        var clock = new MovableClock();
+        clock.Now = clock.Now.AddDays(365);
+        using var database = Database(clock);
+        Job[] jobs = [Every("a", "1h"), Every("b", "1h"), Every("c", "1h")];
+        var store = Store(database);
+        Assert.Empty(store.Take(jobs, 9));
+        clock.Now = clock.Now.AddHours(1);
+        var taken = store.Take(jobs, 9);
+        Assert.True(store.End(taken[0], new AttemptResult(0), 5));
+        Assert.True(store.End(taken[1], new AttemptResult((int)ErrorCode.StoreUnavailable), 5)); // c goes on
+        Assert.Empty(store.Beat([taken[2]]));
+        clock.Now = clock.Now.AddDays(-365);
+        var status = RunStore.Status(database, jobs);
+        Assert.Empty(status.Nodes);
+        Assert.All(status.Jobs, j => Assert.True(j is { Last: null, LastGood: null }));
+        Assert.Empty(store.Take(jobs, 9));
+        clock.Now = clock.Now.AddHours(2);
+        Assert.All(RunStore.Status(database, jobs).Jobs, j => Assert.True(j.IsOverdue));
+        Assert.Equal(3, store.Take(jobs, 9).Count);
+    }
+
+    /// <summary>Its answer may be lost, as where the connection breaks: then it is said again.</summary>
+    [Fact]
+    public void What_was_said_already_is_said()
+    {
+        using var database = Database(_clock);
+        var job = Every("a", "1h");
+        var (store, other) = (Store(database), Store(database, "b"));
+        Know(store, job);
+        Pass(3_600);
+        var run = Assert.Single(store.Take([job], 1));
+        Assert.True(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), 5));
+        Assert.True(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), 5));
+        Pass(60);
+        Assert.Single(other.Take([job], 1));
+        Assert.False(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), 5));
+    }
+
+    [Fact]
+    public void Looking_makes_no_tables()
+    {
+        using var database = Database(_clock);
+        Assert.Equal(ErrorCode.DatabaseUnavailable, Assert.Throws<HoldfastException>(() => RunStore.Status(database, [])).Code);
+        using var connection = database.Open();
+        Assert.False(connection.Has("holdfast_schema"));
+    }
+
+    /// <summary>Of a backup that was due when the database was lost nobody knows whether it was done: the keeper does.</summary>
+    [Fact]
+    public void A_database_that_is_lost_and_made_anew_names_the_same_run_the_same_and_has_it_done()
+    {
+        using var database = Database(_clock);
+        var job = new Job("a", "backup", ["backup"], Schedule.Interval("1h")!);
+        var store = Store(database);
+        Pass(3_660);
         var run = Assert.Single(store.Take([job], 1));
         using (var connection = database.Open())
         {
@@ -189,8 +299,6 @@ public abstract class RunStoreContract
                 connection.Do($"DROP TABLE {table}");
         }
         store = Store(database);
-        using (var connection = database.Open())
-            connection.Do("INSERT INTO holdfast_jobs (job, since) VALUES ('a', @since)", ("since", run.Due - 1));
         Assert.Equal((run.Due, run.Run), Assert.Single(store.Take([job], 1)) is var again ? (again.Due, again.Run) : default);
     }
 
@@ -289,6 +397,11 @@ public sealed class SqliteRunStoreTests : RunStoreContract, IDisposable
             Assert.Equal(ErrorCode.DatabaseUnavailable, Assert.Throws<HoldfastException>(() => Database(TimeProvider.System)).Code);
             using var looking = ControlDatabase.File(Path.Combine(_folder, "control.db"), toRun: false);
             Assert.Empty(RunStore.Status(looking, []).Jobs);
+            if (!OperatingSystem.IsWindows())
+            {
+                foreach (var file in new[] { "control.db", "control.db.lock" })
+                    Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(_folder, file))); // else anybody here could hold the lock
+            }
         }
         using var next = Database(TimeProvider.System);
         Assert.Equal(ErrorCode.DatabaseUnavailable, Assert.Throws<HoldfastException>(() => ControlDatabase.File(Path.Combine(_folder, "other.db"), toRun: false)).Code);
@@ -318,6 +431,34 @@ public sealed class PostgresRunStoreTests(PostgresFixture fixture) : RunStoreCon
     string Connection() => $"{Cluster.ConnectionTo(Cluster.NewDatabase())};Password={PostgresCluster.Password}";
 
     private protected override ControlDatabase Database(TimeProvider clock) => ControlDatabase.Postgres(Connection(), clock);
+
+    /// <summary>A process that stands still in the midst of a transaction costs its own job some time, and no other.</summary>
+    [Fact]
+    public void Who_stands_still_with_one_job_does_not_stop_the_others()
+    {
+        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 11, 29, 0, 0, 0, TimeSpan.Zero));
+        using var database = Database(clock);
+        Job[] jobs = [new("a", "expire", [], Schedule.Interval("1h")!), new("b", "expire", [], Schedule.Interval("1h")!), new("c", "expire", [], Schedule.Interval("1h")!)];
+        var store = new RunStore(database, "a", 30_000);
+        store.Migrate();
+        Assert.Empty(store.Take(jobs, 9));
+        clock.Advance(TimeSpan.FromHours(1));
+        using var still = database.Open();
+        var taken = still.Together(() =>
+        {
+            Assert.NotNull(still.Hold("a", 0));
+            return Task.Run(() => store.Take([jobs[0], jobs[1]], 9)).Result; // the job is held
+        });
+        Assert.Equal("b", Assert.Single(taken).Job);
+        store.GiveBack(Assert.Single(store.Take([jobs[0]], 9)));
+        taken = still.Together(() =>
+        {
+            Assert.Equal(2, still.Do("UPDATE holdfast_runs SET missed = 1"));
+            Assert.Empty(Task.Run(() => store.Beat(taken)).Result);
+            return Task.Run(() => store.Take([jobs[0], jobs[2]], 9)).Result; // its run is
+        });
+        Assert.Equal("c", Assert.Single(taken).Job);
+    }
 
     [Fact]
     public void Time_is_the_databases_own()

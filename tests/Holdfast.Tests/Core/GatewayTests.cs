@@ -914,6 +914,33 @@ public sealed class GatewayTests : IDisposable
         Assert.NotEqual(earlier.Snapshot, agent.BackUp(run: "run-1").Snapshot);
     }
 
+    /// <summary>Whatever it is asked, its word that a run was done ends no backup: what says so has the leaf, checked here.</summary>
+    [Theory]
+    [InlineData(typeof(AgentRequest.Hello))]
+    [InlineData(typeof(AgentRequest.Prove))]
+    [InlineData(typeof(AgentRequest.Committed))]
+    [InlineData(typeof(AgentRequest.Begin))]
+    [InlineData(typeof(AgentRequest.Ask))]
+    [InlineData(typeof(AgentRequest.Send))]
+    [InlineData(typeof(AgentRequest.Finish))]
+    public void A_gateways_word_that_a_run_was_done_is_no_proof(Type asked)
+    {
+        using var agent = Enrolled();
+        Fill(agent, 1);
+        agent.Gateway.Hold = request => request.GetType() == asked ? throw new HoldfastException(ErrorCode.RunDone, "done", "nothing") : null;
+        foreach (var run in new[] { "run-1", null })
+        {
+            agent.Gateway.Client = Digest(Guid.NewGuid().ToString()); // so that it has to prove who it is
+            Assert.Null(Assert.Throws<HoldfastException>(() => agent.BackUp(run: run)).Done);
+        }
+        agent.Gateway.Hold = _ => null;
+        var made = agent.BackUp(run: "run-1");
+        var done = Assert.Throws<HoldfastException>(() => agent.BackUp(run: "run-1")).Done;
+        Assert.Equal((made.Snapshot, made.Committed), (done!.Snapshot, done.Committed));
+        Assert.Equal(made.Proof.Index, done.Proof.Index);
+        Assert.True(done.Proof.IsValid(_vault.Keeper.Log.Key)); // it is kept as a receipt
+    }
+
     /// <summary>Any bytes are a request or none; what is one says the same when it is written again.</summary>
     [Fact]
     public void Requests_are_read_totally()

@@ -40,6 +40,25 @@ public sealed class NamedRunTests : IDisposable
         Assert.Equal(3, vault.State.Snapshots.Count);
     }
 
+    /// <summary>A process that is killed between its commit and its report says nothing of what was left out: whoever begins the run again does, where it can know it.</summary>
+    [Fact]
+    public void What_was_left_out_of_a_run_that_was_done_is_remembered()
+    {
+        var request = new BackupRequest("source"u8.ToArray(), "host"u8.ToArray(), "root"u8.ToArray(), _test["state"]) { Run = "nightly-1" };
+        using (var source = FileSource.Open(_test.Source, new FileSourceOptions()))
+        {
+            source.Report(new SourceProblem(ProblemKind.ReadFailed, "a"u8.ToArray(), ""));
+            using var vault = _test.Open();
+            vault.BackUp(source, request, _test.Keys.Put, _test.Keys.Agent, new BackupProgress(), CancellationToken.None);
+        }
+        var done = Assert.Throws<HoldfastException>(() => BackUp("nightly-1")).Done!;
+        Assert.True(request.WasIncomplete(_test.Keys.Agent, done));
+        Assert.False((request with { StateFolder = _test["elsewhere"] }).WasIncomplete(_test.Keys.Agent, done));
+        BackUp("nightly-2");
+        done = Assert.Throws<HoldfastException>(() => BackUp("nightly-2")).Done!;
+        Assert.False((request with { Run = "nightly-2" }).WasIncomplete(_test.Keys.Agent, done));
+    }
+
     /// <summary>Bytes in whose midst something else is done.</summary>
     sealed class Interrupted(byte[] bytes, Action once) : MemoryStream(bytes)
     {

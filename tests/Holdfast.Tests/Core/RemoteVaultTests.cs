@@ -1,10 +1,12 @@
 using Holdfast.Core;
 using Holdfast.Core.Approvals;
+using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
+using Holdfast.Sources.Files;
 
 namespace Holdfast.Tests.Core;
 
@@ -480,6 +482,35 @@ public sealed class RemoteVaultTests : IDisposable
 
     /// <summary>The vault's own signer: whoever has the keeper's machine has it.</summary>
     Holdfast.Core.Crypto.Ed25519Signer Signer() => LogKeyFile.Read(Path.Combine(_test.Folder, "keeper/log.key"), VaultFile.Read(_test.Folder).Vault);
+
+    /// <summary>Else a keeper could have each backup left out, and taken for done.</summary>
+    [Fact]
+    public void A_keepers_word_that_a_run_was_done_is_no_proof()
+    {
+        Write("a.txt", "first");
+        var (keeper, reached) = Serve();
+        using (keeper)
+        using (var vault = Open(reached))
+        {
+            foreach (var run in new[] { "run-1", null })
+            {
+                reached.Drops = request => request is KeeperRequest.Commit ? throw new HoldfastException(ErrorCode.RunDone, "done", "nothing") : false;
+                var fault = Assert.Throws<HoldfastException>(() => BackUp(vault, run));
+                Assert.Equal((ErrorCode.CommitRefused, null), (fault.Code, fault.Done));
+                reached.Drops = request => request is KeeperRequest.RequireWritable ? throw new HoldfastException(ErrorCode.RunDone, "done", "nothing") : false;
+                Assert.Null(Assert.Throws<HoldfastException>(vault.Keeper.RequireWritable).Done);
+                reached.Drops = _ => false;
+            }
+            var made = BackUp(vault, "run-1");
+            Assert.Equal(made.Snapshot, Assert.Throws<HoldfastException>(() => BackUp(vault, "run-1")).Done!.Snapshot);
+        }
+    }
+
+    BackupResult BackUp(Vault vault, string? run)
+    {
+        using var source = FileSource.Open(_test.Source, new FileSourceOptions());
+        return vault.BackUp(source, new BackupRequest("source"u8.ToArray(), "host"u8.ToArray(), "root"u8.ToArray(), _test["state"]) { Run = run }, _test.Keys.Put, _test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
+    }
 
     [Fact]
     public void A_commit_that_the_log_does_not_have_is_no_commit()

@@ -283,6 +283,17 @@ public sealed class RemoteKeeperTests : IDisposable
         }
     }
 
+    /// <summary>Who asked for no commit is not told that one was done: a command would end well for that.</summary>
+    [Fact]
+    public void That_a_run_was_done_is_an_answer_to_a_commit_alone()
+    {
+        using var keeper = new ScriptedKeeper("HTTP/1.1 409 No\r\nHoldfast-Code: 68\r\nContent-Length: 12\r\n\r\nDone\nNothing", closes: false);
+        using var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client"));
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
+        Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => client.Ask(new KeeperRequest.RequireWritable())).Code);
+        Assert.Equal(ErrorCode.RunDone, Assert.Throws<HoldfastException>(() => client.Ask(new KeeperRequest.Commit([1]))).Code);
+    }
+
     /// <summary>What ends at the same place each time, as where a sector of the keeper's disk is bad, is no cut of the network: it is not tried without end.</summary>
     [Theory]
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nholdfast vault")]
