@@ -65,6 +65,8 @@ static class LandingCommand
         Put(landing.Sshd, SshdFiles.Config(landing, drops, at.Address.ToString(), at.Port));
         Put(Path.Combine(landing.Units, "holdfast-landing-sshd.service"), SshdFiles.SshdUnit(landing));
         Put(Path.Combine(landing.Units, "holdfast-landing-take.service"), SshdFiles.TakeUnit(landing, session.Parsed.GetValue(KeyFolder.VaultOption) is { } vault ? Place(vault) : "", new KeyFolder(session).Folder));
+        foreach (var drop in drops)
+            _ = DropHistory.Of(landing.History(drop), Now); // from now on what does not come is missing
         landing.KeepReserve();
         session.Step($"{Text.Count(drops.Count, "drop point")} in {landing.Path}; sshd_config and units are written.");
         if (!File.Exists(landing.HostKey))
@@ -102,6 +104,8 @@ static class LandingCommand
         for (var at = folder; at is not null; at = Path.GetDirectoryName(at))
             yield return at;
     }
+
+    static long Now => TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     static LandingFolder Of(Session session) => new(session.Parsed.GetValue(FolderArgument)!);
 
@@ -159,113 +163,192 @@ static class LandingCommand
     {
         RequireLinux();
         var landing = Of(session);
-        var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
+        var now = Now;
         var report = new LandingReport();
-        foreach (var drop in Plan(landing))
+        var plan = Plan(landing);
+        foreach (var drop in plan)
         {
-            using var intake = new Intake(landing, drop);
-            var history = DropHistory.Read(landing.History(drop)) ?? new DropHistory(now, []);
-            report.Add(drop, history, intake.State(now), now);
+            try
+            {
+                using var intake = new Intake(landing, drop);
+                var history = DropHistory.Read(landing.History(drop)) ?? new DropHistory(now, []);
+                report.Add(drop, history, intake.State(now), now);
+            }
+            catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+            {
+                report.Fail(drop.Name, e as HoldfastException ?? DiskFault.Of(e));
+            }
         }
         report.AddDisk(landing);
+        report.AddStrays(landing, plan);
         return report.Tell(session, landing, isOnce: true, isAsked: true);
     }
 
     /// <summary>One run over all drop points. What is wrong at one keeps none of the others waiting.</summary>
     sealed class Round(Session session, LandingFolder landing)
     {
+        static readonly TimeSpan Pause = TimeSpan.FromSeconds(10);
+
         readonly LandingReport _report = new();
+        readonly IReadOnlyList<DropPoint> _plan = Plan(landing);
+        long _tended;
 
         public LandingReport Run()
         {
             using var alone = landing.Lock();
             landing.OpenReserve();
-            foreach (var drop in Plan(landing))
+            Tend(Fail);
+            foreach (var drop in _plan)
+                Guard(drop, Store, Fail);
+            foreach (var drop in _plan)
+                Guard(drop, Tell, Fail);
+            try
             {
-                try
-                {
-                    Take(drop);
-                }
-                catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
-                {
-                    var fault = e as HoldfastException ?? DiskFault.Of(e);
-                    _report.Fail(drop, fault);
-                }
+                landing.KeepReserve();
             }
-            landing.KeepReserve();
+            catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+            {
+                _report.Fail("", Of(e));
+            }
             _report.AddDisk(landing);
+            _report.AddStrays(landing, _plan);
             return _report;
         }
 
-        void Take(DropPoint drop)
+        void Fail(DropPoint drop, HoldfastException fault) => _report.Fail(drop.Name, fault);
+
+        static void Guard(DropPoint drop, Action<DropPoint> work, Action<DropPoint, HoldfastException> fail)
         {
-            var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
-            using var intake = new Intake(landing, drop);
-            var history = DropHistory.Read(landing.History(drop));
-            if (history is null)
+            try
             {
-                history = new DropHistory(now, []);
-                history.Write(Disk.Real, landing.History(drop));
+                work(drop);
             }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                fail(drop, Of(e));
+            }
+        }
+
+        static HoldfastException Of(Exception fault) => fault switch
+        {
+            HoldfastException known => known,
+            IOException or UnauthorizedAccessException => DiskFault.Of(fault),
+            _ => new HoldfastException(ErrorCode.Internal, $"Something that should not be happened at a drop point ({fault.GetType().Name}).", "Report it; the other drop points go on, and what was taken stays in the landing.", fault),
+        };
+
+        /// <summary>Takes what is complete everywhere out of reach, and shuts what is full, before anything is looked at: that may take long.</summary>
+        void Tend(Action<DropPoint, HoldfastException> fail)
+        {
+            foreach (var drop in _plan)
+                Guard(drop, Collect, fail);
+            _tended = TimeProvider.System.GetTimestamp();
+        }
+
+        void Between()
+        {
+            if (TimeProvider.System.GetElapsedTime(_tended) > Pause)
+                Tend((_, _) => { }); // what is wrong shows at the end of the run
+        }
+
+        void Collect(DropPoint drop)
+        {
+            var now = Now;
+            using var intake = new Intake(landing, drop);
             try
             {
                 intake.Collect(now, session.Stop);
-                foreach (var batch in intake.Batches())
-                {
-                    try
-                    {
-                        history = Store(drop, batch, history, now);
-                    }
-                    catch (Exception e) when (e is IOException or HoldfastException { Code: ErrorCode.Incomplete or ErrorCode.ObjectDamaged })
-                    {
-                        _report.Fail(drop, e as HoldfastException ?? DiskFault.Of(e)); // of these files: others are not kept waiting by what cannot be read
-                    }
-                }
             }
             finally
             {
-                var state = intake.State(now);
-                intake.Admit(state.IsClosed);
-                _report.Add(drop, history, state, now);
+                intake.Admit(intake.State(now).IsClosed);
+            }
+        }
+
+        void Tell(DropPoint drop)
+        {
+            var now = Now;
+            using var intake = new Intake(landing, drop);
+            var state = intake.State(now);
+            intake.Admit(state.IsClosed);
+            _report.Add(drop, DropHistory.Of(landing.History(drop), now), state, now);
+        }
+
+        void Store(DropPoint drop)
+        {
+            var history = DropHistory.Of(landing.History(drop), Now);
+            using var intake = new Intake(landing, drop);
+            // Looking may part a batch into two.
+            foreach (var batch in intake.Batches().Where(b => !b.IsStored && !b.IsEmpty))
+                Guard(drop, _ => batch.Look(drop, history, session.Stop, Between), Fail);
+            foreach (var batch in intake.Batches())
+            {
+                try
+                {
+                    history = Store(drop, batch, history);
+                }
+                catch (Exception e) when (e is IOException or HoldfastException { Code: ErrorCode.Incomplete or ErrorCode.ObjectDamaged })
+                {
+                    batch.MarkFailed();
+                    Fail(drop, Of(e)); // of these files: others are not kept waiting by what cannot be read
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    batch.MarkFailed();
+                    throw;
+                }
             }
         }
 
         /// <summary>Each step is durable before the next; a run that is killed between two is gone on with. What the vault does not have is never removed.</summary>
-        DropHistory Store(DropPoint drop, Batch batch, DropHistory history, long now)
+        DropHistory Store(DropPoint drop, Batch batch, DropHistory history)
         {
             session.Stop.ThrowIfCancellationRequested();
-            if (!batch.IsStored)
+            if (!batch.IsStored && batch.IsEmpty)
             {
-                if (batch.IsEmpty)
+                batch.Remove();
+                return history;
+            }
+            var isNoted = history.Dumps.Any(d => d.Batch == batch.Id);
+            if (isNoted && batch.IsIncomplete)
+                return history;
+            if (!isNoted || !batch.IsStored)
+            {
+                var dumps = batch.Look(drop, history, session.Stop, Between);
+                if (!batch.IsStored && !batch.IsIncomplete)
+                    BackUp(drop, batch, dumps);
+                if (batch.IsIncomplete)
+                    dumps = [.. dumps.Select(d => d with { Faults = d.Faults | DumpFaults.Format })];
+                if (!isNoted)
                 {
-                    batch.Remove();
-                    return history;
+                    history = history with { Dumps = [.. history.Dumps, .. dumps] };
+                    history.Write(Disk.Real, landing.History(drop));
                 }
-                batch.Look(drop, history, now, session.Stop);
-                BackUp(drop, batch);
-                batch.MarkStored();
             }
-            if (!history.Dumps.Any(d => d.Batch == batch.Id))
-            {
-                history = history with { Dumps = [.. history.Dumps, .. batch.Look(drop, history, now, session.Stop)] };
-                history.Write(Disk.Real, landing.History(drop));
-            }
-            batch.Remove();
+            if (!batch.IsIncomplete)
+                batch.Remove();
             return history;
         }
 
-        void BackUp(DropPoint drop, Batch batch)
+        /// <summary>Once the snapshot is committed the batch is marked, whatever else is wrong: what failed after that is told, and not stored again.</summary>
+        void BackUp(DropPoint drop, Batch batch, IReadOnlyList<TakenDump> dumps)
         {
-            using var source = FileSource.Open(batch.Path, new FileSourceOptions { Excludes = new Excludes() });
-            var status = BackupCommand.Store(session, source, drop.Source, landing.Inbox(drop), outcome =>
+            using var source = FileSource.Open(batch.Path, new FileSourceOptions { Excludes = new Excludes().AddLines(Batch.Notes) });
+            var name = dumps.Any(d => d.IsGood) ? drop.Source : drop.DoubtfulSource;
+            var isCommitted = false;
+            var status = BackupCommand.Store(session, source, name, landing.Inbox(drop), outcome =>
             {
-                if (source.Problems.Count > 0)
-                    return (int)ErrorCode.Incomplete;
-                _report.Stored(drop, batch.Look(drop, new DropHistory(0, []), 0, session.Stop).Count, (long)outcome.Archive.LogicalBytes, outcome.Snapshot);
+                batch.MarkStored(isWhole: source.Problems.Count == 0);
+                isCommitted = true;
+                _report.Stored(drop, dumps.Count, (long)outcome.Archive.LogicalBytes, outcome.Snapshot);
                 return 0;
             });
-            if (status != 0)
-                throw new HoldfastException((ErrorCode)status, "What was taken is not whole in the vault, and stays in the landing.", "Look at the disk of the landing, and at the vault (`holdfast status`); the next run tries again.");
+            if (status == 0)
+                return;
+            var fault = isCommitted ? new HoldfastException((ErrorCode)status, "What was taken is stored, and something is wrong with the vault.", "`holdfast status` says what.")
+                : new HoldfastException((ErrorCode)status, "What was taken is not in the vault, and stays in the landing.", "Look at the disk of the landing, and at the vault (`holdfast status`); the next run tries again.");
+            if (!isCommitted)
+                throw fault;
+            Fail(drop, fault);
         }
     }
 }

@@ -46,7 +46,7 @@ static class LandingPlan
             {
                 End();
                 if (!IsName(value))
-                    throw Fault(i, "the name of a drop point is of small letters, digits and hyphens, a letter first, 32 at most");
+                    throw Fault(i, "the name of a drop point is of small letters, digits and hyphens, a letter first, 32 at most; `reserve` is none");
                 (drop, first, hasAccount) = (new DropPoint(value, "") { Source = "landing-" + value }, i, false);
                 seen.Clear();
             }
@@ -73,6 +73,8 @@ static class LandingPlan
                 throw Fault(first, "`begins` and `ends` are for a drop point without a `format`, or with `any`, `gzip` or `zstd`");
             if (drops.Find(d => d.Name == drop.Name || d.Account == drop.Account || d.Source == drop.Source) is { } other)
                 throw Fault(first, $"this drop point has the name, the account or the source of `{other.Name}`: each has its own");
+            if (drops.Find(d => d.Source == drop.DoubtfulSource || d.DoubtfulSource == drop.Source) is { } near)
+                throw Fault(first, $"dumps that are no good, of this drop point or of `{near.Name}`, would have the source of the other's good ones");
             if (drops.Count == MostDrops)
                 throw Fault(first, $"there are more than {MostDrops} drop points");
             drops.Add(drop);
@@ -117,7 +119,7 @@ static class LandingPlan
         _ => $"there is no line `{Shown(word)}`",
     };
 
-    static bool IsName(string text) => text.Length is > 0 and <= 32 && char.IsAsciiLetterLower(text[0]) && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
+    static bool IsName(string text) => text != "reserve" && text.Length is > 0 and <= 32 && char.IsAsciiLetterLower(text[0]) && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
 
     static bool IsAccount(string text) => text != "root" && text.Length is > 0 and <= 32 && (char.IsAsciiLetterLower(text[0]) || text[0] == '_') && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_');
 

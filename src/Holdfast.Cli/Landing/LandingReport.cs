@@ -12,13 +12,13 @@ sealed class LandingReport
 
     readonly List<(DropPoint Drop, DropHistory History, DropState State)> _drops = [];
     readonly List<DropAlarm> _alarms = [];
-    readonly List<(DropPoint Drop, HoldfastException Fault)> _faults = [];
+    readonly List<(string Drop, HoldfastException Fault)> _faults = [];
     readonly List<(DropPoint Drop, int Files, long Bytes, Id16 Snapshot)> _stored = [];
 
     public int Files => _stored.Sum(s => s.Files);
 
     /// <summary>What is wrong: told again only where it changed.</summary>
-    public string Words => string.Join('\n', _faults.Select(f => $"{f.Drop.Name} {f.Fault.Message}").Concat(_alarms.Select(a => $"{a.Kind} {a.Drop} {a.Count} {a.Since}")));
+    public string Words => string.Join('\n', _faults.Select(f => $"{f.Drop} {f.Fault.Message}").Concat(_alarms.Select(a => $"{a.Kind} {a.Drop} {a.Count} {a.Since}")));
 
     public void Add(DropPoint drop, DropHistory history, DropState state, long now)
     {
@@ -32,7 +32,20 @@ sealed class LandingReport
             _alarms.Add(new DropAlarm(AlarmKind.Full, "", 1, 0));
     }
 
-    public void Fail(DropPoint drop, HoldfastException fault) => _faults.Add((drop, fault));
+    public void AddStrays(LandingFolder landing, IReadOnlyList<DropPoint> plan)
+    {
+        foreach (var name in landing.Strays([.. plan.Select(d => d.Name)]))
+            _alarms.Add(new DropAlarm(AlarmKind.Unplanned, name, 1, 0));
+    }
+
+    /// <param name="drop">Name of the drop point; empty for the landing itself.</param>
+    /// <param name="fault">What failed.</param>
+    public void Fail(string drop, HoldfastException fault)
+    {
+        if (!_faults.Exists(f => f.Drop == drop && f.Fault.Message == fault.Message))
+            _faults.Add((drop, fault));
+    }
+
     public void Stored(DropPoint drop, int files, long bytes, Id16 snapshot) => _stored.Add((drop, files, bytes, snapshot));
 
     /// <summary>Says it, and gives the exit status: of what failed before that of what is wrong with the dumps.</summary>
@@ -51,11 +64,11 @@ sealed class LandingReport
         foreach (var alarm in _alarms.Where(_ => !session.IsJson))
             session.Warn($"holdfast: ALARM {Describe(alarm)}");
         foreach (var (drop, fault) in _faults.Where(_ => !session.IsJson))
-            session.Warn($"holdfast: {drop.Name}: {fault.Message}\n  what to do: {fault.Guidance}");
+            session.Warn($"holdfast: {(drop.Length > 0 ? drop : "the landing")}: {fault.Message}\n  what to do: {fault.Guidance}");
         if (!isOnce)
             return 0;
         if (_faults.Count > 0)
-            return session.Fail(_faults[0].Fault.Code, $"At {Text.Count(_faults.Count, "drop point")} not all was done: {_faults[0].Fault.Message}", _faults[0].Fault.Guidance);
+            return session.Fail(_faults[0].Fault.Code, $"Not all was done at the landing, {Text.Count(_faults.Count, "time")}: {_faults[0].Fault.Message}", _faults[0].Fault.Guidance);
         if (_alarms.Count == 0)
             return 0;
         return session.Fail(ErrorCode.LandingAlarm, $"{Text.Count(_alarms.Count, "alarm")} at the landing.", "Look at what makes the dump, on its own host. All that was taken is stored.");
@@ -83,6 +96,8 @@ sealed class LandingReport
             AlarmKind.Late => $"{Text.Count(alarm.Count, "file")} not complete{since}",
             AlarmKind.Full => "as much lies there as may: nothing more is let in until it is stored",
             AlarmKind.Odd => $"{Text.Count(alarm.Count, "thing")} there that {(alarm.Count == 1 ? "is" : "are")} no file",
+            AlarmKind.Unplanned => "landing.conf does not name it, and something of it lies in the landing",
+            AlarmKind.Unreadable => $"{Text.Count(alarm.Count, "file")} not stored in whole, and kept in the landing: the disk did not give all{since}",
             AlarmKind.NotStored => $"{Text.Count(alarm.Count, "file")} taken and not stored{since}",
             _ => $"this machine's clock is behind what was written{since}: what is missing cannot be told",
         };

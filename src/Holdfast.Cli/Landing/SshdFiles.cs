@@ -38,7 +38,8 @@ static class SshdFiles
             AllowUsers {string.Join(' ', drops.Select(d => d.Account))}
             MaxAuthTries 3
             LoginGraceTime 30
-            MaxStartups 20:50:60
+            MaxStartups 100:50:200
+            PerSourceMaxStartups 5
             MaxSessions 4
             ClientAliveInterval 15
             ClientAliveCountMax 4
@@ -83,7 +84,7 @@ static class SshdFiles
         RestrictRealtime=yes
         LockPersonality=yes
         SystemCallArchitectures=native
-        TasksMax=256
+        TasksMax=2048
 
         [Install]
         WantedBy=multi-user.target

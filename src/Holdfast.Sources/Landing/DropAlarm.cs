@@ -27,6 +27,12 @@ public enum AlarmKind
 
     /// <summary>This machine's clock is behind what was written before, so that nobody can say what is missing.</summary>
     Clock = 11,
+
+    /// <summary>What could not be read is not in its snapshot, and stays in the landing.</summary>
+    Unreadable = 12,
+
+    /// <summary>Something lies here of a drop point that the plan does not name.</summary>
+    Unplanned = 13,
 }
 
 /// <param name="Kind">What it is.</param>
@@ -53,6 +59,16 @@ public sealed record DropState
     public int Waiting { get; init; }
     public long WaitingSince { get; init; }
 
+    /// <summary>Taken files that are not whole in the vault and stay for somebody to look at, and since when the oldest do.</summary>
+    public int Unreadable { get; init; }
+    public long UnreadableSince { get; init; }
+
+    /// <summary>When the newest good dump was taken that is not stored yet; 0 for none.</summary>
+    public long Come { get; init; }
+
+    /// <summary>It was tried to store some, in vain.</summary>
+    public bool IsFailing { get; init; }
+
     /// <summary>The account can put nothing more there.</summary>
     public bool IsClosed { get; init; }
 }
@@ -60,17 +76,19 @@ public sealed record DropState
 /// <summary>Says what is wrong at a drop point. No clock, no disk.</summary>
 public static class DropJudge
 {
-    const long Patience = 3_600; // seconds that what was taken may wait for its backup
+    const long Patience = 3_600; // seconds that what was taken may wait once its backup failed; and that a clock may differ
     const long Day = 86_400; // seconds
 
     public static IReadOnlyList<DropAlarm> Alarms(DropPoint drop, DropHistory history, DropState state, long now)
     {
         var alarms = new List<DropAlarm>();
-        var last = history.Dumps.LastOrDefault(d => d.IsGood);
-        var reference = last?.Taken ?? history.Since;
         if (Math.Max(history.Since, history.Dumps.Count > 0 ? history.Dumps.Max(d => d.Taken) : 0) is var latest && latest > now + Patience)
             alarms.Add(new DropAlarm(AlarmKind.Clock, drop.Name, 1, latest));
-        else if (drop.Every > TimeSpan.Zero && now > reference + (long)(drop.Every + drop.Grace).TotalSeconds)
+        // What a clock from ahead wrote says nothing of what came; all else does.
+        var reference = history.Dumps.Where(d => d.IsGood).Select(d => d.Taken).Append(history.Since).Append(state.Come).Where(t => t <= now + Patience).Max();
+        if (drop.Every > TimeSpan.Zero && reference == 0)
+            reference = now;
+        if (drop.Every > TimeSpan.Zero && now > reference + (long)(drop.Every + drop.Grace).TotalSeconds)
             alarms.Add(new DropAlarm(AlarmKind.Missing, drop.Name, 1, reference));
         // What was wrong is told until a dump with nothing wrong followed, and for as long as it takes for another to be due: a good one that follows at once hides nothing.
         var shownFrom = now - (long)(drop.Every > TimeSpan.Zero ? drop.Every + drop.Grace : TimeSpan.FromSeconds(Day)).TotalSeconds;
@@ -87,8 +105,10 @@ public static class DropJudge
             alarms.Add(new DropAlarm(AlarmKind.Full, drop.Name, 1, 0));
         if (state.Odd > 0)
             alarms.Add(new DropAlarm(AlarmKind.Odd, drop.Name, state.Odd, 0));
-        if (state.Waiting > 0 && now - state.WaitingSince > Patience)
+        if (state.Waiting > 0 && now - state.WaitingSince > (state.IsFailing ? Patience : Day))
             alarms.Add(new DropAlarm(AlarmKind.NotStored, drop.Name, state.Waiting, state.WaitingSince));
+        if (state.Unreadable > 0)
+            alarms.Add(new DropAlarm(AlarmKind.Unreadable, drop.Name, state.Unreadable, state.UnreadableSince));
         return alarms;
     }
 }

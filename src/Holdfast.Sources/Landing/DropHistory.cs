@@ -42,6 +42,7 @@ public sealed record TakenDump(long Taken, long Bytes, DumpFaults Faults, Id16 B
 public sealed record DropHistory(long Since, IReadOnlyList<TakenDump> Dumps)
 {
     const int Kept = 1_000; // dumps
+    const int KeptGood = 100; // of those, the good ones that are older than the others: junk in any number takes neither the median nor the last good one
     const int MaxSize = 1 << 20; // bytes
     const string Title = "holdfast-landing 1";
 
@@ -54,6 +55,18 @@ public sealed record DropHistory(long Since, IReadOnlyList<TakenDump> Dumps)
         var text = KeptFile.ReadAll(path, MaxSize);
         return text is not null && TryParse(text, out var history) ? history
             : throw new HoldfastException(ErrorCode.ObjectDamaged, "What came to a drop point before, a file below `state` in the landing, was not written so.", "Move it away: what is shrunken is told again once a few dumps have come, and what is missing from now on.");
+    }
+
+    /// <summary>Begins one where there is none yet.</summary>
+    /// <param name="path">Of the file.</param>
+    /// <param name="now">Seconds since 1970.</param>
+    public static DropHistory Of(string path, long now)
+    {
+        if (Read(path) is { } known)
+            return known;
+        var begun = new DropHistory(now, []);
+        begun.Write(Disk.Real, path);
+        return begun;
     }
 
     /// <summary>Total: hostile bytes give false.</summary>
@@ -81,7 +94,8 @@ public sealed record DropHistory(long Since, IReadOnlyList<TakenDump> Dumps)
     public void Write(Disk disk, string path)
     {
         var text = new StringBuilder(string.Create(CultureInfo.InvariantCulture, $"{Title} {Since}\n"));
-        foreach (var dump in Dumps.TakeLast(Kept))
+        var last = Math.Max(0, Dumps.Count - Kept);
+        foreach (var dump in Dumps.Take(last).Where(d => d.IsGood).TakeLast(KeptGood).Concat(Dumps.Skip(last)))
             text.Append(CultureInfo.InvariantCulture, $"{dump.Taken} {dump.Bytes} {(int)dump.Faults} {dump.Batch}\n");
         disk.Replace(path, Encoding.ASCII.GetBytes(text.ToString()));
     }

@@ -10,6 +10,9 @@ public sealed record DropPoint(string Name, string Account)
     /// <summary>Name of the source of its snapshots.</summary>
     public required string Source { get; init; }
 
+    /// <summary>Of those of dumps that are no good: they take no place of one that is.</summary>
+    public string DoubtfulSource => Source + "-doubtful";
+
     public DumpKind Kind { get; init; }
     public DumpCheck.Edges Edges { get; init; } = new(null, null);
 

@@ -11,6 +11,7 @@ public sealed class Intake : IDisposable
     const uint Open = 0x3D8; // rwx-wx--T: the account's group makes files, and lists none
     const uint Closed = 0x3C8; // rwx--x--T: it makes none
     const int MostFiles = 100_000;
+    const int MostTaken = 10_000; // files in a batch: what is said of them fits into its report
     const string Hold = "hold", Odd = "odd";
 
     readonly DropPoint _drop;
@@ -61,14 +62,16 @@ public sealed class Intake : IDisposable
     {
         Batch? batch = null;
         LandingFiles? into = null;
+        var count = 0;
         try
         {
-            foreach (var name in _hold.Names())
+            foreach (var name in _hold.Names().OrderBy(Key, StringComparer.Ordinal))
                 Accept(name);
-            var found = _in.Names().Select(n => Look(n, now)).Where(f => f is not null).Select(f => f!.Value).ToList();
+            var isShut = _in.Mode == Closed; // then no unfinished file gets its name, and no checksum comes
+            var found = _in.Names().OrderBy(Key, StringComparer.Ordinal).Select(n => Look(n, now, isShut)).Where(f => f is not null).Select(f => f!.Value).ToList();
             var complete = found.Where(f => f.IsComplete).Select(f => Convert.ToHexString(f.Name)).ToHashSet();
             var there = found.Select(f => Convert.ToHexString(f.Name)).ToHashSet();
-            foreach (var file in found.Where(f => f.IsComplete && (f.IsLate || IsWithItsOther(f.Name, there, complete))))
+            foreach (var file in found.Where(f => f.IsComplete && (f.IsLate || isShut || IsWithItsOther(f.Name, there, complete))))
             {
                 ct.ThrowIfCancellationRequested();
                 if (_in.Move(file.Name, _hold, file.Name))
@@ -93,11 +96,20 @@ public sealed class Intake : IDisposable
             if (file is null || stat.LinkCount != 1 || LandingFiles.IsWritten(file))
                 return; // its account has another way to it: the next run looks again
             LandingFiles.Own(file);
-            batch ??= Batch.Make(_taken);
+            if (count > MostTaken || (count == MostTaken && !Batch.IsChecksum(name, out _))) // a checksum follows its dump
+            {
+                into?.Dispose();
+                (batch, into, count) = (null, null, 0);
+            }
+            batch ??= Batch.Make(_taken, now);
             into ??= LandingFiles.Open(batch.Content);
             _hold.Move(name, into, name);
+            count++;
         }
     }
+
+    /// <summary>Puts a checksum behind what it is of.</summary>
+    static string Key(byte[] name) => Batch.IsChecksum(name, out var of) ? Convert.ToHexString(of) + " " : Convert.ToHexString(name);
 
     /// <summary>A dump and its checksum are taken together.</summary>
     bool IsWithItsOther(byte[] name, HashSet<string> there, HashSet<string> complete)
@@ -107,13 +119,13 @@ public sealed class Intake : IDisposable
     }
 
     /// <summary>Null for what is gone, or no file.</summary>
-    Found? Look(byte[] name, long now)
+    Found? Look(byte[] name, long now, bool isShut)
     {
         if (!_in.TryLook(name, out var stat) || stat.Type != Native.TypeFile)
             return null;
         var isLate = now - Arrived(stat) > (long)_drop.Late.TotalSeconds;
         var isQuiet = Math.Abs(now - Math.Max(stat.Changed.Seconds, stat.Modified.Seconds > now ? 0 : stat.Modified.Seconds)) >= (long)_drop.Quiet.TotalSeconds; // from ahead: a clock was wrong
-        if (!isQuiet || stat.LinkCount != 1 || (Batch.IsUnfinished(name) && !isLate))
+        if (!isQuiet || stat.LinkCount != 1 || (Batch.IsUnfinished(name) && !isLate && !isShut))
             return new Found(name, stat, isLate, false);
         using var file = _in.OpenFile(name);
         return new Found(name, stat, isLate, file is not null && !LandingFiles.IsWritten(file));
@@ -142,15 +154,25 @@ public sealed class Intake : IDisposable
             if (stat.Type == Native.TypeFile && now - Arrived(stat) > (long)(_drop.Late + _drop.Quiet).TotalSeconds)
                 (late, lateSince) = (late + 1, Math.Min(lateSince, Arrived(stat)));
         }
+        var (unreadable, unreadableSince, come, isFailing) = (0, long.MaxValue, 0L, false);
         foreach (var batch in Batches())
         {
+            var isKept = batch.IsIncomplete;
+            if (!isKept)
+            {
+                come = batch.Dumps().Any(d => d.IsGood) ? Math.Max(come, batch.Taken) : come;
+                isFailing |= batch.IsFailed;
+            }
             using var content = LandingFiles.TryOpen(batch.Content);
             foreach (var name in content?.Names() ?? []) // a run that stores it may remove it meanwhile
             {
                 if (!content!.TryLook(name, out var stat))
                     continue;
                 bytes += (long)stat.Blocks * 512;
-                (waiting, waitingSince) = (waiting + 1, Math.Min(waitingSince, stat.Changed.Seconds));
+                if (isKept)
+                    (unreadable, unreadableSince) = (unreadable + 1, Math.Min(unreadableSince, batch.Taken));
+                else
+                    (waiting, waitingSince) = (waiting + 1, Math.Min(waitingSince, batch.Taken));
             }
         }
         return new DropState
@@ -162,6 +184,10 @@ public sealed class Intake : IDisposable
             LateSince = late > 0 ? lateSince : 0,
             Waiting = waiting,
             WaitingSince = waiting > 0 ? waitingSince : 0,
+            Unreadable = unreadable,
+            UnreadableSince = unreadable > 0 ? unreadableSince : 0,
+            Come = come,
+            IsFailing = isFailing,
             IsClosed = (_drop.Quota > 0 && bytes >= _drop.Quota) || files >= MostFiles,
         };
     }

@@ -118,6 +118,9 @@ sealed unsafe class LandingFiles : IDisposable
         }
     }
 
+    /// <summary>Of the folder itself.</summary>
+    public uint Mode => Native.Look(_folder, out var stat) ? stat.Mode & 0xFFFu : throw DiskFault.OfErrno(Native.Error);
+
     /// <summary>Sets the mode of the folder itself.</summary>
     public void SetMode(uint mode)
     {

@@ -8,6 +8,7 @@ public sealed class LandingFolder(string path)
 {
     /// <summary>Below so many free bytes the reserve is given up: what is moved, and the notes on it, need some room.</summary>
     const long Tight = 8 << 20;
+    static readonly string[] Rooms = ["drop", "taken"]; // with a folder for each drop point
     const int ReserveSize = 4 << 20; // bytes
 
     public string Path { get; } = FolderPath.Full(path);
@@ -30,6 +31,28 @@ public sealed class LandingFolder(string path)
     public long Free => new DriveInfo(Path).AvailableFreeSpace;
     public long Size => new DriveInfo(Path).TotalSize;
 
+    /// <summary>Names that no plan has, of which something lies here: a drop point that was taken out of it, or renamed.</summary>
+    public IReadOnlyList<string> Strays(IReadOnlyCollection<string> planned)
+    {
+        var rooms = Rooms.Select(In).Where(Directory.Exists).SelectMany(Directory.GetDirectories).Where(HoldsSomething);
+        var histories = Directory.Exists(State) ? Directory.GetFiles(State).Where(f => f != Reserve && !System.IO.Path.GetFileName(f).Contains('.', StringComparison.Ordinal)) : [];
+        return [.. rooms.Concat(histories).Select(p => System.IO.Path.GetFileName(p)).Except(planned).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>Anything but folders; a link is looked at, and not followed.</summary>
+    static bool HoldsSomething(string folder)
+    {
+        try
+        {
+            return new DirectoryInfo(folder).EnumerateFileSystemInfos("*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None })
+                .Any(f => (f.Attributes & (FileAttributes.Directory | FileAttributes.ReparsePoint)) != FileAttributes.Directory);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return false; // gone meanwhile
+        }
+    }
+
     /// <summary>On a disk that an account has filled, nothing could be noted, and so nothing be stored and removed.</summary>
     public void OpenReserve()
     {
@@ -39,8 +62,9 @@ public sealed class LandingFolder(string path)
 
     public void KeepReserve()
     {
-        if (File.Exists(Reserve) || Free < 2 * Tight)
+        if (new FileInfo(Reserve) is { Exists: true, Length: ReserveSize } || Free < 2 * Tight)
             return;
+        Disk.Real.Discard(Reserve);
         using var file = Disk.Real.Create(Reserve);
         var zeros = new byte[1 << 16];
         for (var at = 0; at < ReserveSize; at += zeros.Length)

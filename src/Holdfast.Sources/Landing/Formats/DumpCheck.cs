@@ -10,6 +10,8 @@ public static class DumpCheck
     /// <summary>The first line a text should have and the last, where the format says nothing of them: of device configurations.</summary>
     public sealed record Edges(string? Begins, string? Ends);
 
+    internal const string Empty = "it is empty";
+
     /// <param name="file">Open for reading; stays open.</param>
     /// <param name="kind">What it should be.</param>
     /// <param name="edges">Of a text.</param>
@@ -20,7 +22,7 @@ public static class DumpCheck
     {
         var dump = new DumpFile(file);
         if (dump.Length == 0)
-            return "it is empty";
+            return Empty;
         try
         {
             switch (kind.Wrapping)
@@ -33,7 +35,7 @@ public static class DumpCheck
                     return kind.Format switch
                     {
                         DumpFormat.Zip => ZipDump.Fault(dump, ct),
-                        DumpFormat.Xz => XzDump.Fault(dump),
+                        DumpFormat.Xz => XzDump.Fault(dump, ct),
                         DumpFormat.Qcow2 => Qcow2Image.Fault(dump, ct),
                         DumpFormat.Vmdk => VmdkImage.Fault(dump, ct),
                         DumpFormat.Vhdx => VhdxImage.Fault(dump, ct),

@@ -17,6 +17,7 @@ sealed class GzipDump(DumpFile dump, CancellationToken ct) : Stream
     long _begin; // of this member's data
     Crc32 _crc;
     uint _length;
+    bool _isEmpty = true; // so far
 
     /// <param name="dump">The file.</param>
     /// <param name="inner">Reads what is in it, as far as it likes.</param>
@@ -27,7 +28,7 @@ sealed class GzipDump(DumpFile dump, CancellationToken ct) : Stream
         if (!dump.TryRead(0, magic) || magic is not [0x1F, 0x8B, 8])
             return "it is not gzip";
         using var plain = new GzipDump(dump, ct);
-        return inner(plain) ?? DumpCheck.ToEnd(plain, ct);
+        return inner(plain) ?? DumpCheck.ToEnd(plain, ct) ?? (plain._isEmpty ? DumpCheck.Empty : null);
     }
 
     public override int Read(Span<byte> buffer)
@@ -40,6 +41,7 @@ sealed class GzipDump(DumpFile dump, CancellationToken ct) : Stream
             {
                 _crc.Add(buffer[..read]);
                 _length += (uint)read;
+                _isEmpty &= read == 0;
                 return read;
             }
             End();
@@ -65,6 +67,8 @@ sealed class GzipDump(DumpFile dump, CancellationToken ct) : Stream
         if (head is not [0x1F, 0x8B, 8, < 0x20, ..])
             throw new InvalidDataException();
         _begin = AfterHeader(head[3]);
+        if (_begin > dump.Length)
+            throw new EndOfStreamException();
         _packed = dump.Part(_begin, dump.Length - _begin);
         _plain = new DeflateStream(_packed, CompressionMode.Decompress);
         (_crc, _length) = (new Crc32(), 0);
@@ -103,8 +107,17 @@ sealed class GzipDump(DumpFile dump, CancellationToken ct) : Stream
         if (!dump.TryRead(first, window) || window.AsSpan().IndexOf(trailer) is var found && found < 0)
             throw new EndOfStreamException();
         _at = first + found + Trailer;
+        // Of an empty member the trailer is of zeros, as the byte before it is: where another is next, it ends right before that.
+        for (var at = found; at < window.Length - Trailer && !IsBegun(_at) && window.AsSpan(at + 1).StartsWith(trailer); at++)
+            _at++;
         _plain!.Dispose();
         (_plain, _packed) = (null, null);
+    }
+
+    bool IsBegun(long at)
+    {
+        Span<byte> magic = stackalloc byte[3];
+        return dump.TryRead(at, magic) && magic is [0x1F, 0x8B, 8];
     }
 
     void RequireZeros()

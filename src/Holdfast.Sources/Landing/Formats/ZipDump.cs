@@ -27,6 +27,7 @@ static class ZipDump
         var buffer = new byte[1 << 17];
         Span<byte> local = stackalloc byte[LocalSize];
         ulong count = 0;
+        var isEmpty = true;
         for (; directory.Position < folder.End - folder.Begin; count++)
         {
             ct.ThrowIfCancellationRequested();
@@ -37,10 +38,11 @@ static class ZipDump
             var begin = (long)entry.Offset + LocalSize + BinaryPrimitives.ReadUInt16LittleEndian(local[26..]) + BinaryPrimitives.ReadUInt16LittleEndian(local[28..]);
             if (begin > folder.Begin || entry.Packed > (ulong)(folder.Begin - begin) || (budget -= (long)entry.Packed) < 0)
                 return "an entry is not where its directory says";
+            isEmpty &= entry.Plain == 0;
             if (ContentFault(dump, entry, begin, buffer, ct) is { } fault)
                 return fault;
         }
-        return count == folder.Count ? null : Damaged;
+        return count != folder.Count ? Damaged : isEmpty ? DumpCheck.Empty : null;
     }
 
     static string? ContentFault(DumpFile dump, Entry entry, long begin, byte[] buffer, CancellationToken ct)

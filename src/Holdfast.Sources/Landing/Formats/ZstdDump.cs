@@ -13,6 +13,11 @@ static class ZstdDump
     {
         if (FramesFault(dump, ct) is { } fault)
             return fault;
+        using (var first = new DecompressionStream(dump.Whole()))
+        {
+            if (first.ReadByte() < 0)
+                return DumpCheck.Empty;
+        }
         using var packed = dump.Whole();
         using var plain = new DecompressionStream(packed);
         return inner(plain) ?? DumpCheck.ToEnd(plain, ct);

@@ -67,6 +67,8 @@ public sealed class LandingPlanTests
     [InlineData("drop epr\naccount a\nformat zip\nends end", 1)]
     [InlineData("drop epr\naccount a\ndrop lims\naccount a", 3)]
     [InlineData("drop epr\naccount a\ndrop epr\naccount b", 3)]
+    [InlineData("drop epr\naccount a\ndrop epr-doubtful\naccount b", 3)]
+    [InlineData("drop reserve\naccount a", 1)]
     public void What_is_no_line_is_refused_with_its_number(string text, int line)
     {
         var fault = Assert.Throws<HoldfastException>(() => Parse(text));

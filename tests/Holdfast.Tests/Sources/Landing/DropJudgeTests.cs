@@ -71,10 +71,47 @@ public sealed class DropJudgeTests
     [Fact]
     public void What_lies_there_and_does_not_move_is_told()
     {
-        var state = new DropState { Late = 2, LateSince = Start, IsClosed = true, Odd = 1, Waiting = 3, WaitingSince = Start };
+        var state = new DropState { Late = 2, LateSince = Start, IsClosed = true, Odd = 1, Waiting = 3, WaitingSince = Start, IsFailing = true };
 
         Assert.Equal([AlarmKind.Late, AlarmKind.Full, AlarmKind.Odd, AlarmKind.NotStored], Kinds(Daily, Of(), Start + 3_601, state));
         Assert.DoesNotContain(AlarmKind.NotStored, Kinds(Daily, Of(), Start + 3_600, state));
+        Assert.DoesNotContain(AlarmKind.NotStored, Kinds(Daily, Of(), Start + Day, state with { IsFailing = false })); // a large dump is still looked at
+        Assert.Contains(AlarmKind.NotStored, Kinds(Daily, Of(), Start + Day + 1, state with { IsFailing = false }));
+        Assert.Equal([AlarmKind.Unreadable], Kinds(Daily, Of(), Start, new DropState { Unreadable = 1, UnreadableSince = Start }));
+    }
+
+    [Fact]
+    public void A_sound_dump_that_is_on_its_way_to_the_vault_is_not_missing()
+    {
+        var now = Start + Day + 3 * 3_600;
+
+        Assert.Equal([AlarmKind.Missing], Kinds(Daily, Of(), now));
+        Assert.Empty(Kinds(Daily, Of(), now, new DropState { Come = Start + Day }));
+    }
+
+    [Fact]
+    public void A_clock_that_was_ahead_once_hides_nothing_that_is_missing()
+    {
+        var history = Of((Start + Day, 100, DumpFaults.None), (Start + 1_000 * Day, 100, DumpFaults.None));
+
+        Assert.Equal([AlarmKind.Clock], Kinds(Daily, history, Start + 2 * Day));
+        Assert.Equal([AlarmKind.Clock, AlarmKind.Missing], Kinds(Daily, history, Start + 3 * Day));
+        Assert.Equal([AlarmKind.Clock], Kinds(Daily, Of() with { Since = Start + 30 * Day }, Start));
+    }
+
+    [Fact]
+    public void Junk_in_any_number_takes_neither_the_median_nor_the_last_good_dump()
+    {
+        using var folder = new TempFolder();
+        var dumps = Enumerable.Range(0, 150).Select(n => new TakenDump(Start + n, 1_000, DumpFaults.None, Id16.New())).Concat(Enumerable.Range(0, 2_000).Select(n => new TakenDump(Start + 1_000 + n, 1, DumpFaults.Format, Id16.New()))).ToList();
+
+        new DropHistory(Start, dumps).Write(Disk.Real, folder["epr"]);
+        DropHistory.Read(folder["epr"])!.Write(Disk.Real, folder["epr"]);
+
+        var read = DropHistory.Read(folder["epr"])!;
+        Assert.Equal(1_100, read.Dumps.Count);
+        Assert.Equal(dumps[149], read.Dumps.Last(d => d.IsGood));
+        Assert.Equal(1_000, read.MedianOf(7));
     }
 
     [Fact]
@@ -87,7 +124,8 @@ public sealed class DropJudgeTests
 
         var read = DropHistory.Read(folder["epr"])!;
         Assert.Equal(Start, read.Since);
-        Assert.Equal(dumps.TakeLast(1_000), read.Dumps);
+        Assert.Equal(dumps.TakeLast(1_000), read.Dumps.TakeLast(1_000));
+        Assert.Equal(dumps.SkipLast(1_000).Where(d => d.IsGood), read.Dumps.SkipLast(1_000));
         Assert.Null(DropHistory.Read(folder["none"]));
     }
 

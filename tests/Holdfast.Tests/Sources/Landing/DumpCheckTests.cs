@@ -243,6 +243,53 @@ public sealed class DumpCheckTests : IDisposable
         }
     }
 
+    /// <summary>Lengths that lead beyond the file, or below nothing: each of these ended the process.</summary>
+    [Fact]
+    public void A_header_that_leads_beyond_the_file_is_refused()
+    {
+        Assert.NotNull(Fault("gzip", [0x1F, 0x8B, 8, 2, 0, 0, 0, 0, 0, 0]));
+        byte[] bgzf = [0x1F, 0x8B, 8, 4, 0, 0, 0, 0, 0, 0xFF, 6, 0, (byte)'B', (byte)'C', 2, 0, 0x1B, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (var length = 0; length < bgzf.Length; length++)
+            Assert.True(Fault("gzip", bgzf[..length]) is not null, $"cut to {length}");
+        for (var flags = 0; flags < 32; flags++)
+        {
+            for (var length = 10; length < 40; length++)
+                _ = Fault("gzip", [0x1F, 0x8B, 8, (byte)flags, .. Noise(length)]);
+        }
+        byte[] header = [0xFD, .. "7zXZ"u8, 0, 0, 0], footer = [0, 0, 0, 0, 0, 0, (byte)'Y', (byte)'Z'], index = [0, 0, 0, 0];
+        byte[] xz = [.. header, .. Crc(header.AsSpan(6)), .. index, .. Crc(footer.AsSpan(0, 6)), .. footer];
+        Assert.Equal("its index is damaged", Fault("xz", xz));
+    }
+
+    static byte[] Crc(ReadOnlySpan<byte> bytes)
+    {
+        var crc = uint.MaxValue;
+        foreach (var b in bytes)
+        {
+            crc ^= b;
+            for (var bit = 0; bit < 8; bit++)
+                crc = (crc & 1) != 0 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+        }
+        return BitConverter.GetBytes(~crc);
+    }
+
+    /// <summary>What a dump leaves that failed at once and was packed all the same.</summary>
+    [Theory]
+    [InlineData("gzip", "gzip", "true | gzip > d")]
+    [InlineData("gzip", "gzip", "true | gzip > d; true | gzip >> d")]
+    [InlineData("zstd", "zstd", "true | zstd -q > d")]
+    [InlineData("xz", "xz", "true | xz > d")]
+    [InlineData("xz", "xz", "true | xz > d; true | xz >> d")]
+    [InlineData("zip", "zip", "touch e; zip -q a.zip e; mv a.zip d")]
+    [InlineData("zip", "zip", "printf 'PK\\x05\\x06%018d' 0 | tr 0 '\\0' > d")]
+    public void An_archive_of_nothing_is_no_dump(string kind, string program, string script) => Assert.Equal("it is empty", Fault(kind, Made(program, script, "d")));
+
+    [Theory]
+    [InlineData("gzip", "gzip", "true | gzip > d; gzip -c note.txt >> d")]
+    [InlineData("zstd", "zstd", "true | zstd -q > d; zstd -qc note.txt >> d")]
+    [InlineData("xz", "xz", "true | xz > d; xz -c note.txt >> d")]
+    public void Nothing_before_a_dump_takes_nothing_from_it(string kind, string program, string script) => Assert.Null(Fault(kind, Made(program, script, "d")));
+
     [Fact]
     public void Any_bytes_at_all_are_judged_or_refused()
     {

@@ -36,8 +36,10 @@ public sealed class IntakeTests : IDisposable
         intake.Collect(Now + later, Ct);
         var taken = new Dictionary<string, DumpFaults>();
         foreach (var batch in intake.Batches())
+            batch.Look(_drop, history ?? new DropHistory(0, []), Ct);
+        foreach (var batch in intake.Batches()) // what is no good has one of its own by now
         {
-            batch.Look(_drop, history ?? new DropHistory(0, []), Now, Ct);
+            batch.Look(_drop, history ?? new DropHistory(0, []), Ct);
             using var report = System.Text.Json.JsonDocument.Parse(File.ReadAllText(Path.Combine(batch.Path, "report.json")));
             foreach (var file in report.RootElement.GetProperty("files").EnumerateArray())
                 taken[file.GetProperty("name").GetString()!] = (DumpFaults)file.GetProperty("faults").GetInt32();
@@ -240,8 +242,153 @@ public sealed class IntakeTests : IDisposable
         using var intake = new Intake(_landing, _drop);
         intake.Collect(Now, Ct);
 
-        Assert.Equal(DumpFaults.Format, Assert.Single(intake.Batches()[0].Look(_drop, new DropHistory(0, []), Now, Ct, TimeSpan.Zero)).Faults);
+        Assert.Equal(DumpFaults.Format, Assert.Single(intake.Batches()[0].Look(_drop, new DropHistory(0, []), Ct, patience: TimeSpan.FromSeconds(-1))).Faults);
         Assert.Contains("too long", File.ReadAllText(Path.Combine(intake.Batches()[0].Path, "report.json")), StringComparison.Ordinal);
+    }
+
+    /// <summary>Whatever a check meets, the dump is stored: the file was made by somebody else.</summary>
+    [Fact]
+    public void A_check_that_fails_is_a_verdict()
+    {
+        var left = TimeSpan.FromMinutes(1);
+
+        Assert.NotNull(Batch.InTime(0, ref left, _ => throw new IOException("bad sector"), Ct));
+        Assert.NotNull(Batch.InTime(0, ref left, _ => throw new OverflowException(), Ct));
+        Assert.Null(Batch.InTime(0, ref left, _ => null, Ct));
+        using var stop = new CancellationTokenSource();
+        stop.Cancel();
+        Assert.ThrowsAny<OperationCanceledException>(() => Batch.InTime(0, ref left, ct => throw new OperationCanceledException(ct), stop.Token));
+    }
+
+    /// <summary>Many that take long do not add up: all files of a batch share the patience.</summary>
+    [Fact]
+    public void The_time_that_one_file_took_is_gone_for_the_next()
+    {
+        var left = TimeSpan.FromMilliseconds(300);
+
+        static string? Slow(CancellationToken ct)
+        {
+            ct.WaitHandle.WaitOne(TimeSpan.FromMinutes(1));
+            ct.ThrowIfCancellationRequested();
+            return null;
+        }
+        Assert.Contains("too long", Batch.InTime(0, ref left, Slow, Ct), StringComparison.Ordinal);
+        Assert.Equal(TimeSpan.Zero, left);
+        Assert.Null(Batch.InTime(0, ref left, _ => null, Ct)); // a moment each has all the same
+    }
+
+    [Fact]
+    public void What_was_taken_first_comes_first()
+    {
+        for (var n = 0; n < 8; n++)
+        {
+            Put($"dump-{n}");
+            using var intake = new Intake(_landing, _drop);
+            intake.Collect(Now + n, Ct);
+        }
+
+        using var all = new Intake(_landing, _drop);
+        var batches = all.Batches();
+        Assert.Equal(Enumerable.Range(0, 8).Select(n => $"dump-{n}"), batches.Select(b => Path.GetFileName(Assert.Single(Directory.GetFiles(b.Content)))));
+        Assert.Equal(batches.Select(b => b.Taken), batches.SelectMany(b => b.Look(_drop, new DropHistory(0, []), Ct)).Select(d => d.Taken)); // when it was taken, not when it was looked at
+    }
+
+    /// <summary>So that a bad one gets no long place of the good ones' source, and keeps no good one out of it.</summary>
+    [Fact]
+    public void What_is_no_good_leaves_the_batch_of_what_is()
+    {
+        _drop = _drop with { Patterns = ["*.bak"] };
+        Put("a.bak");
+        Put("b.bak");
+        Put("b.bak.sha256", new string('0', 64) + "  b.bak\n");
+        Put("junk");
+        Take();
+
+        using var intake = new Intake(_landing, _drop);
+        var batches = intake.Batches().Select(b => (Files: string.Join(' ', Directory.GetFiles(b.Content).Select(Path.GetFileName).Order(StringComparer.Ordinal)), Good: b.Dumps().Count(d => d.IsGood), All: b.Dumps().Count)).OrderBy(b => b.Files).ToList();
+        Assert.Equal([("a.bak", 1, 1), ("b.bak b.bak.sha256 junk", 0, 2)], batches);
+    }
+
+    [Fact]
+    public void A_parting_that_was_killed_half_way_is_done_anew()
+    {
+        _drop = _drop with { Patterns = ["*.bak"] };
+        Put("a.bak");
+        Put("junk");
+        using var intake = new Intake(_landing, _drop);
+        intake.Collect(Now, Ct);
+        var batch = Assert.Single(intake.Batches());
+        Directory.CreateDirectory(Path.Combine(batch.Path, "parting"));
+        File.Move(Path.Combine(batch.Content, "junk"), Path.Combine(batch.Path, "parting", "junk"));
+
+        Assert.Equal(["a.bak", "junk"], Take().Keys.Order());
+        Assert.Equal(2, intake.Batches().Count);
+        Assert.All(intake.Batches(), b => Assert.Single(Directory.GetFiles(b.Content)));
+    }
+
+    [Fact]
+    public void A_checksum_alone_is_kept_and_is_no_dump()
+    {
+        Put("a.sha256", new string('0', 64));
+
+        Assert.Empty(Take());
+        Assert.Equal(DumpFaults.None, Take(later: 3_601)["a.sha256"]);
+        using var intake = new Intake(_landing, _drop);
+        Assert.Empty(intake.Batches()[0].Dumps());
+    }
+
+    [Fact]
+    public void So_many_files_that_no_report_holds_them_are_several_batches()
+    {
+        Shell($"cd '{In()}'; for n in $(seq 10001); do : > n$n; done; : > n5.sha256");
+        using var intake = new Intake(_landing, _drop);
+        intake.Collect(Now, Ct);
+
+        Assert.Equal(2, intake.Batches().Count);
+        Assert.Equal(10_002, intake.Batches().Sum(b => Directory.GetFiles(b.Content).Length));
+        Assert.Single(intake.Batches(), b => File.Exists(Path.Combine(b.Content, "n5")) && File.Exists(Path.Combine(b.Content, "n5.sha256")));
+    }
+
+    /// <summary>While the folder is shut nobody gives it its last name: it would stay, and keep the folder shut.</summary>
+    [Fact]
+    public void An_unfinished_file_that_fills_the_quota_does_not_keep_the_folder_shut()
+    {
+        _drop = _drop with { Quota = 100_000 };
+        File.WriteAllBytes(In("a.filepart"), new byte[200_000]);
+        using (var writer = new FileStream(In("b.filepart"), FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite))
+        {
+            Assert.Empty(Take());
+            using (var intake = new Intake(_landing, _drop))
+                intake.Admit(intake.State(Now).IsClosed);
+
+            Assert.Equal(["a.filepart"], Take().Keys);
+            Assert.True(File.Exists(In("b.filepart")));
+        }
+    }
+
+    [Fact]
+    public void What_the_plan_does_not_name_is_told()
+    {
+        Put("a");
+        Take();
+        new DropHistory(1, []).Write(Holdfast.Core.Storage.Disk.Real, _landing.History(_drop));
+
+        Assert.Empty(_landing.Strays(["epr"]));
+        Assert.Equal(["epr"], _landing.Strays(["other"]));
+        File.Delete(_landing.History(_drop));
+        Assert.Equal(["epr"], _landing.Strays([])); // what was taken
+    }
+
+    [Fact]
+    public void A_batch_that_is_not_whole_in_the_vault_stays_and_is_told()
+    {
+        Put("a");
+        Take();
+        using var intake = new Intake(_landing, _drop);
+        intake.Batches()[0].MarkStored(isWhole: false);
+
+        Assert.Throws<InvalidOperationException>(intake.Batches()[0].Remove);
+        Assert.Equal((1, 0), (intake.State(Now).Unreadable, intake.State(Now).Waiting));
     }
 
     [Fact]
