@@ -3,6 +3,7 @@ using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Storage;
@@ -14,7 +15,7 @@ static class EmergencyCommand
 {
     static readonly Argument<string> PlaceArgument = new("PLACE") { Description = "The isolated place." };
     static readonly Argument<string> TargetArgument = new("TO") { Description = "Where it is to be used: a path that is not there yet, on the same file system." };
-    static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id, or the first letters of it (4 at least)." };
+    static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id, or the first letters of it (4 at least); or its isolated place." };
     static readonly Option<bool> ClinicalOption = new("--clinical-emergency") { Description = "On your word alone, since a patient cannot wait for a second person. The log has a record of it, and all who look at the vault see it." };
 
     public static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why. Sealed to the opening key.", HelpName = "TEXT" };
@@ -52,13 +53,41 @@ static class EmergencyCommand
 
     static string Reason(Session session) => ErasureCommand.Reason(session.Parsed.GetValue(ReasonOption) ?? throw new HoldfastException(ErrorCode.Usage, "No reason was given.", "Add --reason TEXT: one line; it is sealed, and the log has a record that there is one."));
 
-    static string Person(Session session) => ErasureCommand.Reason(session.Parsed.GetValue(PersonOption) ?? Environment.UserName);
+    const int MaxPerson = 200; // characters
 
-    static EmergencyObject Step(Session session, Vault vault, EmergencyStep step, Id16 emergency, Id16 place, SnapshotRecord record) => vault.Emergency(step, emergency, place, record, Approver(session),
-        Person(session), Reason(session), (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
+    static string Person(Session session) => Person(session.Parsed.GetValue(PersonOption), Environment.UserName);
+
+    /// <param name="typed">As the person said; null where nothing was.</param>
+    /// <param name="user">This machine's name of the user; empty where it has none.</param>
+    internal static string Person(string? typed, string user)
+    {
+        if (typed is null)
+            return IsName(user) ? user : UserNumber();
+        return IsName(typed) ? typed : throw new HoldfastException(ErrorCode.Usage, "The person's name (--person) has to be one line of text, not empty and not too long.", $"{MaxPerson} characters at most, without control characters.");
+
+        static bool IsName(string text) => text.Length <= MaxPerson && RequestFile.IsReason(text);
+    }
+
+    static string UserNumber()
+    {
+        try
+        {
+            return OperatingSystem.IsLinux() && File.ReadLines("/proc/self/status").FirstOrDefault(l => l.StartsWith("Uid:", StringComparison.Ordinal))?.Split('\t') is [_, _, var effective, ..] ? $"uid {effective}" : "no name";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return "no name";
+        }
+    }
+
+    /// <summary>A step that is made where the place is.</summary>
+    static EmergencyObject Step(Session session, Vault vault, EmergencyStep step, IsolatedPlace place, string reason, string where) => vault.Emergency(step, place.Emergency, place.Place, place.Snapshot,
+        step == EmergencyStep.Begun ? place.Commitment : place.Secret, Approver(session), Person(session), reason, where, Now);
+
+    static ulong Now => (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>Begins an emergency restore, or goes on with one: the place is shut and marked, and the log told, before anything is restored.</summary>
-    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume)
+    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns)
     {
         folder = FolderPath.Full(folder);
         _ = (Reason(session), Person(session), Approver(session)); // before a folder is made for it
@@ -68,20 +97,26 @@ static class EmergencyCommand
         if (known is not null && (!resume || known.Vault != vault.Id || known.Snapshot != record.Snapshot || known.State is PlaceState.Releasing or PlaceState.Released))
             throw new HoldfastException(ErrorCode.TargetNotEmpty, $"That folder is the isolated place of emergency {Text.Id(known.Emergency)} already{(known.State is PlaceState.Releasing or PlaceState.Released ? ", which was released" : "")}.", resume ? "--resume goes on with the same snapshot of the same vault, while it is isolated. Name another folder." : $"To go on with it, add --resume and name snapshot {Text.Id(known.Snapshot)}; or name another folder.");
         if (known is not null)
+        {
             IsolatedPlace.RequireShut(folder, SharedFolders.Here);
+            if (IsOver(vault, known.Emergency))
+                known = known.Anew(Approver(session)); // bringing more is another emergency, seen as such
+        }
         var place = known is null ? IsolatedPlace.Make(folder, vault.Id, record.Snapshot, Approver(session)) : (known with { State = PlaceState.Restoring }).Write();
         if (vault.State.Emergency(place.Emergency) is null && !EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency))
-            Record(session, vault, place, record);
+            Record(session, vault, place, $"into {folder}{string.Concat(patterns.Select(p => $"; --include {p}"))}");
         session.Note($"holdfast: EMERGENCY {place.Emergency}: what is restored is isolated in {folder}. All who look at the vault see it, until it is released (holdfast emergency release) or closed");
         return place;
     }
 
+    static bool IsOver(Vault vault, Id16 emergency) => vault.State.Emergency(emergency) is { IsOpen: false } || EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == emergency && s.Step != EmergencyStep.Begun);
+
     /// <summary>Care goes first: where not even the record can be made, that is said.</summary>
-    static void Record(Session session, Vault vault, IsolatedPlace place, SnapshotRecord record)
+    static void Record(Session session, Vault vault, IsolatedPlace place, string where)
     {
         try
         {
-            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Begun, place.Emergency, place.Place, record));
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Begun, place, Reason(session), where));
         }
         catch (HoldfastException e)
         {
@@ -99,6 +134,7 @@ static class EmergencyCommand
     static int Release(Session session)
     {
         var (folder, to) = (FolderPath.Full(session.Parsed.GetValue(PlaceArgument)!), FolderPath.Full(session.Parsed.GetValue(TargetArgument)!));
+        _ = (session.Parsed.GetValue(ClinicalOption) || session.Parsed.GetValue(ReasonOption) is not null ? Reason(session) : null, Person(session), Approver(session)); // before anything is done
         var place = IsolatedPlace.Read(folder) ?? throw new HoldfastException(ErrorCode.Usage, "That folder is no isolated place.", "Name the folder that was given to `holdfast restore --isolated`.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
@@ -108,11 +144,11 @@ static class EmergencyCommand
         if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to)
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
-            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT.");
+            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any.");
         if (place.State == PlaceState.Isolated)
         {
             RequireFree(place, to);
-            Permit(session, vault, place);
+            Permit(session, vault, place, to);
         }
         place = place.MoveTo(to);
         session.Json(w =>
@@ -139,24 +175,53 @@ static class EmergencyCommand
     }
 
     /// <summary>A second person's approval that is in force, or one person's word in a clinical emergency: the log is told before anything moves.</summary>
-    static void Permit(Session session, Vault vault, IsolatedPlace place)
+    static void Permit(Session session, Vault vault, IsolatedPlace place, string to)
     {
         var (known, people) = (vault.State.Emergency(place.Emergency), vault.State.Approvers);
         var isClinical = session.Parsed.GetValue(ClinicalOption);
         if (known is { IsOpen: false, End.Step: EmergencyStep.Released or EmergencyStep.Overridden } || EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency && s.Step == EmergencyStep.Overridden))
             return; // killed between the record and the move
-        if (known is { IsOpen: false })
-            throw new HoldfastException(ErrorCode.QuorumMissing, "That emergency was closed: what it restored goes no further. It stays isolated.", "Begin another one, where it is needed after all.");
-        var record = vault.State.Find(place.Snapshot) is { Object: not null } found ? found : throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {Text.Id(place.Snapshot)} is missing or damaged.", "Bring it back from another copy of the vault (`holdfast status` names it).");
-        if (known is { Approved: > 0 })
-            vault.Keeper.Enter(vault.Emergency(EmergencyStep.Released, place.Emergency, place.Place, record, Approver(session), Person(session), session.Parsed.GetValue(ReasonOption) ?? "approved", (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()));
-        else if (isClinical)
-            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place.Emergency, place.Place, record));
-        else
+        if (known is { IsOpen: true, Approved: > 0 } && TryRelease(session, vault, place, to, isClinical))
+            return;
+        if (isClinical)
         {
-            throw new HoldfastException(ErrorCode.QuorumMissing, people.IsNobody ? "This vault has no approvers, so nobody can approve of a release. It stays isolated." : "Nobody else has approved of this release. It stays isolated.",
-                (people.IsNobody ? "" : $"`holdfast approval request release {place.Emergency} --out FILE` makes a request; one approver who did not begin this signs it, and `holdfast approval submit` brings it to the vault; then run this again. ")
-                + "Where a patient cannot wait: --clinical-emergency --reason TEXT, which is recorded.");
+            Override(session, vault, place, to, wasClosed: known is { IsOpen: false });
+            return;
+        }
+        if (known is { IsOpen: false })
+            throw new HoldfastException(ErrorCode.QuorumMissing, "That emergency was closed: what it restored goes no further. It stays isolated.", "Begin another one, where it is needed after all (restore --isolated --resume goes on in the same place). Where a patient cannot wait: --clinical-emergency --reason TEXT, which is recorded.");
+        throw new HoldfastException(ErrorCode.QuorumMissing, people.IsNobody ? "This vault has no approvers, so nobody can approve of a release. It stays isolated." : "Nobody else has approved of this release. It stays isolated.",
+            (people.IsNobody ? "" : $"`holdfast approval request release {place.Emergency} --out FILE` makes a request; one approver who did not begin this signs it, and `holdfast approval submit` brings it to the vault; then run this again. ")
+            + "Where a patient cannot wait: --clinical-emergency --reason TEXT, which is recorded.");
+    }
+
+    /// <returns>False where it cannot be recorded, and one person's word is to do instead.</returns>
+    static bool TryRelease(Session session, Vault vault, IsolatedPlace place, string to, bool isClinical)
+    {
+        try
+        {
+            vault.Keeper.Enter(Step(session, vault, EmergencyStep.Released, place, session.Parsed.GetValue(ReasonOption) is null ? "approved" : Reason(session), $"to {to}"));
+            return true;
+        }
+        catch (HoldfastException e) when (isClinical)
+        {
+            session.Warn($"holdfast: the release that was approved could NOT be recorded: {e.Message} A patient cannot wait: it leaves isolation on your word alone");
+            return false;
+        }
+    }
+
+    /// <summary>Care goes first: nothing that is lost or full keeps a patient waiting.</summary>
+    static void Override(Session session, Vault vault, IsolatedPlace place, string to, bool wasClosed)
+    {
+        if (wasClosed)
+            session.Warn($"holdfast: emergency {Text.Id(place.Emergency)} WAS CLOSED, and leaves isolation on your word alone");
+        try
+        {
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place, Reason(session), $"to {to}"));
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: NO RECORD could be made that this leaves isolation on one person's word: {e.Message} Write it down, and tell the approvers: emergency {place.Emergency}, snapshot {place.Snapshot}");
         }
     }
 
@@ -166,11 +231,12 @@ static class EmergencyCommand
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault, toChange: true);
         EmergencyRecords.EnterKept(session, vault);
-        var which = Find(vault, session.Parsed.GetValue(EmergencyArgument)!);
+        var typed = session.Parsed.GetValue(EmergencyArgument)!;
+        var place = Directory.Exists(typed) ? IsolatedPlace.Read(FolderPath.Full(typed)) : null;
+        var which = Find(vault, place?.Emergency.ToString() ?? typed);
         if (!which.IsOpen)
             throw new HoldfastException(ErrorCode.Usage, "That emergency is over already.", "`holdfast emergency list` shows how it ended.");
-        var record = vault.State.Find(which.Begun.Snapshot) is { Object: not null } found ? found : throw new HoldfastException(ErrorCode.ObjectMissing, $"The object of snapshot {Text.Id(which.Begun.Snapshot)} is missing or damaged.", "Bring it back from another copy of the vault (`holdfast status` names it).");
-        vault.Keeper.Enter(Step(session, vault, EmergencyStep.Closed, which.Id, which.Begun.Place, record));
+        vault.Keeper.Enter(vault.Emergency(EmergencyStep.Closed, which.Id, which.Begun.Place, which.Begun.Snapshot, place?.Secret ?? Hash32.None, Approver(session), Person(session), Reason(session), "", Now));
         session.Json(w => w.WriteString("closed", which.Id.ToString()));
         session.Step($"Emergency {Text.Id(which.Id)} is closed. Remove what lies in its isolated place yourself: nothing releases it any more.");
         return 0;
@@ -195,6 +261,9 @@ static class EmergencyCommand
         };
     }
 
+    /// <summary>The same of a step that cannot be read.</summary>
+    public static string Words(LostStep lost) => $"EMERGENCY {Text.Id(lost.Emergency)}: its step `{lost.Step.ToString().ToLowerInvariant()}` of {Text.Time(lost.At)} CANNOT BE READ: its object is missing or damaged";
+
     static int List(Session session)
     {
         using var vault = KeyFolder.OpenVault(session);
@@ -210,20 +279,22 @@ static class EmergencyCommand
                 Write(w, emergency, keys);
             w.WriteEndArray();
             w.WriteNumber("notInTheLogYet", kept.Count);
-            w.WriteNumber("unreadable", vault.State.LostEmergencies);
+            w.WriteNumber("unreadable", vault.State.LostEmergencies.Count);
         });
         foreach (var emergency in all)
         {
             session.Line(Words(emergency));
             foreach (var step in new[] { emergency.Begun, emergency.End }.OfType<EmergencyObject>())
             {
-                if (keys is not null && Vault.Words(keys, step) is var (person, reason))
-                    session.Line($"          {step.Step.ToString().ToLowerInvariant()} by {person}: {reason}");
+                if (keys is not null && Vault.Words(keys, step) is var (person, reason, where))
+                    session.Line($"          {step.Step.ToString().ToLowerInvariant()} by {person}: {reason}{(where.Length > 0 ? $" ({where})" : "")}");
             }
         }
+        foreach (var lost in vault.State.LostEmergencies)
+            session.Line(Words(lost));
         foreach (var step in kept)
             session.Line($"NOT IN THE LOG YET: {Text.Id(step.Emergency)}, {step.Step.ToString().ToLowerInvariant()} {Text.Time(step.At)}; kept on this machine");
-        if (all.Count + kept.Count == 0)
+        if (all.Count + kept.Count + vault.State.LostEmergencies.Count == 0)
             session.Note("holdfast: there was no emergency restore");
         return 0;
     }
@@ -240,10 +311,11 @@ static class EmergencyCommand
         w.WriteString("inTheLogSince", Text.Iso(emergency.Entered));
         if (emergency.End is not null)
             w.WriteString("ended", Text.Iso(emergency.Ended));
-        if (keys is not null && Vault.Words(keys, emergency.Begun) is var (person, reason))
+        if (keys is not null && Vault.Words(keys, emergency.Begun) is var (person, reason, where))
         {
             w.WriteString("person", person);
             w.WriteString("reason", reason);
+            w.WriteString("where", where);
         }
         w.WriteEndObject();
     }

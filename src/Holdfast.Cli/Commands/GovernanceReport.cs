@@ -17,8 +17,8 @@ static class GovernanceReport
     public static IEnumerable<(string Title, string Text)> Lines(Vault vault)
     {
         var (state, now) = (vault.State, vault.Keeper.Clock.Now);
-        foreach (var (emergency, i) in Shown(vault).Select((e, i) => (e, i)))
-            yield return (i == 0 ? "EMERGENCIES" : "", EmergencyCommand.Words(emergency) + (emergency.IsOpen ? " (holdfast emergency list)" : ""));
+        foreach (var (line, i) in Shown(vault).Select(e => EmergencyCommand.Words(e) + (e.IsOpen ? " (holdfast emergency list)" : "")).Concat(state.LostEmergencies.Select(EmergencyCommand.Words)).Select((l, i) => (l, i)))
+            yield return (i == 0 ? "EMERGENCIES" : "", line);
         if (EmergencyRecords.Kept(vault.Id).Count is var kept and > 0)
             yield return ("", $"{Text.Count(kept, "step")} of emergencies on this machine {(kept == 1 ? "is" : "are")} NOT IN THE LOG YET");
         var held = state.HeldAt(now).ToList();
@@ -38,9 +38,9 @@ static class GovernanceReport
         }
     }
 
-    /// <summary>Open ones, and those that left isolation on one person's word in the last month.</summary>
+    /// <summary>Open ones, and those that ended in the last month, however they did.</summary>
     public static IReadOnlyList<EmergencyRecord> Shown(Vault vault) =>
-        [.. vault.State.Emergencies.Where(e => e.IsOpen || (e.End!.Step == EmergencyStep.Overridden && e.Ended + Month > vault.Keeper.Clock.Now))];
+        [.. vault.State.Emergencies.Where(e => e.IsOpen || e.Ended + Month > vault.Keeper.Clock.Now)];
 
     /// <summary>Who has the opening key hides data from restores by an entry: all who look see that there are some, and how new they are. What they name is sealed.</summary>
     static IEnumerable<(string Title, string Text)> Erasures(Vault vault)
@@ -63,6 +63,7 @@ static class GovernanceReport
         if (state.HeldAt(now).Select(s => s.HeldUntil).DefaultIfEmpty().Min() is var first and > 0)
             w.WriteString("firstHoldEnds", Text.Iso(first));
         w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
+        w.WriteNumber("emergencyStepsUnreadable", state.LostEmergencies.Count);
         w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);
         w.WriteNumber("erasuresEntered", state.Erasures.Count(e => e.Entry.Kind != ErasureKind.Withdrawn));
         w.WriteNumber("erasuresWithdrawn", state.Erasures.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));

@@ -56,7 +56,7 @@ static class RestoreCommand
             var patterns = typed.Select(Pattern).ToList();
             vault.RequireRestorable(record, keys);
             var bringErased = BringErased(session, vault, record, keys);
-            var place = session.Parsed.GetValue(IsolatedOption) ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume) : null;
+            var place = session.Parsed.GetValue(IsolatedOption) ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed) : null;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core;
 using Holdfast.Core.Storage;
@@ -11,10 +12,11 @@ namespace Holdfast.Cli.Emergencies;
 /// <param name="Snapshot">Which is restored.</param>
 /// <param name="Emergency">Id.</param>
 /// <param name="Place">Id of this place.</param>
+/// <param name="Secret">Random: who knows it has this place.</param>
 /// <param name="Approver">The approver who began it; none for anybody else.</param>
 /// <param name="State">How far it is.</param>
 /// <param name="Target">Where it goes, or went; null while it is isolated.</param>
-sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emergency, Id16 Place, Id16 Approver, PlaceState State, string? Target)
+sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emergency, Id16 Place, Hash32 Secret, Id16 Approver, PlaceState State, string? Target)
 {
     public const string Marker = "holdfast-isolated";
     const string Head = "holdfast isolated v1";
@@ -24,10 +26,18 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     /// <summary>What was restored. Its own permissions are the snapshot's; nobody gets to it but through the place.</summary>
     public string Content => Path.Combine(Folder, "content");
 
+    /// <summary>What the log has of the secret from the beginning.</summary>
+    public Hash32 Commitment => new(SHA256.HashData(Secret.ToArray()));
+
+    static Hash32 NewSecret() => new(RandomNumberGenerator.GetBytes(Hash32.Size));
+
+    /// <summary>The same folder as the place of another emergency.</summary>
+    public IsolatedPlace Anew(Id16 approver) => this with { Emergency = Id16.New(), Place = Id16.New(), Secret = NewSecret(), Approver = approver };
+
     public override string ToString()
     {
         var text = new StringBuilder();
-        text.Append(Head).Append($"\nvault {Vault}\nsnapshot {Snapshot}\nemergency {Emergency}\nplace {Place}\napprover {Approver}\nstate {State.ToString().ToLowerInvariant()}\n");
+        text.Append(Head).Append($"\nvault {Vault}\nsnapshot {Snapshot}\nemergency {Emergency}\nplace {Place}\nsecret {Secret}\napprover {Approver}\nstate {State.ToString().ToLowerInvariant()}\n");
         if (Target is not null)
             text.Append("target ").Append(Convert.ToBase64String(Encoding.UTF8.GetBytes(Target))).Append('\n');
         return text.ToString();
@@ -38,19 +48,20 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     {
         place = null;
         var lines = text.Split('\n');
-        if (text.Length > MaxMarker || lines.Length is < 8 or > 9 || lines[0] != Head || lines[^1].Length > 0 || !TryId(lines[1], "vault ", out var vault) || !TryId(lines[2], "snapshot ", out var snapshot)
-            || !TryId(lines[3], "emergency ", out var emergency) || !TryId(lines[4], "place ", out var id) || !TryId(lines[5], "approver ", out var approver)
-            || !lines[6].StartsWith("state ", StringComparison.Ordinal) || !Enum.TryParse<PlaceState>(lines[6].AsSpan("state ".Length), ignoreCase: true, out var state) || !Enum.IsDefined(state))
+        if (text.Length > MaxMarker || lines.Length is < 9 or > 10 || lines[0] != Head || lines[^1].Length > 0 || !TryId(lines[1], "vault ", out var vault) || !TryId(lines[2], "snapshot ", out var snapshot)
+            || !TryId(lines[3], "emergency ", out var emergency) || !TryId(lines[4], "place ", out var id) || !lines[5].StartsWith("secret ", StringComparison.Ordinal) || !Hash32.TryParse(lines[5].AsSpan("secret ".Length), out var secret)
+            || !TryId(lines[6], "approver ", out var approver)
+            || !lines[7].StartsWith("state ", StringComparison.Ordinal) || !Enum.TryParse<PlaceState>(lines[7].AsSpan("state ".Length), ignoreCase: true, out var state) || !Enum.IsDefined(state))
             return false;
         string? target = null;
-        if (lines.Length == 9)
+        if (lines.Length == 10)
         {
-            var bytes = new byte[lines[7].Length];
-            if (!lines[7].StartsWith("target ", StringComparison.Ordinal) || !Convert.TryFromBase64String(lines[7]["target ".Length..], bytes, out var length))
+            var bytes = new byte[lines[8].Length];
+            if (!lines[8].StartsWith("target ", StringComparison.Ordinal) || !Convert.TryFromBase64String(lines[8]["target ".Length..], bytes, out var length))
                 return false;
             target = Encoding.UTF8.GetString(bytes, 0, length);
         }
-        var parsed = new IsolatedPlace(folder, vault, snapshot, emergency, id, approver, state, target);
+        var parsed = new IsolatedPlace(folder, vault, snapshot, emergency, id, secret, approver, state, target);
         if (target is null != state is PlaceState.Restoring or PlaceState.Isolated || parsed.ToString() != text)
             return false;
         place = parsed;
@@ -103,7 +114,7 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
             throw new HoldfastException(ErrorCode.TargetNotEmpty, "The folder for the isolated place is not empty.", "Name one that is empty, or not there yet. To go on with an emergency restore that was interrupted, add --resume.");
         Disk.Real.MakeDurable(folder, ownerOnly: true);
         RequireShut(folder, SharedFolders.Here); // as it was made
-        return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), approver, PlaceState.Restoring, null).Write();
+        return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null).Write();
     }
 
     /// <summary>Refuses a place that anybody else on this machine, or on another, could look into or exchange.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
 using Holdfast.Core.Codec;
 
 namespace Holdfast.Core.Keeper;
@@ -28,10 +29,10 @@ public enum EmergencyStep : byte
 /// <param name="Snapshot">Which is restored.</param>
 /// <param name="Place">Random: the isolated place.</param>
 /// <param name="Approver">The approver who did it; none for anybody else.</param>
-/// <param name="Person">SHA-256 of salt and the person's name.</param>
+/// <param name="Proof">Of the first step SHA-256 of a secret that lies in the place alone; of a later one that secret, or zero where it was not at hand.</param>
 /// <param name="At">Seconds since 1970, by the clock of the machine where it was done: the log may hear of it later.</param>
 /// <param name="Words">Sealed words (11.4) with the person's name and the reason.</param>
-public sealed record EmergencyObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Emergency, EmergencyStep Step, Id16 Snapshot, Id16 Place, Id16 Approver, Hash32 Person, ulong At, byte[] Words)
+public sealed record EmergencyObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Emergency, EmergencyStep Step, Id16 Snapshot, Id16 Place, Id16 Approver, Hash32 Proof, ulong At, byte[] Words)
 {
     public const int MaxSize = 1 << 15; // bytes
     const int MaxWords = 1 << 14;
@@ -45,7 +46,7 @@ public sealed record EmergencyObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 
         body.Id(Snapshot);
         body.Id(Place);
         body.Id(Approver);
-        body.Hash(Person);
+        body.Hash(Proof);
         body.U64(At);
         body.Bytes(Words);
         return ObjectHeader.Wrap(ObjectType.Emergency, Vault, Domain, body);
@@ -82,7 +83,16 @@ public sealed record EmergencyRecord(EmergencyObject Begun, ulong Entered)
     public ulong Ended { get; internal set; }
 
     public bool IsOpen => End is null;
+
+    /// <summary>Whoever made a later step has the place.</summary>
+    public bool IsProvedBy(EmergencyObject step) => new Hash32(SHA256.HashData(step.Proof.ToArray())) == Begun.Proof;
 }
+
+/// <summary>A step whose object is missing or damaged, as its leaf alone tells it.</summary>
+/// <param name="Emergency">Id.</param>
+/// <param name="Step">What happened.</param>
+/// <param name="At">By the clock of the machine where it was done.</param>
+public sealed record LostStep(Id16 Emergency, EmergencyStep Step, ulong At);
 
 /// <summary>Emergency restores: all who look at a vault see them until they are released or closed.</summary>
 public sealed partial class Projection
@@ -93,7 +103,11 @@ public sealed partial class Projection
     public IReadOnlyList<EmergencyRecord> Emergencies => _emergencies;
 
     /// <summary>Steps whose object is missing or damaged.</summary>
-    public int LostEmergencies { get; private set; }
+    public IReadOnlyList<LostStep> LostEmergencies => _lostSteps;
+
+    readonly List<LostStep> _lostSteps = [];
+
+    bool HasLost(Id16 emergency) => _lostSteps.Exists(l => l.Emergency == emergency);
 
     public EmergencyRecord? Emergency(Id16 id) => _emergencies.Find(e => e.Id == id);
 
@@ -104,7 +118,7 @@ public sealed partial class Projection
         return step.Vault != Genesis!.Vault || !Genesis.Domains.Contains(step.Domain) ? "it is another vault's"
             : step.Step == EmergencyStep.Begun ? known is not null ? "that emergency began before" : Find(step.Snapshot) is null ? "there is no such snapshot" : null
             : known is null ? "the log has no such emergency"
-            : !known.IsOpen ? "that emergency is over"
+            : !known.IsOpen && !(step.Step == EmergencyStep.Overridden && known.End!.Step == EmergencyStep.Closed) ? "that emergency is over" // care goes first: who closes it does not keep a patient waiting
             : step.Snapshot != known.Begun.Snapshot || step.Place != known.Begun.Place ? "it is of another place or snapshot"
             : step.Step == EmergencyStep.Released && known.Approved == 0 ? "nobody else has approved of its release" : null;
     }
@@ -113,18 +127,21 @@ public sealed partial class Projection
     {
         if (TryRead<EmergencyObject>(leaf.Payload, EmergencyObject.TryParse, out var step) == 0)
         {
-            LostEmergencies++;
+            _lostSteps.Add(new LostStep(leaf.Subject, (EmergencyStep)leaf.A, leaf.B));
             return;
         }
         if (step!.Emergency != leaf.Subject || (ulong)step.Step != leaf.A || Fault(step) is not null)
         {
-            if (step.Step == EmergencyStep.Released && LostEmergencies == 0)
+            if (step.Step == EmergencyStep.Released && !HasLost(leaf.Subject))
                 NotApproved(ordinal, leaf);
             return;
         }
         if (step.Step == EmergencyStep.Begun)
             _emergencies.Add(new EmergencyRecord(step, leaf.VaultTime));
         else
+        {
             (Emergency(step.Emergency)!.End, Emergency(step.Emergency)!.Ended) = (step, leaf.VaultTime);
+            Lapse();
+        }
     }
 }

@@ -13,7 +13,9 @@ public sealed class KeeperDesk
     const int MaxReason = 12_288; // bytes of a reason's object: one of 2,000 characters has room
     const int MostReadings = 60; // that a client may have recorded in an hour
     const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
+    const int MostBegun = 100; // emergencies that a client may have recorded in a month
     const ulong Hour = 3_600; // seconds
+    const ulong Month = 30 * 24 * Hour;
     const long Minute = 60_000; // milliseconds
     const int Patience = 5_000; // milliseconds
 
@@ -22,6 +24,7 @@ public sealed class KeeperDesk
     readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
     readonly Dictionary<(string Client, bool IsAsked), (ulong Hour, int Count)> _readings = [];
+    readonly Dictionary<string, Queue<ulong>> _begun = []; // by the client's name: vault times
     RemoteLog? _told; // all of the log as it was last looked at
 
     /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
@@ -93,9 +96,9 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked } or KeeperRequest.EnterEmergency)
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked })
                 Count(client, request is KeeperRequest.Record { Type: LeafType.ErasedAsked });
-            var answer = Do(request);
+            var answer = Do(client, request);
             try
             {
                 Look();
@@ -159,7 +162,7 @@ public sealed class KeeperDesk
         }
     }
 
-    byte[] Do(KeeperRequest request)
+    byte[] Do(KeeperClient client, KeeperRequest request)
     {
         switch (request)
         {
@@ -206,11 +209,32 @@ public sealed class KeeperDesk
             case KeeperRequest.EnterEmergency emergency:
                 if (!EmergencyObject.TryParse(emergency.Step, out var step))
                     throw Senseless("step of an emergency");
-                _keeper.Enter(step);
+                Enter(client, step);
                 return [];
             default:
                 throw new InvalidOperationException(request.GetType().Name);
         }
+    }
+
+    /// <summary>Each client begins emergencies out of a share of its own, and goes on only with one whose place it has, unless it may manage the vault: nobody ends another's, nor drowns it.</summary>
+    void Enter(KeeperClient client, EmergencyObject step)
+    {
+        var known = _keeper.State.Emergency(step.Emergency);
+        if (step.Step != EmergencyStep.Begun)
+        {
+            if (client.Role != KeeperRole.Manage && known is not null && !known.IsProvedBy(step))
+                throw new HoldfastException(ErrorCode.CommitRefused, "The step of an emergency was not made where its isolated place is. Nothing was changed.", "Name the place, on the machine where it is; or use a client that may manage the vault.");
+            _keeper.Enter(step);
+            return;
+        }
+        var begun = _begun.TryGetValue(client.Name, out var before) ? before : _begun[client.Name] = new Queue<ulong>();
+        while (begun.TryPeek(out var first) && first + Month <= _keeper.Clock.Now)
+            begun.Dequeue();
+        if (known is null && begun.Count >= MostBegun)
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {MostBegun} emergencies recorded in 30 days; this one was not recorded.", "Find out who has them recorded (`holdfast emergency list`).");
+        _keeper.Enter(step);
+        if (known is null)
+            begun.Enqueue(_keeper.Clock.Now);
     }
 
     /// <summary>Only what clients find out or make, and nothing that stands in the place of what is there: all else in the log comes of the keeper's own doing.</summary>

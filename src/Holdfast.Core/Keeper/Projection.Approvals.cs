@@ -274,8 +274,8 @@ public sealed partial class Projection
                 foreach (var held in lifted.Snapshots.Select(Find).OfType<SnapshotRecord>())
                     held.HeldUntil = 0;
                 break;
-            case ApprovalRequest.Release release:
-                Emergency(release.Emergency)?.Approved = leaf.VaultTime;
+            case ApprovalRequest.Release release when IsAsAsked(release):
+                Emergency(release.Emergency)!.Approved = leaf.VaultTime;
                 break;
             case ApprovalRequest.Revoke revoke:
                 _agents.Remove(revoke.Agent);
@@ -321,7 +321,7 @@ public sealed partial class Projection
         ApprovalRequest.Approvers approvers => approvers.Before == Approvers.Digest,
         ApprovalRequest.Succession succession => succession.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
-        ApprovalRequest.Release release => isReader && LostEmergencies > 0 || Emergency(release.Emergency) is { IsOpen: true, Begun: var begun } && (begun.Snapshot, begun.Place, begun.Approver) == (release.Snapshot, release.Place, release.BegunBy),
+        ApprovalRequest.Release release => isReader && HasLost(release.Emergency) || Emergency(release.Emergency) is { IsOpen: true, Begun: var begun } && (begun.Snapshot, begun.Place, begun.Approver) == (release.Snapshot, release.Place, release.BegunBy),
         _ => true,
     };
 

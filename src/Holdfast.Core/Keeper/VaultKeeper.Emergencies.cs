@@ -8,8 +8,8 @@ namespace Holdfast.Core.Keeper;
 /// <summary>Emergency restores, as the log tells of them.</summary>
 public sealed partial class VaultKeeper
 {
-    /// <summary>Steps that are taken in 30 days: a log never shrinks. One that is refused is kept where it happened, and entered later.</summary>
-    public const int MostEmergencySteps = 1_000;
+    /// <summary>Emergencies that may begin in 30 days: a log never shrinks. One that is refused is kept where it happened, and entered later. How one goes on is always taken.</summary>
+    public const int MostEmergencies = 1_000;
 
     /// <summary>Takes a step of an emergency restore into the log; one that the log has is taken as done.</summary>
     /// <exception cref="HoldfastException"><c>QuorumMissing</c>: a release that nobody else approved; <c>CommitRefused</c>: it cannot follow what the log has; <c>QuotaExceeded</c>.</exception>
@@ -32,8 +32,8 @@ public sealed partial class VaultKeeper
             if (_projection.Fault(step) is { } fault)
                 throw new HoldfastException(step.Step == EmergencyStep.Released && _projection.Emergency(step.Emergency) is { IsOpen: true, Approved: 0 } ? ErrorCode.QuorumMissing : ErrorCode.CommitRefused, $"The step was not taken: {fault}. Nothing was changed.",
                     "`holdfast emergency list` shows what the log has. A release takes the approval of one approver who did not begin it (holdfast approval request release), or --clinical-emergency.");
-            if (_projection.Emergencies.Sum(e => (e.Entered + 30 * RetentionPolicy.Day > Clock.Now ? 1 : 0) + (e.Ended + 30 * RetentionPolicy.Day > Clock.Now ? 1 : 0)) >= MostEmergencySteps)
-                throw new HoldfastException(ErrorCode.QuotaExceeded, $"The log takes {MostEmergencySteps} steps of emergencies in 30 days. Nothing was changed.", "Find out who has them recorded (`holdfast emergency list`).");
+            if (step.Step == EmergencyStep.Begun && _projection.Emergencies.Count(e => e.Entered + 30 * RetentionPolicy.Day > Clock.Now) >= MostEmergencies)
+                throw new HoldfastException(ErrorCode.QuotaExceeded, $"The log takes {MostEmergencies} emergencies in 30 days. Nothing was changed.", "Find out who has them recorded (`holdfast emergency list`).");
             return Append(new Leaf(LeafType.Emergency, Clock.Now, step.Emergency, step.Place, (ulong)step.Step, step.At, 0, Store.PutTwice(bytes)));
         });
     }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Holdfast.Cli.Commands;
 using Holdfast.Core;
 using Holdfast.Core.Approvals;
 using Holdfast.Core.Crypto;
@@ -29,8 +30,11 @@ public sealed class EmergencyTests : IDisposable
 
     Id16 Id(int who) => Approver.Of(_people[who].PublicKey).Id;
 
+    static readonly Hash32 Secret = new(SHA256.HashData("secret"u8));
+    static readonly Hash32 Commitment = new(SHA256.HashData(Secret.ToArray()));
+
     static EmergencyObject Step(Vault vault, EmergencyStep step, EmergencyObject? of = null, Id16 approver = default) =>
-        vault.Emergency(step, of?.Emergency ?? Id16.New(), of?.Place ?? Id16.New(), vault.Find("latest"), approver, "Dr Who", "the ward has no charts", 1_800_000_000);
+        vault.Emergency(step, of?.Emergency ?? Id16.New(), of?.Place ?? Id16.New(), of?.Snapshot ?? vault.Find("latest").Snapshot, step == EmergencyStep.Begun ? Commitment : Secret, approver, "Dr Who", "the ward has no charts", "into /srv/place", 1_800_000_000);
 
     static EmergencyObject Begin(Vault vault, Id16 approver = default)
     {
@@ -102,6 +106,78 @@ public sealed class EmergencyTests : IDisposable
         Assert.Equal(ErrorCode.CommitRefused, Refused(() => vault.Keeper.Enter(Step(vault, EmergencyStep.Closed, begun))));
     }
 
+    /// <summary>Whoever closes an emergency does not keep a patient waiting.</summary>
+    [Fact]
+    public void After_it_was_closed_one_persons_word_lets_it_out_all_the_same_and_stays_seen()
+    {
+        using var vault = _test.Open();
+        var begun = Begin(vault);
+        vault.Keeper.Enter(Step(vault, EmergencyStep.Closed, begun));
+        Assert.Single(GovernanceReport.Shown(vault)); // closed, and seen for a month more
+        vault.Keeper.Enter(Step(vault, EmergencyStep.Overridden, begun));
+        Assert.Equal(EmergencyStep.Overridden, vault.State.Emergencies[0].End!.Step);
+        Assert.Single(GovernanceReport.Shown(vault));
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => vault.Keeper.Enter(Step(vault, EmergencyStep.Overridden, begun) with { At = 1 })));
+        using var after = _test.Open();
+        Assert.Equal(EmergencyStep.Overridden, after.State.Emergencies[0].End!.Step);
+        Assert.Empty(after.State.Refused);
+    }
+
+    /// <summary>Where its object is lost, or the log cannot be told, a step is made all the same.</summary>
+    [Fact]
+    public void A_step_needs_no_object_of_the_snapshot()
+    {
+        EmergencyObject begun;
+        using (var vault = _test.Open())
+        {
+            begun = Begin(vault);
+            _test.Lose(vault.State.Find(begun.Snapshot)!.Name);
+        }
+        using var after = _test.Open();
+        Assert.Null(after.State.Find(begun.Snapshot)!.Object);
+        after.Keeper.Enter(Step(after, EmergencyStep.Closed, begun));
+        after.Keeper.Enter(Step(after, EmergencyStep.Overridden, begun));
+        using var keys = after.Unlock(_test.Seed);
+        Assert.Equal("Dr Who", Vault.Words(keys, after.State.Emergencies[0].End!)!.Value.Person);
+    }
+
+    [Fact]
+    public void A_client_that_only_reads_ends_no_emergency_whose_place_it_has_not()
+    {
+        using var vault = _test.Open();
+        var desk = new KeeperDesk(vault.Keeper);
+        void Ask(EmergencyObject step, KeeperRole role = KeeperRole.Read) => desk.Answer(new KeeperClient($"{role}", role, ""), new KeeperRequest.EnterEmergency(step.ToArray()));
+        var begun = Step(vault, EmergencyStep.Begun);
+        Ask(begun);
+        foreach (var step in new[] { EmergencyStep.Closed, EmergencyStep.Overridden })
+        {
+            foreach (var guess in new[] { Hash32.None, begun.Proof })
+                Assert.Equal(ErrorCode.CommitRefused, Refused(() => Ask(Step(vault, step, begun) with { Proof = guess })));
+        }
+        Assert.True(Assert.Single(vault.State.Emergencies).IsOpen);
+        Ask(Step(vault, EmergencyStep.Closed, begun) with { Proof = Hash32.None }, KeeperRole.Manage);
+        Ask(Step(vault, EmergencyStep.Overridden, begun));
+        Assert.Equal(EmergencyStep.Overridden, Assert.Single(vault.State.Emergencies).End!.Step);
+    }
+
+    /// <summary>Each client has a share of its own, and what has begun is always gone on with.</summary>
+    [Fact]
+    public void A_client_that_floods_the_log_keeps_no_other_out()
+    {
+        using var vault = _test.Open();
+        var desk = new KeeperDesk(vault.Keeper);
+        void Ask(string client, EmergencyObject step) => desk.Answer(new KeeperClient(client, KeeperRole.Read, ""), new KeeperRequest.EnterEmergency(step.ToArray()));
+        var first = Step(vault, EmergencyStep.Begun);
+        Ask("ward", first);
+        for (var i = 1; i < 100; i++)
+            Ask("ward", first with { Emergency = Id16.New() });
+        Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => Ask("ward", first with { Emergency = Id16.New() })));
+        Ask("ward", first); // sent twice
+        Ask("other", first with { Emergency = Id16.New() });
+        Ask("ward", Step(vault, EmergencyStep.Overridden, first));
+        Assert.Equal(101, vault.State.Emergencies.Count);
+    }
+
     [Fact]
     public void A_record_that_comes_twice_or_late_is_taken_once()
     {
@@ -129,6 +205,50 @@ public sealed class EmergencyTests : IDisposable
         Assert.Equal(LeafFault.NotApproved, Assert.Single(vault.State.Refused).Fault);
     }
 
+    /// <summary>That another emergency's step cannot be read hides nothing of this one.</summary>
+    [Fact]
+    public void A_lost_step_of_another_emergency_hides_no_forged_release()
+    {
+        using (var vault = _test.Open())
+        {
+            _test.Lose(new Hash32(SHA256.HashData(Begin(vault).ToArray())));
+            var begun = Begin(vault);
+            var forged = Step(vault, EmergencyStep.Released, begun);
+            Append(vault, new Leaf(LeafType.Emergency, vault.Keeper.Clock.Now, begun.Emergency, begun.Place, (ulong)EmergencyStep.Released, 0, 0, vault.Keeper.Store.PutObject(forged.ToArray())));
+        }
+        using var after = _test.Open();
+        Assert.Single(after.State.LostEmergencies);
+        Assert.Equal(LeafFault.NotApproved, Assert.Single(after.State.Refused).Fault);
+        Assert.True(Assert.Single(after.State.Emergencies).IsOpen);
+    }
+
+    [Theory]
+    [InlineData(null, "drwho", "drwho")]
+    [InlineData("Dr Who", "root", "Dr Who")]
+    [InlineData("", "root", null)]
+    [InlineData("a\nb", "root", null)]
+    public void Who_has_no_name_on_this_machine_is_told_by_number(string? typed, string user, string? person)
+    {
+        if (person is null)
+            Assert.Contains("--person", Assert.Throws<HoldfastException>(() => EmergencyCommand.Person(typed, user)).Message, StringComparison.Ordinal);
+        else
+            Assert.Equal(person, EmergencyCommand.Person(typed, user));
+        if (OperatingSystem.IsLinux())
+            Assert.StartsWith("uid ", EmergencyCommand.Person(null, ""), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_longest_words_are_taken_and_what_is_brought_is_cut()
+    {
+        using var vault = _test.Open();
+        var step = vault.Emergency(EmergencyStep.Begun, Id16.New(), Id16.New(), vault.Find("latest").Snapshot, Commitment, Id16.None, new string('\u20ac', 200), new string('\u20ac', 2_000), new string('x', 100_000), 1);
+        vault.Keeper.Enter(step);
+        using var keys = vault.Unlock(_test.Seed);
+        var (person, reason, where) = Vault.Words(keys, vault.State.Emergencies[0].Begun)!.Value;
+        Assert.Equal((200, 2_000), (person.Length, reason.Length));
+        Assert.StartsWith("xxx", where, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void No_name_and_no_reason_stand_in_the_vault_and_the_opening_key_tells_both()
     {
@@ -141,8 +261,8 @@ public sealed class EmergencyTests : IDisposable
             Assert.DoesNotContain("charts", text, StringComparison.Ordinal);
         }
         using var keys = vault.Unlock(_test.Seed);
-        Assert.Equal(("Dr Who", "the ward has no charts"), Vault.Words(keys, begun));
-        Assert.Equal(begun.Person, ApprovalRequest.ReasonHash(begun.Salt, "Dr Who"));
+        Assert.Equal(("Dr Who", "the ward has no charts", "into /srv/place"), Vault.Words(keys, begun));
+        Assert.NotEqual(ApprovalRequest.ReasonHash(begun.Salt, "Dr Who"), begun.Proof); // else whoever has the storage tries names
     }
 
     [Fact]
@@ -170,7 +290,9 @@ public sealed class EmergencyTests : IDisposable
             _test.Lose(new Hash32(SHA256.HashData(begun.ToArray())));
         }
         using var after = _test.Open();
-        Assert.Equal(1, after.State.LostEmergencies);
+        var lost = Assert.Single(after.State.LostEmergencies);
+        Assert.Equal((EmergencyStep.Begun, 1_800_000_000UL), (lost.Step, lost.At));
+        Assert.Contains(GovernanceReport.Lines(after), l => l.Text.Contains("CANNOT BE READ", StringComparison.Ordinal));
         Assert.Empty(after.State.Emergencies);
         Assert.Empty(after.State.Refused);
     }

@@ -169,10 +169,11 @@ public sealed class RemoteVaultTests : IDisposable
             var size = keeper.Log.Size;
             reader.RecordErasedAsked(same, latest, "a child is ill");
             Assert.True(keeper.Log.Size > size);
-            var begun = reader.Emergency(EmergencyStep.Begun, Id16.New(), Id16.New(), latest, Id16.None, "Dr Who", "no charts", 1);
+            var secret = new Hash32(new byte[Hash32.Size]);
+            var begun = reader.Emergency(EmergencyStep.Begun, Id16.New(), Id16.New(), latest.Snapshot, new Hash32(System.Security.Cryptography.SHA256.HashData(secret.ToArray())), Id16.None, "Dr Who", "no charts", "", 1);
             reader.Keeper.Enter(begun); // who may restore may tell of it
             Assert.True(keeper.State.Emergency(begun.Emergency)!.IsOpen);
-            Assert.Equal(ErrorCode.QuorumMissing, Assert.Throws<HoldfastException>(() => reader.Keeper.Enter(reader.Emergency(EmergencyStep.Released, begun.Emergency, begun.Place, latest, Id16.None, "Dr Who", "no", 1))).Code);
+            Assert.Equal(ErrorCode.QuorumMissing, Assert.Throws<HoldfastException>(() => reader.Keeper.Enter(reader.Emergency(EmergencyStep.Released, begun.Emergency, begun.Place, latest.Snapshot, secret, Id16.None, "Dr Who", "no", "", 1))).Code);
             var words = keeper.Store.ReadObject(reader.State.ErasedAsked[0].Reason);
             foreach (var (a, actor, payload) in new (ulong, Id16, byte[])[] { (0, Id16.None, [1, 2]), (1, Id16.None, words), (0, latest.Snapshot, words) })
                 Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => reader.Keeper.Record(LeafType.ErasedAsked, latest.Snapshot, actor, a, 0, 0, payload)).Code);

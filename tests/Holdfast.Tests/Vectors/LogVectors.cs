@@ -53,11 +53,11 @@ static class LogVectors
         Assert.True(Holdfast.Core.Keys.SealedWords.TryParse(payload, out var sealedWords));
         Assert.Equal(payload, sealedWords.ToArray());
 
-        var step = new EmergencyObject(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE9), EmergencyStep.Begun, Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0), ApprovalRequest.ReasonHash(new Hash32(Sample.Salt), "Dr Who"), 1_767_225_600, payload);
+        var step = new EmergencyObject(Sample.Vault, Sample.Domain, new Hash32(Sample.Salt), Sample.Id(0xE9), EmergencyStep.Begun, Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0), Sample.Hash(43), 1_767_225_600, payload);
         list.Object("11.9", "step of an emergency", ObjectType.Emergency, Sample.Domain,
         [
             Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), "u8 1 begun", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"),
-            Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"), Fields.Raw(step.Person.ToArray(), "person"), "u64 1767225600 at", Fields.Bytes(payload, "words"),
+            Fields.Raw(Sample.Id(0xD0).ToArray(), "approver"), Fields.Raw(step.Proof.ToArray(), "proof"), "u64 1767225600 at", Fields.Bytes(payload, "words"),
         ], step.ToArray());
         Assert.True(EmergencyObject.TryParse(step.ToArray(), out var taken));
         Assert.Equal(step.ToArray(), taken.ToArray());

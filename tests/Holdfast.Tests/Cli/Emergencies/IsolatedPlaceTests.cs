@@ -73,7 +73,7 @@ public sealed class IsolatedPlaceTests : IDisposable
     [Fact]
     public void Any_text_is_a_mark_or_none() => Gen.Select(Gen.Int[0, 400], Gen.Char).Sample((at, c) =>
     {
-        var text = new IsolatedPlace("/x", Id16.New(), Id16.New(), Id16.New(), Id16.New(), Id16.None, PlaceState.Releasing, "/srv/to").ToString();
+        var text = new IsolatedPlace("/x", Id16.New(), Id16.New(), Id16.New(), Id16.New(), Hash32.None, Id16.None, PlaceState.Releasing, "/srv/to").ToString();
         var bent = at < text.Length ? text[..at] + c + text[(at + 1)..] : text + c;
         if (IsolatedPlace.TryParse("/x", bent, out var read))
             Assert.Equal(bent, read.ToString());
@@ -116,6 +116,14 @@ public sealed class IsolatedPlaceTests : IDisposable
         Assert.Equal(ErrorCode.TargetNotEmpty, Refused(() => place.MoveTo(_folder["ward"])));
         Assert.True(Directory.Exists(place.Content));
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder["ward"]));
+    }
+
+    [Fact]
+    public void The_place_of_another_emergency_has_another_secret()
+    {
+        var (one, two) = (Make(), IsolatedPlace.Read(_folder["place"])!.Anew(Id16.None).Write());
+        Assert.Equal(two, IsolatedPlace.Read(_folder["place"]));
+        Assert.Equal(0, new[] { one.Emergency == two.Emergency, one.Place == two.Place, one.Secret == two.Secret, one.Secret == one.Commitment }.Count(b => b));
     }
 
     [Fact]
