@@ -45,6 +45,9 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
     {
         lock (_locks)
         {
+            var before = BeforeLock;
+            BeforeLock = null;
+            before?.Invoke();
             if (++_calls == FailsAt)
                 throw new HoldfastException(ErrorCode.StoreUnavailable, "The object store did not answer (a test).", "none");
             if (!_locks.ContainsKey((kind, name)))
@@ -67,7 +70,13 @@ sealed class LockingFolder(string folder) : ILockingStore, IObjectStores, IRemov
     /// <summary>What it tells of its clock.</summary>
     public ulong Says { get; set; } = Holdfast.Core.Retention.LockRules.LastEnd;
 
-    public ulong TimeThere() => Says;
+    public ulong TimeThere() => Tells?.Invoke() ?? Says;
+
+    /// <summary>Asked for it; null to say what it says.</summary>
+    public Func<ulong>? Tells { get; set; }
+
+    /// <summary>Called before the next lock is lengthened.</summary>
+    public Action? BeforeLock { get; set; }
 
     public ulong? LockedUntil(StoreKind kind, Hash32 name)
     {

@@ -18,6 +18,7 @@ static class TimeReport
         yield return time.State switch
         {
             TimeState.Sure => $"sure: {(time.Outside.Any() ? $"{time.Sources.Count} sources agree, to a day" : "this machine's clock and what the vault has counted agree, to a day; no source outside this machine is asked")}",
+            TimeState.Unknown => "unknown here: `holdfast status` on the keeper's machine says what its sources of time do",
             TimeState.Frozen => $"FROZEN: {string.Join("; ", time.Silent.Select(Frozen))}",
             _ => "IN DOUBT",
         };
@@ -35,6 +36,8 @@ static class TimeReport
             steps.Add($"see that `holdfast log cosign --every 5m` runs and that the witness can be reached; one that will not come back is replaced by approval (holdfast approval request witnesses){(vault.State.Approvers.IsNobody ? ", which this vault has no approvers for: then nothing of it is given up any more" : "")}");
         if (time.Silent.Any(s => s.Kind == TimeSourceKind.Store))
             steps.Add("see that the object store answers, and that its clock is right");
+        if (time.State != TimeState.Unknown && time.Ahead.Where(s => s.Says > time.Wall + VaultTime.Doubt).ToList() is { Count: > 0 } ahead)
+            steps.Add($"{string.Join(" and ", ahead.Select(Name))} {(ahead.Count == 1 ? "is" : "are")} ahead of this machine too: see which clock is wrong. One that is ahead ends no lock{(ahead.Exists(s => s.Kind == TimeSourceKind.Witness) && !vault.State.Approvers.IsNobody ? "; a witness can be replaced by approval (holdfast approval request witnesses)" : "")}");
         if (time.State == TimeState.Doubted && time.Counted < time.Wall)
             steps.Add(vault.State.Approvers.IsNobody ? "once this machine's clock is right, nothing has to be mended: the vault's goes on from where it is" : "once this machine's clock is right, `holdfast approval request time` has the vault's clock set right by its approvers; no lock ends sooner by it");
         return steps.Count == 0 ? null : string.Join(". ", steps.Select(s => char.ToUpperInvariant(s[0]) + s[1..]));
@@ -53,7 +56,7 @@ static class TimeReport
     public static void Write(Utf8JsonWriter w, VaultTime time)
     {
         w.WriteStartObject("time");
-        w.WriteString("state", time.State switch { TimeState.Sure => "sure", TimeState.Frozen => "frozen", _ => "doubted" });
+        w.WriteString("state", time.State switch { TimeState.Sure => "sure", TimeState.Frozen => "frozen", TimeState.Unknown => "unknown", _ => "doubted" });
         w.WriteString("certain", Text.Iso(time.Certain));
         w.WriteStartArray("sources");
         foreach (var source in time.Sources)

@@ -115,11 +115,11 @@ sealed class Expiry(Projection projection, IStore store, IRemover? remover, Vaul
     public bool IsBlocked()
     {
         var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
-        return projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));
+        return projection.IsTimeUntold || projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));
     }
 
-    /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed for certain, to a day.</summary>
-    bool HasCome(ulong judged) => clock.HasPassed(judged - Math.Min(judged, RetentionPolicy.Day));
+    /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed by every source, to a day.</summary>
+    bool HasCome(ulong judged) => Judged + RetentionPolicy.Day > judged;
 
     bool IsOver(ulong end) => Judged > end + LockRules.Margin;
 

@@ -37,8 +37,10 @@ sealed class GuardJudge
     Projection _projection;
     Dictionary<Hash32, ulong> _unclaimed = [];
     bool _mayJudge;
+    HashSet<Id16> _early = []; // see Projection.Undone
     bool _isBlocked;
-    ulong _movedFor; // what the ends in memory were moved for, seconds since 1970
+    ulong _movedFor; // how far approvers had set the clock forward in all, seconds, when the ends in memory were moved
+    ulong _step; // by which they were
     ulong _witnessed; // seconds since 1970; no limit where the vault has no witnesses
     const ulong MostForgotten = 86_400; // seconds
     ulong _looked; // seconds since 1970 when the log was last taken in whole; what is new in it was written later
@@ -57,7 +59,7 @@ sealed class GuardJudge
         if (!VerifierKey.TryParse(file.LogKey, out _key!))
             throw new HoldfastException(ErrorCode.LogDamaged, VaultFile.LogKeyFault, VaultFile.LogKeyAdvice);
         _store = new FolderStore([vault], _disk);
-        _projection = new Projection(_store);
+        _projection = Anew();
         var pins = GuardPins.Load(state);
         if (pins is null)
         {
@@ -176,8 +178,8 @@ sealed class GuardJudge
             _copy.Follow(_log);
             Project();
             _witnessed = Witnessed();
+            Learn(); // first: what is new moves with the clock too
             GoForward();
-            Learn();
             Remember(hasLooked: true); // before a flag is set: what is immutable has a guard that remembers it
             _looked = _clock!.Now;
             _mayJudge = true;
@@ -188,7 +190,7 @@ sealed class GuardJudge
             _log = null; // what is in memory may be more than was ever signed
             if (_damage is null && _copy?.Size != _copy?.Checkpoint?.Size)
                 _copy = null; // and here more than is on the disk
-            _projection = new Projection(_store);
+            _projection = Anew();
             return e;
         }
     }
@@ -259,31 +261,57 @@ sealed class GuardJudge
             if (!folders.SequenceEqual(_store.Folders))
             {
                 _store = new FolderStore(folders, _disk);
-                _projection = new Projection(_store);
+                _projection = Anew();
             }
         }
     }
 
+    /// <summary>As a keeper has it, by the guard's own clock: what needs time to come into force is not in force sooner, nor after an objection.</summary>
+    Projection Anew(IReadOnlyDictionary<ulong, ulong>? latest = null) => new(_store.ReadObject, Moment, latest, _early);
+
+    ulong Moment() => Math.Min(_clock?.Passed ?? ulong.MaxValue, _machine.Wall / 1_000) + RetentionPolicy.Day;
+
     void Project()
+    {
+        ApplyAll();
+        if (!_projection.IsToBeAnew)
+            return;
+        _early = [];
+        do
+        {
+            _early = [.. _early, .. _projection.Undone];
+            _projection = Anew(Projection.TimesAfterExpiries(_copy!));
+            ApplyAll();
+        }
+        while (!_projection.Undone.IsSubsetOf(_early));
+    }
+
+    void ApplyAll()
     {
         while ((long)_projection.Size < _copy!.Size)
             _projection.Apply(_copy.Leaf((long)_projection.Size));
     }
 
-    /// <summary>Goes by the time that approvers have said, whose signatures were checked here. Every end that was seen moves as far as this clock does, so that none comes sooner: a quorum that lies lets nothing go. A guard that dies in the middle moves them again, and holds them the longer.</summary>
+    /// <summary>Goes forward by what approvers have set the clock forward, whose signatures were checked here, and no further than the calendar. Every end that was seen moves as far as this clock does, so that none
+    /// comes sooner: a quorum that lies lets nothing go. A guard that dies in the middle moves them again, and holds them the longer.</summary>
     void GoForward()
     {
-        var (approved, passed) = (_projection.TimeApproved, _clock!.Passed);
-        if (approved <= passed)
+        var (forward, passed, wall) = (_projection.SetForward, _clock!.Passed, _machine.Wall / 1_000);
+        if (_clock.Behind(forward) == 0)
             return;
-        if (_movedFor < approved)
-            _memory.Move(approved - passed);
-        _movedFor = approved; // once, however often the disk refuses it
+        if (_movedFor < forward)
+        {
+            _step = _looked == 0 ? 0 : Math.Min(_clock.Behind(forward), wall - Math.Min(wall, passed)); // a clock that began after that has it
+            foreach (var (ordinal, least) in _memory.Untold.ToList())
+                _memory.Doubt(ordinal, Math.Max(least, Record(ordinal)?.Expiry ?? 0));
+            _memory.Move(_step);
+        }
+        _movedFor = forward; // once, however often the disk refuses it
         var quantum = LockRules.Quantum(_projection.Genesis!.Policy.Base);
         foreach (var record in _projection.Snapshots.Where(s => s.Ordinal < _memory.Seen && !s.IsRemoved)) // by the log's reckoning too
             Learn(record, quantum, _memory.Untold.GetValueOrDefault(record.Ordinal));
         _memory.Save(Path.Combine(_state, GuardMemory.Name), _disk, _clock.Now);
-        _clock.Approve(approved);
+        _clock.GoForward(forward, _step);
         _clock.Save();
     }
 
@@ -293,7 +321,7 @@ sealed class GuardJudge
         var quantum = LockRules.Quantum(_projection.Genesis!.Policy.Base);
         if (Holding(quantum).Any(r => r.ToldBy().Any(n => _projection.Unreadable.Contains(n) && IsReadable(n))))
         {
-            _projection = new Projection(_store);
+            _projection = Anew();
             Project();
         }
         foreach (var record in Holding(quantum))
@@ -309,7 +337,7 @@ sealed class GuardJudge
         }
         _memory.TakeIn((ulong)_copy.Size);
         // What cannot say which packs it needs may need any; that the log gave it up is the keeper's word.
-        _isBlocked = Holding(quantum).Count > 0;
+        _isBlocked = _projection.IsTimeUntold || Holding(quantum).Count > 0;
     }
 
     /// <summary>Snapshots that cannot say what they need, and whose locks are not over.</summary>

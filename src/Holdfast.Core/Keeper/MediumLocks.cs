@@ -43,20 +43,26 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         All(locking, wanted, mayBeGone: state.Objects.Contains);
     }
 
-    /// <summary>Holds all that the log says is locked for so much longer.</summary>
-    public void HoldAll(ulong seconds)
+    /// <summary>Holds all that the log is about to say is locked for so much longer.</summary>
+    /// <param name="seconds">By which the vault's clock is set forward.</param>
+    /// <param name="counted">What had passed by then: what was given up by a later time than that is locked again.</param>
+    /// <param name="held">By name, until when it holds something already: that is not asked for again.</param>
+    /// <returns>Until when it holds all that is locked.</returns>
+    public IReadOnlyDictionary<(StoreKind, Hash32), ulong> HoldAll(ulong seconds, ulong counted, IReadOnlyDictionary<(StoreKind, Hash32), ulong> held)
     {
         if (store is not ILockingStore locking)
-            return;
-        var last = state.Snapshots.Where(s => !s.IsRemoved).Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
+            return held;
+        var last = state.Snapshots.Where(s => !s.IsRemoved || s.RemovedAt > counted).Aggregate(0UL, (latest, s) => Math.Max(latest, s.Expiry));
         List<(StoreKind Kind, Hash32 Name, ulong Until)> wanted =
         [
             .. state.NamedPacks().Packs.Select(p => (StoreKind.Pack, p.Key, p.Value.LockEnd)),
             .. state.ObjectLocks().Where(o => !state.Objects.Contains(o.Key)).Select(o => (StoreKind.Object, o.Key, o.Value)),
             .. state.Objects.Select(o => (StoreKind.Object, o, last)),
         ];
-        wanted.RemoveAll(w => state.WasRemoved(w.Kind, w.Name));
-        All(locking, [.. wanted.Select(w => (w.Kind, w.Name, AtLeast(LockRules.PackEnd(w.Name, w.Until + seconds, _quantum))))], state.Objects.Contains);
+        wanted.RemoveAll(w => state.RemovedAt(w.Kind, w.Name) is > 0 and var judged && judged <= counted);
+        wanted = wanted.ConvertAll(w => (w.Kind, w.Name, LockRules.PackEnd(w.Name, w.Until + seconds, _quantum)));
+        All(locking, [.. wanted.Where(w => held.GetValueOrDefault((w.Kind, w.Name)) < w.Until).Select(w => (w.Kind, w.Name, AtLeast(w.Until)))], state.Objects.Contains);
+        return wanted.ToDictionary(w => (w.Kind, w.Name), w => w.Until);
     }
 
     /// <summary>What the vault's clock has end in the past of the wall clock is asked for a day more: the log says that it is locked, so the medium is to.</summary>

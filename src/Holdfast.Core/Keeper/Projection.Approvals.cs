@@ -46,9 +46,6 @@ public sealed partial class Projection
     /// <summary>Seconds by which the vault's clock was set forward by approval, in all: every lock that was there then was lengthened by as much.</summary>
     public ulong SetForward { get; private set; }
 
-    /// <summary>So late it is at least, as the approvers said last; 0 where they never did. Seconds since 1970.</summary>
-    public ulong TimeApproved { get; private set; }
-
     /// <summary>Requests that were approved or objected to, in the order of their first leaves.</summary>
     public IReadOnlyList<RequestRecord> Requests => _inOrder;
 
@@ -133,8 +130,8 @@ public sealed partial class Projection
     }
 
     ulong _successionStopped; // vault time of the last objection to a request that would have replaced the approvers: one voice is not to be worn down
-    readonly HashSet<Id16> _lostTimes = []; // requests of a time whose approval cannot be read, and which no leaf has put in force
-    ulong _movedUnread; // seconds by which those that a leaf did put in force have lengthened locks
+    readonly Dictionary<Id16, ulong> _steps = []; // seconds by which leaves that put a time in force have lengthened locks, believed or not, by their requests
+    int _doubtedSteps; // leaves among them that are not believed
     readonly HashSet<Id16> _stopped = []; // requests that somebody objected to, by leaves whose object cannot be read
     ulong _latestBelieved; // the latest time of a leaf that may have come, and is not far beyond those before
     ulong _beyond; // that of a leaf that is: after a long silence it is true, and the next one says so too
@@ -166,8 +163,6 @@ public sealed partial class Projection
                 return;
             }
             IsApprovalLost = true; // it has no effect, and what cannot be read is told
-            if (leaf.A == (ulong)RequestKind.Time)
-                _lostTimes.Add(leaf.Subject);
             return;
         }
         var asked = approval!.Asked;
@@ -227,12 +222,7 @@ public sealed partial class Projection
         if (record is not { IsWaiting: true } || _early.Contains(leaf.Subject) || leaf.VaultTime < record.From || leaf.A != (ulong)record.Asked.Kind
             || (record.Asked is ApprovalRequest.Time told && (leaf.B != told.Forward || leaf.C != told.Counted || leaf.VaultTime < told.Now)))
         {
-            // Where its approval is lost, the clock may stand on it: what only makes locks longer is done all the same.
-            if (_lostTimes.Remove(leaf.Subject) && leaf.B <= ApprovalRequest.MostForward - Math.Min(SetForward + _movedUnread, ApprovalRequest.MostForward))
-            {
-                _movedUnread += leaf.B;
-                Move(leaf.B, leaf.C);
-            }
+            DoubtStep(leaf);
             NotApproved(ordinal, leaf);
             return;
         }
@@ -248,11 +238,12 @@ public sealed partial class Projection
                 (_policies[policy.Source], _policySet[policy.Source]) = (policy.After, ordinal);
                 break;
             case ApprovalRequest.Time time:
+                _steps[leaf.Subject] = time.Forward;
                 Move(time.Forward, time.Counted);
                 SetForward += time.Forward;
-                TimeApproved = Math.Max(TimeApproved, time.Now);
-                _times.Insert(_times.Count - 1, (time.Now, true)); // several people say so: it leads no less far than leaves step by step do
-                _latestBelieved = Math.Max(_latestBelieved, time.Now);
+                _times.Insert(_times.Count - 1, (time.Now, time.Forward)); // several people say so: it leads as much further than leaves step by step do
+                if (_latestBelieved == 0 || time.Now <= _latestBelieved + VaultClock.DoubtAfter + time.Forward)
+                    _latestBelieved = Math.Max(_latestBelieved, time.Now);
                 Believe(leaf.VaultTime);
                 break;
             case ApprovalRequest.Approvers approvers:
@@ -285,15 +276,41 @@ public sealed partial class Projection
         Lapse();
     }
 
-    /// <summary>All that ends by the vault's clock ends later, as the clock was set forward: between the two nothing changes.</summary>
+    /// <summary>A leaf that sets the clock forward and is not believed. It may have been when it was written (its approval, or one that it stands on, was lost since), and the clock stands on it: what only makes
+    /// locks longer is done all the same. Whoever has the log's key can lengthen all locks anyway.</summary>
+    void DoubtStep(Leaf leaf)
+    {
+        var more = leaf.B - Math.Min(leaf.B, _steps.GetValueOrDefault(leaf.Subject));
+        if (leaf.A != (ulong)RequestKind.Time || leaf.B > ApprovalRequest.MostForward || more == 0 || IsTimeUntold)
+            return;
+        if (++_doubtedSteps > MostDoubtedSteps)
+        {
+            IsTimeUntold = true;
+            return;
+        }
+        _steps[leaf.Subject] = leaf.B;
+        Move(more, leaf.C);
+    }
+
+    /// <summary>Leaves that set the clock forward and are not believed lengthen locks up to this many: each takes a look at all snapshots.</summary>
+    internal const int MostDoubtedSteps = 256;
+
+    /// <summary>There were more than these: whether any lock is over cannot be told, and none is from there on.</summary>
+    public bool IsTimeUntold { get; private set; }
+
+    /// <summary>All that ends by the vault's clock ends later, as the clock was set forward: between the two nothing changes. What was given up by then stays so, by a time that moves too.</summary>
     /// <param name="seconds">By which it was set forward.</param>
-    /// <param name="counted">What had passed for certain: what was given up by a later time than that was not over, and moves too.</param>
+    /// <param name="counted">What had passed for certain: what was given up by a later time than that was not over.</param>
     void Move(ulong seconds, ulong counted)
     {
         if (_successionStopped > 0)
             _successionStopped += seconds;
-        foreach (var record in Snapshots.Where(s => !s.IsRemoved || !IsOverBy(s, counted)))
+        foreach (var (name, given) in _removed)
+            _removed[name] = given.Judged <= counted ? given with { Judged = given.Judged + seconds, HasMoved = true } : given with { HasMoved = false };
+        foreach (var record in Snapshots)
         {
+            if (record.IsRemoved && record.RemovedAt <= counted)
+                record.RemovedAt += seconds;
             var end = Later(record.Expiry);
             record.Moved += end - record.Expiry;
             record.Expiry = end;
@@ -307,9 +324,6 @@ public sealed partial class Projection
 
         ulong Later(ulong moment) => moment == 0 ? 0 : Math.Min(Math.Min(moment, LockRules.LastEnd) + seconds, LockRules.LastEnd);
     }
-
-    /// <summary>Its lock, those of its packs, and the margin are over by a moment.</summary>
-    internal bool IsOverBy(SnapshotRecord record, ulong moment) => record.Expiry + LockRules.Quantum(Genesis!.Policy.Base) + LockRules.Margin < moment;
 
     /// <summary>What a request says there is, is there.</summary>
     /// <param name="asked">The request.</param>

@@ -1,3 +1,4 @@
+using Holdfast.Core.Log;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Storage;
 
@@ -7,8 +8,17 @@ namespace Holdfast.Core.Keeper;
 public sealed partial class Projection
 {
     readonly HashSet<(StoreKind, Hash32)> _named = [];
-    readonly Dictionary<(StoreKind Kind, Hash32 Name), (ulong Judged, int Expiry)> _removed = []; // and by which time that was judged, and the place of its expiry among them
+    readonly Dictionary<(StoreKind Kind, Hash32 Name), Given> _removed = [];
     readonly HashSet<SnapshotRecord> _revived = []; // an extension came after the expiry that gave them up
+
+    /// <summary>How something was given up.</summary>
+    /// <param name="Judged">By which time.</param>
+    /// <param name="Expiry">The place of its expiry among them.</param>
+    /// <param name="HasMoved">That time, and its lock, moved with the vault's clock. The end of a pack's lock is rounded anew then, and may be later by less than the quantum.</param>
+    readonly record struct Given(ulong Judged, int Expiry, bool HasMoved)
+    {
+        public ulong Over(ulong quantum) => Judged + (HasMoved ? quantum : 0);
+    }
 
     /// <summary>The latest moment an expiry was judged by, and that of those whose moment had come.</summary>
     ulong _judged;
@@ -25,6 +35,24 @@ public sealed partial class Projection
     /// <summary>A leaf is earlier than an expiry before it was judged by: that expiry lied about the time. Then all leaves are to be taken in anew, with what is known now.</summary>
     public bool IsTimeBack { get; private set; }
 
+    /// <summary>All leaves are to be taken in anew: with <see cref="TimesAfterExpiries"/>, and without what is <see cref="Undone"/>.</summary>
+    internal bool IsToBeAnew => IsTimeBack || IsDue || Undone.Count > 0;
+
+    /// <summary>By the ordinal of each expiry leaf, the earliest time that a leaf after it has.</summary>
+    internal static Dictionary<ulong, ulong> TimesAfterExpiries(MerkleLog log)
+    {
+        var (times, earliest) = (new Dictionary<ulong, ulong>(), ulong.MaxValue);
+        for (var at = log.Size - 1; at >= 0; at--)
+        {
+            if (!Leaf.TryParse(log.Leaf(at), out var leaf))
+                continue;
+            if (leaf.Type == LeafType.Expiry)
+                times[(ulong)at] = earliest;
+            earliest = Math.Min(earliest, leaf.VaultTime);
+        }
+        return times;
+    }
+
     /// <summary>Every expiry, and the moment it was judged by.</summary>
     public List<(ulong Ordinal, Leaf Leaf, ulong Judged)> Expiries { get; } = [];
 
@@ -33,7 +61,10 @@ public sealed partial class Projection
     public bool WasRemoved(StoreKind kind, Hash32 name) => RemovedAt(kind, name) > 0;
 
     /// <summary>The vault time by which that was judged; 0 where it was not given up.</summary>
-    public ulong RemovedAt(StoreKind kind, Hash32 name) => _removed.TryGetValue((kind, name), out var removed) && IsOver(kind, name, removed.Judged) ? removed.Judged : 0;
+    public ulong RemovedAt(StoreKind kind, Hash32 name) => _removed.TryGetValue((kind, name), out var removed) && IsOver(kind, name, removed.Over(LockRules.Quantum(Genesis!.Policy.Base))) ? removed.Judged : 0;
+
+    /// <summary>An expiry that was judged later than one moment, and no later than another, gave something up.</summary>
+    internal bool HasGivenUp(ulong after, ulong until) => _removed.Any(r => r.Value.Judged > after && r.Value.Judged <= until && WasRemoved(r.Key.Kind, r.Key.Name));
 
     bool IsOver(StoreKind kind, Hash32 name, ulong moment)
     {
@@ -48,8 +79,8 @@ public sealed partial class Projection
     {
         if (_removed.Count == 0)
             return [];
-        var (packs, objects) = (NamedPacks().Packs, ObjectLocks());
-        return [.. _removed.Where(r => End(r.Key.Kind, r.Key.Name) is > 0 and var end && end + LockRules.Margin >= r.Value.Judged).GroupBy(r => r.Value.Expiry)
+        var (packs, objects, quantum) = (NamedPacks().Packs, ObjectLocks(), LockRules.Quantum(Genesis!.Policy.Base));
+        return [.. _removed.Where(r => End(r.Key.Kind, r.Key.Name) is > 0 and var end && end + LockRules.Margin >= r.Value.Over(quantum)).GroupBy(r => r.Value.Expiry)
             .Select(g => new RefusedLeaf(Expiries[g.Key].Ordinal, Expiries[g.Key].Leaf, LeafFault.ExpiryOvertaken, [.. g.Select(r => r.Key.Name).Order()]))];
 
         ulong End(StoreKind kind, Hash32 name)
@@ -95,7 +126,7 @@ public sealed partial class Projection
     /// gone when its object is, or any of its packs: the object stays longer, for what builds on it.</summary>
     void GiveUp(ulong ordinal, Leaf leaf, ExpiryList list)
     {
-        var judged = Math.Min(Math.Min(leaf.A, leaf.VaultTime), _latest.GetValueOrDefault(ordinal, ulong.MaxValue));
+        var judged = Math.Min(Math.Min(Math.Min(leaf.A, leaf.VaultTime), long.MaxValue), _latest.GetValueOrDefault(ordinal, ulong.MaxValue));
         _judged = Math.Max(_judged, judged);
         Expiries.Add((ordinal, leaf, judged));
         _named.UnionWith(list.Names);
@@ -109,12 +140,18 @@ public sealed partial class Projection
         var packs = _spans.Over(list.Names.Where(n => n.Kind == StoreKind.Pack).Select(n => n.Name), judged, quantum)
             .FindAll(n => _spans.Has(n) || !(_byName.ContainsKey(n) || _objects.Contains(n)));
         var objects = list.Names.Where(n => n.Kind == StoreKind.Object).Select(n => n.Name).Where(n => IsObjectOver(n, judged, quantum)).ToList();
+        if (IsTimeUntold)
+        {
+            packs.Clear();
+            objects.Clear();
+        }
         HashSet<(StoreKind, Hash32)> over = [.. packs.Select(n => (StoreKind.Pack, n)), .. objects.Select(n => (StoreKind.Object, n))];
         foreach (var name in over)
         {
             // One that a later commit or extension took back is given up anew.
-            if (!isAwaited && !_removed.TryAdd(name, (judged, Expiries.Count - 1)) && !WasRemoved(name.Item1, name.Item2))
-                _removed[name] = (judged, Expiries.Count - 1);
+            var given = new Given(judged, Expiries.Count - 1, HasMoved: false);
+            if (!isAwaited && !_removed.TryAdd(name, given) && !WasRemoved(name.Item1, name.Item2))
+                _removed[name] = given;
         }
         var revived = _revived.Where(r => packs.Exists(p => _spans.IsIn(r, p)));
         foreach (var record in _spans.With(packs, isFirst: isLater && !isAwaited).Concat(revived.ToList()).Concat(objects.Select(n => _byName.GetValueOrDefault(n)).OfType<SnapshotRecord>()))

@@ -30,7 +30,7 @@ public sealed partial class Projection
     readonly HashSet<Hash32> _readable = []; // as what an earlier leaf names them for; snapshots are not among them
     readonly HashSet<(Type, Hash32)> _failed = []; // read once, however many leaves name them
     readonly HashSet<RefusalKey> _refusals = [];
-    readonly List<(ulong Time, bool IsApproved)> _times = []; // of all leaves, and what approvers said
+    readonly List<(ulong Time, ulong Forward)> _times = []; // of all leaves, and what approvers said, with by how much that sets the clock forward
     /// <param name="store">Has the objects that leaves name.</param>
     /// <param name="moment">The latest time, in seconds since 1970, that may have come: an expiry by a later one gives up nothing yet. Null for a reader that does not know the time.</param>
     /// <param name="latest">By the ordinal of an expiry leaf, the earliest time of a leaf after it, where that is earlier than its own: see <see cref="IsTimeBack"/>.</param>
@@ -74,7 +74,7 @@ public sealed partial class Projection
     /// <summary>The latest time of a leaf among those that are not beyond a moment, or no more than <see cref="VaultClock.DoubtAfter"/> beyond the latest of these before them: one leaf that was made up, or
     /// written by a clock that was wrong, is none of them.</summary>
     public ulong TimeOfLeaves(ulong moment) =>
-        _times.Aggregate(0UL, (latest, next) => next.IsApproved || next.Time <= moment || next.Time <= latest + VaultClock.DoubtAfter ? Math.Max(latest, next.Time) : latest);
+        _times.Aggregate(0UL, (latest, next) => next.Time <= moment || next.Time <= latest + VaultClock.DoubtAfter + next.Forward ? Math.Max(latest, next.Time) : latest);
 
     /// <summary>Leaves that no sound keeper writes, and what they say does not count.</summary>
     public List<RefusedLeaf> Refused { get; } = [];
@@ -135,7 +135,7 @@ public sealed partial class Projection
         if (!Leaf.TryParse(bytes, out var leaf))
             return; // of a newer version: kept and ignored
         LatestTime = Math.Max(LatestTime, leaf.VaultTime);
-        _times.Add((Math.Min(leaf.VaultTime, LockRules.LastEnd), false));
+        _times.Add((Math.Min(leaf.VaultTime, LockRules.LastEnd), 0));
         IsTimeBack |= leaf.VaultTime < _judged;
         Believe(leaf.VaultTime);
         var isRepeated = leaf.Type != LeafType.Commit && !leaf.Payload.IsNone && !_objects.Add(leaf.Payload);

@@ -31,6 +31,7 @@ public sealed class VaultClock
     readonly List<Sight> _sights = []; // the latest last
     ulong _passed; // milliseconds since 1970 UTC that have passed for certain
     ulong _unseen; // milliseconds of vault time beyond them, which leaves alone tell of
+    ulong _forward; // milliseconds by which approvers have set it forward: they are in what has passed
     string _noted = ""; // the start whose sight is the latest in the file
 
     /// <summary>What a machine's clocks said when it last looked.</summary>
@@ -90,12 +91,16 @@ public sealed class VaultClock
     /// <param name="machine">The machine's clocks.</param>
     /// <param name="latestLeaf">Vault time of the newest leaf that is not far beyond a moment, or beyond leaves before it (<see cref="Projection.TimeOfLeaves"/>): the clock is never before it, even
     /// where its file was lost or put back.</param>
-    /// <param name="approved">What approvers have said has passed, seconds since 1970 (<see cref="Projection.TimeApproved"/>); 0 for nothing. All locks of then were lengthened by what the clock was behind.</param>
-    public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf, ulong approved = 0)
+    /// <param name="forward">Seconds by which approvers have set it forward in all (<see cref="Projection.SetForward"/>), and all locks with it.</param>
+    public static VaultClock Open(string path, Disk disk, IMachineTime machine, Func<ulong, ulong> latestLeaf, ulong forward = 0)
     {
         var clock = new VaultClock(path, disk, machine);
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
+        if (isKept)
+            clock.GoForward(forward);
+        else
+            clock._forward = 1_000 * forward; // what the leaves tell has it
         var told = 1_000 * latestLeaf(Math.Max(clock.Milliseconds, machine.Wall) / 1_000 + DoubtAfter);
         // With no note of its own, and a wall clock before every leaf, there is nothing to hold against the leaves.
         if (!isKept && told == 0)
@@ -105,19 +110,24 @@ public sealed class VaultClock
         var unseen = Math.Min(ahead, told - Math.Min(told, machine.Wall));
         clock._unseen += unseen;
         clock._passed += ahead - unseen;
-        clock.Approve(approved);
+        clock.Look();
         return clock;
     }
 
-    /// <summary>Goes forward to what approvers have said has passed. What leaves told of up to then has passed with it.</summary>
-    internal void Approve(ulong approved)
+    /// <summary>Goes forward by what approvers have set it forward since it last did: no more than all locks were lengthened by, wherever it stands. What leaves told of up to then has passed with it.</summary>
+    /// <param name="forward">Seconds, in all since the vault was made.</param>
+    /// <param name="most">No more seconds than these.</param>
+    internal void GoForward(ulong forward, ulong most = Retention.LockRules.LastEnd)
     {
-        approved = 1_000 * Math.Min(approved, Retention.LockRules.LastEnd);
-        var more = approved - Math.Min(approved, _passed);
+        var more = Math.Min(1_000 * Behind(forward), Math.Min(1_000 * most, LastEnd - Math.Min(LastEnd, Milliseconds)));
         _unseen -= Math.Min(_unseen, more);
         _passed += more;
+        _forward = Math.Max(_forward, 1_000 * forward);
         Look();
     }
+
+    /// <summary>Seconds of what approvers have set it forward that are not in it yet.</summary>
+    internal ulong Behind(ulong forward) => forward - Math.Min(forward, _forward / 1_000);
 
     /// <summary>Seconds since 1970 UTC by the vault clock.</summary>
     public ulong Now
@@ -234,7 +244,7 @@ public sealed class VaultClock
     void Write()
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{Head}\n{_passed} {_unseen}\n");
+        text.Append(CultureInfo.InvariantCulture, $"{Head}\n{_passed} {_unseen} {_forward}\n");
         foreach (var s in _sights)
             text.Append(CultureInfo.InvariantCulture, $"{(s.Machine.Length > 0 ? s.Machine : NoMachine)} {s.Passed} {s.Wall} {s.SinceBoot} {s.BootId}\n");
         _disk.Replace(_path, Encoding.UTF8.GetBytes($"{text}{NoteCheck.Of(text.ToString())}\n"));
@@ -247,8 +257,8 @@ public sealed class VaultClock
         if (text.Split('\n') is [EarlierHead, var earlier, ""])
             return TryTakeEarlier(text, earlier);
         if (text.Split('\n') is not [Head, var time, .. var sights, var check, ""] || sights.Length > MaxSights || check != NoteCheck.Of(text[..^(check.Length + 1)])
-            || time.Split(' ') is not [var first, var second] || !TryRead(first, out var passed) || !TryRead(second, out var unseen)
-            || unseen > LastEnd || passed > LastEnd - unseen)
+            || time.Split(' ') is not [var first, var second, .. { Length: <= 1 } third] || !TryRead(first, out var passed) || !TryRead(second, out var unseen) || !TryRead(third.FirstOrDefault("0"), out var forward)
+            || unseen > LastEnd || passed > LastEnd - unseen || forward > LastEnd)
             return false;
         var taken = new List<Sight>();
         foreach (var line in sights)
@@ -258,7 +268,7 @@ public sealed class VaultClock
                 return false;
             taken.Add(new Sight(machine == NoMachine ? "" : machine, at, wallAt, ran, bootId));
         }
-        (_passed, _unseen) = (passed, unseen);
+        (_passed, _unseen, _forward) = (passed, unseen, forward);
         _sights.AddRange(taken);
         _noted = taken.Count > 0 ? taken[^1].BootId : "";
         return true;

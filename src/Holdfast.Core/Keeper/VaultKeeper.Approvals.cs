@@ -39,6 +39,7 @@ public sealed partial class VaultKeeper
                 OpenAnew(); // what it puts back was lost here too
             return _projection.Request(approval.Asked.Head.Id) ?? throw new HoldfastException(ErrorCode.LogForked, "The keeper says that it took the approval, and its log does not have it.", "Treat that machine as suspect.");
         }
+        var held = PrepareForward(approval);
         return Changing(() =>
         {
             var now = Clock.Now;
@@ -66,7 +67,7 @@ public sealed partial class VaultKeeper
             else if (_projection.Request(asked.Head.Id) is null && _projection.Requests.Count(r => r.Approved == 0 && r.Objector == approval.Signatures[0].Approver && now - Math.Min(now, r.Objected) < ApprovalRequest.LongestOpen) >= MostObjections)
                 throw new HoldfastException(ErrorCode.QuotaExceeded, $"One approver may object to {MostObjections} requests in 30 days that nobody has approved. Nothing was changed.", "A request that nobody approves has no effect. Object to one that weakens protection once it is approved: it has three days to go then.");
             if (isApproved && asked is ApprovalRequest.Time time)
-                PrepareForward(time.Forward);
+                PrepareForward(time, held);
             var from = now + _projection.CoolingOff(asked);
             var leaf = new Leaf(LeafType.Approval, now, asked.Head.Id, Id16.None, (ulong)asked.Kind, isApproved ? from : 0, (ulong)approval.Signatures.Count, Store.PutTwice(bytes));
             Append(isApproved && !asked.Cools ? [leaf, .. Effect(asked, now)] : [leaf]);
@@ -130,17 +131,32 @@ public sealed partial class VaultKeeper
         var (passed, wall) = (Clock.Passed, _machine.Wall / 1_000);
         if (time.Now > wall + MostAhead)
             throw new HoldfastException(ErrorCode.ClockInDoubt, "The time that the approvers signed has not come by this machine's own clock. Nothing was changed.", "Set this machine's clock right first (timedatectl), or make a new request with the right time: a vault's clock never goes back.");
-        var isGone = _projection.Snapshots.Exists(s => s.IsRemoved && s.RemovedAt <= passed && !_projection.IsOverBy(s, time.Counted)); // an expiry was in between
-        if (passed < time.Counted || passed >= time.Now || passed - time.Counted > ApprovalRequest.LongestTimeOpen || isGone)
+        if (passed < time.Counted || passed >= time.Now || passed - time.Counted > ApprovalRequest.LongestTimeOpen
+            || _projection.HasGivenUp(time.Counted, passed + RetentionPolicy.Day)) // an expiry was in between, and what it gave up may be gone
             throw new HoldfastException(ErrorCode.CommitRefused, "The vault's clock is not where it was when the request was made. Nothing was changed.", "Make a new request (holdfast approval request time).");
     }
 
     /// <summary>Before the leaf that sets the clock forward: the medium holds all for as much longer, what sessions have stored and not committed counts as new, and the clock's file says what was counted up to now.</summary>
-    void PrepareForward(ulong seconds)
+    /// <param name="time">The request.</param>
+    /// <param name="held">What the medium holds for long enough already.</param>
+    void PrepareForward(ApprovalRequest.Time time, IReadOnlyDictionary<(StoreKind, Hash32), ulong> held)
     {
-        OnMedium.HoldAll(seconds);
+        OnMedium.HoldAll(time.Forward, time.Counted, held);
         Clock.Save();
         _disk.Replace(KeeperPath(_folder, "unclaimed"), []);
+    }
+
+    /// <summary>Has the medium hold what is there before the vault's lock is taken: it may take hours, in which backups go on.</summary>
+    IReadOnlyDictionary<(StoreKind, Hash32), ulong> PrepareForward(ApprovalObject approval)
+    {
+        if (Store is not ILockingStore || approval is not { Decision: Decision.Approved, Asked: ApprovalRequest.Time time })
+            return new Dictionary<(StoreKind, Hash32), ulong>();
+        RequireOpen();
+        Refresh();
+        if (_projection.Fault(approval, Clock.Now, Clock.Certain) is not null)
+            return new Dictionary<(StoreKind, Hash32), ulong>(); // refused, and counted, under the lock
+        RequireSound(time);
+        return OnMedium.HoldAll(time.Forward, time.Counted, new Dictionary<(StoreKind, Hash32), ulong>());
     }
 
     /// <summary>The leaves by which a request comes into force.</summary>

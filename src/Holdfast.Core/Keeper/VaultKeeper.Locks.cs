@@ -188,7 +188,16 @@ public sealed partial class VaultKeeper
             return plan; // nor what a leaf gave up before: whether it was locked cannot be told
         var (stuck, isBlocked) = (0, false);
         HoldfastException? fault = null;
-        foreach (var (number, some) in ExpiryNow().GivenUp().Chunk(RemovedAtOnce).Index())
+        List<StoredName> given;
+        try
+        {
+            given = ExpiryNow().GivenUp();
+        }
+        catch (HoldfastException e)
+        {
+            return plan with { Stuck = plan.Names.Count, Fault = e }; // given up, and told: the next run removes them
+        }
+        foreach (var (number, some) in given.Chunk(RemovedAtOnce).Index())
         {
             if (fault is { Code: ErrorCode.VaultBusy } || (fault is { Code: ErrorCode.StoreUnavailable } && FolderStore is null)) // each try waits its whole patience
             {

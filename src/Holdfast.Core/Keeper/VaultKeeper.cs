@@ -127,7 +127,7 @@ public sealed partial class VaultKeeper : IDisposable
     static string KeeperPath(string folder, string name) => Path.Combine(folder, "keeper", name);
 
     /// <summary>The vault clock, as it stands.</summary>
-    public VaultClock Clock => _clock ??= _told is { } told ? VaultClock.Told(told.Now, told.Passed, _disk, _machine) : VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves, _projection.TimeApproved);
+    public VaultClock Clock => _clock ??= _told is { } told ? VaultClock.Told(told.Now, told.Passed, _disk, _machine) : VaultClock.Open(KeeperPath(_folder, "clock"), _disk, _machine, _projection.TimeOfLeaves, _projection.SetForward);
 
     /// <summary>Takes in what other processes have written.</summary>
     public void Refresh()
@@ -147,9 +147,9 @@ public sealed partial class VaultKeeper : IDisposable
         _log.Refresh();
         if (_projection.IsAwaiting)
             _passed = Math.Max(_passed, Clock.Passed);
-        var approved = _projection.TimeApproved;
+        var forward = _projection.SetForward;
         Project();
-        if (_projection.TimeApproved > approved)
+        if (_projection.SetForward > forward)
             _clock = null; // another process set it forward
     }
 
@@ -460,10 +460,10 @@ public sealed partial class VaultKeeper : IDisposable
         {
             ApplyAll();
             var early = new HashSet<Id16>();
-            for (var again = _projection.IsTimeBack || _projection.IsDue || _projection.Undone.Count > 0; again; again = !_projection.Undone.IsSubsetOf(early))
+            for (var again = _projection.IsToBeAnew; again; again = !_projection.Undone.IsSubsetOf(early))
             {
                 early.UnionWith(_projection.Undone); // without these others may show that were put in force too early
-                _projection = Projected(TimesAfterExpiries(), early);
+                _projection = Projected(Projection.TimesAfterExpiries(_log), early);
                 ApplyAll();
             }
         }
@@ -483,21 +483,6 @@ public sealed partial class VaultKeeper : IDisposable
     {
         while ((long)_projection.Size < _log.Size)
             _projection.Apply(_log.Leaf((long)_projection.Size), _log.IsLost((long)_projection.Size));
-    }
-
-    /// <summary>By the ordinal of each expiry leaf, the earliest time that a leaf after it has.</summary>
-    Dictionary<ulong, ulong> TimesAfterExpiries()
-    {
-        var (times, earliest) = (new Dictionary<ulong, ulong>(), ulong.MaxValue);
-        for (var at = _log.Size - 1; at >= 0; at--)
-        {
-            if (!Leaf.TryParse(_log.Leaf(at), out var leaf))
-                continue;
-            if (leaf.Type == LeafType.Expiry)
-                times[(ulong)at] = earliest;
-            earliest = Math.Min(earliest, leaf.VaultTime);
-        }
-        return times;
     }
 
     public void Dispose()

@@ -39,6 +39,9 @@ public enum TimeState
 
     /// <summary>One outside this machine has said nothing for over a day: what ended later than that is not given up until it speaks again.</summary>
     Frozen,
+
+    /// <summary>Of another machine's keeper: what its sources say is known there.</summary>
+    Unknown,
 }
 
 /// <summary>What all sources of time say at one moment. An expiry takes only what all of them say is over (docs/format.md, section 12.3).</summary>
@@ -47,6 +50,9 @@ public enum TimeState
 /// <param name="Sources">The wall clock first, then what was counted, then those outside.</param>
 public sealed record VaultTime(ulong Created, ulong Unseen, IReadOnlyList<TimeSource> Sources)
 {
+    /// <summary>The keeper is another machine's: its sources outside are not among these.</summary>
+    public bool IsElsewhere { get; init; }
+
     /// <summary>Seconds that sources may be apart before anything is said of it.</summary>
     public const ulong Doubt = RetentionPolicy.Day;
 
@@ -64,7 +70,8 @@ public sealed record VaultTime(ulong Created, ulong Unseen, IReadOnlyList<TimeSo
     /// <summary>Sources outside that say it is later than was counted here: time that this machine was off, or a clock that lies.</summary>
     public IEnumerable<TimeSource> Ahead => Outside.Where(s => Later(s.Says, Counted) > Doubt);
 
-    public TimeState State => Silent.Any() ? TimeState.Frozen
+    public TimeState State => IsElsewhere ? TimeState.Unknown
+        : Silent.Any() ? TimeState.Frozen
         : Unseen > Doubt || Later(Wall, Counted) > Doubt || Later(Counted, Wall) > Doubt || Ahead.Any() ? TimeState.Doubted
         : TimeState.Sure;
 
@@ -104,5 +111,6 @@ public sealed partial class VaultKeeper
         new TimeSource(TimeSourceKind.Counted, "", Clock.Passed),
         .. Remote is null ? VaultTime.Of(Witnesses, Cosigned, _log) : [],
         .. store,
-    ]);
+    ])
+    { IsElsewhere = Remote is not null };
 }

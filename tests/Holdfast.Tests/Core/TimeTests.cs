@@ -79,6 +79,29 @@ public sealed class TimeTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_keeper_elsewhere_nothing_is_said_to_be_sure()
+    {
+        var time = new VaultTime(0, 0, [new TimeSource(TimeSourceKind.Wall, "", 5 * Day), new TimeSource(TimeSourceKind.Counted, "", 5 * Day)]);
+        Assert.Equal((TimeState.Sure, TimeState.Unknown), (time.State, (time with { IsElsewhere = true }).State));
+        Assert.StartsWith("unknown here", Holdfast.Cli.Commands.TimeReport.Lines(time with { IsElsewhere = true }).First(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_witness_that_is_ahead_is_told_with_what_to_do()
+    {
+        var test = Make(1);
+        test.WriteSome();
+        test.BackUp();
+        Cosign(test, 0, Now(test));
+        using var vault = test.Open();
+        Assert.Null(Holdfast.Cli.Commands.TimeReport.Advice(vault.Keeper.Time(), vault));
+        Cosign(test, 0, Now(test) + 3 * Day);
+        var time = vault.Keeper.Time();
+        Assert.Equal(TimeState.Doubted, time.State);
+        Assert.Contains(Key(0).Name, Holdfast.Cli.Commands.TimeReport.Advice(time, vault)!, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
     public void A_witness_that_lies_ahead_ends_no_lock()
     {
         var test = Make(1);
@@ -330,7 +353,7 @@ public sealed class TimeTests : IDisposable
         Append(test, vault, new Leaf(LeafType.Approval, vault.Keeper.Clock.Now, asked.Head.Id, Id16.None, 2, vault.Keeper.Clock.Now, (ulong)sent.Signatures.Count, name),
             new Leaf(LeafType.InForce, asked.Now, asked.Head.Id, Id16.None, 2, asked.Forward, asked.Counted, Hash32.None));
         using var after = test.Open();
-        Assert.Equal((0UL, 0UL), (after.State.TimeApproved, after.State.SetForward));
+        Assert.Equal(0UL, after.State.SetForward);
         Assert.Null(judge.Follow());
         Assert.InRange(judge.Passed, passed, passed + 60); // since it was started again
     }
@@ -404,17 +427,21 @@ public sealed class TimeTests : IDisposable
             now = vault.Keeper.Clock.Passed;
         }
         var before = Left(test)[0];
-        foreach (var isGone in new[] { false, true })
+        File.WriteAllBytes(file, old);
+        test.Machine.Wall = 1_800_000_000_000;
+        using (var again = test.Open())
         {
-            File.WriteAllBytes(file, old);
-            if (isGone)
-                File.Delete(file);
-            test.Machine.Wall = 1_800_000_000_000;
-            using var again = test.Open();
-            Assert.InRange(again.Keeper.Clock.Passed, now - 1, now + 1);
-            Assert.Equal(0UL, again.Keeper.Clock.Unseen);
-            Assert.InRange(Left(test)[0], before - 1, before + 1);
+            Assert.InRange(again.Keeper.Clock.Passed, now - 120, now + 1);
+            Assert.InRange(again.Keeper.Clock.Now, now - 1, now + 1);
+            Assert.InRange(Left(test)[0], before - 1, before + 120);
         }
+        // Without a note of its own what leaves say has passed only as far as the wall clock says so too: locks last the longer.
+        File.Delete(file);
+        using (var again = test.Open())
+            Assert.True(again.Keeper.Clock.Passed < now && again.Keeper.Clock.Now >= now - 1 && Left(test)[0] >= before);
+        test.Machine.Wall = 1_000 * now;
+        using (var again = test.Open())
+            Assert.InRange(again.Keeper.Clock.Passed, now - 1, now + 1);
     }
 
     [Fact]
@@ -566,9 +593,9 @@ public sealed class TimeTests : IDisposable
         var before = Left(test)[0];
         test.Lose(name);
         Assert.InRange(Left(test)[0], before, before + 5);
-        using (var vault = test.Open()) // and by nothing that is said of it again
+        using (var vault = test.Open()) // nor by what is said of another
             Append(test, vault, new Leaf(LeafType.InForce, Now(test), vault.State.Snapshots[0].Snapshot, Id16.None, 2, Day, 0, Hash32.None));
-        Assert.InRange(Left(test)[0], before - 5, before + 5);
+        Assert.InRange(Left(test)[0], before - 5, before + Day + 5);
         test.Machine.Pass(20 * Day);
         Assert.Equal(0, Expire(test));
     }
@@ -663,6 +690,289 @@ public sealed class TimeTests : IDisposable
             test.Machine.SinceBoot -= 40 * Day * 1_000;
         }
         Assert.InRange(calls, 3, 300);
+    }
+
+    /// <summary>An approval before it is lost, and so the later one is not believed any more; the clock stands on it all the same.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_lost_approval_before_a_time_shortens_no_lock(bool isTime)
+    {
+        var test = MakeApproved();
+        test.WriteSome();
+        test.BackUp();
+        Hash32 name;
+        using (var vault = test.Open())
+        {
+            PowerOff(test, Day);
+            var policy = vault.State.PolicyFor(Id16.None);
+            var first = Signed(isTime ? Ask(test, vault) : new ApprovalRequest.Policy(vault.Keeper.NewRequest(Id16.None, Day, null), Id16.None, policy, policy with { Base = 29 * Day }), 0, 1);
+            vault.Keeper.Decide(first);
+            name = new Hash32(SHA256.HashData(first.ToArray()));
+        }
+        PowerOff(test);
+        using (var vault = test.Open())
+            vault.Keeper.Decide(Signed(Ask(test, vault), 0, 1));
+        var before = Left(test)[0];
+        test.Lose(name);
+        using (var vault = test.Open())
+            Assert.Equal((0UL, true), (vault.State.SetForward, vault.State.IsApprovalLost));
+        Assert.InRange(Left(test)[0], before, before + 5);
+        test.Machine.Pass(20 * Day);
+        Assert.Equal(0, Expire(test));
+    }
+
+    /// <summary>Whoever has the log's key writes leaves that set no clock: each request lengthens locks once, by the most that was said of it; and of too many nothing can be told, and nothing ends.</summary>
+    [Fact]
+    public void Leaves_without_approval_lengthen_locks_up_to_a_number_and_then_stop_expiry()
+    {
+        var test = MakeApproved();
+        test.WriteSome();
+        test.BackUp();
+        ulong end;
+        var one = Id16.New();
+        using (var vault = test.Open())
+        {
+            end = vault.State.Snapshots[0].Expiry;
+            Append(test, vault, [.. Enumerable.Range(0, Projection.MostDoubtedSteps + 10).SelectMany(_ => new[] { Step(one, 7), Step(Id16.New(), 0), Step(Id16.New(), ApprovalRequest.MostForward + 1) })]);
+        }
+        using (var vault = test.Open())
+        {
+            Assert.Equal((end + 7, false), (vault.State.Snapshots[0].Expiry, vault.State.IsTimeUntold));
+            Append(test, vault, Step(one, 9));
+        }
+        using (var vault = test.Open())
+        {
+            Assert.Equal(end + 9, vault.State.Snapshots[0].Expiry);
+            Append(test, vault, [.. Enumerable.Range(0, Projection.MostDoubtedSteps + 10).Select(_ => Step(Id16.New(), 1))]);
+        }
+        var judge = Judge(test);
+        Assert.Null(judge.Follow());
+        test.Machine.Pass(100 * Day);
+        using (var vault = test.Open())
+        {
+            Assert.True(vault.State.IsTimeUntold && vault.State.Snapshots[0].Expiry < end + 2 * Projection.MostDoubtedSteps);
+            Assert.True(vault.Keeper.Expire(dryRun: false).IsBlocked);
+            GiveUpAll(test, vault, Now(test));
+        }
+        using (var vault = test.Open())
+            Assert.All(Packs(test), p => Assert.False(vault.State.WasRemoved(StoreKind.Pack, p)));
+        Assert.Null(judge.Follow());
+        Assert.All(Packs(test), p => Assert.NotEqual(Verdict.Free, judge.Judge(StoreKind.Pack, p)));
+
+        Leaf Step(Id16 request, ulong seconds) => new(LeafType.InForce, Now(test), request, Id16.None, 2, seconds, Now(test), Hash32.None);
+    }
+
+    /// <summary>With the log's key: an expiry of all packs.</summary>
+    static void GiveUpAll(TestVault test, Vault vault, ulong judged, ulong? time = null)
+    {
+        var list = vault.Keeper.Store.PutObject(new ExpiryList(vault.Id, new Hash32(SHA256.HashData([1])), [.. vault.Keeper.Store.List(StoreKind.Pack).Select(p => p.Name).Order().Select(p => (StoreKind.Pack, p))]).ToArray());
+        Append(test, vault, new Leaf(LeafType.Expiry, time ?? judged, Id16.New(), Id16.None, judged, 1, 1, list));
+    }
+
+    [Fact]
+    public void Where_expiry_runs_daily_the_clock_can_be_set_and_what_is_gone_stays_so()
+    {
+        var test = MakeApproved(new RetentionPolicy(10 * Day, 0, 0, 0, 0, 0)); // ends of packs' locks are rounded by two days
+        for (var day = 0; day < 40; day++)
+        {
+            test.Write("today", $"{day}");
+            test.BackUp();
+            test.Machine.Pass(Day);
+            Expire(test);
+        }
+        List<Hash32> gone;
+        using (var vault = test.Open())
+            gone = [.. vault.State.NamedPacks().Packs.Keys.Where(p => vault.State.WasRemoved(StoreKind.Pack, p))];
+        Assert.NotEmpty(gone);
+        foreach (var off in new[] { Day / 2, Off }) // more than once
+        {
+            PowerOff(test, off);
+            List<Id16> removed;
+            using (var vault = test.Open())
+            {
+                removed = [.. vault.State.Snapshots.Where(s => s.IsRemoved).Select(s => s.Snapshot)];
+                Assert.NotEmpty(removed);
+                vault.Keeper.Decide(Signed(Ask(test, vault), 0, 1));
+            }
+            using var after = test.Open();
+            Assert.Equal(removed, after.State.Snapshots.Where(s => s.IsRemoved).Select(s => s.Snapshot));
+            Assert.Empty(after.State.Overtaken());
+            Assert.Empty(after.State.Refused);
+            Assert.All(gone, p => Assert.True(after.State.WasRemoved(StoreKind.Pack, p)));
+            var there = Packs(test).ToHashSet();
+            Assert.All(after.State.NamedPacks().Packs.Keys, p => Assert.NotEqual(there.Contains(p), after.State.WasRemoved(StoreKind.Pack, p)));
+        }
+        Assert.Equal(0, Expire(test));
+        test.Machine.Pass(5 * Day);
+        Assert.True(Expire(test) > 0);
+    }
+
+    /// <summary>An expiry between request and approval: what it gave up is gone, and would be locked again.</summary>
+    [Fact]
+    public void A_clock_is_not_set_where_something_was_given_up_since_it_was_asked_for()
+    {
+        var test = MakeApproved();
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(52 * Day);
+        using (var before = test.Open())
+            before.Keeper.Clock.Save();
+        PowerOff(test);
+        using var vault = test.Open();
+        var asked = Ask(test, vault);
+        test.Machine.Pass(3_600);
+        Assert.True(Expire(test) > 0);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => vault.Keeper.Decide(Signed(asked, 0, 1))));
+        vault.Keeper.Decide(Signed(Ask(test, vault), 0, 1));
+        Assert.True(vault.State.SetForward > 0);
+    }
+
+    /// <summary>Approvers, with the log's key, sign that next century was counted, and one second more: the clock goes forward by that second, as the locks do.</summary>
+    [Fact]
+    public void A_clock_goes_forward_by_no_more_than_locks_do_wherever_it_is_said_to_be()
+    {
+        var test = MakeApproved();
+        test.WriteSome();
+        test.BackUp();
+        var judge = Judge(test);
+        Assert.Null(judge.Follow());
+        PowerOff(test, 100);
+        var (before, passed) = (Left(test)[0], judge.Passed);
+        const ulong far = 4_102_444_800;
+        using (var vault = test.Open())
+        {
+            var asked = new ApprovalRequest.Time(vault.Keeper.NewRequest(Id16.None, Day, null), 0, far, far + 1);
+            asked = asked with { Head = asked.Head with { Made = far, Until = far + Day } };
+            var approval = Signed(asked, 0, 1);
+            Append(test, vault, new Leaf(LeafType.Approval, far, asked.Head.Id, Id16.None, 2, far, 2, vault.Keeper.Store.PutObject(approval.ToArray())),
+                new Leaf(LeafType.InForce, far + 1, asked.Head.Id, Id16.None, 2, 1, far, Hash32.None));
+        }
+        using (var vault = test.Open())
+        {
+            Assert.Equal(1UL, vault.State.SetForward); // they signed it
+            Assert.InRange(vault.Keeper.Clock.Passed, 1_800_000_000UL, Now(test) + 70);
+            Assert.InRange(vault.Keeper.Clock.Now, 1_800_000_000UL, Now(test) + 70);
+        }
+        Assert.InRange(Left(test)[0], before - 2, before + 2);
+        Assert.Null(judge.Follow());
+        Assert.InRange(judge.Passed, passed, passed + 100);
+        File.Delete(Path.Combine(test.Folder, "keeper/clock"));
+        using var without = test.Open();
+        Assert.InRange(without.Keeper.Clock.Passed, 1_800_000_000UL, Now(test) + 70);
+    }
+
+    /// <summary>A thief's leaf gives up what is over by this machine; the sound keeper waits for the witness before it removes a file.</summary>
+    [Fact]
+    public void No_file_goes_by_an_expiry_in_the_log_that_a_witness_does_not_bear_out()
+    {
+        var test = Make(1);
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(100 * Day);
+        using (var vault = test.Open())
+            GiveUpAll(test, vault, Now(test));
+        var packs = Packs(test).Count;
+        Assert.Equal(0, Expire(test));
+        Assert.Equal(packs, Packs(test).Count);
+        Cosign(test, 0, Now(test) - 3 * Day);
+        Expire(test);
+        Assert.Equal(packs, Packs(test).Count);
+        Cosign(test, 0, Now(test));
+        Expire(test);
+        Assert.Empty(Packs(test));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_guard_goes_by_other_witnesses_when_their_time_has_come_and_nobody_objected(bool isObjected)
+    {
+        var test = new TestVault(approvers: ApproverSet.Of(2, _people.Select(p => p.PublicKey.ToArray())), witnesses: [Key(0)]);
+        _tests.Add(test);
+        test.WriteSome();
+        test.BackUp();
+        var judge = Judge(test);
+        Assert.Null(judge.Follow());
+        test.Machine.Pass(100 * Day);
+        using (var vault = test.Open())
+        {
+            var asked = new ApprovalRequest.Witnesses(vault.Keeper.NewRequest(Id16.None, Day, null), ApprovalRequest.WitnessDigest(vault.State.Witnesses), []);
+            var from = vault.Keeper.Decide(Signed(asked, 0, 1)).From;
+            // With the log's key: it is in force before its time, and all is given up.
+            Append(test, vault, new Leaf(LeafType.InForce, from, asked.Head.Id, Id16.None, (ulong)RequestKind.Witnesses, 0, 0, Hash32.None));
+            GiveUpAll(test, vault, Now(test), from);
+            Assert.Null(judge.Follow());
+            Assert.All(Packs(test), p => Assert.Equal(Verdict.Kept, judge.Judge(StoreKind.Pack, p)));
+            if (isObjected)
+                vault.Keeper.Decide(new RequestFile(asked.ToArray(), null, []).Sign(Decision.Objected, _people[2]).All(Decision.Objected)!);
+        }
+        test.Machine.Pass(5 * Day);
+        Assert.Null(judge.Follow());
+        Assert.All(Packs(test), p => Assert.Equal(isObjected ? Verdict.Kept : Verdict.Free, judge.Judge(StoreKind.Pack, p)));
+    }
+
+    [Fact]
+    public void A_medium_holds_too_what_was_given_up_by_a_time_after_the_count()
+    {
+        using var folder = new TempFolder();
+        var store = new LockingFolder(folder["store"]);
+        using var test = new TestVault(stores: store);
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(Off);
+        using (var vault = test.Open())
+            GiveUpAll(test, vault, Now(test));
+        using var after = test.Open();
+        var (named, before) = (after.State.NamedPacks().Packs, store.Locks.ToDictionary());
+        Assert.All(named.Keys, p => Assert.True(after.State.WasRemoved(StoreKind.Pack, p)));
+        var locks = new MediumLocks(store, after.State, Now(test));
+        locks.HoldAll(Off, Now(test), new Dictionary<(StoreKind, Hash32), ulong>()); // given up by then: it stays so
+        Assert.All(named.Keys, p => Assert.Equal(before[(StoreKind.Pack, p)], store.Locks[(StoreKind.Pack, p)]));
+        var held = locks.HoldAll(Off, Now(test) - 1, new Dictionary<(StoreKind, Hash32), ulong>());
+        Assert.All(named, p => Assert.True(store.Locks[(StoreKind.Pack, p.Key)] >= p.Value.LockEnd + Off));
+        Assert.All(after.State.Objects, o => Assert.True(store.Locks[(StoreKind.Object, o)] >= after.State.Snapshots[0].Expiry + Off));
+        var calls = store.Calls;
+        locks.HoldAll(Off, Now(test) - 1, held);
+        Assert.Equal(calls, store.Calls); // once
+    }
+
+    [Fact]
+    public void The_vault_is_not_busy_while_the_medium_lengthens_what_is_there()
+    {
+        using var folder = new TempFolder();
+        var store = new LockingFolder(folder["store"]);
+        var test = MakeApproved(stores: store);
+        test.WriteSome();
+        test.BackUp();
+        PowerOff(test);
+        using var vault = test.Open();
+        var isTaken = false;
+        store.BeforeLock = () =>
+        {
+            using var taken = KeeperLock.Take(Path.Combine(test.Folder, "keeper/lock"));
+            isTaken = true;
+        };
+        vault.Keeper.Decide(Signed(Ask(test, vault), 0, 1));
+        Assert.True(isTaken);
+    }
+
+    [Fact]
+    public void A_store_that_stops_answering_after_the_leaf_is_told_with_what_was_given_up()
+    {
+        using var folder = new TempFolder();
+        var store = new LockingFolder(folder["store"]);
+        using var test = new TestVault(stores: store);
+        test.WriteSome();
+        test.BackUp();
+        test.Machine.Pass(100 * Day);
+        store.Now = Now(test);
+        var asked = 0;
+        store.Tells = () => ++asked == 1 ? Now(test) : throw new HoldfastException(ErrorCode.StoreUnavailable, "It does not answer (a test).", "none");
+        using var vault = test.Open();
+        var result = vault.Keeper.Expire(dryRun: false);
+        Assert.Equal((ErrorCode.StoreUnavailable, result.Names.Count), (result.Fault!.Code, result.Stuck));
+        Assert.NotEmpty(result.Names);
     }
 
     static void Copy(string from, string to)
