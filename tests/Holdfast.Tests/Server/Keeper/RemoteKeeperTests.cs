@@ -287,7 +287,7 @@ public sealed class RemoteKeeperTests : IDisposable
     [Fact]
     public void That_a_run_was_done_is_an_answer_to_a_commit_alone()
     {
-        using var keeper = new ScriptedKeeper("HTTP/1.1 409 No\r\nHoldfast-Code: 68\r\nContent-Length: 12\r\n\r\nDone\nNothing", closes: false);
+        using var keeper = new ScriptedKeeper("HTTP/1.1 409 No\r\nHoldfast-Code: 68\r\nConnection: close\r\nContent-Length: 12\r\n\r\nDone\nNothing", closes: true);
         using var client = new RemoteKeeper(keeper.Url, keeper.Fingerprint, Identity.Make("client"));
         Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => client.VaultFile()).Code);
         Assert.Equal(ErrorCode.CommitRefused, Assert.Throws<HoldfastException>(() => client.Ask(new KeeperRequest.RequireWritable())).Code);
