@@ -106,7 +106,9 @@ public sealed class EmergencyTests : IDisposable
         _cli.Shell("mkdir charts");
         _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "now").Expect(53);
         _cli.Run("emergency", "close", Id, "--reason", "the system is back").Expect(0);
-        _cli.Run("emergency", "release", _cli["place"], _cli["charts2"], "--clinical-emergency", "--reason", "now").Expect(31);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts2"]).Expect(31);
         Assert.Equal("penicillin", Chart);
+        Assert.Contains("WAS CLOSED", _cli.Run("emergency", "release", _cli["place"], _cli["charts2"], "--clinical-emergency", "--reason", "now").Expect(0).Error, StringComparison.Ordinal); // care goes first
+        Assert.Contains("RELEASED ON ONE PERSON'S WORD", _cli.Run("status").Out, StringComparison.Ordinal);
     }
 }
