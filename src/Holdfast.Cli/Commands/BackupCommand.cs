@@ -83,8 +83,9 @@ static class BackupCommand
     /// <param name="e">What says so.</param>
     /// <param name="wasIncomplete">Its snapshot is not whole, as far as is known.</param>
     /// <param name="isAttested">Null where nobody looked.</param>
+    /// <param name="now">By the vault's clock; 0 where it is not known.</param>
     /// <returns>The exit status.</returns>
-    public static int TellDone(Session session, HoldfastException e, bool wasIncomplete, bool? isAttested = null)
+    public static int TellDone(Session session, HoldfastException e, bool wasIncomplete, bool? isAttested = null, ulong now = 0)
     {
         var done = e.Done!;
         session.Json(w =>
@@ -92,6 +93,8 @@ static class BackupCommand
             w.WriteBoolean("doneBefore", true);
             w.WriteString("snapshot", done.Snapshot.ToString());
             w.WriteString("committed", Text.Iso(done.Committed));
+            if (now > 0)
+                w.WriteString("vaultTime", Text.Iso(now));
             if (isAttested is { } good)
                 w.WriteBoolean("attested", good);
         });
@@ -290,9 +293,22 @@ static class BackupCommand
         }
         catch (HoldfastException e) when (IsDone(session, e))
         {
-            keys.Remember(vault, toChange: true);
-            bool? isAttested = opening is null ? null : vault.Find(e.Done!.Snapshot.ToString()) is { Attested: 0 } record ? vault.Attest(record, opening, full: false, agent.Agent, session.Stop).IsGood : true; // which the run that was killed may not have come to
-            return TellDone(session, e, RequestOf(session, name, rootPath, StateFolder(), options).WasIncomplete(agent, e.Done!), isAttested);
+            // What the run that made it may not have come to, or failed at, is said as it would have.
+            try
+            {
+                keys.Remember(vault, toChange: true);
+            }
+            catch (HoldfastException away) when (keys.IsAway)
+            {
+                session.Warn($"holdfast: that these keys have seen the snapshot could not be remembered ({away.Code}): bring the disk back that the key folder is on");
+            }
+            if (Shut(vault) is { } closed)
+                return FailShut(session, vault, closed);
+            var record = vault.Find(e.Done!.Snapshot.ToString());
+            if (record.Defects > 0)
+                return FailDefective(session);
+            bool? isAttested = opening is null ? null : record.Attested > 0 || vault.Attest(record, opening, full: false, agent.Agent, session.Stop).IsGood;
+            return TellDone(session, e, RequestOf(session, name, rootPath, StateFolder(), options).WasIncomplete(agent, e.Done!), isAttested, vault.Keeper.Clock.Now);
         }
         if (vault.Keeper.Reserve is var room && room.Kept < room.Wanted)
             session.Warn($"holdfast: there is not enough room on the vault's disk: of the {Text.Bytes(room.Wanted)} kept there so that locks can be extended, {Text.Bytes(room.Kept)} are left. Make room there from what is not the vault's, and the next change makes it whole{(vault.Keeper.Folders.Count > 1 ? "" : "; `holdfast store add FOLDER` has packs go to another disk")}");
@@ -334,11 +350,14 @@ static class BackupCommand
         {
             if (fault is not null)
                 session.Warn($"holdfast: the snapshot was not attested: {fault.Message}");
-            return session.Fail(shut, $"The snapshot is stored, but nothing of this vault can be restored with its opening key now, not this snapshot either: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read.",
-                "Bring that file back from another copy of the vault, in its place: what is stored is sealed to keys that the keyring opens. `holdfast status` then says whether more is missing.");
+            return FailShut(session, vault, shut);
         }
         return fault is null ? status : session.Fail(fault.Code, $"The snapshot is stored, and was not attested: {fault.Message}", $"{fault.Guidance} `holdfast attest {Text.Id(result.Snapshot)}` does that alone.".TrimStart());
     }
+
+    static int FailShut(Session session, Vault vault, ErrorCode why) =>
+        session.Fail(why, $"The snapshot is stored, but nothing of this vault can be restored with its opening key now, not this snapshot either: no copy of the vault's keyring (objects/.../{vault.State.Keyring}) can be read.",
+            "Bring that file back from another copy of the vault, in its place: what is stored is sealed to keys that the keyring opens. `holdfast status` then says whether more is missing.");
 
     /// <summary>The long places that a commit holds by the length of its lock. The keeper cannot tell that it is not whole.</summary>
     static List<string> PlacesTaken(Vault vault, Id16 source, Core.Keeper.CommitReceipt receipt)

@@ -99,6 +99,9 @@ static class ExpireCommand
             session.Warn(doubt);
         foreach (var silent in result.Time.Silent)
             session.Warn($"holdfast: {TimeReport.Frozen(silent)}");
+        if (result.IsBlocked && vault.Keeper.IsTimeUntold)
+            return session.Fail(ErrorCode.ClockInDoubt, "Nothing is given up: the vault's clock was set forward by approval, and the log does not tell (any more) that all locks were lengthened with it.",
+                "Where the log was put back, bring the newer one back (holdfast log verify). Where that is lost, the vault keeps what it has; begin a new one in time.");
         if (result.IsBlocked)
             return session.Fail(vault.Health().Problems.Find(p => p.Code is ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged)?.Code ?? (vault.Keeper.Away.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.ObjectDamaged),
                 "Nothing is given up: a snapshot that stays cannot say what it needs, and it may need anything. An object that says so is missing or damaged, or its list does not add up.", "Where a folder of the vault is away, mount its disk first. `holdfast verify` and `holdfast status` name the object: bring it back from another copy of the vault, then run this again.");

@@ -54,8 +54,8 @@ sealed class RunStore
     {
         try
         {
-            return connection.Together(() => connection.Do("UPDATE holdfast_runs SET lease = @lease WHERE job = @job AND due = @due AND token = @token AND state = 1",
-                ("lease", now + _lease), ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token))) > 0;
+            return connection.Together(() => connection.Do("UPDATE holdfast_runs SET lease = @lease WHERE job = @job AND due = @due AND token = @token AND state = 1 AND node = @node",
+                ("lease", now + _lease), ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token), ("node", Node))) > 0;
         }
         catch (DbException e) when (Connection.IsHeldUp(e))
         {
@@ -103,7 +103,7 @@ sealed class RunStore
         var heard = connection.Now; // not this machine's clock, which may be behind the others': what they did is not to be taken away
         if (since > heard)
             connection.Do("UPDATE holdfast_jobs SET since = @heard WHERE job = @job", ("heard", since = heard), ("job", job.Name));
-        connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due > @late", ("job", job.Name), ("late", heard + ClockDoubt)); // a clock was ahead, or somebody wrote it: these runs are to come
+        connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due > @late AND state <> 1", ("job", job.Name), ("late", heard + ClockDoubt)); // a clock was ahead, or somebody wrote it: these runs are to come
         var before = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND due <= @now", ("job", job.Name), ("now", now)) ?? job.Begin(since);
         if (job.Schedule.Latest(before, now) is { } latest)
         {
@@ -142,9 +142,9 @@ sealed class RunStore
             var isAgain = result is { Outcome: RunOutcome.Failed, MayPass: true } && attempt.Number < tries;
             var isSaid = connection.Do("""
                 UPDATE holdfast_runs SET state = @state, outcome = @outcome, status = @status, begins = @begins, node = NULL, lease = NULL, ended = @ended, files = @files, bytes = @bytes, stored = @stored
-                WHERE job = @job AND due = @due AND token = @token AND state = 1
+                WHERE job = @job AND due = @due AND token = @token AND state = 1 AND node = @node
                 """, ("state", isAgain ? Waiting : Ended), ("outcome", isAgain ? 0 : (int)result.Outcome), ("status", result.Status), ("begins", isAgain ? now + AttemptResult.PauseAfter(attempt.Number) : attempt.Due), ("ended", now),
-                ("files", result.Files), ("bytes", result.Bytes), ("stored", result.Stored), ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token)) > 0;
+                ("files", result.Files), ("bytes", result.Bytes), ("stored", result.Stored), ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token), ("node", Node)) > 0;
             // Where nobody has taken it since and it says just that, it was said before, and the answer was lost.
             return isSaid || connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE job = @job AND due = @due AND token = @token AND state <> 1 AND status = @status AND ended IS NOT NULL",
                 ("job", attempt.Job), ("due", attempt.Due), ("token", attempt.Token), ("status", result.Status)) > 0;

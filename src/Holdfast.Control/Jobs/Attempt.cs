@@ -22,6 +22,9 @@ sealed record AttemptResult(int Status, bool IsDoneBefore = false, long? Files =
     /// <summary>When the snapshot was committed, by the vault's clock; milliseconds since 1970, null where it was not said.</summary>
     public long? Committed { get; init; }
 
+    /// <summary>What the vault's clock said then; null where it was not said.</summary>
+    public long? VaultTime { get; init; }
+
     const int Signalled = 128; // and more: ended by a signal
     const long FirstPause = 5_000; // milliseconds
     public const long LongestPause = 300_000;

@@ -14,6 +14,7 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
     const int ForgetEvery = 3_600; // beats
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan PauseWhileHolding = TimeSpan.FromSeconds(5);
     const long MostApart = 60_000; // milliseconds between two clocks
 
     readonly Dictionary<Attempt, (Thread Thread, CancellationTokenSource Stop)> _held = []; // under its own lock
@@ -55,10 +56,23 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
                     run.Stop.Cancel(); // another has it: this one was thought dead, or ended just now
             }
         }
-        if (isOld)
-            store.Forget();
         TellClocks();
         store.Take(jobs, atOnce - held.Count, Begin);
+        if (isOld)
+            Forget();
+    }
+
+    /// <summary>Where somebody stands still with an old row, another time.</summary>
+    void Forget()
+    {
+        try
+        {
+            store.Forget();
+        }
+        catch (System.Data.Common.DbException e) when (Connection.IsHeldUp(e))
+        {
+            // It is history alone.
+        }
     }
 
     void Begin(Attempt attempt)
@@ -110,7 +124,10 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
                 told = fault;
                 _hasTables = false;
             }
-            if (stop.WaitHandle.WaitOne(pause))
+            bool isHolding;
+            lock (_held)
+                isHolding = _held.Count > 0;
+            if (stop.WaitHandle.WaitOne(isHolding && pause > PauseWhileHolding ? PauseWhileHolding : pause)) // else leases end
                 return;
         }
     }
@@ -133,9 +150,9 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
         {
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stop, lost.Token);
             var job = _jobs[attempt.Job];
-            var result = RequireOwn(Child(job, attempt, stop.Token), attempt.Due);
+            var result = RequireOwn(Child(job, attempt, stop.Token), attempt.Due, store.Machine.GetUtcNow().ToUnixTimeMilliseconds());
             if (result.Status == (int)Core.ErrorCode.RunDone)
-                warn($"holdfast: job {job.Name}: the snapshot that this run is said to have made is older than the run, or nobody proved it. Somebody may have used its name before: run `holdfast backup` by hand, and look who writes to the database");
+                warn($"holdfast: job {job.Name}: the snapshot that this run is said to have made is older than the run, or nobody proved it. Where the vault's clock is not behind (holdfast status), somebody may have used its name before: run `holdfast backup` by hand, and look who writes to the database");
             if (_stop.IsCancellationRequested && result.Outcome == RunOutcome.Failed)
             {
                 Once(() => store.GiveBack(attempt));
@@ -197,8 +214,11 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
     }
 
     /// <summary>A run's snapshot is made after the run was due. One that is older was made under a name that was not yet to be had: that night's data is not in it.</summary>
-    internal static AttemptResult RequireOwn(AttemptResult result, long due) =>
-        result is { IsDoneBefore: true, Outcome: RunOutcome.DoneBefore or RunOutcome.Incomplete } && !(result.Committed >= due - MostEarly) ? result with { Status = (int)Core.ErrorCode.RunDone } : result;
+    /// <param name="result">Of the run.</param>
+    /// <param name="due">By clocks that are right.</param>
+    /// <param name="now">By the same. A vault's clock that is behind (time powered off does not count) is so by as much when it says when a snapshot was committed.</param>
+    internal static AttemptResult RequireOwn(AttemptResult result, long due, long now) =>
+        result is { IsDoneBefore: true, Outcome: RunOutcome.DoneBefore or RunOutcome.Incomplete } && !(result.Committed >= due - MostEarly - Math.Max(0, now - (result.VaultTime ?? now))) ? result with { Status = (int)Core.ErrorCode.RunDone } : result;
 
     /// <summary>Numbers of a backup's report; of all else the exit status alone.</summary>
     internal static AttemptResult Counted(int status, byte[] report)
@@ -209,10 +229,12 @@ sealed class JobRunner(IReadOnlyList<Job> jobs, IReadOnlyDictionary<string, User
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object)
                 return new AttemptResult(status);
+            long? Time(string name) => root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String && value.TryGetDateTimeOffset(out var time) ? time.ToUnixTimeMilliseconds() : null;
             long? Number(string name) => root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : null;
             return new AttemptResult(status, root.TryGetProperty("doneBefore", out var before) && before.ValueKind == JsonValueKind.True, Number("files"), Number("bytes"), Number("bytesStored") ?? Number("bytesSent"))
             {
-                Committed = root.TryGetProperty("committed", out var committed) && committed.ValueKind == JsonValueKind.String && committed.TryGetDateTimeOffset(out var time) ? time.ToUnixTimeMilliseconds() : null,
+                Committed = Time("committed"),
+                VaultTime = Time("vaultTime"),
             };
         }
         catch (JsonException)

@@ -57,8 +57,15 @@ sealed partial class Child(Process process) : IDisposable
     {
         lock (_gate)
         {
-            if (!_isOver && !process.HasExited)
-                signal();
+            try
+            {
+                if (!_isOver && !process.HasExited)
+                    signal();
+            }
+            catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception or AggregateException)
+            {
+                // It ended just now, or something below it is another user's: what can be ended is.
+            }
         }
     }
 

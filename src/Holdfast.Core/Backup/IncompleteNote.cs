@@ -11,12 +11,15 @@ static class IncompleteNote
     /// <summary>Before the commit.</summary>
     public static void Keep(BackupRequest request, AgentKey agent, Id16 snapshot, ISource source)
     {
-        if (PathOf(request, agent) is not { } path || !source.Problems.Any(p => p.Kind != ProblemKind.Skipped))
+        if (PathOf(request, agent) is not { } path)
             return;
+        var isWhole = !source.Problems.Any(p => p.Kind != ProblemKind.Skipped);
+        if (isWhole && !File.Exists(path))
+            return; // else it is of an attempt before this one
         try
         {
             Disk.Real.MakeDurable(Path.GetDirectoryName(path)!, ownerOnly: true);
-            Disk.Real.Replace(path, Encoding.ASCII.GetBytes(snapshot.ToString()));
+            Disk.Real.Replace(path, isWhole ? [] : Encoding.ASCII.GetBytes(snapshot.ToString()));
         }
         catch (HoldfastException)
         {

@@ -89,6 +89,9 @@ public sealed record ErasureEntry(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Ent
 /// <param name="IsInForce">Its key epoch was the newest at its leaf: a key that was rotated away makes nothing that counts. Null where a leaf that is lost may have begun it.</param>
 public sealed record ErasureRecord(ulong Ordinal, ulong Made, ErasureEntry Entry, bool? IsInForce)
 {
+    /// <summary>Seconds by which the vault's clock was set forward since: its words stay as much longer by it.</summary>
+    public ulong Moved { get; internal set; }
+
     /// <summary>It takes this one back, if whoever made it had the key.</summary>
     public bool Withdraws(ErasureRecord other) => Entry.Kind == ErasureKind.Withdrawn && other.Entry.Kind != ErasureKind.Withdrawn
         && (Entry.Entry, Entry.Source, Entry.Domain) == (other.Entry.Entry, other.Entry.Source, other.Entry.Domain);
@@ -142,5 +145,5 @@ public sealed partial class Projection
     }
 
     /// <summary>Until when the words of entries stay, by the object they lie in. No leaf names these.</summary>
-    internal IEnumerable<(Hash32 Name, ulong Until)> ErasureWords() => _erasures.Where(e => !e.Entry.Words.IsNone && !IsCommitted(e.Entry.Words)).GroupBy(e => e.Entry.Words).Select(g => (g.Key, g.Max(e => e.Entry.WordsUntil)));
+    internal IEnumerable<(Hash32 Name, ulong Until)> ErasureWords() => _erasures.Where(e => !e.Entry.Words.IsNone && !IsCommitted(e.Entry.Words)).GroupBy(e => e.Entry.Words).Select(g => (g.Key, Math.Min(g.Max(e => Math.Min(e.Entry.WordsUntil, Retention.LockRules.LastEnd) + e.Moved), Retention.LockRules.LastEnd)));
 }

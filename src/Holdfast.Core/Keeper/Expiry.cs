@@ -115,7 +115,7 @@ sealed class Expiry(Projection projection, IStore store, IRemover? remover, Vaul
     public bool IsBlocked()
     {
         var quantum = LockRules.Quantum(projection.Genesis!.Policy.Base);
-        return projection.IsTimeUntold || projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));
+        return projection.IsTimeUntold || clock.IsBeyond(projection.Lengthened) || projection.Snapshots.Exists(s => !IsOver(Math.Min(s.Expiry + quantum, LockRules.LastEnd)) && projection.IsUntold(s));
     }
 
     /// <summary>A leaf may be ahead of its time, and the vault's clock with it: what tells is the time that has passed by every source, to a day.</summary>

@@ -176,6 +176,8 @@ sealed class GuardJudge
             _log.Refresh();
             _copy ??= OpenCopy();
             _copy.Follow(_log);
+            if (_projection.CanHeal)
+                _projection = Anew();
             Project();
             _witnessed = Witnessed();
             Learn(); // first: what is new moves with the clock too

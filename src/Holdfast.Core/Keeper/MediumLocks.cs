@@ -61,7 +61,8 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         ];
         wanted.RemoveAll(w => state.RemovedAt(w.Kind, w.Name) is > 0 and var judged && judged <= counted);
         wanted = wanted.ConvertAll(w => (w.Kind, w.Name, LockRules.PackEnd(w.Name, w.Until + seconds, _quantum)));
-        All(locking, [.. wanted.Where(w => held.GetValueOrDefault((w.Kind, w.Name)) < w.Until).Select(w => (w.Kind, w.Name, AtLeast(w.Until)))], state.Objects.Contains);
+        // What is lost already stops no clock from being set right: nothing new is promised of it, and it is told by VaultHealth.
+        All(locking, [.. wanted.Where(w => held.GetValueOrDefault((w.Kind, w.Name)) < w.Until).Select(w => (w.Kind, w.Name, AtLeast(w.Until)))], _ => true);
         return wanted.ToDictionary(w => (w.Kind, w.Name), w => w.Until);
     }
 
@@ -132,7 +133,7 @@ sealed class MediumLocks(IStore store, Projection state, ulong wall)
         {
             store.Lock(one.Kind, one.Name, one.Until);
         }
-        catch (HoldfastException e) when (e.Code == ErrorCode.ObjectMissing && mayBeGone(one.Name))
+        catch (HoldfastException e) when (e.Code is ErrorCode.ObjectMissing or ErrorCode.PackMissing && mayBeGone(one.Name))
         {
             // Told by VaultHealth.
         }

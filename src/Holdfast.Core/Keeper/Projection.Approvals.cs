@@ -295,6 +295,9 @@ public sealed partial class Projection
     /// <summary>Leaves that set the clock forward and are not believed lengthen locks up to this many: each takes a look at all snapshots.</summary>
     internal const int MostDoubtedSteps = 256;
 
+    /// <summary>Seconds by which all locks were lengthened, by leaves that are believed or not.</summary>
+    internal ulong Lengthened { get; private set; }
+
     /// <summary>There were more than these: whether any lock is over cannot be told, and none is from there on.</summary>
     public bool IsTimeUntold { get; private set; }
 
@@ -303,8 +306,10 @@ public sealed partial class Projection
     /// <param name="counted">What had passed for certain: what was given up by a later time than that was not over.</param>
     void Move(ulong seconds, ulong counted)
     {
+        Lengthened += seconds;
         if (_successionStopped > 0)
             _successionStopped += seconds;
+        _erasures.ForEach(e => e.Moved += seconds);
         foreach (var (name, given) in _removed)
             _removed[name] = given.Judged <= counted ? given with { Judged = given.Judged + seconds, HasMoved = true } : given with { HasMoved = false };
         foreach (var record in Snapshots)

@@ -58,6 +58,8 @@ public sealed class VaultClock
         }
     }
 
+    bool _saysForward; // a build that knew nothing of it had what the leaves tell
+
     VaultClock(string path, Disk disk, IMachineTime machine)
     {
         _path = path;
@@ -97,7 +99,7 @@ public sealed class VaultClock
         var clock = new VaultClock(path, disk, machine);
         var isKept = PlainFile.IsOne(path) && PlainFile.ReadAll(path, MaxSize) is { } bytes && clock.TryTake(Encoding.UTF8.GetString(bytes));
         clock.Advance();
-        if (isKept)
+        if (isKept && clock._saysForward)
             clock.GoForward(forward);
         else
             clock._forward = 1_000 * forward; // what the leaves tell has it
@@ -125,6 +127,10 @@ public sealed class VaultClock
         _forward = Math.Max(_forward, 1_000 * forward);
         Look();
     }
+
+    /// <summary>It was set forward by more than the log tells of, as where a log was put back that ends before that: then locks end by it that were never lengthened.</summary>
+    /// <param name="forward">Seconds by which all locks were lengthened.</param>
+    internal bool IsBeyond(ulong forward) => _forward / 1_000 > forward;
 
     /// <summary>Seconds of what approvers have set it forward that are not in it yet.</summary>
     internal ulong Behind(ulong forward) => forward - Math.Min(forward, _forward / 1_000);
@@ -268,7 +274,7 @@ public sealed class VaultClock
                 return false;
             taken.Add(new Sight(machine == NoMachine ? "" : machine, at, wallAt, ran, bootId));
         }
-        (_passed, _unseen, _forward) = (passed, unseen, forward);
+        (_passed, _unseen, _forward, _saysForward) = (passed, unseen, forward, third.Length > 0);
         _sights.AddRange(taken);
         _noted = taken.Count > 0 ? taken[^1].BootId : "";
         return true;

@@ -68,6 +68,9 @@ public sealed partial class VaultKeeper
     /// <summary>The objects that tell which packs a new snapshot needs: its own, and those that its set is a difference to.</summary>
     IEnumerable<Hash32> Telling(Hash32 name, SnapshotObject snapshot) => [name, .. snapshot.Packs.IsWhole ? [] : _projection.Find(snapshot.Parent)!.ToldBy()];
 
+    /// <summary>By which time locks are over cannot be told: the clock was set forward by more than the log tells of, or by more leaves than are looked at. Then nothing expires.</summary>
+    public bool IsTimeUntold => _projection.IsTimeUntold || Clock.IsBeyond(_projection.Lengthened);
+
     MediumLocks OnMedium => new(Store, _projection, _machine.Wall / 1_000);
 
     /// <summary>Reads back from the store's medium what it holds of the locks that the log tells of; null for a vault in folders, whose locks are the log's alone.</summary>

@@ -114,11 +114,14 @@ public sealed class ProcessTests
     public void A_snapshot_that_is_older_than_its_run_is_not_that_runs()
     {
         const long due = 1_800_000_000_000;
-        AttemptResult Done(string report, int status = 0) => JobRunner.RequireOwn(JobRunner.Counted(status, Encoding.UTF8.GetBytes(report)), due);
+        AttemptResult Done(string report, int status = 0) => JobRunner.RequireOwn(JobRunner.Counted(status, Encoding.UTF8.GetBytes(report)), due, due + 3_600_000);
         Assert.Equal(RunOutcome.DoneBefore, Done("{\"doneBefore\": true, \"committed\": \"2027-01-15T08:00:01Z\"}").Outcome);
         Assert.Equal(RunOutcome.Incomplete, Done("{\"doneBefore\": true, \"committed\": \"2027-01-15T08:00:01Z\"}", 3).Outcome);
         foreach (var report in new[] { "{\"doneBefore\": true, \"committed\": \"2027-01-14T08:00:01Z\"}", "{\"doneBefore\": true}", "{\"doneBefore\": true, \"committed\": 7}" })
             Assert.Equal((RunOutcome.Failed, (int)ErrorCode.RunDone, false), Done(report) is var result ? (result.Outcome, result.Status, result.MayPass) : default);
+        // A vault whose clock is a day behind says of all that it was committed a day before.
+        Assert.Equal(RunOutcome.DoneBefore, Done("{\"doneBefore\": true, \"committed\": \"2027-01-14T08:00:01Z\", \"vaultTime\": \"2027-01-14T09:00:00Z\"}").Outcome);
+        Assert.Equal(RunOutcome.Failed, Done("{\"doneBefore\": true, \"committed\": \"2027-01-13T08:00:01Z\", \"vaultTime\": \"2027-01-14T09:00:00Z\"}").Outcome);
         Assert.Equal(RunOutcome.Done, Done("{\"committed\": \"2020-01-14T08:00:01Z\"}").Outcome);
     }
 
