@@ -6,7 +6,7 @@ using System.Text;
 using System.Text.Json;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Keys;
-using Holdfast.Tests.Control;
+using Holdfast.Tests;
 
 namespace Holdfast.SystemTests;
 

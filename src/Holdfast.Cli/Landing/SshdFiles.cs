@@ -53,6 +53,23 @@ static class SshdFiles
         return text.ToString();
     }
 
+    /// <summary>What both units give up.</summary>
+    const string Hardening = """
+        PrivateTmp=yes
+        PrivateDevices=yes
+        ProtectKernelTunables=yes
+        ProtectKernelModules=yes
+        ProtectKernelLogs=yes
+        ProtectControlGroups=yes
+        ProtectClock=yes
+        ProtectHostname=yes
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        LockPersonality=yes
+        SystemCallArchitectures=native
+        """;
+
     public static string SshdUnit(LandingFolder landing) => $"""
         [Unit]
         Description=Holdfast landing: takes dumps in, by SFTP
@@ -71,19 +88,7 @@ static class SshdFiles
         ProtectSystem=strict
         ReadWritePaths={Unit(landing.In("drop"))}
         ProtectHome=yes
-        PrivateTmp=yes
-        PrivateDevices=yes
-        ProtectKernelTunables=yes
-        ProtectKernelModules=yes
-        ProtectKernelLogs=yes
-        ProtectControlGroups=yes
-        ProtectClock=yes
-        ProtectHostname=yes
-        RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-        RestrictNamespaces=yes
-        RestrictRealtime=yes
-        LockPersonality=yes
-        SystemCallArchitectures=native
+        {Hardening}
         TasksMax=2048
 
         [Install]
@@ -105,19 +110,7 @@ static class SshdFiles
         StateDirectory=holdfast
         CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_CHOWN CAP_FOWNER CAP_LEASE CAP_SETUID CAP_SETGID
         NoNewPrivileges=yes
-        PrivateTmp=yes
-        PrivateDevices=yes
-        ProtectKernelTunables=yes
-        ProtectKernelModules=yes
-        ProtectKernelLogs=yes
-        ProtectControlGroups=yes
-        ProtectClock=yes
-        ProtectHostname=yes
-        RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-        RestrictNamespaces=yes
-        RestrictRealtime=yes
-        LockPersonality=yes
-        SystemCallArchitectures=native
+        {Hardening}
         Nice=10
 
         [Install]

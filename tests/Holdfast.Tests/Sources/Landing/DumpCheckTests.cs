@@ -220,9 +220,11 @@ public sealed class DumpCheckTests : IDisposable
     [Fact]
     public void A_custom_dump_of_PostgreSQL_is_read_to_its_end()
     {
-        using var server = PostgresServer.Start(_folder);
-        server.Sql("CREATE TABLE bed (id int, note text); INSERT INTO bed SELECT n, md5(n::text) FROM generate_series(1, 3000) n; CREATE TABLE nobody (id int); CREATE TABLE ward (id int); INSERT INTO ward VALUES (1); SELECT lo_from_bytea(0, decode(repeat('00ff7f', 9000), 'hex')); SELECT lo_from_bytea(0, '\\x01');");
-        server.Run("pg_dump -Fc -f custom postgres; pg_dump -Fc postgres | cat > piped; pg_dump -Fc -Z0 -f stored postgres; pg_dump -f plain postgres; pg_dumpall -f all; pg_dump -Fc -s -f schema postgres; pg_dump -Fc -t ward -t nobody -f small postgres");
+        Assert.SkipWhen(PostgresCluster.Missing is not null, PostgresCluster.Missing ?? "");
+        using var server = new PostgresCluster();
+        var database = server.NewDatabase();
+        server.Psql("CREATE TABLE bed (id int, note text); INSERT INTO bed SELECT n, md5(n::text) FROM generate_series(1, 3000) n; CREATE TABLE nobody (id int); CREATE TABLE ward (id int); INSERT INTO ward VALUES (1); SELECT lo_from_bytea(0, decode(repeat('00ff7f', 9000), 'hex')); SELECT lo_from_bytea(0, '\\x01');", database);
+        server.Shell("pg_dump -Fc -f custom; pg_dump -Fc | cat > piped; pg_dump -Fc -Z0 -f stored; pg_dump -f plain; pg_dumpall -f all; pg_dump -Fc -s -f schema; pg_dump -Fc -t ward -t nobody -f small", database, _folder.Path);
 
         foreach (var name in new[] { "custom", "piped", "stored", "schema" })
         {

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
-namespace Holdfast.Tests.Control;
+namespace Holdfast.Tests;
 
 /// <summary>A PostgreSQL of Debian's, in a temporary folder, on a free port of loopback, with a password. It does not run as root: as nobody then.</summary>
 sealed class PostgresCluster : IDisposable
@@ -51,6 +51,13 @@ sealed class PostgresCluster : IDisposable
         var process = Run("/usr/bin/env", [$"PGPASSWORD={Password}", Path.Combine(Programs!, "psql"), "-h", "127.0.0.1", "-p", _port.ToString(CultureInfo.InvariantCulture), "-U", "holdfast", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]);
         return Finish(process);
     }
+
+    /// <summary>Runs a script of PostgreSQL's own programs against a database.</summary>
+    /// <param name="script">For bash.</param>
+    /// <param name="database">The one that they use where none is named.</param>
+    /// <param name="folder">Where it runs.</param>
+    public void Shell(string script, string database, string folder) => Finish(Run("/usr/bin/env", ["-C", folder, $"PGPASSWORD={Password}", "PGHOST=127.0.0.1", string.Create(CultureInfo.InvariantCulture, $"PGPORT={_port}"), "PGUSER=holdfast", $"PGDATABASE={database}",
+        $"PATH={Programs}:{Environment.GetEnvironmentVariable("PATH")}", "bash", "-o", "pipefail", "-ec", script]));
 
     public void Start()
     {
