@@ -45,19 +45,20 @@ static class LandingCommand
         var landing = Of(session);
         InitCommand.RequireParent(landing.Path);
         RequireRootsOwn(landing.Path);
+        var drops = File.Exists(landing.Plan) ? Plan(landing) : null; // what is wrong with it is told before anything is made
         foreach (var folder in new[] { landing.Path, landing.Keys })
             Disk.Real.MakeDurable(folder);
         foreach (var folder in new[] { landing.State, landing.In("taken"), landing.Units })
             Disk.Real.MakeDurable(folder, ownerOnly: true);
         Open(landing.Path);
         Open(landing.Keys);
-        if (Disk.Real.WriteNew(landing.Plan, Encoding.UTF8.GetBytes(LandingPlan.Example)))
+        if (drops is null)
         {
+            Disk.Real.WriteNew(landing.Plan, Encoding.UTF8.GetBytes(LandingPlan.Example));
             session.Step($"Made the landing in {landing.Path}.");
             session.Note($"holdfast: now write its drop points into {landing.Plan}, and run this again");
             return 0;
         }
-        var drops = Plan(landing);
         var missing = drops.Where(d => !Intake.Prepare(landing, d)).ToList();
         if (missing.Count > 0)
             throw new HoldfastException(ErrorCode.Usage, $"This machine lacks {Text.Count(missing.Count, "account")} that landing.conf names, each with a group of its own.", "As root: " + string.Join("; ", missing.Select(SshdFiles.UserLine)));
