@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Holdfast.Tests;
 
@@ -20,8 +22,12 @@ sealed class PostgresCluster : IDisposable
     /// <summary>Why there is none; null where there is one.</summary>
     public static string? Missing => Programs is null ? "needs PostgreSQL (Debian: postgresql)" : Environment.IsPrivilegedProcess && !File.Exists("/usr/bin/setpriv") ? "needs setpriv, as PostgreSQL does not run as root" : null;
 
-    public PostgresCluster()
+    readonly bool _hasTls;
+
+    /// <param name="withTls">With a certificate for `localhost` of an authority of its own.</param>
+    public PostgresCluster(bool withTls = false)
     {
+        _hasTls = withTls;
         using (var free = new TcpListener(IPAddress.Loopback, 0))
         {
             free.Start();
@@ -31,7 +37,34 @@ sealed class PostgresCluster : IDisposable
         if (Environment.IsPrivilegedProcess)
             Finish(Run("chown", ["-R", Nobody, _folder]));
         Finish(Started("initdb", "-D", Path.Combine(_folder, "data"), "-U", "holdfast", "-A", "scram-sha-256", "--pwfile", PasswordFile, "-E", "UTF8", "--no-sync"));
+        if (withTls)
+            MakeCertificate();
         Start();
+    }
+
+    /// <summary>Of the authority that signed this server's certificate.</summary>
+    public string Authority => Path.Combine(_folder, "authority.crt");
+
+    void MakeCertificate()
+    {
+        using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var authority = new CertificateRequest("CN=authority", authorityKey, HashAlgorithmName.SHA256);
+        authority.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        using var root = authority.CreateSelfSigned(from, to);
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddDnsName("localhost");
+        request.CertificateExtensions.Add(names.Build());
+        using var certificate = request.Create(root, from, to, [1, 2, 3]);
+        File.WriteAllText(Authority, root.ExportCertificatePem());
+        File.WriteAllText(Path.Combine(_folder, "data/server.crt"), certificate.ExportCertificatePem());
+        var keyFile = Path.Combine(_folder, "data/server.key");
+        File.WriteAllText(keyFile, key.ExportPkcs8PrivateKeyPem());
+        Finish(Run("chmod", ["600", keyFile]));
+        if (Environment.IsPrivilegedProcess)
+            Finish(Run("chown", ["-R", Nobody, Path.Combine(_folder, "data")]));
     }
 
     public string PasswordFile => Path.Combine(_folder, "password");
@@ -61,7 +94,7 @@ sealed class PostgresCluster : IDisposable
 
     public void Start()
     {
-        _server = Started("postgres", "-D", Path.Combine(_folder, "data"), "-p", _port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={_folder}", "-c", "fsync=off");
+        _server = Started("postgres", "-D", Path.Combine(_folder, "data"), "-p", _port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1", "-c", $"unix_socket_directories={_folder}", "-c", "fsync=off", "-c", _hasTls ? "ssl=on" : "ssl=off");
         _ = _server.StandardOutput.ReadToEndAsync();
         _ = _server.StandardError.ReadToEndAsync();
         for (var waited = Stopwatch.StartNew(); ;)

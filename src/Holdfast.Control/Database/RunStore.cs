@@ -104,6 +104,9 @@ sealed class RunStore
         if (since > heard)
             connection.Do("UPDATE holdfast_jobs SET since = @heard WHERE job = @job", ("heard", since = heard), ("job", job.Name));
         connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due > @late AND state <> 1", ("job", job.Name), ("late", heard + ClockDoubt)); // a clock was ahead, or somebody wrote it: these runs are to come
+        connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, begins = @now WHERE job = @job AND state = 1 AND (lease < @heard OR lease > @far)", ("now", now), ("job", job.Name), ("heard", heard), ("far", heard + LongestLease + ClockDoubt)); // its process is gone, or is thought to be
+        foreach (var off in InWait(connection, job, now).Where(w => !IsOf(job, w.Due)))
+            connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due = @due AND state = 0", ("job", job.Name), ("due", off.Due)); // of a schedule that was changed, or written by somebody: no run is named by it, and what this schedule has had due since the run before is begun below
         var before = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND due <= @now", ("job", job.Name), ("now", now)) ?? job.Begin(since);
         if (job.Schedule.Latest(before, now) is { } latest)
         {
@@ -111,18 +114,10 @@ sealed class RunStore
             connection.Do("INSERT INTO holdfast_runs (job, due, run, state, begins, missed) VALUES (@job, @due, @run, 0, @begins, @others)",
                 ("job", job.Name), ("due", latest.Due), ("run", Job.RunId(job.Name, latest.Due)), ("begins", job.Schedule.Begins(job.Name, latest.Due)), ("others", latest.Others));
         }
-        connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, begins = @now WHERE job = @job AND state = 1 AND (lease < @heard OR lease > @far)", ("now", now), ("job", job.Name), ("heard", heard), ("far", heard + LongestLease + ClockDoubt)); // its process is gone, or is thought to be
         if (!job.Schedule.IsOpen(now) || connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE job = @job AND state = 1", ("job", job.Name)) > 0)
             return null;
-        var waiting = connection.Rows("SELECT due, token, attempts FROM holdfast_runs WHERE job = @job AND state = 0 AND due <= @now AND (begins <= @now OR begins > @far) ORDER BY due LIMIT 100",
-            r => (Due: r.GetInt64(0), Token: r.GetInt64(1), Attempts: r.GetInt32(2)), ("job", job.Name), ("now", now), ("far", now + job.Schedule.Jitter + AttemptResult.LongestPause + ClockDoubt));
-        foreach (var (due, token, attempts) in waiting)
+        foreach (var (due, token, attempts) in InWait(connection, job, now).Where(w => IsOf(job, w.Due) && (w.Begins <= now || w.Begins > now + job.Schedule.Jitter + AttemptResult.LongestPause + ClockDoubt)).Select(w => (w.Due, w.Token, w.Attempts)))
         {
-            if (job.Schedule.Latest(due - 1, due)?.Due != due) // of a schedule that was changed, or written by somebody: no run is named by it
-            {
-                connection.Do("UPDATE holdfast_runs SET state = 2, outcome = @missed, ended = @now WHERE job = @job AND due = @due", ("missed", (int)RunOutcome.Missed), ("now", now), ("job", job.Name), ("due", due));
-                continue;
-            }
             var attempt = new Attempt(job.Name, due, Job.RunId(job.Name, due), token + 1, attempts + 1);
             connection.Do("UPDATE holdfast_runs SET state = 1, node = @node, lease = @lease, token = @token, attempts = @attempts, began = @now WHERE job = @job AND due = @due",
                 ("node", Node), ("lease", heard + _lease), ("token", attempt.Token), ("attempts", attempt.Number), ("now", now), ("job", job.Name), ("due", attempt.Due));
@@ -130,6 +125,11 @@ sealed class RunStore
         }
         return null;
     });
+
+    static List<(long Due, long Token, int Attempts, long Begins)> InWait(Connection connection, Job job, long now) =>
+        connection.Rows("SELECT due, token, attempts, begins FROM holdfast_runs WHERE job = @job AND state = 0 AND due <= @now ORDER BY due LIMIT 100", r => (r.GetInt64(0), r.GetInt64(1), r.GetInt32(2), r.GetInt64(3)), ("job", job.Name), ("now", now));
+
+    static bool IsOf(Job job, long due) => job.Schedule.Latest(due - 1, due)?.Due == due;
 
     /// <summary>Says what came of a run; where it may go well later, it is left for then.</summary>
     /// <returns>False where it is not this process's any more: then nothing is said.</returns>

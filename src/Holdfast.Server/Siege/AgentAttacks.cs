@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using Holdfast.Cli.Siege;
 
 namespace Holdfast.Server.Siege;
@@ -102,8 +101,7 @@ sealed class AgentAttacks(Stage stage)
             // docs/format.md, 13.1: vault (16), agent (16), seed (32), check.
             var body = Convert.FromBase64String(string.Concat(File.ReadLines(stage[$"{agent}/keys/agent.key"]).Skip(1)));
             Stage.Write(id, body.AsSpan(16, 16));
-            byte[] pkcs8 = [.. Convert.FromHexString("302e020100300506032b657004220420"), .. body.AsSpan(32, 32)];
-            Stage.Write(key, Encoding.ASCII.GetBytes($"-----BEGIN PRIVATE KEY-----\n{Convert.ToBase64String(pkcs8)}\n-----END PRIVATE KEY-----\n"));
+            Stage.WritePrivateKey(key, body.AsSpan(32, 32));
         }
         if (!File.Exists(gateway))
             Stage.Write(gateway, Convert.FromHexString(stage.GatewayFingerprint["sha256:".Length..]));

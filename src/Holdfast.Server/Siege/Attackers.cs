@@ -41,11 +41,15 @@ static class Attackers
             .Concat(new AgentAttacks(stage).All())
             .Concat(new ClientAttacks(stage).All())
             .Concat(new ApproverAttacks(stage).All())
-            .Concat(stage.IsInBucket ? Storage(stage) : new CommitAttacks(stage).All())
+            .Concat(stage.IsInBucket ? Storage(stage) : OnAnyStore(stage))
             .Concat(stage.IsGuarded ? new OwnerAttacks(stage).All() : [])
             .Concat(new ClockAttacks(stage).All())
             .Concat(new FloodAttacks(stage).All())
             .Concat(new RootAttacks(stage).All());
+
+    /// <summary>What is judged the same wherever the vault lies.</summary>
+    static IEnumerable<Attack> OnAnyStore(Stage stage) =>
+        new CommitAttacks(stage).All().Concat(new WitnessAttacks(stage).All()).Concat(new ControlAttacks(stage).All()).Concat(new LandingAttacks(stage).All());
 
     static IEnumerable<Attack> Storage(Stage stage)
     {
@@ -58,16 +62,17 @@ static class Attackers
     {
         List<string> all =
         [
-            "the console's administrator: there is no console yet; the nearest is a client with the role `manage`, which is tried",
+            "the console's administrator: there is no console yet; the nearest are a client with the role `manage`, and what `holdfast serve` has, which are tried",
             "a configuration in use: the test attacks the vault that it makes, and no other",
             "holding all connections of a server: no control can show it on one machine without slowing everything there (RemoteGatewayTests, WitnessTests)",
             "an agent's trees that refer to chunks of others, beyond asking for them: no tool but ours writes trees (GatewayTests)",
-            "witnesses (WitnessTests), side channels, traffic analysis",
+            "jobs that an attacker with the control plane's database leaves out or calls done: dates of snapshots tell it (ServeTests)",
+            "side channels, traffic analysis",
             "leaves forged with the log's key (StolenLogKeyTests, ForgedLeafTests, ApprovalTests): no tool but ours signs logs",
         ];
         if (call.Store is not null)
         {
-            all.Add("forged, incomplete, replayed and poisoned commits: that is the keeper's judgement, the same on each store; see the attack test on a folder");
+            all.Add("forged, incomplete, replayed and poisoned commits, witnesses, the control plane, landings: judged the same on each store; see the attack test on a folder");
             all.Add("lifecycle rules, and removing the bucket itself (S3StoreTests)");
             all.Add("who administers the object store itself: removes everything there, by tools beside S3; a copy at a second site answers it");
             if (call.AttackerKey is null)

@@ -172,6 +172,13 @@ sealed class Stage : IDisposable
         file.Write(bytes);
     }
 
+    /// <summary>A seed of Ed25519 as openssl reads it.</summary>
+    public static void WritePrivateKey(string path, ReadOnlySpan<byte> seed)
+    {
+        byte[] pkcs8 = [.. Convert.FromHexString("302e020100300506032b657004220420"), .. seed];
+        Write(path, Encoding.ASCII.GetBytes($"-----BEGIN PRIVATE KEY-----\n{Convert.ToBase64String(pkcs8)}\n-----END PRIVATE KEY-----\n"));
+    }
+
     public static string FilePath(string vault, string kind, string name) => Path.Combine(vault, kind, name[..2], name);
 
     void MakeMachine(string name, int? uid = null)

@@ -208,6 +208,34 @@ public abstract class RunStoreContract
         Assert.Equal(first.Due + 3_600_000, Assert.Single(store.Take([job], 1)).Due);
     }
 
+    /// <summary>A backup waits to be tried again, and somebody writes another time of day into the configuration: by that, too, one was due since the last that was done.</summary>
+    [Fact]
+    public void A_schedule_that_is_changed_while_a_run_waits_drops_none()
+    {
+        using var database = Database(_clock);
+        static Job Daily(string cron) => new("a", "backup", ["backup"], Schedule.OfCron(cron)!);
+        var (before, after) = (Daily("30 2 * * *"), Daily("45 2 * * *"));
+        var store = Store(database);
+        Pass(2.5 * 3_600);
+        var good = Assert.Single(store.Take([before], 1));
+        Assert.True(store.End(good, new AttemptResult(0), 5));
+        Pass(86_400);
+        var run = Assert.Single(store.Take([before], 1));
+        Assert.Equal(good.Due + 86_400_000, run.Due);
+        Assert.True(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), 5));
+
+        var instead = Assert.Single(store.Take([after], 1)); // at 02:30: by this schedule yesterday's is due
+        Assert.Equal((good.Due + 15 * 60_000, Job.RunId("a", instead.Due), 1), (instead.Due, instead.Run, instead.Number));
+        Pass(Lease / 1_000 + 1);
+        Assert.Equal((instead.Due, 2), Assert.Single(store.Take([after], 1)) is var again ? (again.Due, again.Number) : default); // its process is gone
+        var again2 = new Attempt("a", instead.Due, instead.Run, instead.Token + 1, 2);
+        Assert.True(store.End(again2, new AttemptResult(0), 5));
+        Assert.Equal((RunOutcome.Done, instead.Due), Last(database, after) is { } last ? (last.Outcome, last.Due) : default);
+        Assert.Empty(store.Take([after], 1));
+        Pass(15 * 60);
+        Assert.Equal(run.Due + 15 * 60_000, Assert.Single(store.Take([after], 1)).Due); // and then goes on
+    }
+
     sealed class MovableClock : TimeProvider
     {
         public DateTimeOffset Now { get; set; } = new(2026, 11, 29, 0, 0, 0, TimeSpan.Zero);
@@ -482,6 +510,29 @@ public sealed class PostgresRunStoreTests(PostgresFixture fixture) : RunStoreCon
             var fault = ControlDatabase.Fault(Assert.ThrowsAny<Exception>(database.Open));
             Assert.Contains(says, fault, StringComparison.Ordinal);
             Assert.DoesNotContain("zzyzx", fault, StringComparison.OrdinalIgnoreCase);
+        }
+    }
+}
+
+/// <summary>PostgreSQL by TLS, as on another machine: who answers has to prove who it is, and else gets no password.</summary>
+public sealed class PostgresTlsTests
+{
+    [Fact]
+    public void A_database_that_proves_who_it_is_is_used_and_no_other_gets_the_password()
+    {
+        Assert.SkipWhen(PostgresCluster.Missing is not null, PostgresCluster.Missing ?? "");
+        using PostgresCluster sound = new(withTls: true), other = new(withTls: true), plain = new();
+        string To(PostgresCluster cluster, string host, string authority) => $"{cluster.ConnectionTo("postgres").Replace("127.0.0.1", host, StringComparison.Ordinal)};Password={PostgresCluster.Password};SSL Mode=VerifyFull;Root Certificate={authority};Timeout=15";
+        using (var database = ControlDatabase.Postgres(To(sound, "localhost", sound.Authority)))
+        {
+            using var connection = database.Open();
+            Assert.Equal(1, connection.Number("SELECT CASE WHEN ssl THEN 1 ELSE 0 END FROM pg_stat_ssl WHERE pid = pg_backend_pid()"));
+            new RunStore(database, "a", 30_000).Migrate();
+        }
+        foreach (var (cluster, host, authority) in new[] { (sound, "127.0.0.1", sound.Authority), (other, "localhost", sound.Authority), (plain, "localhost", sound.Authority) }) // another name, another authority, no TLS
+        {
+            using var database = ControlDatabase.Postgres(To(cluster, host, authority));
+            Assert.Equal("it cannot be reached", ControlDatabase.Fault(Assert.ThrowsAny<Exception>(database.Open)));
         }
     }
 }
