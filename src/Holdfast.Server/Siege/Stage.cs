@@ -143,10 +143,15 @@ sealed class Stage : IDisposable
     }
 
     /// <summary>A copy of a vault's folder, as its owner has it, without flags; with the attacker's own hands free on it.</summary>
-    public string Copy(string vault)
+    public string Copy(string vault) => Copy(vault, Owner);
+
+    /// <inheritdoc cref="Copy(string)"/>
+    /// <param name="vault">What is copied.</param>
+    /// <param name="owner">Whose the folder above the copy is; null: whose the attack test runs as.</param>
+    public string Copy(string vault, int? owner)
     {
         var folder = this[$"copies/{++_fresh}"];
-        MakeMachine($"copies/{_fresh}", Owner);
+        MakeMachine($"copies/{_fresh}", owner);
         Tools.Must("cp", ["-a", "--", vault, Path.Combine(folder, "vault")], Folder);
         return Path.Combine(folder, "vault");
     }

@@ -171,7 +171,7 @@ sealed class WitnessAttacks(Stage stage)
 
     Target OnCopy(string later, params (string, string)[] more)
     {
-        var vault = stage.Copy(_vault.Vault);
+        var vault = stage.Copy(_vault.Vault, owner: null); // this vault has no guard
         var target = Net.At(stage, "", "", () => _vault.Look(vault), [("VAULT", vault), ("OLDER", stage["witnessed/older"]), ("KEPT", stage["judge/ward8-first"]), ("LATER", later), ("KEY", _key), ("NAME", Name), ("LOGID", stage["attacker/log.id"]), ("PORT", _port.ToString(CultureInfo.InvariantCulture)), .. more]);
         stage.CopyKeys(_vault.Keys, target["keys"], "put.key", "agent.key");
         return target;
