@@ -49,7 +49,7 @@ public abstract class SiegeRuns : IDisposable
 /// <summary>Vaults in folders.</summary>
 public sealed class SiegeTests : SiegeRuns
 {
-    static readonly string[] OnAnyStore =
+    static readonly string[] OnFolders =
     [
         "gateway.forge", "gateway.omit", "gateway.replay", "gateway.poison", "witness.ahead", "witness.behind", "witness.made-up", "witness.rollback", "witness.fork",
         "control.twice", "control.command", "control.configuration", "control.read",
@@ -65,7 +65,7 @@ public sealed class SiegeTests : SiegeRuns
     public void On_a_folder()
     {
         Require();
-        Besiege([.. OverTheNetwork, .. OnAnyStore, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "owner.delete", "root.rollback", "root.fork", "root.delete"]);
+        Besiege([.. OverTheNetwork, .. OnFolders, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "owner.delete", "root.rollback", "root.fork", "root.delete"]);
     }
 
     [Fact]
@@ -73,7 +73,7 @@ public sealed class SiegeTests : SiegeRuns
     {
         Require();
         Assert.SkipUnless(Cli.Has("chattr"), "needs chattr");
-        Besiege([.. OverTheNetwork, .. OnAnyStore, .. Owner, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "root.rollback", "root.fork", "root.delete"], "--guard");
+        Besiege([.. OverTheNetwork, .. OnFolders, .. Owner, "clock.ahead", "clock.back", .. Floods, "disk.read", "root.flip", "root.rollback", "root.fork", "root.delete"], "--guard");
     }
 
     [Fact]

@@ -41,14 +41,14 @@ static class Attackers
             .Concat(new AgentAttacks(stage).All())
             .Concat(new ClientAttacks(stage).All())
             .Concat(new ApproverAttacks(stage).All())
-            .Concat(stage.IsInBucket ? Storage(stage) : OnAnyStore(stage))
+            .Concat(stage.IsInBucket ? Storage(stage) : OnFolders(stage))
             .Concat(stage.IsGuarded ? new OwnerAttacks(stage).All() : [])
             .Concat(new ClockAttacks(stage).All())
             .Concat(new FloodAttacks(stage).All())
             .Concat(new RootAttacks(stage).All());
 
-    /// <summary>What is judged the same wherever the vault lies.</summary>
-    static IEnumerable<Attack> OnAnyStore(Stage stage) =>
+    /// <summary>What is judged on vaults in folders alone: it would come out the same wherever the vault lies.</summary>
+    static IEnumerable<Attack> OnFolders(Stage stage) =>
         new CommitAttacks(stage).All().Concat(new WitnessAttacks(stage).All()).Concat(new ControlAttacks(stage).All()).Concat(new LandingAttacks(stage).All());
 
     static IEnumerable<Attack> Storage(Stage stage)
