@@ -8,16 +8,16 @@ sealed class ControlAttacks(Stage stage)
     const string Database = "control plane's database";
     const string Host = "control plane's host";
 
-    /// <summary>Begins `holdfast serve` with the jobs in the file `jobs`; q SQL asks its database.</summary>
+    /// <summary>Begins `holdfast serve` with the jobs in the file `jobs`; q SQL asks its database; ended waits for a run that has, with an outcome where one is given: a run begun again may come out as it likes, for what came of it is judged.</summary>
     const string Serve = """
         { printf 'vault: %s\nkeys: %s/keys\ndatabase: { file: %s/control.db }\nroles: {}\njobs:\n' "$VAULT" "$PWD" "$PWD"; cat jobs; } >serve.yaml
         "$HOLDFAST" serve --config serve.yaml >said 2>&1 & serve=$!; trap 'kill $serve; wait $serve' EXIT
         q() { sqlite3 -cmd '.timeout 5000' control.db "$1"; }
-        done_with() { for i in $(seq 300); do [ "$(q "SELECT COUNT(*) FROM holdfast_runs WHERE state = 2 AND outcome = $1" 2>/dev/null)" = 1 ] && return; sleep 0.1; done; cat said; exit 9; }
+        ended() { for i in $(seq 300); do [ "$(q "SELECT COUNT(*) FROM holdfast_runs WHERE state = 2 ${1:+AND outcome = $1}" 2>/dev/null)" = 1 ] && return; sleep 0.1; done; cat said; exit 9; }
 
         """;
 
-    const string Backup = "printf '  ward: { do: backup, source: %s, name: console, every: 52w }\\n' \"$KEPT\" >jobs\n" + Serve + "done_with 1\n";
+    const string Backup = "printf '  ward: { do: backup, source: %s, name: console, every: 52w }\\n' \"$KEPT\" >jobs\n" + Serve + "ended 1\n";
     const string Again = "q \"UPDATE holdfast_runs SET state = 0, outcome = 0, attempts = 0, begins = 0, node = NULL, lease = NULL, token = 0";
 
     public IEnumerable<Attack> All()
@@ -27,7 +27,7 @@ sealed class ControlAttacks(Stage stage)
         yield return new Attack("control.twice", Database, "replay a run that was done, so that it is committed twice", Expectation.Refused)
         {
             Missing = missing,
-            Script = Backup + Again + "\"; done_with 2",
+            Script = Backup + Again + "\"; ended",
             On = OnCopy,
             Judge = (target, _) => Committed(target),
             Control = "a runner that goes by its table alone (sqlite3 and sh)",
@@ -45,7 +45,7 @@ sealed class ControlAttacks(Stage stage)
             Script = Backup + """
                 w="; touch $PWD/ran; \$(touch $PWD/ran)"
                 q "UPDATE holdfast_runs SET state = 0, outcome = 0, attempts = 0, begins = 0, lease = NULL, token = 0, run = '$w', node = '$w'; INSERT INTO holdfast_jobs VALUES ('$w', 0); INSERT INTO holdfast_runs (job, due, run, state, begins) VALUES ('$w', 0, '$w', 0, 0); INSERT INTO holdfast_nodes VALUES ('$w', '$w', 0, 9000000000000)"
-                done_with 2
+                ended
                 """,
             On = OnCopy,
             Judge = (target, _) => Ran(target),
@@ -60,7 +60,7 @@ sealed class ControlAttacks(Stage stage)
                 echo "curl -sk --cert '$WHO' --max-time 15 -X DELETE -o '$PWD/answer' -w '%{http_code}' '$URL/v1/packs/$PACK' | tee '$PWD/code'" >job.sh
                 printf '  ward: { do: backup, command: [sh, %s/job.sh], name: console, every: 52w }\n' "$PWD" >jobs
 
-                """ + Serve + "done_with 1; cat code",
+                """ + Serve + "ended 1; cat code",
             On = () => Asking(Net.Keeper(stage, ("WHO", stage["gateway/client.pem"]))),
             Control = "a share of the same files",
             ControlOn = () => Asking(Net.Share(stage, ("WHO", stage["gateway/client.pem"]))),

@@ -47,9 +47,9 @@ sealed class LandingAttacks(Stage stage)
         };
         yield return Row("read", "read a dump that was dropped before", Put + "s \"get $N got\"; true", t => File.Exists(t["got"]) && IsSame(t, "got") ? new Finding(true, false, "the dump came back to the account") : new Finding(false, false, "no byte of it came back"));
         yield return Row("delete", "remove a dump that was dropped before", Put + "s \"rm $N\"" + Kept, Lies);
-        yield return Row("overwrite", "write over it", Put + "s \"put other $N\"" + Kept, Lies);
-        yield return Row("truncate", "cut it to nothing", Put + "s \"put empty $N\"" + Kept, Lies);
-        yield return Row("rename", "rename another file over it", Put + "s \"put other $N.x\\nrename $N.x $N\"" + Kept, Lies);
+        yield return Row("overwrite", "write over a dump that was dropped before", Put + "s \"put other $N\"" + Kept, Lies);
+        yield return Row("truncate", "cut a dump that was dropped before to nothing", Put + "s \"put empty $N\"" + Kept, Lies);
+        yield return Row("rename", "rename another file over a dump that was dropped before", Put + "s \"put other $N.x\\nrename $N.x $N\"" + Kept, Lies);
         yield return Row("link", "make a link that leads out of the folder, and read by it", Put + "s \"ln -s $LOOT $N.s\"; s \"get $N.s got\"; inside test -L \"$IN/$N.s\" && echo made >made; true",
             t => File.Exists(t["made"]) || File.Exists(t["got"]) ? new Finding(true, false, $"the link is there{(File.Exists(t["got"]) ? ", and what it leads to was read" : "")}") : new Finding(false, false, "no link came about"));
         yield return Row("outside", "write outside of its folder", Put + "s \"put other ../$N.out\"; inside test -e \"$IN/../$N.out\" && echo made >made; true", t => new Finding(File.Exists(t["made"]), false, File.Exists(t["made"]) ? "the file is there" : "nothing is there"));
