@@ -73,6 +73,7 @@ public enum ErrorCode
 
     SharesTooFew = 70,
     ShareBad = 71,
+    AttestationLate = 72,
 
     Interrupted = 130,
 }

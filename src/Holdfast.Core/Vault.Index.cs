@@ -10,7 +10,7 @@ public sealed partial class Vault
 {
     readonly HashSet<Id16> _checkedIndexes = []; // of domains, found whole where they cannot be made anew
 
-    /// <summary>Takes from an index what no backup builds on: packs found damaged when they were read, and those of no copy that has the size they were written with. Of packs that no commit names, which a run
+    /// <summary>Takes from an index what no backup builds on: packs found damaged when they were read, those of no copy that has the size they were written with, and those of a writer that was found out. Of packs that no commit names, which a run
     /// that was cut off left, or one that goes on, nothing says how long they were: each that is built on is opened first.</summary>
     void LeaveOutDamaged(ChunkIndex index, DomainKeys domain)
     {
@@ -21,6 +21,8 @@ public sealed partial class Vault
         var named = State.NamedPacks().Packs;
         var whole = Keeper.Store.List(StoreKind.Pack).Where(p => named.TryGetValue(p.Name, out var pack) && pack.Size == p.Size).Select(p => p.Name).ToHashSet();
         damaged.UnionWith(named.Keys.Where(n => !whole.Contains(n)));
+        var (unopened, badWriters) = OfBadWriters();
+        damaged.UnionWith(unopened);
         index.Drop(damaged);
         index.Doubt(index.Packs().Select(p => p.Name).Where(n => !named.ContainsKey(n)), Opens);
 
@@ -28,8 +30,8 @@ public sealed partial class Vault
         {
             try
             {
-                PackReader.OpenFooter(Keeper.Store, pack, Id, domain).Dispose();
-                return true;
+                using var opened = PackReader.OpenFooter(Keeper.Store, pack, Id, domain);
+                return !badWriters.Contains((opened.Header.Writer, opened.Header.WriterEpoch));
             }
             catch (HoldfastException)
             {

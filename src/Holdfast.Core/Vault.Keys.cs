@@ -49,10 +49,25 @@ public sealed partial class Vault
         : [];
 
     /// <summary>Has keys know the newest epoch there is. Packs of a snapshot that stands in the log are of none after it.</summary>
-    void TellEpoch(ReadingKeys keys)
+    public void TellEpoch(ReadingKeys keys)
     {
+        var newest = Keeper.LogFault is null ? State.KeyEpoch : ulong.MaxValue;
         if (keys is OpeningKeys opening)
-            opening.NewestEpoch = Keeper.LogFault is null ? State.KeyEpoch : ulong.MaxValue;
+            opening.NewestEpoch = newest;
+        else if (keys is CleanRoomKeys room)
+            room.Know(Rows(), newest);
+
+        IReadOnlyList<SealingKey> Rows()
+        {
+            try
+            {
+                return Keyring.TryParse(Keeper.Store.ReadObject(State.Keyrings.Count > 0 ? State.Keyrings[^1] : Hash32.None), out var keyring) && keyring!.Vault == Id ? keyring.SealingKeys : [];
+            }
+            catch (HoldfastException)
+            {
+                return []; // then they say of nothing that nobody opens it
+            }
+        }
     }
 
     /// <exception cref="HoldfastException"><c>WrongKey</c>: the keys are not of the newest epoch.</exception>

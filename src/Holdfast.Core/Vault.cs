@@ -190,12 +190,24 @@ public sealed partial class Vault : IDisposable
         (keys?.Domains ?? []).SelectMany(d => ChunkIndex.Ends(IndexFolder(d.Domain), Id, d)).GroupBy(e => e.Key).ToDictionary(e => e.Key, e => e.First().Value);
 
     /// <summary>Re-opens a snapshot and logs what it found.</summary>
-    public AttestationObject Attest(SnapshotRecord record, OpeningKeys keys, bool full, Id16 actor, CancellationToken ct)
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: these keys do not open it, and another may.</exception>
+    public AttestationObject Attest(SnapshotRecord record, ReadingKeys keys, bool full, Id16 actor, CancellationToken ct) => Attest(record, keys, full ? AttestationDepth.Full : AttestationDepth.Sample, actor, ct);
+
+    /// <inheritdoc cref="Attest(SnapshotRecord, ReadingKeys, bool, Id16, CancellationToken)"/>
+    /// <param name="record">The snapshot.</param>
+    /// <param name="keys">Open both of its classes.</param>
+    /// <param name="depth">How much of it.</param>
+    /// <param name="actor">The clean room; none for a person.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <param name="progress">Told how much was read of packs that are opened.</param>
+    public AttestationObject Attest(SnapshotRecord record, ReadingKeys keys, AttestationDepth depth, Id16 actor, CancellationToken ct, VerifyProgress? progress = null)
     {
         var snapshot = Whole(record);
         var domain = keys.Domain(snapshot.Domain);
         using var index = OpenIndex(domain, ct);
         TellEpoch(keys);
+        if (depth is AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks)
+            OpenPacks(record, keys, progress ?? new VerifyProgress(), ct);
         var known = LastReads();
         var damaged = known.Damaged.Keys.ToHashSet();
         AttestationObject found;
@@ -204,8 +216,8 @@ public sealed partial class Vault : IDisposable
         {
             using var chunks = new ChunkReader(Keeper.Store, index, keys, domain);
             var attestor = new Attestor(Keeper, chunks, keys, known, damaged, ct);
-            found = attestor.Attest(record, snapshot, full);
-            Note(attestor.Found(full)); // dedup does not build on what is damaged from now on
+            found = attestor.Attest(record, snapshot, depth);
+            Note(attestor.Found(found.IsFull)); // dedup does not build on what is damaged from now on
             (doubtful, elsewhere) = (attestor.Doubtful, attestor.Elsewhere);
             damaged.UnionWith(doubtful);
         }

@@ -50,7 +50,7 @@ static class GatewayCommand
         {
             session.Step($"Listening on {address}");
             session.Step($"Fingerprint {KeeperClients.Written(fingerprint)}");
-            session.Note($"Gateway of vault {vault.Id}, {Text.Count(vault.State.Agents.Count, "agent")} enrolled; Ctrl+C ends it.");
+            session.Note($"Gateway of vault {vault.Id}, writer {put.Writer}, {Text.Count(vault.State.Agents.Count, "agent")} enrolled; Ctrl+C ends it.");
         }, text => session.Warn($"holdfast: {text}"), session.Stop);
         return 0;
     }

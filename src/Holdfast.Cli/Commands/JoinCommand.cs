@@ -51,7 +51,7 @@ static class JoinCommand
         });
         session.Line(own);
         session.Note(known is not null ? $"holdfast: that is this client's fingerprint, as before: where the keeper knows it, nothing more is to be done there" : $"""
-            holdfast: that is this client's fingerprint. On the keeper's machine, with backup, read or manage for what it may ask:
+            holdfast: that is this client's fingerprint. On the keeper's machine, with backup, read, attest or manage for what it may ask:
               holdfast keeper allow --vault VAULT {name} {own} --role backup
             Then here, with this key folder: --vault {url}
             """);

@@ -14,7 +14,7 @@ static class KeeperCommand
 
     static readonly Argument<string> NameArgument = new("NAME") { Description = "What the client is called here." };
     static readonly Argument<string> FingerprintArgument = new("FINGERPRINT") { Description = "Of its certificate, sha256:HEX: `holdfast join` printed it there." };
-    static readonly Option<string> RoleOption = new("--role") { Description = "What it may ask: backup (store and commit), read (restore and verify), manage (all).", HelpName = "ROLE", Required = true };
+    static readonly Option<string> RoleOption = new("--role") { Description = "What it may ask: backup (store and commit), read (restore and verify), attest (read, and record attestations: a clean room), manage (all).", HelpName = "ROLE", Required = true };
     static readonly Option<string?> UncommittedOption = new("--uncommitted") { Description = "How much it may store without committing it: 2TiB. Default: half of the room there is; in an object store, no limit.", HelpName = "SIZE" };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
     static readonly Option<string> ValidOption = new("--valid") { Description = "How long the token may be used: 1d, 2w.", HelpName = "TIME", DefaultValueFactory = _ => "1d" };
@@ -74,7 +74,7 @@ static class KeeperCommand
         if (!KeeperClients.TryFingerprint(session.Parsed.GetValue(FingerprintArgument)!, out var fingerprint))
             throw new HoldfastException(ErrorCode.Usage, "That is no fingerprint.", "It is sha256: and 64 hexadecimal digits; `holdfast join` printed it on the client's machine.");
         if (!KeeperClients.TryRole(session.Parsed.GetValue(RoleOption)!, out var role))
-            throw new HoldfastException(ErrorCode.Usage, "There is no such role.", "backup: store and commit. read: restore, verify, list. manage: all that can be asked, longer locks and new keys too.");
+            throw new HoldfastException(ErrorCode.Usage, "There is no such role.", "backup: store and commit. read: restore, verify, list. attest: read, and record attestations. manage: all that can be asked, longer locks and new keys too.");
         if (KeeperClients.Read(folder).FirstOrDefault(c => c.Fingerprint == fingerprint && c.Name != name) is { } other)
             throw new HoldfastException(ErrorCode.Usage, $"That fingerprint is the client {other.Name}'s already.", $"Change that one, or shut it out first (`holdfast keeper deny {other.Name}`).");
         KeeperClients.Allow(folder, new KeeperClient(name, role, fingerprint, InitCommand.Size(session, UncommittedOption) is var size and > 0 ? size : null), Disk.Real);
@@ -91,6 +91,7 @@ static class KeeperCommand
     {
         KeeperRole.Backup => "back up",
         KeeperRole.Read => "read",
+        KeeperRole.Attest => "read, and record attestations",
         _ => "back up, read, lengthen locks, raise policies and enrol keys",
     };
 

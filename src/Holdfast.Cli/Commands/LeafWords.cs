@@ -29,7 +29,7 @@ static class LeafWords
             LeafType.AgentEnrolled => $"agent {subject} {(leaf.A == 2 ? "revoked" : "enrolled")}",
             LeafType.WriterEnrolled => leaf.C == 2 ? $"writer {subject}, epoch {leaf.A}, found BAD from leaf {leaf.B} on" : $"writer {subject}, epoch {leaf.A}, enrolled",
             LeafType.KeyEpoch => $"key epoch {leaf.A} begins",
-            LeafType.Attestation => $"attestation of snapshot {subject}: {(leaf.A == 2 ? "all" : "a sample")}, {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
+            LeafType.Attestation => $"attestation of snapshot {subject}: {(leaf.A is 2 or 4 ? "all" : "a sample")}{(leaf.A is 3 or 4 ? ", all packs opened" : "")}, {(leaf.C == 0 ? "sound" : Text.Count(Int(leaf.C), "DEFECT", "DEFECTS"))}; {Text.Bytes(leaf.B)} read",
             LeafType.Refusals => $"{Text.Count(Int(leaf.C), "request")} REFUSED in the hour of {Text.Time(leaf.B)}{leaf.A switch { 1 => ": to shorten a lock", 2 => ": to commit what does not hold", 3 => ": to commit more than the quota allows", 4 => ": to weaken a policy", 5 => ": to have something done that takes approvals", 6 => ": of a keeper's client, for what it may not do", _ => "" }}",
             LeafType.StoreChanged => leaf.A == 2 ? "a folder of the vault retired" : "a folder added to the vault",
             LeafType.TimeEvidence => $"time evidence of source {subject}: {Text.Time(leaf.A)}",

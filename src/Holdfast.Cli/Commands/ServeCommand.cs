@@ -16,7 +16,7 @@ static class ServeCommand
     public static Command Create()
     {
         var serve = Session.Command("serve", """
-            Run keeper, gateway and witness as they are configured, and jobs when they are due: backups, cosigning, expiry, verifying, attesting. Runs until it is stopped.
+            Run keeper, gateway, clean room and witness as they are configured, and jobs when they are due: backups, cosigning, expiry, verifying, attesting. Runs until it is stopped.
 
             Each role and each job is a process of its own, started again where it fails, and stopped with this one.
             """, AddOptions, Serve);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Holdfast.Cli.CleanRooms;
 using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Keys;
 using Holdfast.Cli.Terminal;
@@ -40,6 +41,9 @@ static class StatusCommand
         var witnesses = new WitnessReport(session, vault, keys);
         if (witnesses.Problem() is { } unseen)
             obstacles.Add(unseen);
+        var waiting = vault.State.CleanRoom.Last > 0 ? CleanRoomQueue.Waiting(vault) : null;
+        if (waiting?.Count(s => CleanRoomQueue.IsLate(vault, s)) is > 0 and var late)
+            obstacles.Add(new(ErrorCode.AttestationLate, $"{Text.Count(late, "snapshot")} {(late == 1 ? "has" : "have")} waited for more than a day for the clean room to attest {(late == 1 ? "it" : "them")}", "See that it runs (`holdfast cleanroom serve`), and what it says (`holdfast cleanroom status`, with its own keys)."));
         session.Json(w => Write(w, vault, health, obstacles, status, warning));
         session.Json(witnesses.WriteAll);
         ProblemReport.Print(session, health);
@@ -70,6 +74,8 @@ static class StatusCommand
         session.Line($"Proof        {Proof(status, health, !vault.Keeper.Log.IsInPart, elsewhere is not null ? $"{keys.Line("verify", vault)} here, attest {elsewhere}" : keys.Line("attest", vault, opens: true) + keys.AlsoNeeds)}");
         if (status.NeverTested > 0)
             session.Line($"             {RestoreReport.WhatCounts}");
+        if (waiting is not null)
+            session.Line($"Clean room   last attestation {Text.Time(vault.State.CleanRoom.Last)}; waiting: {CleanroomCommand.Words(vault, waiting)}");
         if (health.Healed.Count > 0)
             session.Line($"Healed       {Text.Count(health.Healed.Count, "snapshot")}: sound again since {Text.Time(health.Healed.Min(s => s.DefectsFound))}, when all of {(health.Healed.Count == 1 ? "it" : "them")} was read from other packs than the {(health.Replaced.Count == 0 ? "ones lost or damaged then; these are there again" : Text.Count(health.Replaced.Count, "pack") + " lost or damaged")}");
         session.Line($"Last read    {LastRead(status, keys.Line("verify", vault))}{(health.Missing.Count > 0 ? $"; {Text.Count(health.Missing.Count, "pack")} MISSING" : "")}");
@@ -203,6 +209,15 @@ static class StatusCommand
         w.WriteEndArray();
         w.WriteNumber("neverTested", status.NeverTested);
         w.WriteNumber("defective", status.Defective);
+        if (vault.State.CleanRoom.Last > 0)
+        {
+            var waiting = CleanRoomQueue.Waiting(vault);
+            w.WriteStartObject("cleanRoom");
+            w.WriteString("lastAttestation", Text.Iso(vault.State.CleanRoom.Last));
+            w.WriteNumber("waiting", waiting.Count);
+            w.WriteNumber("late", waiting.Count(s => CleanRoomQueue.IsLate(vault, s)));
+            w.WriteEndObject();
+        }
         w.WriteNumber("notWhole", status.Hit);
         w.WriteStartArray("healed");
         foreach (var record in health.Healed)

@@ -110,9 +110,9 @@ static class ConfigReader
     static List<Role> Roles(Section section, Places places, bool byDefault)
     {
         var roles = new List<Role>();
-        foreach (var name in new[] { "keeper", "gateway", "witness" })
+        foreach (var name in new[] { "keeper", "gateway", "cleanroom", "witness" })
         {
-            if (!section.Has(name) && !(byDefault && name != "witness" && (name == "keeper" || places.Keys is not null) && places.Vault is { } here && !here.Contains("://", StringComparison.Ordinal)))
+            if (!section.Has(name) && !(byDefault && (name == "keeper" || (name == "gateway" && places.Keys is not null)) && places.Vault is { } here && !here.Contains("://", StringComparison.Ordinal)))
                 continue;
             var inner = section.Inner(name);
             var arguments = new List<string> { name, "serve" };
@@ -128,7 +128,10 @@ static class ConfigReader
                     section.Fault(name, "has no keys", "Write `keys:` and the folder with put.key.");
                 Pass(inner, arguments, "daily-limit");
             }
-            Pass(inner, arguments, "listen");
+            if (name == "cleanroom") // never those of other roles: they open what is stored
+                arguments.AddRange(["--keys", Full(inner.Required("keys", "Write `keys:` and the folder that `holdfast cleanroom key` made.")) ?? ""]);
+            else
+                Pass(inner, arguments, "listen");
             if (name == "witness")
             {
                 Pass(inner, arguments, "certificate");

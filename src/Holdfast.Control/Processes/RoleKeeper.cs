@@ -2,7 +2,7 @@ using Holdfast.Cli.Commands;
 
 namespace Holdfast.Control.Processes;
 
-/// <summary>A role that runs here: keeper, gateway or witness.</summary>
+/// <summary>A role that runs here: keeper, gateway, clean room or witness.</summary>
 /// <param name="Name">Which.</param>
 /// <param name="Arguments">Of `holdfast`.</param>
 sealed record Role(string Name, IReadOnlyList<string> Arguments)

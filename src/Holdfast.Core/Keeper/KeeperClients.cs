@@ -73,11 +73,11 @@ public static class KeeperClients
     }
 
     static HoldfastException Bad(int line) => new(ErrorCode.KeyFileBad, $"The list of the keeper's clients (keeper/clients) makes no sense{(line > 0 ? $" in line {line}" : "")}: nobody is let in.",
-        "Each line is a name, a role (backup, read or manage) and a fingerprint (sha256:HEX), with one blank between, then a number of bytes or nothing. Mend it by hand; `holdfast keeper allow` writes such lines.");
+        "Each line is a name, a role (backup, read, attest or manage) and a fingerprint (sha256:HEX), with one blank between, then a number of bytes or nothing. Mend it by hand; `holdfast keeper allow` writes such lines.");
 
     public static bool TryRole(string text, out KeeperRole role)
     {
-        role = text switch { "backup" => KeeperRole.Backup, "read" => KeeperRole.Read, "manage" => KeeperRole.Manage, _ => 0 };
+        role = text switch { "backup" => KeeperRole.Backup, "read" => KeeperRole.Read, "manage" => KeeperRole.Manage, "attest" => KeeperRole.Attest, _ => 0 };
         return role != 0;
     }
 

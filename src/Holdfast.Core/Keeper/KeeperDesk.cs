@@ -12,6 +12,7 @@ public sealed class KeeperDesk
     const int MaxRecorded = 65_536; // bytes of an enrolment
     const int MaxReason = 12_288; // bytes of a reason's object: one of 2,000 characters has room
     const int MostReadings = 60; // that a client may have recorded in an hour
+    const int MostAttestations = 600; // as above: a clean room's, one after the other
     const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
     const int MostBegun = 100; // emergencies that a client may have recorded in a month
     const ulong Hour = 3_600; // seconds
@@ -23,7 +24,7 @@ public sealed class KeeperDesk
     readonly Uncommitted _uncommitted = new();
     readonly Dictionary<string, (long Told, ulong Count)> _refused = []; // by the client's name: when it was last counted, milliseconds, and how many since
     readonly Lock _turn = new();
-    readonly Dictionary<(string Client, bool IsAsked), (ulong Hour, int Count)> _readings = [];
+    readonly Dictionary<(string Client, LeafType Kind), (ulong Hour, int Count)> _readings = [];
     readonly Dictionary<string, Queue<ulong>> _begun = []; // by the client's name: vault times
     RemoteLog? _told; // all of the log as it was last looked at
 
@@ -96,8 +97,12 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked })
-                Count(client, request is KeeperRequest.Record { Type: LeafType.ErasedAsked });
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify })
+                Count(client, LeafType.Restore, MostReadings, "restores and verifies recorded");
+            else if (request is KeeperRequest.Record { Type: LeafType.ErasedAsked })
+                Count(client, LeafType.ErasedAsked, MostAsked, "times recorded that erased data was asked for");
+            else if (request is KeeperRequest.RecordAttestation && client.Role != KeeperRole.Manage)
+                Count(client, LeafType.Attestation, MostAttestations, "attestations recorded");
             var answer = Do(client, request);
             try
             {
@@ -112,14 +117,14 @@ public sealed class KeeperDesk
     }
 
     /// <summary>A log never shrinks: nobody fills it by reading again and again.</summary>
-    void Count(KeeperClient client, bool isAsked)
+    void Count(KeeperClient client, LeafType kind, int most, string what)
     {
-        var (hour, most) = (_keeper.Clock.Now / Hour, isAsked ? MostAsked : MostReadings);
-        var (last, count) = _readings.GetValueOrDefault((client.Name, isAsked));
+        var hour = _keeper.Clock.Now / Hour;
+        var (last, count) = _readings.GetValueOrDefault((client.Name, kind));
         count = last == hour ? count + 1 : 1;
-        _readings[(client.Name, isAsked)] = (hour, count);
+        _readings[(client.Name, kind)] = (hour, count);
         if (count > most)
-            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {most} {(isAsked ? "times recorded in this hour that erased data was asked for" : "restores and verifies recorded in this hour")}; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {most} {what} in this hour; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
     }
 
     /// <summary>Refuses a request that this client may not make, by its first bytes.</summary>
@@ -184,7 +189,7 @@ public sealed class KeeperDesk
             case KeeperRequest.RecordAttestation attestation:
                 if (!AttestationObject.TryParse(attestation.Found, out var found) || found!.Vault != _keeper.Vault || found.Snapshot != attestation.Snapshot)
                     throw Senseless("attestation");
-                return _keeper.RecordAttestation(attestation.Snapshot, attestation.Actor, found, attestation.Elsewhere).ToArray();
+                return _keeper.RecordAttestation(attestation.Snapshot, client.Role == KeeperRole.Manage ? attestation.Actor : client.Identity, found, attestation.Elsewhere).ToArray();
             case KeeperRequest.RequireWritable:
                 _keeper.RequireWritable();
                 return [];

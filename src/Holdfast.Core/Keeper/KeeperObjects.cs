@@ -135,13 +135,31 @@ public enum AttestationDefect : byte
     ObjectMissing = 8,
 }
 
+/// <summary>How much of a snapshot an attestation looked at (docs/format.md, section 11.4).</summary>
+public enum AttestationDepth : byte
+{
+    /// <summary>Contents of a sample of its files.</summary>
+    Sample = 1,
+
+    /// <summary>All contents.</summary>
+    Full = 2,
+
+    /// <summary>A sample; and each pack of its set that was not opened before, to its last frame and chunk.</summary>
+    SampleAndPacks = 3,
+
+    /// <summary>All contents, and the packs likewise.</summary>
+    FullAndPacks = 4,
+}
+
 /// <summary>What the clean room found when it re-opened a snapshot (docs/format.md, section 11.4).</summary>
 /// <param name="Defects">Kind, and the name of the pack or object.</param>
 /// <param name="LateDigests">Sealed digests of files over 64 MiB; empty where there are none.</param>
-public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Snapshot, bool IsFull, ulong Packs, ulong Chunks, ulong BytesRead,
+public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id16 Snapshot, AttestationDepth Depth, ulong Packs, ulong Chunks, ulong BytesRead,
     bool RootMatches, bool PackSetMatches, bool SampleMatches, IReadOnlyList<(AttestationDefect Kind, Hash32 Name)> Defects, byte[] LateDigests)
 {
     public const int MaxBox = 64 << 20; // bytes
+
+    public bool IsFull => Depth is AttestationDepth.Full or AttestationDepth.FullAndPacks;
 
     public bool IsGood => RootMatches && PackSetMatches && SampleMatches && Defects.Count == 0;
 
@@ -161,7 +179,7 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
         var body = new ByteWriter(256);
         body.Hash(Salt);
         body.Id(Snapshot);
-        body.U8(IsFull ? (byte)2 : (byte)1);
+        body.U8((byte)Depth);
         body.Var(Packs);
         body.Var(Chunks);
         body.Var(BytesRead);
@@ -191,7 +209,7 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
         var chunks = reader.Var();
         var read = reader.Var();
         var (root, set, sample) = (reader.U8(), reader.U8(), reader.U8());
-        reader.Require(kind is 1 or 2 && root <= 1 && set <= 1 && sample <= 1);
+        reader.Require(Enum.IsDefined((AttestationDepth)kind) && root <= 1 && set <= 1 && sample <= 1);
         var count = reader.Count(reader.Remaining / 33);
         var defects = new List<(AttestationDefect, Hash32)>(count);
         for (var i = 0; i < count && !reader.Failed; i++)
@@ -199,7 +217,7 @@ public sealed record AttestationObject(Id16 Vault, Id16 Domain, Hash32 Salt, Id1
         var box = reader.Bytes(MaxBox).ToArray();
         if (!reader.IsDone)
             return false;
-        attestation = new AttestationObject(header.Vault, header.Domain, salt, snapshot, kind == 2, packs, chunks, read, root == 1, set == 1, sample == 1, defects, box);
+        attestation = new AttestationObject(header.Vault, header.Domain, salt, snapshot, (AttestationDepth)kind, packs, chunks, read, root == 1, set == 1, sample == 1, defects, box);
         return true;
     }
 }

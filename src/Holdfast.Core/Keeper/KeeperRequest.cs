@@ -196,7 +196,7 @@ public abstract record KeeperRequest
     static int Most(KeeperRole role, Kind kind) => kind switch
     {
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
-        Kind.RecordAttestation => role == KeeperRole.Manage ? MaxSize : 0,
+        Kind.RecordAttestation => role is KeeperRole.Attest or KeeperRole.Manage ? MaxSize : 0,
         Kind.Record or Kind.Emergency => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
         Kind.Decide or Kind.Erase => role == KeeperRole.Manage ? MaxApproval : 0,
         Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,

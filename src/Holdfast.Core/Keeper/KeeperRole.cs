@@ -11,4 +11,7 @@ public enum KeeperRole
 
     /// <summary>All there is: also lengthen locks, raise policies, record attestations, enrol keys and begin key epochs.</summary>
     Manage = 3,
+
+    /// <summary>Read, and record what attestations found, as a clean room does.</summary>
+    Attest = 4,
 }

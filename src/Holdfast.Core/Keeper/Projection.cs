@@ -103,6 +103,9 @@ public sealed partial class Projection
     /// <summary>Writers whose packs are not believed: (id, epoch) and the ordinal it holds from.</summary>
     public Dictionary<(Id16 Writer, uint Epoch), ulong> BadWriters { get; } = [];
 
+    /// <summary>The clean room that attested last, and the vault time; none where people alone did.</summary>
+    public (Id16 Id, ulong Last) CleanRoom { get; private set; }
+
     /// <summary>Vault time of the newest recovery kit of the newest epoch that has one, or 0.</summary>
     public ulong KitPrinted { get; private set; }
 
@@ -444,10 +447,13 @@ public sealed partial class Projection
     /// <summary>What found nothing clears what found something only where it looked at everything: a later sample may have missed it.</summary>
     void Attest(SnapshotRecord record, ulong ordinal, Leaf leaf)
     {
-        var isFull = leaf.A == 2;
+        var depth = (AttestationDepth)leaf.A;
+        var isFull = depth is AttestationDepth.Full or AttestationDepth.FullAndPacks;
+        if (!leaf.Actor.IsNone)
+            CleanRoom = (leaf.Actor, leaf.VaultTime);
         if (leaf.C > 0)
         {
-            (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (leaf.C, leaf.VaultTime, 0, 0);
+            (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested, record.Opened) = (leaf.C, leaf.VaultTime, 0, 0, 0);
             TryRead<AttestationObject>(leaf.Payload, AttestationObject.TryParse, out var found);
             record.DefectsIn = (ordinal, found?.Snapshot == record.Snapshot ? found : null);
             record.ExpiryThen = record.Expiry;
@@ -472,6 +478,8 @@ public sealed partial class Projection
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);
         else if (record.Defects == 0)
             record.Attested = leaf.VaultTime;
+        if (record.Defects == 0 && depth is (AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks))
+            record.Opened = leaf.VaultTime;
     }
 
     /// <summary>Epochs follow each other; after a lost leaf, a keyring that can be read says itself of which it is.</summary>

@@ -77,6 +77,9 @@ public sealed class SnapshotRecord
     public ulong FullyAttested { get; set; }
     public bool IsFullyAttested => FullyAttested > 0;
 
+    /// <summary>Vault time of the newest attestation without defects by which each pack of its set had been opened to its last chunk, or 0.</summary>
+    public ulong Opened { get; set; }
+
     /// <summary>Defects an attestation found, until one of everything finds none; and its vault time.</summary>
     public ulong Defects { get; set; }
     public ulong DefectsFound { get; set; }

@@ -257,7 +257,7 @@ public sealed partial class VaultKeeper : IDisposable
         var record = _projection.Find(snapshot) ?? throw SnapshotMissing(snapshot.ToString());
         if (found.IsHealed)
             found = found.NotHeld(Holding.NotHeld(_projection, record, elsewhere));
-        Append(new Leaf(LeafType.Attestation, Clock.Now, snapshot, actor, found.IsFull ? 2u : 1u, found.BytesRead,
+        Append(new Leaf(LeafType.Attestation, Clock.Now, snapshot, actor, (byte)found.Depth, found.BytesRead,
             (ulong)found.Defects.Count + (found.IsGood || found.Defects.Count > 0 ? 0u : 1u), Store.PutObject(found.ToArray())));
         return found;
     });

@@ -46,8 +46,7 @@ public sealed class OpeningKeys : ReadingKeys
 
     public override ErasureKey? ErasureKey(Id16 domain, uint epoch, Id16 source) => _seeds.TryGetValue(epoch, out var seed) ? Keys.ErasureKey.Of(seed, Vault, epoch, domain, source) : null;
 
-    /// <summary>The newest public key of the tree class for a source: its own where it has one, else the domain's.</summary>
-    public SealingKey TreeKeyFor(Id16 domain, Id16 source) => TreeKeyFor(Keyring, domain, source);
+    internal override SealingKey TreeKeyFor(Id16 domain, Id16 source) => TreeKeyFor(Keyring, domain, source);
 
     /// <summary>The same for who has the keyring alone.</summary>
     internal static SealingKey TreeKeyFor(Keyring keyring, Id16 domain, Id16 source) => keyring.SealingKeys.Where(k => k.Class == KeyClass.Tree && k.Domain == domain && (k.Source == source || k.Source.IsNone))
@@ -58,7 +57,7 @@ public sealed class OpeningKeys : ReadingKeys
     public SecretBytes? Open(SealedWords words, byte leafType) =>
         words.Vault == Vault && PrivateKey(words.Key, KeyClass.Tree, words.Domain) is { } key && SealedBox.TryOpen(key, Labels.Payload, SealedWords.Context(words.Vault, words.Domain, leafType), words.Box, out var plain) ? plain : null;
 
-    protected override XWingPrivateKey? PrivateKey(SessionSeal seal) => PrivateKey(seal.SealingKeyId, seal.Class, seal.Domain);
+    protected internal override XWingPrivateKey? PrivateKey(SessionSeal seal) => PrivateKey(seal.SealingKeyId, seal.Class, seal.Domain);
 
     XWingPrivateKey? PrivateKey(Id16 keyId, KeyClass keyClass, Id16 domain)
     {

@@ -31,7 +31,7 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
     }
 
     /// <summary>The X-Wing private key behind a sealing key id, or null where this holder has none. The caller does not dispose of it.</summary>
-    protected abstract XWingPrivateKey? PrivateKey(SessionSeal seal);
+    protected internal abstract XWingPrivateKey? PrivateKey(SessionSeal seal);
 
     /// <summary>A copy of the key of one pack or section where this holder has it without any private key.</summary>
     /// <param name="name">The pack's salt, or the snapshot's id.</param>
@@ -43,6 +43,10 @@ public abstract class ReadingKeys(Id16 vault) : IDisposable
 
     /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: a domain this key does not cover.</exception>
     public DomainKeys Domain(Id16 domain) => Domains.FirstOrDefault(d => d.Domain == domain) ?? throw TooNarrow("domain");
+
+    /// <summary>The newest public key of the tree class for a source that this holder opens: its own where it has one, else the domain's.</summary>
+    /// <exception cref="HoldfastException"><c>KeyTooNarrow</c>: it opens none.</exception>
+    internal virtual SealingKey TreeKeyFor(Id16 domain, Id16 source) => throw TooNarrow("tree class");
 
     /// <summary>True where this holder opens whatever a sound writer seals in this domain, class and epoch: what it does not open then, nobody does.</summary>
     public virtual bool OpensAllLike(SessionSeal seal) => false;

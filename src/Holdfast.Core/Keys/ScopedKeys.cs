@@ -41,7 +41,12 @@ public sealed class ScopedKeys : ReadingKeys
     public ulong Expiry { get; }
     public override IReadOnlyCollection<DomainKeys> Domains => _domains;
 
-    protected override XWingPrivateKey? PrivateKey(SessionSeal seal) => seal.Class == Class ? _private.GetValueOrDefault(seal.SealingKeyId) : null;
+    /// <summary>It was cut for a whole domain: it opens what is sealed later too, in the epochs it was cut for.</summary>
+    public bool IsOfAll => _objects.Count == 0;
+
+    internal bool Opens(Id16 sealingKey) => _private.ContainsKey(sealingKey);
+
+    protected internal override XWingPrivateKey? PrivateKey(SessionSeal seal) => seal.Class == Class ? _private.GetValueOrDefault(seal.SealingKeyId) : null;
 
     protected override SecretBytes? KnownKey(Id16 name, KeyClass keyClass) =>
         keyClass == Class && _objects.TryGetValue(name, out var key) ? new SecretBytes(key.Span) : null;

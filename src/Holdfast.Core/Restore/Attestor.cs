@@ -14,7 +14,7 @@ namespace Holdfast.Core.Restore;
 /// <summary>Re-opens a snapshot from what lies in the vault and says whether it is what its agent signed: the presence of every pack of its set, every node of its
 /// tree, every chunk's place against its pack set, and the contents of a sample of files or of all.</summary>
 /// <param name="damaged">Packs of which only what no other has is read.</param>
-sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, ReadTimes known, IReadOnlySet<Hash32> damaged, CancellationToken ct)
+sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, ReadTimes known, IReadOnlySet<Hash32> damaged, CancellationToken ct)
 {
     const int SampleFiles = 64;
     const long SampleBytes = 256 << 20;
@@ -55,9 +55,10 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
 
     /// <param name="record">The snapshot.</param>
     /// <param name="snapshot">Its object with its sections.</param>
-    /// <param name="full">Every content, not a sample.</param>
-    public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, bool full)
+    /// <param name="depth">How much of it; its packs were opened before, where that is asked for.</param>
+    public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, AttestationDepth depth)
     {
+        var full = depth is AttestationDepth.Full or AttestationDepth.FullAndPacks;
         if (!record.LostSigner.IsNone)
             throw new HoldfastException(ErrorCode.ObjectMissing, $"Snapshot {record.Snapshot} cannot be attested: the enrolment of its agent, object {record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it.",
                 "Bring that object back from another copy of the vault, then attest the snapshot. Nothing was recorded, and nothing says that anybody did wrong.");
@@ -112,7 +113,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, OpeningKeys keys, 
             if (!set!.Contains(pack))
                 _defects.Add((AttestationDefect.PackSetWrong, pack));
         }
-        return new AttestationObject(keeper.Vault, snapshot.Domain, VaultKeeper.Salt(), snapshot.Snapshot, full, (ulong)(set?.Count ?? 0), _chunkCount, (ulong)chunks.BytesRead,
+        return new AttestationObject(keeper.Vault, snapshot.Domain, VaultKeeper.Salt(), snapshot.Snapshot, depth, (ulong)(set?.Count ?? 0), _chunkCount, (ulong)chunks.BytesRead,
             rootMatches, set is not null && addsUp && !_defects.Any(d => d.Item1 is AttestationDefect.PackSetWrong or AttestationDefect.PackMissing), sampleMatches, [.. _defects.Order()], SealLate(snapshot));
     }
 

@@ -29,7 +29,7 @@ public sealed record ReadFindings
 public readonly record struct KnownDamage(bool IsContent, ulong Since);
 
 /// <summary>When each pack was last read whole and found right, and what was found damaged. A note of the keeper's; losing it makes packs count as never read.</summary>
-/// <remarks>A line is a name and a vault time; or a name, <c>!bytes</c> or <c>!content</c>, and a vault time. What is damaged or has vanished has not been read, and has no line of the first kind.
+/// <remarks>A line is a name and a vault time, with <c>+</c> behind it where all of it was opened too; or a name, <c>!bytes</c> or <c>!content</c>, and a vault time. What is damaged or has vanished has not been read, and has no line of the first kind.
 /// Nothing vouches for the note. So a line of damage stands in it twice, at its beginning and its end: a bit that flips makes nothing sound that was found damaged.</remarks>
 public sealed class ReadTimes
 {
@@ -43,9 +43,13 @@ public sealed class ReadTimes
 
     readonly Dictionary<Hash32, ulong> _times = [];
     readonly Dictionary<Hash32, KnownDamage> _damaged = [];
+    readonly HashSet<Hash32> _opened = [];
 
     /// <summary>Vault time of the last good read, by name.</summary>
     public IReadOnlyDictionary<Hash32, ulong> Times => _times;
+
+    /// <summary>Those of them of which every frame was opened and every chunk named anew: their names say what they hold for good.</summary>
+    public IReadOnlySet<Hash32> Opened => _opened;
 
     /// <summary>What was damaged when it was last read, and had no good copy: dedup does not build on it.</summary>
     public IReadOnlyDictionary<Hash32, KnownDamage> Damaged => _damaged;
@@ -73,8 +77,12 @@ public sealed class ReadTimes
                 var rest = line[(NameLength + 1)..];
                 if (Damage(rest) is { } damage)
                     times.Know(name, damage);
-                else if (TryParse(rest, out var time) && (!times.IsFull || times._times.ContainsKey(name)))
+                else if (TryParse(rest.TrimEnd('+'), out var time) && (!times.IsFull || times._times.ContainsKey(name)))
+                {
                     times._times[name] = time;
+                    if (rest[^1] == '+')
+                        times._opened.Add(name);
+                }
             }
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
@@ -177,9 +185,11 @@ public sealed class ReadTimes
         {
             _damaged.Remove(name);
             _times[name] = now;
+            _opened.Add(name);
         }
         foreach (var name in found.Damaged.Concat(found.ContentWrong).Concat(found.Missing))
             _times.Remove(name);
+        _opened.ExceptWith(found.ContentWrong);
         foreach (var name in found.Damaged)
             _damaged.TryAdd(name, new KnownDamage(IsContent: false, now));
         foreach (var name in found.ContentWrong)
@@ -195,7 +205,7 @@ public sealed class ReadTimes
             WriteDamaged(text);
             var room = Math.Max(0, MaxKept - _damaged.Count);
             foreach (var (name, time) in _times.Count <= room ? _times : _times.OrderByDescending(t => t.Value).Take(room))
-                text.Write(string.Create(CultureInfo.InvariantCulture, $"{name} {time}\n"));
+                text.Write(string.Create(CultureInfo.InvariantCulture, $"{name} {time}{(_opened.Contains(name) ? "+" : "")}\n"));
             WriteDamaged(text);
         }
         return bytes.ToArray();

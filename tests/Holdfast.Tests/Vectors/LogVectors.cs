@@ -222,7 +222,7 @@ static class LogVectors
         [
             Fields.Raw(Sample.Salt, "salt"), Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), "u8 2 full", "var 2 packs", "var 300 chunks", "var 3000012 bytes read", "u8 1 root matches", "u8 1 pack set matches",
             "u8 0 contents match", "var 1 defects", "u8 2 kind", Fields.Raw(Sample.Hash(1).ToArray(), "name"), Fields.Bytes(box, "box"),
-        ], new AttestationObject(vault, Sample.Domain, salt, Sample.Snapshot, true, 2, 300, 3_000_012, true, true, false, [(AttestationDefect.PackDamaged, Sample.Hash(1))], box).ToArray());
+        ], new AttestationObject(vault, Sample.Domain, salt, Sample.Snapshot, AttestationDepth.Full, 2, 300, 3_000_012, true, true, false, [(AttestationDefect.PackDamaged, Sample.Hash(1))], box).ToArray());
     }
 
     static void Locks(VectorList list)
