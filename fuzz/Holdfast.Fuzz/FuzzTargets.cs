@@ -47,7 +47,7 @@ public static class FuzzTargets
         new("genesis", () => [GenesisObject()], b => Genesis.TryParse(b, out _)),
         new("policy", () => [new PolicyObject(Vault, Hash, Vault, Vault, new RetentionPolicy(1, 2, 3, 4, 5, 6)).ToArray()], b => PolicyObject.TryParse(b, out _)),
         new("expiry-list", () => [new ExpiryList(Vault, Hash, [(StoreKind.Pack, Hash), (StoreKind.Object, Hash)]).ToArray()], b => ExpiryList.TryParse(b, out _)),
-        new("attestation", () => [new AttestationObject(Vault, Vault, Hash, Vault, true, 1, 2, 3, true, true, false, [(AttestationDefect.PackMissing, Hash)], [1, 2]).ToArray()], b => AttestationObject.TryParse(b, out _)),
+        new("attestation", () => [new AttestationObject(Vault, Vault, Hash, Vault, AttestationDepth.Full, 1, 2, 3, true, true, false, [(AttestationDefect.PackMissing, Hash)], [1, 2]).ToArray()], b => AttestationObject.TryParse(b, out _)),
         new("approval-request", () => [ARequest().ToArray()], b => ApprovalRequest.TryParse(b, out _)),
         new("approval", () => [ApprovalObject.Of(ARequest().ToArray(), Decision.Approved, [new ApprovalSignature(Vault, new byte[64])]).ToArray()], b => ApprovalObject.TryParse(b, out _)),
         new("request-file", () => [Encoding.UTF8.GetBytes(new RequestFile(ARequest().ToArray(), null, [(Decision.Objected, new ApprovalSignature(Vault, new byte[64]))]).ToString())], b => RequestFile.TryParse(Encoding.UTF8.GetString(b), out _)),

@@ -13,7 +13,8 @@ public abstract class SiegeRuns : IDisposable
         "agent.delete", "agent.overwrite", "agent.change", "agent.truncate", "agent.rename", "agent.read", "agent.keeper", "agent.others-chunks", "agent.others-source", "agent.memory", "agent.replay",
         "gateway.delete", "gateway.overwrite", "gateway.change", "gateway.truncate", "gateway.rename", "gateway.further-copy",
         "manage.delete", "manage.overwrite", "manage.change", "manage.truncate", "manage.rename", "manage.further-copy",
-        "gateway.wrong-name", "gateway.names", "gateway.shorten", "manage.shorten", "manage.policy", "manage.expiry", "manage.clock", "manage.commit", "manage.approval", "manage.in-force", "manage.takeover",
+        "cleanroom.delete", "cleanroom.overwrite", "cleanroom.change", "cleanroom.truncate", "cleanroom.rename", "cleanroom.further-copy",
+        "gateway.wrong-name", "gateway.names", "gateway.shorten", "manage.shorten", "cleanroom.shorten", "manage.policy", "manage.expiry", "manage.clock", "manage.commit", "manage.approval", "manage.in-force", "manage.takeover", "cleanroom.commit", "cleanroom.restore",
         "approver.policy", "approver.alone",
     ];
 

@@ -6,18 +6,19 @@ using Holdfast.Core.Codec;
 
 namespace Holdfast.Server.Siege;
 
-/// <summary>Who has a keeper's client: the gateway's host (role `backup`), or a machine with the role `manage`, which is what a console would hold.</summary>
+/// <summary>Who has a keeper's client: the gateway's host (role `backup`), a machine with the role `manage`, which is what a console would hold, or the clean room (role `attest`).</summary>
 sealed class ClientAttacks(Stage stage)
 {
     internal const string GatewayHost = "gateway host";
     internal const string Manager = "client with role manage";
+    const string CleanRoom = "clean room";
     const string Ask = "curl -sk --cert \"$WHO\" --max-time 15 -X POST --data-binary @request \"$URL/v1/ask\" -o answer -w '%{http_code}'";
 
     string Certificate(string client) => stage[$"{client}/client.pem"];
 
     public IEnumerable<Attack> All()
     {
-        foreach (var (prefix, who, client) in new[] { ("gateway", GatewayHost, "gateway"), ("manage", Manager, "desk") })
+        foreach (var (prefix, who, client) in new[] { ("gateway", GatewayHost, "gateway"), ("manage", Manager, "desk"), ("cleanroom", CleanRoom, "cleanroom") })
         {
             foreach (var attack in Net.Verbs(prefix, who, "", () => Net.Keeper(stage, ("WHO", Certificate(client))), () => Net.Share(stage, ("WHO", Certificate(client)))))
                 yield return attack;
@@ -74,7 +75,7 @@ sealed class ClientAttacks(Stage stage)
         var (sooner, later) = (until.AddDays(-1), until.AddDays(1));
         var id = Id16.TryParse(snapshot, out var parsed) ? parsed : throw Tools.Broken("a snapshot's id makes no sense");
         var counts = stage.Main.Leaves();
-        foreach (var (name, who, client) in new[] { ("gateway.shorten", GatewayHost, "gateway"), ("manage.shorten", Manager, "desk") })
+        foreach (var (name, who, client) in new[] { ("gateway.shorten", GatewayHost, "gateway"), ("manage.shorten", Manager, "desk"), ("cleanroom.shorten", CleanRoom, "cleanroom") })
         {
             yield return new Attack(name, who, "have a lock end a day earlier", Expectation.Refused)
             {
@@ -95,12 +96,22 @@ sealed class ClientAttacks(Stage stage)
             ControlOn = () => Asking("desk", Policy(3 * 86_400)),
             ControlJudge = (target, _) => InForce(3 * 86_400),
         };
-        foreach (var (name, tries, type) in new (string, string, byte)[] { ("manage.expiry", "write into the log that everything has expired", 6), ("manage.clock", "write into the log that it is ten years later", 15), ("manage.commit", "write a commit into the log that no agent signed", 2), ("manage.approval", "write into the log that a weaker policy was approved", 5), ("manage.in-force", "write into the log that it is in force", 22), ("manage.takeover", "write a new keeper into the log", 16) })
+        foreach (var (name, tries, type, who, client) in new (string, string, byte, string, string)[]
         {
-            yield return new Attack(name, Manager, tries, Expectation.Refused)
+            ("manage.expiry", "write into the log that everything has expired", 6, Manager, "desk"),
+            ("manage.clock", "write into the log that it is ten years later", 15, Manager, "desk"),
+            ("manage.commit", "write a commit into the log that no agent signed", 2, Manager, "desk"),
+            ("manage.approval", "write into the log that a weaker policy was approved", 5, Manager, "desk"),
+            ("manage.in-force", "write into the log that it is in force", 22, Manager, "desk"),
+            ("manage.takeover", "write a new keeper into the log", 16, Manager, "desk"),
+            ("cleanroom.commit", "write a commit into the log that no agent signed", 2, CleanRoom, "cleanroom"),
+            ("cleanroom.restore", "write into the log that a snapshot was restored", 19, CleanRoom, "cleanroom"),
+        })
+        {
+            yield return new Attack(name, who, tries, Expectation.Refused)
             {
                 Script = Ask,
-                On = () => Asking("desk", Record(type, id)),
+                On = () => Asking(client, Record(type, id)),
                 Judge = (target, _) => Grew(type),
                 Control = "the same keeper, asked to record a restore",
                 ControlOn = () => Asking("desk", Record(19, id)),

@@ -23,7 +23,7 @@ sealed class Stage : IDisposable
     public const string DailyLimit = "24MiB"; // of an agent
     const string Uncommitted = "48MiB"; // of a keeper's client
 
-    static readonly string[] Machines = ["gateway", "ward7", "ward8", "desk", "reader", "judge", "older", "second"];
+    static readonly string[] Machines = ["gateway", "ward7", "ward8", "desk", "reader", "cleanroom", "judge", "older", "second"];
 
     static readonly string[] Entered = ["attacker", "copies"]; // by other users, in folders of their own
 
@@ -225,7 +225,9 @@ sealed class Stage : IDisposable
         string[] all = ["put.key", "agent.key", "opening.key", "opening.secret"];
         CopyKeys(this["machine/keeper/keys"], this["desk/keys"], all);
         CopyKeys(this["machine/keeper/keys"], this["reader/keys"], all);
-        foreach (var (client, role) in new[] { ("gateway", "backup"), ("desk", "manage"), ("reader", "read") })
+        AsKeeper(["cleanroom", "key", "--out", this["machine/keeper/cleanroom"], "--vault", vault, "--keys", this["machine/keeper/keys"]]);
+        CopyKeys(this["machine/keeper/cleanroom"], this["cleanroom/keys"], "cleanroom-tree.key", "cleanroom-content.key");
+        foreach (var (client, role) in new[] { ("gateway", "backup"), ("desk", "manage"), ("reader", "read"), ("cleanroom", "attest") })
         {
             var own = Holdfast(["join", Keeper, keeper, "--keys", this[$"{client}/keys"], "--name", client], client).Out.Trim();
             AsKeeper(["keeper", "allow", client, own, "--role", role, "--uncommitted", Uncommitted, "--vault", vault]);

@@ -210,15 +210,51 @@ public sealed class RemoteVaultTests : IDisposable
             {
                 foreach (var request in KeeperRequestTests.All)
                 {
-                    var may = role == KeeperRole.Manage || request is KeeperRequest.RequireWritable || (role == KeeperRole.Backup && request is KeeperRequest.Commit) || (role == KeeperRole.Read && request is KeeperRequest.Record { Type: LeafType.Restore } or KeeperRequest.EnterEmergency);
+                    var may = role == KeeperRole.Manage || (role == KeeperRole.Attest && request is KeeperRequest.RecordAttestation) || request is KeeperRequest.RequireWritable || (role == KeeperRole.Backup && request is KeeperRequest.Commit) || (role == KeeperRole.Read && request is KeeperRequest.Record { Type: LeafType.Restore } or KeeperRequest.EnterEmergency);
                     var size = keeper.Log.Size;
                     var fault = Record.Exception(() => desk.Answer(Of(role), request));
                     Assert.Equal(!may, fault is HoldfastException { Code: ErrorCode.NoPermission });
                     Assert.True(may || keeper.Log.Size == size);
                 }
-                Assert.Equal(role == KeeperRole.Read, Record.Exception(() => desk.Take(Of(role), StoreKind.Pack, Hash32.None, further: false).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
+                Assert.Equal(role is KeeperRole.Read or KeeperRole.Attest, Record.Exception(() => desk.Take(Of(role), StoreKind.Pack, Hash32.None, further: false).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
                 Assert.Equal(role != KeeperRole.Manage, Record.Exception(() => desk.Take(Of(role), StoreKind.Pack, Hash32.None, further: true).Dispose()) is HoldfastException { Code: ErrorCode.NoPermission });
             }
+        }
+    }
+
+    /// <summary>A clean room at another machine, with keys of its own: the log says that it was this one, whatever it says itself.</summary>
+    [Fact]
+    public void A_clean_room_attests_from_elsewhere_under_its_own_identity_and_not_without_end()
+    {
+        Write("a.txt", "first");
+        var snapshot = _test.BackUp().Snapshot;
+        using Holdfast.Core.Keys.CleanRoomKeys keys = Cut();
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            var client = new KeeperClient("cleanroom", KeeperRole.Attest, new string('c', 64));
+            AttestationObject found;
+            using (var vault = Open(new Reached(desk, KeeperRole.Attest)))
+            {
+                vault.Keeper.RequireWritable();
+                found = vault.Attest(vault.State.Find(snapshot)!, keys, AttestationDepth.SampleAndPacks, Id16.New(), CancellationToken.None);
+                Assert.True(found.IsGood);
+                Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(snapshot, ulong.MaxValue / 4, Id16.None)).Code);
+            }
+            desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.New(), found.ToArray(), []));
+            keeper.Refresh();
+            Assert.Equal(client.Identity, keeper.State.CleanRoom.Id);
+            for (var i = 1; i < 600; i++)
+                desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.None, (found with { Salt = new Hash32(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)) }).ToArray(), []));
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.None, found.ToArray(), []))).Code);
+        }
+
+        Holdfast.Core.Keys.CleanRoomKeys Cut()
+        {
+            using var vault = _test.Open();
+            using var opening = vault.Unlock(_test.Seed);
+            return Holdfast.Core.Keys.CleanRoomKeys.Of(vault.CutKey(opening, KeyClass.Tree, null, 0), vault.CutKey(opening, KeyClass.Content, null, 0));
         }
     }
 
@@ -304,7 +340,7 @@ public sealed class RemoteVaultTests : IDisposable
             for (var head = 0; head < 65_536; head++)
             {
                 var most = KeeperRequest.Most(role, [(byte)(head >> 8), (byte)head]);
-                Assert.Equal(head >> 8 == 1 && (head & 255) switch { 1 or 7 => role != KeeperRole.Read, 2 or 3 or 5 or 8 or 9 or 10 => role == KeeperRole.Manage, 4 or 11 => role != KeeperRole.Backup, 6 => true, _ => false }, most > 0);
+                Assert.Equal(head >> 8 == 1 && (head & 255) switch { 1 or 7 => role is KeeperRole.Backup or KeeperRole.Manage, 5 => role is KeeperRole.Attest or KeeperRole.Manage, 2 or 3 or 8 or 9 or 10 => role == KeeperRole.Manage, 4 or 11 => role is KeeperRole.Read or KeeperRole.Manage, 6 => true, _ => false }, most > 0);
                 Assert.True(most <= 65_536 || (head & 255) is 1 or 5 || ((head & 255) is 8 or 10 && most <= 200_000));
             }
             Assert.Equal(0, KeeperRequest.Most(role, []));
