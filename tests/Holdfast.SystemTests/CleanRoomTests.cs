@@ -113,7 +113,7 @@ public sealed class CleanRoomTests : IDisposable
 
         // It is let in for that alone.
         Assert.NotEqual(0, _room.Run("expire").Status);
-        _room.Run("lock", "latest", "--until", DateTime.UtcNow.AddDays(60).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(15);
+        _room.Run("lock", "latest", "--until", DateTime.UtcNow.AddDays(20).ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture)).Expect(15);
         _room.Run("restore", "latest", _room["back"]).Expect(17); // there is no opening key here
     }
 
