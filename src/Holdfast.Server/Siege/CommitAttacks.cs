@@ -15,6 +15,7 @@ sealed class CommitAttacks(Stage stage)
 {
     const string Who = ClientAttacks.GatewayHost;
     const string Commit = "curl -sk --cert \"$WHO\" --max-time 15 -X POST --data-binary @request \"$URL/v1/ask\" -o answer -w '%{http_code}'";
+    const int OtherFiles = 400; // beside the poisoned one: a sample of them would most often miss it
     const int ContentRoot = 64 + 32 + 5 * 16 + 2 * 4 + 8 + 32; // offset in a snapshot's object: docs/format.md, sections 4 and 10
 
     public IEnumerable<Attack> All()
@@ -47,10 +48,10 @@ sealed class CommitAttacks(Stage stage)
         {
             Script = "curl -sk --cert \"$WHO\" --max-time 15 -T pack \"$URL/v1/packs/$NAME\" -o answer -w '%{http_code}'",
             On = Poisoned,
-            Judge = (target, _) => Built(target, ["attest", "latest", "--name", "victim", "--full"]),
-            Control = "the same, where nobody attests: backup and verify alone",
+            Judge = (target, _) => Built(target, CleanRoom),
+            Control = "the same, where there is no clean room: backup and verify alone",
             ControlOn = Poisoned,
-            ControlJudge = (target, _) => Built(target, ["verify"]),
+            ControlJudge = (target, _) => Built(target, (vault, keys) => ["verify", "--vault", vault, "--keys", keys]),
         };
     }
 
@@ -100,6 +101,8 @@ sealed class CommitAttacks(Stage stage)
         var target = Net.At(stage, url, stage.PlainPack, () => throw new InvalidOperationException(), ("WHO", stage["gateway/client.pem"]), ("NAME", name), ("VAULT", vault), ("PID", process.Id.ToString(CultureInfo.InvariantCulture)));
         File.Copy(path, target["pack"]);
         Stage.Write(target["source/update"], content);
+        for (var i = 0; i < OtherFiles; i++)
+            Stage.Write(target[string.Create(CultureInfo.InvariantCulture, $"source/{i}")], RandomNumberGenerator.GetBytes(2_000));
         return target;
     }
 
@@ -125,16 +128,25 @@ sealed class CommitAttacks(Stage stage)
         return (Stage.FilePath(folder, "packs", name), name);
     }
 
+    /// <summary>With keys of its own, which read and alter nothing.</summary>
+    string[] CleanRoom(string vault, string keys)
+    {
+        var room = stage.Fresh("cleanroom");
+        stage.Holdfast(["cleanroom", "key", "--out", room, "--vault", vault, "--keys", keys]);
+        return ["cleanroom", "serve", "--once", "--vault", vault, "--keys", room];
+    }
+
     /// <summary>Somebody backs that chunk up now; then whether it comes back, and whether a command tells before that.</summary>
-    Finding Built(Target target, string[] telling)
+    Finding Built(Target target, Func<string, string, string[]> telling)
     {
         var (vault, keys) = (target.Names["VAULT"], stage.Forgetful(stage.Plain));
         stage.Tools.Stop(Process.GetProcessById(int.Parse(target.Names["PID"], CultureInfo.InvariantCulture)));
         string[] where = ["--vault", vault, "--keys", keys];
         var backedUp = stage.Try(["backup", target["source"], "--name", "victim", .. where]);
-        var told = stage.Try([.. telling, .. where]);
+        var call = telling(vault, keys);
+        var told = stage.Try(call);
         var restored = stage.Try(["restore", "latest", stage.Fresh("restored"), "--name", "victim", .. where]);
-        var words = $"backup {backedUp.Status}, `holdfast {telling[0]}` {told.Status}, restore {restored.Status}";
+        var words = $"backup {backedUp.Status}, `holdfast {call[0]}` {told.Status}, restore {restored.Status}";
         return restored.Status == 0 ? new Finding(false, false, $"all came back: {words}") : new Finding(true, backedUp.Status != 0 || told.Status != 0, words);
     }
 }
