@@ -205,9 +205,20 @@ public sealed partial class Vault : IDisposable
         var snapshot = Whole(record);
         var domain = keys.Domain(snapshot.Domain);
         using var index = OpenIndex(domain, ct);
+        try
+        {
+            return Attest(record, snapshot, index, domain, keys, depth, actor, progress ?? new VerifyProgress(), ct);
+        }
+        catch (HoldfastException e) when (e.Code == ErrorCode.IndexDamaged)
+        {
+            throw Emptied(index, e, "Attest the snapshot again.");
+        }
+    }
+
+    AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, ChunkIndex index, DomainKeys domain, ReadingKeys keys, AttestationDepth depth, Id16 actor, VerifyProgress progress, CancellationToken ct)
+    {
         TellEpoch(keys);
-        if (depth is AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks)
-            OpenPacks(record, keys, progress ?? new VerifyProgress(), ct);
+        var isOpened = depth is not (AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks) || OpenPacks(record, keys, progress, ct);
         var known = LastReads();
         var damaged = known.Damaged.Keys.ToHashSet();
         AttestationObject found;
@@ -222,6 +233,10 @@ public sealed partial class Vault : IDisposable
             damaged.UnionWith(doubtful);
         }
         while (found.IsHealed && doubtful.Count > 0); // once more without them
+        if (!isOpened && found.Defects.Count == 0) // when they were asked for: by now they are there, and nobody looked into them
+            throw new HoldfastException(ErrorCode.StoreUnavailable, $"Not every pack of snapshot {record.Snapshot} could be opened: some were not there, or not as they were written, for a while.", "Attest the snapshot again. Where it goes on, look at the disks of the vault (dmesg shows what the system saw). Nothing was recorded.") { IsTransient = true };
+        if (found.Defects.Count > 0)
+            RequireThere(record, found);
         try
         {
             return Keeper.RecordAttestation(record.Snapshot, actor, found, elsewhere);
@@ -232,26 +247,23 @@ public sealed partial class Vault : IDisposable
         }
     }
 
+    /// <summary>What an expiry removed while it was read is no defect.</summary>
+    void RequireThere(SnapshotRecord record, AttestationObject found)
+    {
+        if (Keeper.LogFault is null)
+            Keeper.Refresh();
+        if (State.Find(record.Snapshot) is { IsRemoved: false } && !found.Defects.Any(d => d.Kind == AttestationDefect.PackMissing && State.WasRemoved(StoreKind.Pack, d.Name)))
+            return;
+        throw new HoldfastException(ErrorCode.SnapshotMissing, $"Snapshot {record.Snapshot}, or what it needs, expired while it was attested. Nothing was recorded.", "Nothing is to be done: its lock was over.");
+    }
+
     /// <summary>What is known to be wrong, without reading a pack.</summary>
     public VaultHealth Health() => VaultHealth.Of(Keeper, LastReads());
 
     /// <summary>Who wrote a pack, as its header says; null where that cannot be read.</summary>
     public (Id16 Writer, uint Epoch)? WriterOf(Hash32 pack) => HeaderOf(pack) is { } header ? (header.Writer, header.WriterEpoch) : null;
 
-    internal Packs.PackHeader? HeaderOf(Hash32 pack)
-    {
-        try
-        {
-            using var item = Keeper.Store.Open(StoreKind.Pack, pack);
-            var header = new byte[Packs.PackFormat.HeaderSize];
-            item?.Read(0, header);
-            return Packs.PackHeader.TryParse(header, out var parsed) ? parsed : null;
-        }
-        catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
-        {
-            return null;
-        }
-    }
+    internal Packs.PackHeader? HeaderOf(Hash32 pack) => Packs.PackHeader.Read(Keeper.Store, pack);
 
     public void Dispose()
     {

@@ -17,6 +17,7 @@ sealed class CleanRoomLoop(Session session, CleanRoomFolder folder)
     readonly CleanRoomNotes _notes = new(folder.Notes, Disk.Real);
     readonly HashSet<string> _told = [];
     HoldfastException? _fault;
+    (long Size, IReadOnlySet<Id16> Snapshots) _healed = (-1, new HashSet<Id16>());
 
     static long Now => TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
@@ -74,27 +75,46 @@ sealed class CleanRoomLoop(Session session, CleanRoomFolder folder)
             vault.TellEpoch(keys);
             if (!keys.IsNewest)
                 Tell("the clean room's keys do not open the newest key epoch: what is backed up since `holdfast key rotate` it cannot attest. Cut them anew: `holdfast cleanroom key`, with the newest opening key");
-            var due = CleanRoomQueue.Due(vault);
-            if (CleanRoomQueue.Next(due, _notes.Failed, Now) is { } next)
+            var waiting = CleanRoomQueue.InOrder(vault);
+            if ((CleanRoomQueue.Next(waiting, _notes.Failed, Now) ?? NextDefective(vault)) is { } next)
             {
-                isGood &= Attest(vault, keys, next, due);
+                isGood &= Attest(vault, keys, next);
                 continue;
             }
             if (once)
-                break;
+            {
+                return _fault?.Code ?? (!isGood ? ErrorCode.SnapshotDefective : !keys.IsNewest ? ErrorCode.KeyTooNarrow
+                    : waiting.Count > 0 ? _notes.Failed[waiting[0].Snapshot].Code is > 0 and var why ? why : ErrorCode.AttestationLate : ErrorCode.None);
+            }
             session.Stop.WaitHandle.WaitOne(Pause);
         }
-        return _fault?.Code ?? (isGood ? ErrorCode.None : ErrorCode.SnapshotDefective);
+        return ErrorCode.None;
     }
 
-    bool Attest(Vault vault, CleanRoomKeys keys, SnapshotRecord record, IReadOnlyList<SnapshotRecord> due)
+    /// <summary>Which of them are healed, costs a look at all there is: it is asked for no more often than the log grows.</summary>
+    SnapshotRecord? NextDefective(Vault vault)
     {
+        if (CleanRoomQueue.Next(CleanRoomQueue.Defective(vault).FindAll(s => !_healed.Snapshots.Contains(s.Snapshot) || _healed.Size != vault.Keeper.Log.Size), _notes.Failed, Now) is null)
+            return null;
+        if (_healed.Size != vault.Keeper.Log.Size)
+            _healed = (vault.Keeper.Log.Size, vault.Health().Healed.Select(s => s.Snapshot).ToHashSet());
+        return CleanRoomQueue.Next(CleanRoomQueue.Defective(vault).FindAll(s => !_healed.Snapshots.Contains(s.Snapshot)), _notes.Failed, Now);
+    }
+
+    bool Attest(Vault vault, CleanRoomKeys keys, SnapshotRecord record)
+    {
+        var before = _notes.Failed.GetValueOrDefault(record.Snapshot);
         _notes.Begin(record.Snapshot, Now);
         var round = new AttestRound(session, vault, keys) { Actor = keys.Id, OpensPacks = true };
         try
         {
             round.Attest(record, whole: record.Defects > 0); // only a look at everything clears defects
             round.Settle(withOthers: false);
+        }
+        catch (Exception e) when (session.Stop.IsCancellationRequested && e is OperationCanceledException or HoldfastException)
+        {
+            _notes.TakeBack(record.Snapshot, before);
+            throw;
         }
         catch (HoldfastException e)
         {
@@ -109,7 +129,7 @@ sealed class CleanRoomLoop(Session session, CleanRoomFolder folder)
                 throw new HoldfastException(fault.Code, fault.Message, fault.Guidance, fault) { IsTransient = true };
             return true;
         }
-        _notes.Done(record.Snapshot, due.Select(d => d.Snapshot).ToHashSet());
+        _notes.Done(record.Snapshot, vault.State.Snapshots.Where(s => s is { IsRemoved: false }).Select(s => s.Snapshot).ToHashSet());
         return round.Found.TrueForAll(f => f.Attestation.IsGood || f.Attestation.IsHealed);
     }
 }

@@ -54,6 +54,16 @@ sealed class CleanRoomNotes
     /// <exception cref="HoldfastException">What the disk reports.</exception>
     public void Begin(Id16 snapshot, long now) => Fail(snapshot, now, ErrorCode.None);
 
+    /// <summary>As it was before it was begun: it was not its fault.</summary>
+    public void TakeBack(Id16 snapshot, FailedAttestation? before)
+    {
+        if (before is null)
+            _failed.Remove(snapshot);
+        else
+            _failed[snapshot] = before;
+        Keep();
+    }
+
     public void Fail(Id16 snapshot, long now, ErrorCode why, bool isCounted = true)
     {
         _failed[snapshot] = new FailedAttestation(_failed.TryGetValue(snapshot, out var before) ? before.Tries + (isCounted ? 1 : 0) : 1, Math.Max(0, now), why);

@@ -35,7 +35,7 @@ sealed class AttestRound(Session session, Vault vault, ReadingKeys keys)
             Found.Add(finding);
             Tell(session, vault, finding);
         }
-        catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.KeyTooNarrow or ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged or ErrorCode.IndexDamaged)
+        catch (HoldfastException e) when (e.Code is ErrorCode.StoreUnavailable or ErrorCode.KeyTooNarrow or ErrorCode.ObjectMissing or ErrorCode.ObjectDamaged or ErrorCode.IndexDamaged or ErrorCode.FormatNewer or ErrorCode.SnapshotMissing)
         {
             Fault ??= e;
             session.Finding($"{Text.Id(record.Snapshot)}  NOT ATTESTED: {e.Message}");
@@ -132,7 +132,7 @@ sealed record AttestFinding(SnapshotRecord Record, AttestationObject Attestation
             if (IsOfPacks)
                 yield return "Bring the missing and damaged packs (packs/XX/NAME, XX the first two letters of the name) back from another copy of the vault, then run `holdfast attest` again: it re-checks what has defects.";
             if (!HasLoss || Attestation.Defects.Any(d => !IsLoss(d.Kind)))
-                yield return "What was written wrong no other copy mends: take another snapshot for restores, and look into the writer or agent that is named (its machine and its key files) as you would after a break-in.";
+                yield return "What was written wrong no other copy mends: take another snapshot for restores, and look into the writer or agent that is named (its machine and its key files) as you would after a break-in. `holdfast key issue` makes a new writer for a gateway, which backups build on again.";
         }
     }
 }

@@ -60,8 +60,18 @@ static class Obstacle
     }
 
     /// <summary>What they mean for the next backup: it goes on without a folder that is away, and may be small enough for the room there is.</summary>
-    public static string Verdict(IReadOnlyList<Problem> obstacles) =>
-        obstacles.Any(o => o is { IsOfCopy: false, Code: not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull or ErrorCode.NotWitnessed or ErrorCode.AttestationLate) }) ? "The next backup would fail" : obstacles.Any(o => o.Code == ErrorCode.DiskFull) ? "The next backup may fail" : obstacles.Any(o => o.IsOfCopy) ? OfCopy : obstacles.All(o => o.Code == ErrorCode.AttestationLate) ? "What was stored last was not opened yet" : obstacles.All(o => o.Code is ErrorCode.NotWitnessed or ErrorCode.AttestationLate) ? "Nobody outside vouches for the log" : obstacles.All(o => o.IsOfNote) ? "What was damaged is not known" : "A part of the vault is away";
+    public static string Verdict(IReadOnlyList<Problem> obstacles)
+    {
+        if (obstacles.Any(o => o is { IsOfCopy: false, Code: not (ErrorCode.StoreUnavailable or ErrorCode.DiskFull or ErrorCode.NotWitnessed or ErrorCode.AttestationLate) }))
+            return "The next backup would fail";
+        if (obstacles.Any(o => o.Code == ErrorCode.DiskFull))
+            return "The next backup may fail";
+        if (obstacles.Any(o => o.IsOfCopy))
+            return OfCopy;
+        List<Problem> inside = [.. obstacles.Where(o => o.Code is not (ErrorCode.NotWitnessed or ErrorCode.AttestationLate))];
+        return inside.Count > 0 ? inside.TrueForAll(o => o.IsOfNote) ? "What was damaged is not known" : "A part of the vault is away"
+            : obstacles.Any(o => o.Code == ErrorCode.NotWitnessed) ? "Nobody outside vouches for the log" : "What was stored last was not opened yet";
+    }
 
     const string OfCopy = "A copy that is only read, as it seems";
 

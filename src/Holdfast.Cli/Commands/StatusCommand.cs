@@ -42,7 +42,7 @@ static class StatusCommand
         if (witnesses.Problem() is { } unseen)
             obstacles.Add(unseen);
         var waiting = vault.State.CleanRoom.Last > 0 ? CleanRoomQueue.Waiting(vault) : null;
-        if (waiting?.Count(s => CleanRoomQueue.IsLate(vault, s)) is > 0 and var late)
+        if (!CleanRoomQueue.IsGivenUp(vault) && waiting?.Count(s => CleanRoomQueue.IsLate(vault, s)) is > 0 and var late)
             obstacles.Add(new(ErrorCode.AttestationLate, $"{Text.Count(late, "snapshot")} {(late == 1 ? "has" : "have")} waited for more than a day for the clean room to attest {(late == 1 ? "it" : "them")}", "See that it runs (`holdfast cleanroom serve`), and what it says (`holdfast cleanroom status`, with its own keys)."));
         session.Json(w => Write(w, vault, health, obstacles, status, warning));
         session.Json(witnesses.WriteAll);

@@ -13,6 +13,7 @@ public sealed class KeeperDesk
     const int MaxReason = 12_288; // bytes of a reason's object: one of 2,000 characters has room
     const int MostReadings = 60; // that a client may have recorded in an hour
     const int MostAttestations = 600; // as above: a clean room's, one after the other
+    const long MostAttested = 64 << 20; // bytes of them in a day: each is kept for good
     const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
     const int MostBegun = 100; // emergencies that a client may have recorded in a month
     const ulong Hour = 3_600; // seconds
@@ -26,6 +27,7 @@ public sealed class KeeperDesk
     readonly Lock _turn = new();
     readonly Dictionary<(string Client, LeafType Kind), (ulong Hour, int Count)> _readings = [];
     readonly Dictionary<string, Queue<ulong>> _begun = []; // by the client's name: vault times
+    readonly Dictionary<string, (ulong Day, long Bytes)> _attested = []; // by the client's name
     RemoteLog? _told; // all of the log as it was last looked at
 
     /// <param name="keeper">Of the vault. No one else of this process uses it.</param>
@@ -101,8 +103,8 @@ public sealed class KeeperDesk
                 Count(client, LeafType.Restore, MostReadings, "restores and verifies recorded");
             else if (request is KeeperRequest.Record { Type: LeafType.ErasedAsked })
                 Count(client, LeafType.ErasedAsked, MostAsked, "times recorded that erased data was asked for");
-            else if (request is KeeperRequest.RecordAttestation && client.Role != KeeperRole.Manage)
-                Count(client, LeafType.Attestation, MostAttestations, "attestations recorded");
+            else if (request is KeeperRequest.RecordAttestation recorded && client.Role != KeeperRole.Manage)
+                CountAttested(client, recorded.Found.Length);
             var answer = Do(client, request);
             try
             {
@@ -125,6 +127,17 @@ public sealed class KeeperDesk
         _readings[(client.Name, kind)] = (hour, count);
         if (count > most)
             throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {most} {what} in this hour; what it did was not recorded.", "What was read was read. Go on when the hour is over.");
+    }
+
+    void CountAttested(KeeperClient client, long bytes)
+    {
+        Count(client, LeafType.Attestation, MostAttestations, "attestations recorded");
+        var today = _keeper.Clock.Now / Retention.RetentionPolicy.Day;
+        var (day, before) = _attested.GetValueOrDefault(client.Name);
+        before = day == today ? before : 0;
+        if (before + bytes > MostAttested)
+            throw new HoldfastException(ErrorCode.QuotaExceeded, $"This client has had {ByteCount.Words((ulong)before)} of attestations recorded today; this one was not recorded.", "Find out what it finds (`holdfast log entries`, `holdfast status`): attestations of sound snapshots have some hundred bytes. `holdfast attest`, by who may manage the vault, has no such limit.");
+        _attested[client.Name] = (today, before + bytes);
     }
 
     /// <summary>Refuses a request that this client may not make, by its first bytes.</summary>

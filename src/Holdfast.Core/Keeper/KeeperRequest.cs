@@ -11,6 +11,7 @@ public abstract record KeeperRequest
     public const int MaxSize = Storage.StoreExtensions.MaxObject + 4_096;
 
     const int MaxSmall = 1 << 16; // bytes, of those that have no object of a client's making but an enrolment
+    const int MaxAttested = 4 << 20; // bytes: an attestation of who may record nothing else
     const int MaxApproval = Approvals.ApprovalRequest.MaxSize + 4_096; // bytes
     const byte Version = 1;
 
@@ -196,7 +197,7 @@ public abstract record KeeperRequest
     static int Most(KeeperRole role, Kind kind) => kind switch
     {
         Kind.Commit => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSize : 0,
-        Kind.RecordAttestation => role is KeeperRole.Attest or KeeperRole.Manage ? MaxSize : 0,
+        Kind.RecordAttestation => role switch { KeeperRole.Attest => MaxAttested, KeeperRole.Manage => MaxSize, _ => 0 },
         Kind.Record or Kind.Emergency => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
         Kind.Decide or Kind.Erase => role == KeeperRole.Manage ? MaxApproval : 0,
         Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,

@@ -449,13 +449,15 @@ public sealed partial class Projection
     {
         var depth = (AttestationDepth)leaf.A;
         var isFull = depth is AttestationDepth.Full or AttestationDepth.FullAndPacks;
-        if (!leaf.Actor.IsNone)
+        var isOfCleanRoom = depth is AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks;
+        if (isOfCleanRoom)
             CleanRoom = (leaf.Actor, leaf.VaultTime);
         if (leaf.C > 0)
         {
+            record.DefectsSince = record.Defects > 0 ? record.DefectsSince : leaf.VaultTime;
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested, record.Opened) = (leaf.C, leaf.VaultTime, 0, 0, 0);
             TryRead<AttestationObject>(leaf.Payload, AttestationObject.TryParse, out var found);
-            record.DefectsIn = (ordinal, found?.Snapshot == record.Snapshot ? found : null);
+            record.DefectsIn = (ordinal, found?.Snapshot == record.Snapshot ? found with { LateDigests = [] } : null);
             record.ExpiryThen = record.Expiry;
             foreach (var (kind, name) in record.DefectsIn.Object?.Defects ?? [])
             {
@@ -478,7 +480,7 @@ public sealed partial class Projection
             (record.Defects, record.DefectsFound, record.Attested, record.FullyAttested) = (0, 0, leaf.VaultTime, leaf.VaultTime);
         else if (record.Defects == 0)
             record.Attested = leaf.VaultTime;
-        if (record.Defects == 0 && depth is (AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks))
+        if (record.Defects == 0 && isOfCleanRoom)
             record.Opened = leaf.VaultTime;
     }
 

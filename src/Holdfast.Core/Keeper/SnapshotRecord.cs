@@ -84,6 +84,9 @@ public sealed class SnapshotRecord
     public ulong Defects { get; set; }
     public ulong DefectsFound { get; set; }
 
+    /// <summary>Vault time when the first of them was found, since it had none.</summary>
+    public ulong DefectsSince { get; set; }
+
     /// <summary>The newest attestation with defects, where its object can be read, and the ordinal of its leaf.</summary>
     public (ulong Ordinal, AttestationObject? Object) DefectsIn { get; set; }
 

@@ -1,6 +1,7 @@
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Keys;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Core.Packs;
 
@@ -29,6 +30,22 @@ public sealed record PackHeader(Id16 Vault, SessionSeal Seal, Id16 Writer, uint 
         writer.Id(Seal.SealingKeyId);
         writer.Raw(Seal.Ciphertext);
         writer.Reserve(PackFormat.HeaderSize - (writer.Length - start)).Clear();
+    }
+
+    /// <summary>A stored pack's; null where it cannot be read, or is none that this version knows.</summary>
+    internal static PackHeader? Read(IStore store, Hash32 pack)
+    {
+        try
+        {
+            using var item = store.Open(StoreKind.Pack, pack);
+            var bytes = new byte[PackFormat.HeaderSize];
+            item?.Read(0, bytes);
+            return TryParse(bytes, out var header) ? header : null;
+        }
+        catch (HoldfastException e) when (e.Code is ErrorCode.Truncated or ErrorCode.StoreUnavailable)
+        {
+            return null;
+        }
     }
 
     public static bool TryParse(ReadOnlySpan<byte> bytes, out PackHeader? header)

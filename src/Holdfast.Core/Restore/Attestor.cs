@@ -23,6 +23,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
     const int MaxPlaced = 65_536; // chunks
 
     const int MaxLate = AttestationObject.MaxBox - 4_096; // bytes of digests that are told: what sealing adds has room besides
+    const int MaxLateOfCleanRoom = 3 << 20; // bytes: what it may have recorded is less
 
     readonly HashSet<(AttestationDefect, Hash32)> _defects = [];
     readonly Dictionary<Hash32, AttestationDefect?> _judged = []; // null: its bytes give its name
@@ -33,6 +34,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
     ulong _chunkCount;
     long _sampled;
     bool _isWhole; // the set is told, and no pack of it is missing or damaged
+    int _mostLate = MaxLate;
     int _cuts; // parts of the tree, and lists of chunks, that cannot be read
 
     /// <summary>Packs that gave something before they were found damaged: whether other packs have it too was not looked at.</summary>
@@ -59,6 +61,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
     public AttestationObject Attest(SnapshotRecord record, SnapshotObject snapshot, AttestationDepth depth)
     {
         var full = depth is AttestationDepth.Full or AttestationDepth.FullAndPacks;
+        _mostLate = depth is AttestationDepth.SampleAndPacks or AttestationDepth.FullAndPacks ? MaxLateOfCleanRoom : MaxLate;
         if (!record.LostSigner.IsNone)
             throw new HoldfastException(ErrorCode.ObjectMissing, $"Snapshot {record.Snapshot} cannot be attested: the enrolment of its agent, object {record.LostSigner}, is missing or damaged, so that nobody can tell whether that agent signed it.",
                 "Bring that object back from another copy of the vault, then attest the snapshot. Nothing was recorded, and nothing says that anybody did wrong.");
@@ -214,6 +217,8 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
         }
         if (found.Fault is DefectKind.ContentWrong or DefectKind.Foreign)
             return false;
+        if (found.Fault is null && PackHeader.Read(keeper.Store, pack) is { } header && IsOfNoBackup(header, chunks.Domain.Domain))
+            return false;
         if (found.Fault is null)
         {
             throw new HoldfastException(ErrorCode.KeyTooNarrow, $"Pack {pack} was found to hold something else than it says, and this key does not open it: whether that is so cannot be told.",
@@ -221,6 +226,9 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
         }
         return IsClosed(pack) ? true : throw Unanswered(pack);
     }
+
+    /// <summary>True where a sound pack's header says that it holds neither names nor contents of this domain: no sound writer has such a one in a snapshot's set.</summary>
+    public static bool IsOfNoBackup(PackHeader header, Id16 domain) => header.Seal.Class is not (KeyClass.Tree or KeyClass.Content) || header.Seal.Domain != domain;
 
     /// <summary>True where the footer of a sound pack was written so that it gives this domain nothing; else it could not be read when the index took in the others.</summary>
     bool IsClosed(Hash32 pack)
@@ -433,7 +441,7 @@ sealed class Attestor(VaultKeeper keeper, ChunkReader chunks, ReadingKeys keys, 
             return true;
         if (rows.Digest[row].IsNone)
         {
-            if (_late.Length + rows.Path(row).Length + Hash32.Size > MaxLate)
+            if (_late.Length + rows.Path(row).Length + Hash32.Size > _mostLate)
                 return true;
             _late.Bytes(rows.Path(row));
             _late.Hash(digest);

@@ -74,7 +74,7 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
         {
             try
             {
-                if (TryRead(place, id, chunk, out var bytes))
+                if (TryRead(place, keyClass, id, chunk, out var bytes))
                     return bytes;
                 isElsewhere = true;
             }
@@ -122,11 +122,13 @@ sealed class ChunkReader(IStore store, ChunkIndex index, ReadingKeys keys, Domai
     }
 
     /// <returns>False where the pack's own footer does not have the chunk there, or the chunk has another length than is asked for: then the index or the tree is wrong, and nothing is held against the pack.</returns>
-    bool TryRead(ChunkPlace place, Hash32 id, ChunkRef chunk, out ReadOnlySpan<byte> bytes)
+    bool TryRead(ChunkPlace place, KeyClass keyClass, Hash32 id, ChunkRef chunk, out ReadOnlySpan<byte> bytes)
     {
         bytes = default;
         var name = index.Pack(place.Pack).Name;
         var pack = _packs.Open(name);
+        if (pack.Header.Seal.Class != keyClass) // ids are of one class: whoever wrote the pack had it say another, so that not every key looks inside
+            throw PackFormat.Damaged(name, "it says that it is of another class than a chunk it names");
         if (place.Number >= (uint)pack.Footer.Chunks || pack.Footer.Ids[place.Number].Prefix != id.Prefix)
             return false;
         var number = (int)place.Number;

@@ -20,7 +20,11 @@ public sealed class PoisonedPackTests
 
     internal static Hash32 Plant(TestVault test, params (byte[] Bytes, Hash32 Id)[] chunks) => Plant(test, DigestKind.Whole, chunks);
 
-    static Hash32 Plant(TestVault test, DigestKind kind, params (byte[] Bytes, Hash32 Id)[] chunks)
+    internal static Hash32 Plant(TestVault test, KeyClass keyClass, params (byte[] Bytes, Hash32 Id)[] chunks) => Plant(test, DigestKind.Whole, keyClass, chunks);
+
+    static Hash32 Plant(TestVault test, DigestKind kind, params (byte[] Bytes, Hash32 Id)[] chunks) => Plant(test, kind, KeyClass.Content, chunks);
+
+    static Hash32 Plant(TestVault test, DigestKind kind, KeyClass keyClass, (byte[] Bytes, Hash32 Id)[] chunks)
     {
         using var vault = test.Open();
         var put = test.Keys.Put;
@@ -31,7 +35,7 @@ public sealed class PoisonedPackTests
             name = pack.Name;
             staged.Dispose();
         }, TimeProvider.System);
-        using var writer = new PackWriter(session, KeyClass.Content, 1);
+        using var writer = new PackWriter(session, keyClass, 1);
         foreach (var (bytes, id) in chunks)
             writer.Add(bytes, id, kind);
         writer.Finish();

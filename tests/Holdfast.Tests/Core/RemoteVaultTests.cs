@@ -242,12 +242,24 @@ public sealed class RemoteVaultTests : IDisposable
                 Assert.True(found.IsGood);
                 Assert.Equal(ErrorCode.NoPermission, Assert.Throws<HoldfastException>(() => vault.Keeper.Extend(snapshot, ulong.MaxValue / 4, Id16.None)).Code);
             }
+            found = found with { Salt = new Hash32(new byte[31].Append((byte)1).ToArray()) }; // the same again says nothing
             desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.New(), found.ToArray(), []));
             keeper.Refresh();
             Assert.Equal(client.Identity, keeper.State.CleanRoom.Id);
             for (var i = 1; i < 600; i++)
                 desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.None, (found with { Salt = new Hash32(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)) }).ToArray(), []));
             Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => desk.Answer(client, new KeeperRequest.RecordAttestation(snapshot, Id16.None, found.ToArray(), []))).Code);
+
+            // Each is kept for good: what one may add in a day has an end, and so has one of them.
+            var other = client with { Name = "another" };
+            var large = found with { LateDigests = new byte[3 << 20] };
+            Assert.InRange(new KeeperRequest.RecordAttestation(snapshot, Id16.None, large.ToArray(), []).ToArray().Length, 1, KeeperRequest.Most(KeeperRole.Attest, [1, 5]));
+            Assert.InRange(KeeperRequest.Most(KeeperRole.Attest, [1, 5]), 1, 4 << 20);
+            for (var i = 0; i < 21; i++)
+                desk.Answer(other, new KeeperRequest.RecordAttestation(snapshot, Id16.None, (large with { Salt = new Hash32(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32)) }).ToArray(), []));
+            Assert.Equal(ErrorCode.QuotaExceeded, Assert.Throws<HoldfastException>(() => desk.Answer(other, new KeeperRequest.RecordAttestation(snapshot, Id16.None, large.ToArray(), []))).Code);
+            _test.Machine.Pass(Day);
+            desk.Answer(other, new KeeperRequest.RecordAttestation(snapshot, Id16.None, large.ToArray(), []));
         }
 
         Holdfast.Core.Keys.CleanRoomKeys Cut()

@@ -19,7 +19,7 @@ public sealed class CleanRoomQueueTests
     static IEnumerable<Id16> Due(TestVault test)
     {
         using var vault = test.Open();
-        return [.. CleanRoomQueue.Due(vault).Select(s => s.Snapshot)];
+        return [.. CleanRoomQueue.InOrder(vault).Concat(CleanRoomQueue.Defective(vault)).Select(s => s.Snapshot)];
     }
 
     [Fact]
@@ -41,6 +41,7 @@ public sealed class CleanRoomQueueTests
         using var test = new TestVault();
         test.Write("f", TestVault.Noise(1, 900_000));
         var backup = test.BackUp();
+        test.Machine.Pass(25 * Day); // however old it is
         var pack = backup.Archive.Written.First(w => w.Class == KeyClass.Content).Name;
         test.Lose(pack, "packs");
         Attest();
@@ -68,7 +69,7 @@ public sealed class CleanRoomQueueTests
         using var test = new TestVault();
         var (a, b) = (BackUp(test, "1"), BackUp(test, "2"));
         using var vault = test.Open();
-        var due = CleanRoomQueue.Due(vault);
+        var due = CleanRoomQueue.InOrder(vault);
         var path = test["notes"];
         var notes = new CleanRoomNotes(path, Disk.Real);
         Assert.Equal(a, CleanRoomQueue.Next(due, notes.Failed, 1_000)!.Snapshot);
@@ -89,6 +90,12 @@ public sealed class CleanRoomQueueTests
         Assert.Equal(2_000 + 6 * 3_600, notes.Failed[a].Next);
         notes.Done(b, due.Select(d => d.Snapshot).ToHashSet());
         Assert.Equal([a], new CleanRoomNotes(path, Disk.Real).Failed.Keys);
+        var before = notes.Failed[a];
+        notes.Begin(a, 5_000);
+        notes.TakeBack(a, before); // it was stopped, which is no fault of that snapshot's
+        notes.Begin(b, 5_000);
+        notes.TakeBack(b, null);
+        Assert.Equal(before, Assert.Single(new CleanRoomNotes(path, Disk.Real).Failed).Value);
         notes.Done(Id16.New(), new HashSet<Id16>()); // expired meanwhile
         Assert.Empty(new CleanRoomNotes(path, Disk.Real).Failed);
     }
