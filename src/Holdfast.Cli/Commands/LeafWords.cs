@@ -23,6 +23,7 @@ static class LeafWords
             LeafType.Erasure => $"erasure register, entry {subject}: {leaf.A switch { 1 => "something erased at a source", 2 => "something corrected at a source", 3 => "WITHDRAWN", _ => "of an unknown kind" }}",
             LeafType.ErasedAsked => $"what was erased at the source asked for all the same, of snapshot {subject}",
             LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore into an isolated place begun", 2 => "released, as a second person approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
+            LeafType.Sensitive => leaf.A == 1 ? leaf.Subject.IsNone ? "ALL SOURCES marked as sensitive" : $"source {subject} marked as sensitive" : $"mark of source {subject}, of an unknown kind",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
             LeafType.IncidentDecision => $"decision in incident {subject}",

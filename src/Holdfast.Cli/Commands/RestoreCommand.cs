@@ -54,9 +54,10 @@ static class RestoreCommand
             var typed = session.Parsed.GetValue(IncludeOption)!;
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
-            vault.RequireRestorable(record, keys);
+            var isIsolated = session.Parsed.GetValue(IsolatedOption);
+            vault.RequireRestorable(record, keys, isIsolated);
             var bringErased = BringErased(session, vault, record, keys);
-            var place = session.Parsed.GetValue(IsolatedOption) ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed) : null;
+            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed) : null;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
@@ -76,7 +77,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
