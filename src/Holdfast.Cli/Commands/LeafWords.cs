@@ -147,6 +147,9 @@ static class LeafWords
                 w.WriteString("step", leaf.A switch { 1 => "begun", 2 => "released", 3 => "overridden", 4 => "closed", _ => "unknown" });
                 w.WriteString("at", Text.Iso(leaf.B));
                 break;
+            case LeafType.Sensitive:
+                w.WriteString(leaf.Subject.IsNone ? "sources" : "source", leaf.Subject.IsNone ? "all" : leaf.Subject.ToString());
+                break;
             case LeafType.ErasedAsked:
                 w.WriteString("snapshot", leaf.Subject.ToString());
                 break;
@@ -169,6 +172,7 @@ static class LeafWords
         RequestKind.HoldLifted => "a legal hold lifted",
         RequestKind.Revoke => "an agent revoked",
         RequestKind.Release => "an emergency restore released",
+        RequestKind.Unmark => "a source marked as sensitive no longer",
         RequestKind.Succession => "other approvers in place of those who are lost",
         _ => "of a kind that this version does not know",
     };
