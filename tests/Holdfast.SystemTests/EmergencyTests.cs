@@ -114,6 +114,27 @@ public sealed class EmergencyTests : IDisposable
         Assert.Equal("no charts on ward 3", told.GetProperty("emergencies")[0].GetProperty("reason").GetString());
     }
 
+    /// <summary>What a kill left beside a record is none, and what the log never takes is told once and kept.</summary>
+    [Fact]
+    public void A_record_is_entered_or_set_aside_and_never_told_for_ever()
+    {
+        Init(hasApprovers: false);
+        _cli.Shell("mv vault/keeper/log.key kept");
+        Begin();
+        var record = Assert.Single(Directory.GetFiles(_cli["state/emergencies"], "*-1", SearchOption.AllDirectories));
+        File.Copy(record, record + $".{new string('a', 32)}.new");
+        File.Copy(record, _cli["copy"]);
+        _cli.Shell("mv kept vault/keeper/log.key");
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
+        var other = File.ReadAllBytes(_cli["copy"]);
+        other[64] ^= 1; // another salt: a second beginning of one emergency
+        File.WriteAllBytes(record, other);
+        Assert.Contains("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
+        Assert.Equal(other, File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(record)!, "refused-" + Path.GetFileName(record))));
+    }
+
     [Fact]
     public void A_place_that_others_reach_is_refused_and_one_that_was_cut_short_is_gone_on_with()
     {

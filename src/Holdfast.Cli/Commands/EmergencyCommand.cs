@@ -141,15 +141,15 @@ static class EmergencyCommand
         if (place.Vault != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, $"What is isolated there is of vault {place.Vault}, and this is {vault.Id}.", "Name the right vault (--vault).");
         EmergencyRecords.EnterKept(session, vault);
-        if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to)
+        var goesElsewhere = place.HasNotMoved && place.Target != to;
+        if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to && !goesElsewhere)
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
             throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any.");
-        if (place.State == PlaceState.Isolated)
-        {
+        if (place.State == PlaceState.Isolated || goesElsewhere)
             RequireFree(place, to);
+        if (place.State == PlaceState.Isolated)
             Permit(session, vault, place, to);
-        }
         place = place.MoveTo(to);
         session.Json(w =>
         {

@@ -6,6 +6,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
@@ -97,8 +98,17 @@ static class RestoreCommand
     }
 
     /// <summary>What an emergency isolated is not written to by any other restore.</summary>
-    static string NotIsolated(string path) => IsolatedPlace.Read(path) is null && (Path.GetDirectoryName(path) is not { } above || IsolatedPlace.Read(above) is null) ? path
-        : throw new HoldfastException(ErrorCode.TargetNotEmpty, "That folder is, or lies in, the isolated place of an emergency restore.", "To go on with that one: --isolated --resume. Name another folder for this one.");
+    static string NotIsolated(string path)
+    {
+        for (var at = FolderPath.Real(path); at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (IsolatedPlace.IsAt(at))
+                throw InPlace();
+        }
+        return path;
+    }
+
+    static HoldfastException InPlace() => new(ErrorCode.TargetNotEmpty, "That folder is, or lies in, the isolated place of an emergency restore.", "To go on with that one: --isolated --resume. Name another folder for this one.");
 
     /// <summary>Why patterns may match nothing: a path is written as it stands in the snapshot, and not as it was on the machine. Names stay out of the words.</summary>
     static string Hint(IEnumerable<string> patterns, TreeSection? tree)

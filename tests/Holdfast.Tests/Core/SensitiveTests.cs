@@ -7,7 +7,6 @@ using Holdfast.Core.Crypto;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Restore;
-using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
