@@ -80,7 +80,7 @@ public class Disk
                 return false;
             }
         }
-        var error = RenameNew(from, name);
+        var error = RenameUnlessTaken(from, name);
         if (error == 0)
             return true;
         if (error == Libc.Exist)
@@ -104,7 +104,7 @@ public class Disk
 
     /// <summary>Gives a name that nothing has.</summary>
     /// <returns>0, or the system's number for what is wrong: also that the file system cannot do just that.</returns>
-    protected virtual int RenameNew(string from, string name) => Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, Libc.RenameNoReplace) == 0 ? 0 : Marshal.GetLastPInvokeError();
+    protected virtual int RenameUnlessTaken(string from, string name) => Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, Libc.RenameNoReplace) == 0 ? 0 : Marshal.GetLastPInvokeError();
 
     /// <summary>Makes names in a folder durable.</summary>
     public virtual void SyncFolder(string path)

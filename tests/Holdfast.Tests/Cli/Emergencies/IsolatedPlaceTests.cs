@@ -167,7 +167,7 @@ public sealed class IsolatedPlaceTests : IDisposable
 
     sealed class PlainDisk(int error) : Disk
     {
-        protected override int RenameNew(string from, string name) => error;
+        protected override int RenameUnlessTaken(string from, string name) => error;
     }
 
     /// <summary>NFS and some FUSE have no renaming that refuses a taken name.</summary>
