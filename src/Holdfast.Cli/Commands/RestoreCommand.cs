@@ -58,7 +58,9 @@ static class RestoreCommand
             var isIsolated = session.Parsed.GetValue(IsolatedOption);
             vault.RequireRestorable(record, keys, isIsolated);
             var bringErased = BringErased(session, vault, record, keys);
-            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed) : null;
+            IDisposable? held = null;
+            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held) : null;
+            using var _ = held;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions

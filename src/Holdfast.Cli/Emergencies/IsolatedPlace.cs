@@ -142,6 +142,27 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
 
     static HoldfastException Unsafe(string why, string mend) => new(ErrorCode.TargetUnsafe, $"That is no isolated place: {why}. Nothing was restored.", mend);
 
+    /// <summary>Keeps a restore into a place and its release apart: what comes after an approval is not brought out by it. Ends with the process, however that does.</summary>
+    /// <returns>Null where the folder is no place.</returns>
+    /// <exception cref="HoldfastException"><c>VaultBusy</c>: another process has it.</exception>
+    public static IDisposable? Hold(string folder)
+    {
+        if (!File.Exists(Path.Combine(folder, Marker)))
+            return null;
+        try
+        {
+            return PlainFile.Take(Path.Combine(folder, Marker + ".lock"));
+        }
+        catch (IOException e) when (PlainFile.IsTaken(e))
+        {
+            throw new HoldfastException(ErrorCode.VaultBusy, "Another process restores into that isolated place, or releases it. Nothing was changed.", "Run this again when it has ended.", e) { IsTransient = true };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+    }
+
     /// <summary>It may go, the log says so, and it has not: where its target cannot take it, another may.</summary>
     public bool HasNotMoved => State == PlaceState.Releasing && Directory.Exists(Content);
 

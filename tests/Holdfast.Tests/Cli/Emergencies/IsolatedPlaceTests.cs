@@ -214,6 +214,17 @@ public sealed class IsolatedPlaceTests : IDisposable
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder["ward"]));
     }
 
+    /// <summary>What a second process brings after the approval would come out by it.</summary>
+    [Fact]
+    public void A_place_is_restored_into_or_released_by_one_process_at_a_time()
+    {
+        Assert.Null(IsolatedPlace.Hold(_folder["nothing"]));
+        var place = Make();
+        using (IsolatedPlace.Hold(place.Folder))
+            Assert.Equal(ErrorCode.VaultBusy, Refused(() => IsolatedPlace.Hold(place.Folder)));
+        IsolatedPlace.Hold(place.Folder)!.Dispose();
+    }
+
     [Fact]
     public void The_place_of_another_emergency_has_another_secret()
     {
