@@ -21,6 +21,7 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     public const string Marker = "holdfast-isolated";
     const string Head = "holdfast isolated v1";
     const int MaxMarker = 16_384; // bytes
+    const int WouldBlock = 11; // EWOULDBLOCK
     const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     /// <summary>What was restored. Its own permissions are the snapshot's; nobody gets to it but through the place.</summary>
@@ -151,9 +152,9 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
             return null;
         try
         {
-            return PlainFile.Take(Path.Combine(folder, Marker + ".lock"));
+            return new FileStream(Path.Combine(folder, Marker + ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None); // flock(2)
         }
-        catch (IOException e) when (PlainFile.IsTaken(e))
+        catch (IOException e) when (e.HResult == WouldBlock)
         {
             throw new HoldfastException(ErrorCode.VaultBusy, "Another process restores into that isolated place, or releases it. Nothing was changed.", "Run this again when it has ended.", e) { IsTransient = true };
         }
