@@ -38,6 +38,7 @@ public enum ErrorCode
     CommitRefused = 34,
     LockTooLong = 35,
     NotConfirmed = 36,
+    SensitiveSource = 37,
 
     LogForked = 40,
     LogDamaged = 41,

@@ -136,9 +136,10 @@ public sealed partial class Vault
 
     /// <summary>Writes a file's content to a stream.</summary>
     /// <returns>What the erasure register has to say of it.</returns>
-    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file; <c>ErasureApplies</c> where it was erased at the source, and <paramref name="bringErased"/> is false.</exception>
+    /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file; <c>ErasureApplies</c> where it was erased at the source, and <paramref name="bringErased"/> is false; <c>SensitiveSource</c>.</exception>
     public ErasureReport Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct, bool bringErased = false)
     {
+        RequireNotSensitive(record);
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
@@ -179,8 +180,10 @@ public sealed partial class Vault
 
     /// <summary>Before a target is made for it.</summary>
     /// <exception cref="HoldfastException">Why <see cref="Restore"/> would not begin.</exception>
-    public void RequireRestorable(SnapshotRecord record, ReadingKeys keys)
+    public void RequireRestorable(SnapshotRecord record, ReadingKeys keys, bool isIsolated = false)
     {
+        if (!isIsolated)
+            RequireNotSensitive(record);
         _ = Unverified is null ? Checked(record, keys, packs: true) : Describe(record, keys); // what is read unverified is told when it is read
         _ = keys.Domain(record.Object!.Domain);
     }
@@ -194,8 +197,12 @@ public sealed partial class Vault
     /// <param name="ct">Stops it.</param>
     /// <param name="below">The filter takes nothing but what is at or below this path, and the folders above: other parts of the tree are not read. Null: anything.</param>
     /// <param name="bringErased">What was erased at the source, by the erasure register, is brought all the same.</param>
-    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null, bool bringErased = false)
+    /// <param name="isIsolated">It goes where nobody else can enter: so what is sensitive is brought too.</param>
+    /// <exception cref="HoldfastException"><c>SensitiveSource</c>, and others: docs/errors.md.</exception>
+    public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null, bool bringErased = false, bool isIsolated = false)
     {
+        if (!isIsolated)
+            RequireNotSensitive(record);
         var tree = Checked(record, keys, packs: true);
         target.SetOwnerNames(tree.Users, tree.Groups);
         var domain = keys.Domain(record.Object!.Domain);

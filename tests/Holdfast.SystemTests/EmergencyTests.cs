@@ -63,6 +63,38 @@ public sealed class EmergencyTests : IDisposable
     }
 
     [Fact]
+    public void What_a_sensitive_source_holds_goes_into_isolation_alone_and_care_does_not_wait()
+    {
+        Init(hasApprovers: true);
+        _cli.Run("policy", "set", "--name", "nothing", "--sensitive").Expect(27);
+        _cli.Run("policy", "set", "--name", _cli["source"], "--sensitive", "--lock", "2d").Expect(2);
+        _cli.Run("policy", "set", "--name", _cli["source"], "--sensitive").Expect(0);
+        foreach (var refused in new[] { _cli.Run("restore", "latest", _cli["target"]), _cli.Run("cat", "latest", "ward/chart.txt") })
+        {
+            Assert.Contains($"holdfast restore {_cli.LatestId()}", refused.Expect(37).Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("penicillin", refused.Out, StringComparison.Ordinal);
+        }
+        Assert.False(Directory.Exists(_cli["target"]));
+        Begin();
+        Assert.Equal("penicillin", Chart);
+        _cli.Run("approval", "request", "release", Id, "--out", _cli["request"]).Expect(0);
+        Sign(1, _cli["request"]);
+        _cli.Run("approval", "submit", _cli["request"]).Expect(31);
+        Sign(2, _cli["request"]);
+        _cli.Run("approval", "submit", _cli["request"]).Expect(0);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(0);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["charts/ward/chart.txt"]));
+        _cli.Run("restore", "latest", _cli["place2"], "--isolated", "--reason", "no charts").Expect(0);
+        Assert.Contains("takes 2 approvers", _cli.Run("emergency", "release", _cli["place2"], _cli["charts2"]).Expect(31).Error, StringComparison.Ordinal);
+        _cli.Run("emergency", "release", _cli["place2"], _cli["charts2"], "--clinical-emergency", "--reason", "a patient waits").Expect(0);
+        Assert.Contains("SENSITIVE", _cli.Run("policy", "show").Expect(0).Out, StringComparison.Ordinal);
+        Assert.Equal(1, Json("policy", "show", "--json").GetProperty("sensitiveSources").GetArrayLength());
+        Assert.Contains("1 source is marked", _cli.Run("status").Out, StringComparison.Ordinal);
+        _cli.Run("approval", "request", "unmark", "--name", _cli["source"], "--out", _cli["unmark"]).Expect(0);
+        _cli.Run("approval", "request", "unmark", "--out", _cli["unmark2"]).Expect(2);
+    }
+
+    [Fact]
     public void Care_does_not_wait_for_the_log_and_the_log_hears_of_it_later()
     {
         Init(hasApprovers: false);
@@ -80,6 +112,27 @@ public sealed class EmergencyTests : IDisposable
         Assert.Equal(0, told.GetProperty("notInTheLogYet").GetInt32());
         Assert.Equal("overridden", told.GetProperty("emergencies")[0].GetProperty("state").GetString());
         Assert.Equal("no charts on ward 3", told.GetProperty("emergencies")[0].GetProperty("reason").GetString());
+    }
+
+    /// <summary>What a kill left beside a record is none, and what the log never takes is told once and kept.</summary>
+    [Fact]
+    public void A_record_is_entered_or_set_aside_and_never_told_for_ever()
+    {
+        Init(hasApprovers: false);
+        _cli.Shell("mv vault/keeper/log.key kept");
+        Begin();
+        var record = Assert.Single(Directory.GetFiles(_cli["state/emergencies"], "*-1", SearchOption.AllDirectories));
+        File.Copy(record, record + $".{new string('a', 32)}.new");
+        File.Copy(record, _cli["copy"]);
+        _cli.Shell("mv kept vault/keeper/log.key");
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
+        var other = File.ReadAllBytes(_cli["copy"]);
+        other[64] ^= 1; // another salt: a second beginning of one emergency
+        File.WriteAllBytes(record, other);
+        Assert.Contains("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
+        Assert.Equal(other, File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(record)!, "refused-" + Path.GetFileName(record))));
     }
 
     [Fact]

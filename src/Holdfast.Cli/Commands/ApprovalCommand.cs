@@ -244,7 +244,7 @@ static class ApprovalCommand
         foreach (var person in people.People)
             session.Line($"  {person.Id}  {person}");
         foreach (var emergency in GovernanceReport.Shown(vault))
-            session.Line(EmergencyCommand.Words(emergency));
+            session.Line(EmergencyCommand.Words(vault.State, emergency));
         foreach (var request in requests)
         {
             session.Line($"{Text.Id(request.Id)}  to {RequestWords.Of(request.Asked)[0]}");

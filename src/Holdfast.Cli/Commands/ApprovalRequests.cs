@@ -98,9 +98,18 @@ static class ApprovalRequests
             return new ApprovalRequest.HoldLonger(head, until, Snapshots(session, vault));
         });
         Add(request, "lift", "To lift legal holds. Locks stay as long as they are.", command => command.Arguments.Add(SnapshotsArgument), (session, vault, head) => new ApprovalRequest.HoldLifted(head, Snapshots(session, vault, areHeld: true)));
-        Add(request, "release", "To let what an emergency restored out of isolation: one approver who did not begin it is enough.", command => command.Arguments.Add(EmergencyArgument), (session, vault, head) =>
+        Add(request, "release", "To let what an emergency restored out of isolation: one approver who did not begin it is enough; of a source that is marked as sensitive it takes the quorum, two at least.", command => command.Arguments.Add(EmergencyArgument), (session, vault, head) =>
             EmergencyCommand.Find(vault, session.Parsed.GetValue(EmergencyArgument)!) is { IsOpen: true, Begun: var begun } ? new ApprovalRequest.Release(head, begun.Emergency, begun.Snapshot, begun.Place, begun.Approver)
                 : throw new HoldfastException(ErrorCode.Usage, "That emergency is over already.", "`holdfast emergency list` shows how it ended."));
+        Add(request, "unmark", "To have a source, or all together, marked as sensitive no longer: the quorum, two at least, and three days.", command =>
+        {
+            command.Options.Add(PolicyCommand.NameOption);
+        }, (session, vault, head) =>
+        {
+            var source = PolicyCommand.Source(session, vault) ?? Id16.None;
+            return vault.State.Sensitive.TryGetValue(source, out var marked) ? new ApprovalRequest.Unmark(head, source, marked)
+                : throw new HoldfastException(ErrorCode.Usage, source.IsNone ? "The mark of all sources is not set." : "That source has no mark of its own.", "`holdfast policy show` shows what is marked as sensitive.");
+        });
         Add(request, "revoke", "To believe an agent no longer.", command => command.Arguments.Add(AgentArgument), (session, vault, head) =>
             Id16.TryParse(session.Parsed.GetValue(AgentArgument)!, out var agent) && (vault.State.Agent(agent) is not null || !vault.State.LostAgent(agent).IsNone) ? new ApprovalRequest.Revoke(head, agent)
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
@@ -135,6 +144,7 @@ static class ApprovalRequests
         if (session.Parsed.GetValue(RequesterOption) is { } typed && (!Id16.TryParse(typed, out requester) || people.Find(requester) is null))
             throw new HoldfastException(ErrorCode.Usage, "That is no approver of this vault.", "`holdfast approval list` shows their ids. Leave --requester out where you are none.");
         var asked = make(session, vault, vault.Keeper.NewRequest(requester, open, reason));
+        var needed = vault.State.Needs(asked);
         var file = new RequestFile(asked.ToArray(), reason, []);
         if (asked is ApprovalRequest.Succession)
             file = SignedByHeir(file, vault, keys);
@@ -143,13 +153,13 @@ static class ApprovalRequests
         {
             RequestWords.Write(w, asked);
             w.WriteString("code", RequestWords.Code(file.Request));
-            w.WriteNumber("quorum", asked.Needs(people));
+            w.WriteNumber("quorum", needed);
         });
         session.Step($"Request {Text.Id(asked.Head.Id)}, code {RequestWords.Code(file.Request)}, to {RequestWords.Of(asked)[0]}.");
         if (asked is ApprovalRequest.Succession)
             session.Step($"It is signed. {Shell.Program} approval submit FILE brings it to the vault; tell all who approve now, and have one of them object where it is not meant (holdfast approval object).");
         else
-            session.Step($"It takes {asked.Needs(people)} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
+            session.Step($"It takes {needed} of {people.People.Count} approvers. Send each the file and, by another way, its code; each runs {Shell.Program} approval sign FILE --key THEIR-KEY. Then: {Shell.Program} approval submit FILE");
         return 0;
     }
 

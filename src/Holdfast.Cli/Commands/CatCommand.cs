@@ -13,7 +13,7 @@ static class CatCommand
     public static Command Create() => Session.Command("cat", """
         Write one file of a snapshot to standard output.
 
-        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. 57: it was erased at the source, and nothing is written; or it was corrected there since, and is written as it was before; or it was erased, and is written all the same (--with-erased); or it is too large to have a SHA-256 to compare. A reader that closes early (head) is no failure: 0.
+        Exit status 27: the snapshot has no such file; which other snapshots have the path is told. 57: it was erased at the source, and nothing is written; or it was corrected there since, and is written as it was before; or it was erased, and is written all the same (--with-erased); or it is too large to have a SHA-256 to compare. 37: the source is marked as sensitive, and what it holds is brought into isolation alone (restore --isolated). A reader that closes early (head) is no failure: 0.
         """, command =>
     {
         command.Arguments.Add(Snapshot);
@@ -32,6 +32,7 @@ static class CatCommand
         {
             var isDoubted = SnapshotArgument.AllowUnverified(session, vault);
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!);
+            vault.RequireNotSensitive(record); // before anything is recorded, or a path answered for
             var path = SnapshotArgument.PathWithin(session, vault, keys, record, session.Parsed.GetValue(PathArgument)!);
             try
             {

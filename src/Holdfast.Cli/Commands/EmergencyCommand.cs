@@ -27,7 +27,7 @@ static class EmergencyCommand
         var emergency = new Command("emergency", """
             See, release and close emergency restores.
 
-            One person with an opening key begins one at once: holdfast restore SNAPSHOT PLACE --isolated --reason TEXT. Everybody who looks at the vault sees it. To leave isolation takes one approver who did not begin it, or a clinical emergency on one person's word; both are recorded.
+            One person with an opening key begins one at once: holdfast restore SNAPSHOT PLACE --isolated --reason TEXT. Everybody who looks at the vault sees it. To leave isolation takes one approver who did not begin it, of a source that is marked as sensitive the quorum (two at least), or a clinical emergency on one person's word; both are recorded.
             """);
         emergency.Subcommands.Add(Session.Command("list", "List emergency restores; with an opening key, who and why.", command => KeyFolder.AddTo(command, reading: true, scoped: false), List));
         emergency.Subcommands.Add(Session.Command("release", "Let what was restored out of isolation, to where it is used.", command =>
@@ -87,12 +87,13 @@ static class EmergencyCommand
     static ulong Now => (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>Begins an emergency restore, or goes on with one: the place is shut and marked, and the log told, before anything is restored.</summary>
-    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns)
+    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns, out IDisposable? held)
     {
         folder = FolderPath.Full(folder);
         _ = (Reason(session), Person(session), Approver(session)); // before a folder is made for it
         if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(folder, f) || FolderPath.IsWithin(f, folder)))
             throw new HoldfastException(ErrorCode.TargetUnsafe, "That is no isolated place: it lies in the vault, or the vault in it. Nothing was restored.", "Name another folder.");
+        held = IsolatedPlace.Hold(folder);
         var known = IsolatedPlace.Read(folder);
         if (known is not null && (!resume || known.Vault != vault.Id || known.Snapshot != record.Snapshot || known.State is PlaceState.Releasing or PlaceState.Released))
             throw new HoldfastException(ErrorCode.TargetNotEmpty, $"That folder is the isolated place of emergency {Text.Id(known.Emergency)} already{(known.State is PlaceState.Releasing or PlaceState.Released ? ", which was released" : "")}.", resume ? "--resume goes on with the same snapshot of the same vault, while it is isolated. Name another folder." : $"To go on with it, add --resume and name snapshot {Text.Id(known.Snapshot)}; or name another folder.");
@@ -103,6 +104,7 @@ static class EmergencyCommand
                 known = known.Anew(Approver(session)); // bringing more is another emergency, seen as such
         }
         var place = known is null ? IsolatedPlace.Make(folder, vault.Id, record.Snapshot, Approver(session)) : (known with { State = PlaceState.Restoring }).Write();
+        held ??= IsolatedPlace.Hold(folder);
         if (vault.State.Emergency(place.Emergency) is null && !EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency))
             Record(session, vault, place, $"into {folder}{string.Concat(patterns.Select(p => $"; --include {p}"))}");
         session.Note($"holdfast: EMERGENCY {place.Emergency}: what is restored is isolated in {folder}. All who look at the vault see it, until it is released (holdfast emergency release) or closed");
@@ -135,21 +137,22 @@ static class EmergencyCommand
     {
         var (folder, to) = (FolderPath.Full(session.Parsed.GetValue(PlaceArgument)!), FolderPath.Full(session.Parsed.GetValue(TargetArgument)!));
         _ = (session.Parsed.GetValue(ClinicalOption) || session.Parsed.GetValue(ReasonOption) is not null ? Reason(session) : null, Person(session), Approver(session)); // before anything is done
+        using var held = IsolatedPlace.Hold(folder);
         var place = IsolatedPlace.Read(folder) ?? throw new HoldfastException(ErrorCode.Usage, "That folder is no isolated place.", "Name the folder that was given to `holdfast restore --isolated`.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         if (place.Vault != vault.Id)
             throw new HoldfastException(ErrorCode.WrongVault, $"What is isolated there is of vault {place.Vault}, and this is {vault.Id}.", "Name the right vault (--vault).");
         EmergencyRecords.EnterKept(session, vault);
-        if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to)
+        var goesElsewhere = place.HasNotMoved && place.Target != to;
+        if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to && !goesElsewhere)
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
             throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any.");
-        if (place.State == PlaceState.Isolated)
-        {
+        if (place.State == PlaceState.Isolated || goesElsewhere)
             RequireFree(place, to);
+        if (place.State == PlaceState.Isolated)
             Permit(session, vault, place, to);
-        }
         place = place.MoveTo(to);
         session.Json(w =>
         {
@@ -181,7 +184,7 @@ static class EmergencyCommand
         var isClinical = session.Parsed.GetValue(ClinicalOption);
         if (known is { IsOpen: false, End.Step: EmergencyStep.Released or EmergencyStep.Overridden } || EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency && s.Step == EmergencyStep.Overridden))
             return; // killed between the record and the move
-        if (known is { IsOpen: true, Approved: > 0 } && TryRelease(session, vault, place, to, isClinical))
+        if (known is { IsOpen: true } && vault.State.IsReleaseApproved(known) && TryRelease(session, vault, place, to, isClinical))
             return;
         if (isClinical)
         {
@@ -190,8 +193,11 @@ static class EmergencyCommand
         }
         if (known is { IsOpen: false })
             throw new HoldfastException(ErrorCode.QuorumMissing, "That emergency was closed: what it restored goes no further. It stays isolated.", "Begin another one, where it is needed after all (restore --isolated --resume goes on in the same place). Where a patient cannot wait: --clinical-emergency --reason TEXT, which is recorded.");
-        throw new HoldfastException(ErrorCode.QuorumMissing, people.IsNobody ? "This vault has no approvers, so nobody can approve of a release. It stays isolated." : "Nobody else has approved of this release. It stays isolated.",
-            (people.IsNobody ? "" : $"`holdfast approval request release {place.Emergency} --out FILE` makes a request; one approver who did not begin this signs it, and `holdfast approval submit` brings it to the vault; then run this again. ")
+        var isSensitive = vault.State.Find(place.Snapshot) is { } record && vault.State.IsSensitive(record);
+        var needed = isSensitive ? Math.Max(ApprovalRequest.LeastForSensitive, (int)people.Quorum) : 1;
+        throw new HoldfastException(ErrorCode.QuorumMissing, people.IsNobody ? "This vault has no approvers, so nobody can approve of a release. It stays isolated."
+            : isSensitive ? $"What was restored is of a source that is marked as sensitive: its release takes {needed} approvers who did not begin it. It stays isolated." : "Nobody else has approved of this release. It stays isolated.",
+            (people.IsNobody ? "" : $"`holdfast approval request release {place.Emergency} --out FILE` makes a request; {(needed == 1 ? "one approver" : $"{needed} approvers")} who did not begin this {(needed == 1 ? "signs" : "sign")} it, and `holdfast approval submit` brings it to the vault; then run this again. ")
             + "Where a patient cannot wait: --clinical-emergency --reason TEXT, which is recorded.");
     }
 
@@ -249,12 +255,13 @@ static class EmergencyCommand
     }
 
     /// <summary>What `status`, `emergency list` and `approval list` say of one.</summary>
-    public static string Words(EmergencyRecord emergency)
+    public static string Words(Projection state, EmergencyRecord emergency)
     {
-        var of = $"{Text.Id(emergency.Id)}: snapshot {Text.Id(emergency.Begun.Snapshot)} restored into an isolated place, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
+        var isSensitive = state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record);
+        var of = $"{Text.Id(emergency.Id)}: snapshot {Text.Id(emergency.Begun.Snapshot)}{(isSensitive ? ", of a SENSITIVE source," : "")} restored into an isolated place, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
         return emergency.End?.Step switch
         {
-            null => $"OPEN EMERGENCY {of}{(emergency.Approved > 0 ? "; its release is approved" : "; neither released nor closed")}",
+            null => $"OPEN EMERGENCY {of}{(state.IsReleaseApproved(emergency) ? "; its release is approved" : "; neither released nor closed")}",
             EmergencyStep.Overridden => $"RELEASED ON ONE PERSON'S WORD (clinical emergency), {Text.Time(emergency.Ended)}: {of}",
             EmergencyStep.Released => $"released {Text.Time(emergency.Ended)}, as a second person approved: {of}",
             _ => $"closed {Text.Time(emergency.Ended)}: {of}",
@@ -276,14 +283,14 @@ static class EmergencyCommand
         {
             w.WriteStartArray("emergencies");
             foreach (var emergency in all)
-                Write(w, emergency, keys);
+                Write(w, vault.State, emergency, keys);
             w.WriteEndArray();
             w.WriteNumber("notInTheLogYet", kept.Count);
             w.WriteNumber("unreadable", vault.State.LostEmergencies.Count);
         });
         foreach (var emergency in all)
         {
-            session.Line(Words(emergency));
+            session.Line(Words(vault.State, emergency));
             foreach (var step in new[] { emergency.Begun, emergency.End }.OfType<EmergencyObject>())
             {
                 if (keys is not null && Vault.Words(keys, step) is var (person, reason, where))
@@ -299,14 +306,15 @@ static class EmergencyCommand
         return 0;
     }
 
-    static void Write(System.Text.Json.Utf8JsonWriter w, EmergencyRecord emergency, OpeningKeys? keys)
+    static void Write(System.Text.Json.Utf8JsonWriter w, Projection state, EmergencyRecord emergency, OpeningKeys? keys)
     {
         w.WriteStartObject();
         w.WriteString("emergency", emergency.Id.ToString());
         w.WriteString("snapshot", emergency.Begun.Snapshot.ToString());
         w.WriteString("place", emergency.Begun.Place.ToString());
         w.WriteString("state", emergency.End?.Step.ToString().ToLowerInvariant() ?? "open");
-        w.WriteBoolean("releaseApproved", emergency.Approved > 0);
+        w.WriteBoolean("releaseApproved", state.IsReleaseApproved(emergency));
+        w.WriteBoolean("sensitive", state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record));
         w.WriteString("begun", Text.Iso(emergency.Begun.At));
         w.WriteString("inTheLogSince", Text.Iso(emergency.Entered));
         if (emergency.End is not null)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Holdfast.Cli.Emergencies;
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
+using Holdfast.Core.Approvals;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Retention;
 
@@ -17,10 +18,12 @@ static class GovernanceReport
     public static IEnumerable<(string Title, string Text)> Lines(Vault vault)
     {
         var (state, now) = (vault.State, vault.Keeper.Clock.Now);
-        foreach (var (line, i) in Shown(vault).Select(e => EmergencyCommand.Words(e) + (e.IsOpen ? " (holdfast emergency list)" : "")).Concat(state.LostEmergencies.Select(EmergencyCommand.Words)).Select((l, i) => (l, i)))
+        foreach (var (line, i) in Shown(vault).Select(e => EmergencyCommand.Words(state, e) + (e.IsOpen ? " (holdfast emergency list)" : "")).Concat(state.LostEmergencies.Select(EmergencyCommand.Words)).Select((l, i) => (l, i)))
             yield return (i == 0 ? "EMERGENCIES" : "", line);
         if (EmergencyRecords.Kept(vault.Id).Count is var kept and > 0)
             yield return ("", $"{Text.Count(kept, "step")} of emergencies on this machine {(kept == 1 ? "is" : "are")} NOT IN THE LOG YET");
+        if (state.Sensitive.Count > 0)
+            yield return ("Sensitive", $"{(state.Sensitive.ContainsKey(Id16.None) ? "ALL SOURCES are marked: what they hold" : $"{Text.Count(state.Sensitive.Count, "source is", "sources are")} marked: what {(state.Sensitive.Count == 1 ? "it holds" : "they hold")}")} is restored into isolation alone, and comes out with {Math.Max(ApprovalRequest.LeastForSensitive, (int)state.Approvers.Quorum)} approvers or a recorded clinical emergency (holdfast policy show)");
         var held = state.HeldAt(now).ToList();
         if (held.Count > 0)
         {
@@ -62,6 +65,8 @@ static class GovernanceReport
         w.WriteNumber("held", state.HeldAt(now).Count());
         if (state.HeldAt(now).Select(s => s.HeldUntil).DefaultIfEmpty().Min() is var first and > 0)
             w.WriteString("firstHoldEnds", Text.Iso(first));
+        w.WriteBoolean("allSourcesSensitive", state.Sensitive.ContainsKey(Id16.None));
+        w.WriteNumber("sourcesSensitive", state.Sensitive.Keys.Count(s => !s.IsNone));
         w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
         w.WriteNumber("emergencyStepsUnreadable", state.LostEmergencies.Count);
         w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);

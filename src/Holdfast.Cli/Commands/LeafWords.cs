@@ -23,6 +23,7 @@ static class LeafWords
             LeafType.Erasure => $"erasure register, entry {subject}: {leaf.A switch { 1 => "something erased at a source", 2 => "something corrected at a source", 3 => "WITHDRAWN", _ => "of an unknown kind" }}",
             LeafType.ErasedAsked => $"what was erased at the source asked for all the same, of snapshot {subject}",
             LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore into an isolated place begun", 2 => "released, as a second person approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
+            LeafType.Sensitive => leaf.A == 1 ? leaf.Subject.IsNone ? "ALL SOURCES marked as sensitive" : $"source {subject} marked as sensitive" : $"mark of source {subject}, of an unknown kind",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
             LeafType.IncidentDecision => $"decision in incident {subject}",
@@ -146,6 +147,9 @@ static class LeafWords
                 w.WriteString("step", leaf.A switch { 1 => "begun", 2 => "released", 3 => "overridden", 4 => "closed", _ => "unknown" });
                 w.WriteString("at", Text.Iso(leaf.B));
                 break;
+            case LeafType.Sensitive:
+                w.WriteString(leaf.Subject.IsNone ? "sources" : "source", leaf.Subject.IsNone ? "all" : leaf.Subject.ToString());
+                break;
             case LeafType.ErasedAsked:
                 w.WriteString("snapshot", leaf.Subject.ToString());
                 break;
@@ -168,6 +172,7 @@ static class LeafWords
         RequestKind.HoldLifted => "a legal hold lifted",
         RequestKind.Revoke => "an agent revoked",
         RequestKind.Release => "an emergency restore released",
+        RequestKind.Unmark => "a source marked as sensitive no longer",
         RequestKind.Succession => "other approvers in place of those who are lost",
         _ => "of a kind that this version does not know",
     };

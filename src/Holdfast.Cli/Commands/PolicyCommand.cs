@@ -12,9 +12,11 @@ namespace Holdfast.Cli.Commands;
 
 static class PolicyCommand
 {
-    static readonly Option<string?> NameOption = new("--name") { Description = "Of the source of this name only; needs put.key. Default: of all sources that have none of their own.", HelpName = "NAME" };
+    public static readonly Option<string?> NameOption = new("--name") { Description = "Of the source of this name only; needs put.key. Default: of all sources that have none of their own.", HelpName = "NAME" };
     static readonly Option<bool> NewSourceOption = new("--new-source") { Description = "There is no snapshot of that name yet: the policy is for later ones." };
     static readonly Option<string?> LockOption = new("--lock") { Description = "How long every later snapshot is locked: 60d, 6m, 1y. Shorter than now takes approvers (approval request).", HelpName = "TIME" };
+
+    static readonly Option<bool> SensitiveOption = new("--sensitive") { Description = "Mark it as sensitive: what it holds is restored into isolation alone, and comes out of it with the quorum (two at least) or a recorded clinical emergency. At once, for what is there too; it takes approvers to take that back (approval request unmark). Alone, or with --name." };
 
     /// <summary>What says how a policy is to be, and whose.</summary>
     public static Option[] ChangeOptions => [NameOption, NewSourceOption, LockOption, InitCommand.WeeksOption, InitCommand.MonthsOption, InitCommand.YearsOption, InitCommand.DailyOption, InitCommand.LockedOption];
@@ -24,7 +26,7 @@ static class PolicyCommand
         var policy = new Command("policy", """
             Show how long what is backed up from now on is kept, and have it kept longer.
 
-            A policy is only ever raised: locks longer, more weeks, months and years, larger quotas; weakening one takes approvers (holdfast approval request policy). What was committed before keeps the lock it has (holdfast lock lengthens that).
+            A policy is only ever raised: locks longer, more weeks, months and years, larger quotas; weakening one takes approvers (holdfast approval request policy). A source whose data must not wander into use on one person's word is marked as sensitive (--sensitive). What was committed before keeps the lock it has (holdfast lock lengthens that).
             """);
         policy.Subcommands.Add(Session.Command("show", "Show the policies in force.", command =>
         {
@@ -35,6 +37,7 @@ static class PolicyCommand
         {
             foreach (var option in ChangeOptions)
                 command.Options.Add(option);
+            command.Options.Add(SensitiveOption);
             command.Options.Add(InitCommand.ConfirmOption);
             KeyFolder.AddTo(command, reading: false);
         }, Set));
@@ -48,6 +51,8 @@ static class PolicyCommand
         folder.Remember(vault);
         var named = Source(session, vault);
         var lost = named is { } source ? vault.State.LostPoliciesFor(source) : vault.State.LostPolicies;
+        var isAllSensitive = vault.State.Sensitive.ContainsKey(Id16.None);
+        var marked = vault.State.Sensitive.Keys.Where(s => !s.IsNone && (named is null || s == named)).Order().ToList();
         var own = vault.State.Policies.Keys.Where(s => !s.IsNone && (named is null || s == named)).Order().Select(s => (Source: s, Policy: vault.State.PolicyFor(s))).ToList();
         session.Json(w =>
         {
@@ -63,6 +68,11 @@ static class PolicyCommand
                 w.WriteEndObject();
             }
             w.WriteEndArray();
+            w.WriteBoolean("allSourcesSensitive", isAllSensitive);
+            w.WriteStartArray("sensitiveSources");
+            foreach (var of in marked)
+                w.WriteStringValue(of.ToString());
+            w.WriteEndArray();
             w.WriteNumber("longestLockSeconds", vault.State.Genesis!.LongestLock);
             if (vault.State.Genesis.LegalBasis is { } basis)
                 w.WriteString("legalBasis", basis);
@@ -71,28 +81,32 @@ static class PolicyCommand
         PolicyDoubt.Print(session, lost, "");
         if (named is { } one)
         {
-            session.Line($"Source {Typed(session)} ({Text.Id(one)}, {(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}");
+            session.Line($"Source {Typed(session)} ({Text.Id(one)}, {(own.Count > 0 ? "a policy of its own" : "the policy of all sources")}): {Describe(vault.State.PolicyFor(one))}{Mark(vault, one)}");
             return 0;
         }
-        session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}");
-        using var keys = own.Count > 0 ? folder.OpenNames(vault) : null;
-        foreach (var (of, policy) in own)
-            session.Line($"Source {(NameOf(vault, of, keys) is { } name ? $"{name} ({Text.Id(of)})" : Text.Id(of))}: {Describe(policy)}");
+        session.Line($"All sources: {Describe(vault.State.PolicyFor(Id16.None))}{(isAllSensitive ? Sensitive : "")}");
+        using var keys = own.Count + marked.Count > 0 ? folder.OpenNames(vault) : null;
+        foreach (var of in own.ConvertAll(o => o.Source).Union(marked).Order())
+            session.Line($"Source {(NameOf(vault, of, keys) is { } name ? $"{name} ({Text.Id(of)})" : Text.Id(of))}: {(own.Exists(o => o.Source == of) ? Describe(vault.State.PolicyFor(of)) : "the policy of all sources")}{Mark(vault, of)}");
         session.Line($"No lock is longer than {Text.Span(vault.State.Genesis!.LongestLock)}: that was fixed when the vault was made{(vault.State.Genesis.LegalBasis is { } basis ? $", by: {basis}" : "")}.");
         return 0;
     }
 
     static int Set(Session session)
     {
-        var change = Change(session);
+        var (change, marks) = (Change(session), session.Parsed.GetValue(SensitiveOption));
+        if (marks && change != new PolicyChange())
+            throw new HoldfastException(ErrorCode.Usage, "--sensitive goes with no change of the policy. Nothing was changed.", "Run it once with --sensitive, and once with the rest.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
         var source = Source(session, vault) ?? Id16.None;
         if (!source.IsNone && !session.Parsed.GetValue(NewSourceOption) && !vault.State.Snapshots.Exists(s => s.Source == source))
         {
-            throw new HoldfastException(ErrorCode.SnapshotMissing, "There is no snapshot of a source of this name. Nothing was changed, as a policy is never lowered again.",
+            throw new HoldfastException(ErrorCode.SnapshotMissing, $"There is no snapshot of a source of this name. Nothing was changed, as {(marks ? "one person takes no mark back" : "a policy is never lowered again")}.",
                 "`holdfast snapshots` lists the names; where none was given, it is the folder's path. For a source that is to be backed up under this name later, add --new-source.");
         }
+        if (marks)
+            return MarkSensitive(session, vault, source);
         var before = vault.State.PolicyFor(source);
         var wanted = change.Of(before);
         InitCommand.RequirePlaces(wanted);
@@ -113,6 +127,24 @@ static class PolicyCommand
         session.Step($"{(source.IsNone ? "All sources without a policy of their own" : $"Source {Typed(session)} ({Text.Id(source)})")}: {Describe(policy)}{(isChanged ? ". From the next backup on, and never lowered again; the log has a record of it." : ". That is what was in force already; nothing was changed.")}");
         return 0;
     }
+
+    static int MarkSensitive(Session session, Vault vault, Id16 source)
+    {
+        var isChanged = vault.Keeper.MarkSensitive(source, Id16.None);
+        session.Json(w =>
+        {
+            w.WriteBoolean("changed", isChanged);
+            if (!source.IsNone)
+                w.WriteString("source", source.ToString());
+            w.WriteBoolean("sensitive", true);
+        });
+        session.Step($"{(source.IsNone ? "All sources are" : $"Source {Typed(session)} ({Text.Id(source)}) is")} marked as sensitive{(isChanged ? ": what is there, and what is backed up later, is restored into isolation alone. The log has a record of it; `holdfast approval request unmark` asks for it to be taken back." : " already; nothing was changed.")}");
+        return 0;
+    }
+
+    const string Sensitive = "; SENSITIVE: restored into isolation alone";
+
+    static string Mark(Vault vault, Id16 source) => vault.State.IsSensitive(source) ? Sensitive : "";
 
     /// <exception cref="HoldfastException"><c>Usage</c>.</exception>
     public static PolicyChange Change(Session session) => new(InitCommand.Length(session, LockOption), Given(session, InitCommand.WeeksOption), Given(session, InitCommand.MonthsOption), Given(session, InitCommand.YearsOption),

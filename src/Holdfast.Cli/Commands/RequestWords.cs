@@ -27,6 +27,7 @@ static class RequestWords
         ApprovalRequest.HoldLifted lifted => [$"lift the legal hold of {Text.Count(lifted.Snapshots.Count, "snapshot")}; {(lifted.Snapshots.Count == 1 ? "its lock stays as long as it is" : "their locks stay as long as they are")}", .. lifted.Snapshots.Select(s => s.ToString())],
         ApprovalRequest.Revoke revoke => [$"believe agent {revoke.Agent} no longer: it commits nothing from then on"],
         ApprovalRequest.Release release => [$"let what emergency {Text.Id(release.Emergency)} restored (snapshot {Text.Id(release.Snapshot)}) out of its isolated place{(release.BegunBy.IsNone ? "" : $"; approver {Text.Id(release.BegunBy)} began it")}"],
+        ApprovalRequest.Unmark unmark => [$"have {(unmark.Source.IsNone ? "all sources together" : $"source {unmark.Source}")} marked as sensitive NO LONGER: what {(unmark.Source.IsNone ? "those hold that have no mark of their own" : "it holds")} is restored by one person, out of isolation, from then on"],
         _ => ["something that this version does not know"],
     };
 

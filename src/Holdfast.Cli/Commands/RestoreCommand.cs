@@ -6,6 +6,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
+using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
 
 namespace Holdfast.Cli.Commands;
@@ -54,9 +55,12 @@ static class RestoreCommand
             var typed = session.Parsed.GetValue(IncludeOption)!;
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
-            vault.RequireRestorable(record, keys);
+            var isIsolated = session.Parsed.GetValue(IsolatedOption);
+            vault.RequireRestorable(record, keys, isIsolated);
             var bringErased = BringErased(session, vault, record, keys);
-            var place = session.Parsed.GetValue(IsolatedOption) ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed) : null;
+            IDisposable? held = null;
+            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held) : null;
+            using var _ = held;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
@@ -76,7 +80,7 @@ static class RestoreCommand
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
@@ -96,8 +100,17 @@ static class RestoreCommand
     }
 
     /// <summary>What an emergency isolated is not written to by any other restore.</summary>
-    static string NotIsolated(string path) => IsolatedPlace.Read(path) is null && (Path.GetDirectoryName(path) is not { } above || IsolatedPlace.Read(above) is null) ? path
-        : throw new HoldfastException(ErrorCode.TargetNotEmpty, "That folder is, or lies in, the isolated place of an emergency restore.", "To go on with that one: --isolated --resume. Name another folder for this one.");
+    static string NotIsolated(string path)
+    {
+        for (var at = FolderPath.Real(path); at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (IsolatedPlace.IsAt(at))
+                throw InPlace();
+        }
+        return path;
+    }
+
+    static HoldfastException InPlace() => new(ErrorCode.TargetNotEmpty, "That folder is, or lies in, the isolated place of an emergency restore.", "To go on with that one: --isolated --resume. Name another folder for this one.");
 
     /// <summary>Why patterns may match nothing: a path is written as it stands in the snapshot, and not as it was on the machine. Names stay out of the words.</summary>
     static string Hint(IEnumerable<string> patterns, TreeSection? tree)

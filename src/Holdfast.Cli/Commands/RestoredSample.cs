@@ -56,7 +56,7 @@ static class RestoredSample
             MakePrivate(target);
             var restored = Path.Combine(target, "restored");
             using (var writer = FileTarget.Create(restored, new FileTargetOptions()))
-                vault.Restore(record, keys, writer, new PathFilter(path => chosen.ContainsKey(Convert.ToHexString(path))), new RestoreProgress(), 0, ct);
+                vault.Restore(record, keys, writer, new PathFilter(path => chosen.ContainsKey(Convert.ToHexString(path))), new RestoreProgress(), 0, ct, isIsolated: true); // its owner's alone, and removed
             MakeOwn(restored); // modes as restored may keep even their owner out
             using var originals = FileSource.Open(original, new FileSourceOptions());
             using var copies = FileSource.Open(restored, new FileSourceOptions());

@@ -10,6 +10,8 @@ namespace Holdfast.Cli.Emergencies;
 static class EmergencyRecords
 {
     const int MaxKept = 1_000;
+    const int MaxRead = 10_000; // files
+    const string Refused = "refused-";
 
     /// <summary>Where records of a vault are kept; null where this user has no place for it.</summary>
     static string? Folder(Id16 vault) => BackupCommand.StateFolder() is { } state && !FolderOwner.IsAnothers(state) ? Path.Combine(state, "emergencies", vault.ToString()) : null;
@@ -48,11 +50,29 @@ static class EmergencyRecords
         {
             var folder = Folder(step.Vault) ?? throw new HoldfastException(ErrorCode.Usage, "This user has no folder for what is remembered.", "Name one in HOLDFAST_STATE_DIR.");
             Disk.Real.MakeDurable(folder, ownerOnly: true);
+            Leftovers.Sweep(Disk.Real, folder, "*.new"); // of one that was killed before it did anything
             Disk.Real.Replace(Path.Combine(folder, Name(step)), step.ToArray());
         }
         catch (HoldfastException e)
         {
             session.Warn($"holdfast: the record of this emergency could not be kept on this machine: {e.Message} Write it down: emergency {step.Emergency}, snapshot {step.Snapshot}");
+        }
+    }
+
+    /// <summary>What the log will never take is told once, and kept beside what is still to be entered.</summary>
+    static void SetAside(Session session, EmergencyObject step, HoldfastException fault)
+    {
+        try
+        {
+            if (Folder(step.Vault) is not { } folder)
+                return;
+            Disk.Real.Replace(Path.Combine(folder, Refused + Name(step)), step.ToArray());
+            Forget(step);
+            session.Warn($"holdfast: the log does NOT take a step of emergency {Text.Id(step.Emergency)} ({step.Step.ToString().ToLowerInvariant()}, {Text.Time(step.At)}) that was made on this machine: {fault.Message} It is kept in {Path.Combine(folder, Refused + Name(step))}; tell the approvers");
+        }
+        catch (HoldfastException)
+        {
+            // The next command tries again.
         }
     }
 
@@ -69,7 +89,7 @@ static class EmergencyRecords
         try
         {
             return Folder(vault) is not { } folder || !Directory.Exists(folder) ? []
-                : [.. Directory.EnumerateFiles(folder).Take(MaxKept).Select(Read).OfType<EmergencyObject>().Where(s => s.Vault == vault).OrderBy(s => s.At).ThenBy(s => s.Step)];
+                : [.. Directory.EnumerateFiles(folder).Where(p => IsName(Path.GetFileName(p)) && HasBytes(p)).Take(MaxRead).Select(Read).OfType<EmergencyObject>().Where(s => s.Vault == vault).OrderBy(s => s.At).ThenBy(s => s.Step).Take(MaxKept)];
         }
         catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
         {
@@ -77,11 +97,25 @@ static class EmergencyRecords
         }
     }
 
+    static bool IsName(string name) => name.Length == 2 * Id16.Size + 2 && name[^2] == '-' && name[^1] is >= '1' and <= '4' && Id16.TryParse(name.AsSpan(0, 2 * Id16.Size), out _);
+
+    static bool HasBytes(string path)
+    {
+        try
+        {
+            return new FileInfo(path).Length > 0; // else it was entered
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     static EmergencyObject? Read(string path)
     {
         try
         {
-            return KeptFile.ReadAll(path, EmergencyObject.MaxSize) is { } bytes && EmergencyObject.TryParse(bytes, out var step) ? step : null;
+            return KeptFile.ReadAll(path, EmergencyObject.MaxSize) is { } bytes && EmergencyObject.TryParse(bytes, out var step) && Name(step) == Path.GetFileName(path) ? step : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -94,6 +128,7 @@ static class EmergencyRecords
     {
         if (vault.Keeper.Closed is not null)
             return;
+        var left = new HashSet<Id16>(); // emergencies of which an earlier step is not in the log yet
         foreach (var step in Kept(vault.Id))
         {
             try
@@ -102,9 +137,13 @@ static class EmergencyRecords
                 Forget(step);
                 session.Note($"holdfast: the log has now been told of emergency {Text.Id(step.Emergency)}, which could not be entered when it happened");
             }
+            catch (HoldfastException e) when (e.Code == ErrorCode.CommitRefused && !left.Contains(step.Emergency))
+            {
+                SetAside(session, step, e);
+            }
             catch (HoldfastException)
             {
-                // The next command tries again; `status` and `emergency list` say that it is not in the log.
+                left.Add(step.Emergency); // the next command tries again; `status` and `emergency list` say that it is not in the log
             }
         }
     }

@@ -21,6 +21,7 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     public const string Marker = "holdfast-isolated";
     const string Head = "holdfast isolated v1";
     const int MaxMarker = 16_384; // bytes
+    const int WouldBlock = 11; // EWOULDBLOCK
     const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     /// <summary>What was restored. Its own permissions are the snapshot's; nobody gets to it but through the place.</summary>
@@ -110,12 +111,18 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     public static IsolatedPlace Make(string folder, Id16 vault, Id16 snapshot, Id16 approver)
     {
         RequireShut(folder, SharedFolders.Here);
-        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+        Leftovers.Sweep(Disk.Real, folder, $"{Marker}.*.new"); // of a mark that a kill left unwritten
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(e => !IsUnwritten(e)))
             throw new HoldfastException(ErrorCode.TargetNotEmpty, "The folder for the isolated place is not empty.", "Name one that is empty, or not there yet. To go on with an emergency restore that was interrupted, add --resume.");
         Disk.Real.MakeDurable(folder, ownerOnly: true);
         RequireShut(folder, SharedFolders.Here); // as it was made
         return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null).Write();
     }
+
+    static bool IsUnwritten(string path) => Path.GetFileName(path) is var name && name.StartsWith(Marker + ".", StringComparison.Ordinal) && name.EndsWith(".new", StringComparison.Ordinal);
+
+    /// <summary>What lies in a folder is isolated there. A file of the mark's name that a restore brought elsewhere makes no place of a folder: one is shut, and has its content beside the mark.</summary>
+    public static bool IsAt(string folder) => File.Exists(Path.Combine(folder, Marker)) && Directory.Exists(Path.Combine(folder, "content")) && (OperatingSystem.IsWindows() || (File.GetUnixFileMode(folder) & Others) == 0);
 
     /// <summary>Refuses a place that anybody else on this machine, or on another, could look into or exchange.</summary>
     /// <param name="folder">It need not be there.</param>
@@ -130,18 +137,39 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
             throw Unsafe("it is another user's, or lies in a folder of another user's", "Name a folder of this user's, such as one in /root or on a disk of its own.");
         if (Directory.Exists(folder) && (File.GetUnixFileMode(folder) & Others) != 0)
             throw Unsafe("others may look into it", "Shut it (chmod 700), or name one that is not there yet.");
-        for (var above = Path.GetDirectoryName(folder); above is not null; above = Path.GetDirectoryName(above))
-        {
-            if (Directory.Exists(above) && File.GetUnixFileMode(above) is var mode && (mode & UnixFileMode.OtherWrite) != 0 && (mode & UnixFileMode.StickyBit) == 0)
-                throw Unsafe("anybody may put another folder in its place, as one above it is open to all", "Name a folder in one that only this user may write to.");
-        }
+        if (FolderOwner.ExchangedByOthers(folder) is { } above)
+            throw Unsafe($"others may put another folder in its place, as {above} is theirs, or they may write to it", "Name a folder in one that only this user and root may write to.");
     }
 
     static HoldfastException Unsafe(string why, string mend) => new(ErrorCode.TargetUnsafe, $"That is no isolated place: {why}. Nothing was restored.", mend);
 
+    /// <summary>Keeps a restore into a place and its release apart: what comes after an approval is not brought out by it. Ends with the process, however that does.</summary>
+    /// <returns>Null where the folder is no place.</returns>
+    /// <exception cref="HoldfastException"><c>VaultBusy</c>: another process has it.</exception>
+    public static IDisposable? Hold(string folder)
+    {
+        if (!File.Exists(Path.Combine(folder, Marker)))
+            return null;
+        try
+        {
+            return new FileStream(Path.Combine(folder, Marker + ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None); // flock(2)
+        }
+        catch (IOException e) when (e.HResult == WouldBlock)
+        {
+            throw new HoldfastException(ErrorCode.VaultBusy, "Another process restores into that isolated place, or releases it. Nothing was changed.", "Run this again when it has ended.", e) { IsTransient = true };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFault.Of(e);
+        }
+    }
+
+    /// <summary>It may go, the log says so, and it has not: where its target cannot take it, another may.</summary>
+    public bool HasNotMoved => State == PlaceState.Releasing && Directory.Exists(Content);
+
     /// <summary>Moves what was restored to where it is used, in one step: killed at any point it is in the one place or in the other, and the mark says in which.</summary>
     /// <exception cref="HoldfastException"><c>TargetNotEmpty</c>: something is there.</exception>
-    public IsolatedPlace MoveTo(string target)
+    public IsolatedPlace MoveTo(string target, Disk? disk = null)
     {
         if (State == PlaceState.Released)
             return this;
@@ -149,11 +177,23 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
         if (!isMoved && !Directory.Exists(Content))
             throw new HoldfastException(ErrorCode.TargetMissing, "What was restored is not in the isolated place any more, nor where it was to go.", "Somebody took it away: find out who. `holdfast emergency list` shows what the log has.");
         var moving = (this with { State = PlaceState.Releasing, Target = target }).Write();
-        if (!isMoved && !Disk.Real.Rename(Content, target, replace: false))
-            throw new HoldfastException(ErrorCode.TargetNotEmpty, "Something stands where it would be released to. It stays isolated.", "Move that away; then run this again.");
+        if (!isMoved && !Renamed(disk ?? Disk.Real, target))
+            throw new HoldfastException(ErrorCode.TargetNotEmpty, "Something stands where it would be released to. It stays isolated.", "Move that away, or name another path; then run this again.");
         Disk.Real.SyncFolder(Path.GetDirectoryName(target)!);
         Disk.Real.SyncFolder(Folder);
         return (moving with { State = PlaceState.Released }).Write();
+    }
+
+    bool Renamed(Disk disk, string target)
+    {
+        try
+        {
+            return disk.Rename(Content, target, replace: false);
+        }
+        catch (HoldfastException e)
+        {
+            throw new HoldfastException(e.Code, $"{e.Message} What was restored is in the isolated place still.", $"{e.Guidance} Then run this again, with this path or with another on the disk of {Folder}, best beside it.", e);
+        }
     }
 }
 

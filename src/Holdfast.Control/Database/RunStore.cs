@@ -10,6 +10,7 @@ namespace Holdfast.Control.Database;
 sealed class RunStore
 {
     const int Waiting = 0, Running = 1, Ended = 2; // states
+    const long None = -1; // no time that a run is due
     const long History = 400L * 86_400_000; // milliseconds
     const long ClockDoubt = 300_000; // clocks that are set right differ by less
     const long LongestLease = 3_600_000; // that a configuration may name
@@ -105,18 +106,19 @@ sealed class RunStore
             connection.Do("UPDATE holdfast_jobs SET since = @heard WHERE job = @job", ("heard", since = heard), ("job", job.Name));
         connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due > @late AND state <> 1", ("job", job.Name), ("late", heard + ClockDoubt)); // a clock was ahead, or somebody wrote it: these runs are to come
         connection.Do("UPDATE holdfast_runs SET state = 0, node = NULL, begins = @now WHERE job = @job AND state = 1 AND (lease < @heard OR lease > @far)", ("now", now), ("job", job.Name), ("heard", heard), ("far", heard + LongestLease + ClockDoubt)); // its process is gone, or is thought to be
-        foreach (var off in InWait(connection, job, now).Where(w => !IsOf(job, w.Due)))
-            connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due = @due AND state = 0", ("job", job.Name), ("due", off.Due)); // of a schedule that was changed, or written by somebody: no run is named by it, and what this schedule has had due since the run before is begun below
-        var before = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND due <= @now", ("job", job.Name), ("now", now)) ?? job.Begin(since);
+        var left = Left(connection, job, now); // what this schedule has had due since the run before it comes in its place
+        var before = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND due <= @now AND due <> @left", ("job", job.Name), ("now", now), ("left", left)) ?? job.Begin(since);
         if (job.Schedule.Latest(before, now) is { } latest)
         {
+            Drop(connection, job, left);
+            left = None;
             connection.Do("UPDATE holdfast_runs SET state = 2, outcome = @missed, ended = @now WHERE job = @job AND state = 0 AND attempts = 0 AND due < @due", ("missed", (int)RunOutcome.Missed), ("now", now), ("job", job.Name), ("due", latest.Due));
             connection.Do("INSERT INTO holdfast_runs (job, due, run, state, begins, missed) VALUES (@job, @due, @run, 0, @begins, @others)",
                 ("job", job.Name), ("due", latest.Due), ("run", Job.RunId(job.Name, latest.Due)), ("begins", job.Schedule.Begins(job.Name, latest.Due)), ("others", latest.Others));
         }
         if (!job.Schedule.IsOpen(now) || connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE job = @job AND state = 1", ("job", job.Name)) > 0)
             return null;
-        foreach (var (due, token, attempts) in InWait(connection, job, now).Where(w => IsOf(job, w.Due) && (w.Begins <= now || w.Begins > now + job.Schedule.Jitter + AttemptResult.LongestPause + ClockDoubt)).Select(w => (w.Due, w.Token, w.Attempts)))
+        foreach (var (due, token, attempts) in InWait(connection, job, now).Where(w => (w.Due == left || IsOf(job, w.Due)) && (w.Begins <= now || w.Begins > now + job.Schedule.Jitter + AttemptResult.LongestPause + ClockDoubt)).Select(w => (w.Due, w.Token, w.Attempts)))
         {
             var attempt = new Attempt(job.Name, due, Job.RunId(job.Name, due), token + 1, attempts + 1);
             connection.Do("UPDATE holdfast_runs SET state = 1, node = @node, lease = @lease, token = @token, attempts = @attempts, began = @now WHERE job = @job AND due = @due",
@@ -126,8 +128,22 @@ sealed class RunStore
         return null;
     });
 
-    static List<(long Due, long Token, int Attempts, long Begins)> InWait(Connection connection, Job job, long now) =>
-        connection.Rows("SELECT due, token, attempts, begins FROM holdfast_runs WHERE job = @job AND state = 0 AND due <= @now ORDER BY due LIMIT 100", r => (r.GetInt64(0), r.GetInt64(1), r.GetInt32(2), r.GetInt64(3)), ("job", job.Name), ("now", now));
+    /// <summary>The newest run that waits by a schedule that was changed since, where nothing after it has ended: it is what is owed. All other runs in wait that this schedule does not have are dropped, and so is what no process named.</summary>
+    /// <returns>When it was due, or <see cref="None"/>.</returns>
+    static long Left(Connection connection, Job job, long now)
+    {
+        var ended = connection.Number("SELECT MAX(due) FROM holdfast_runs WHERE job = @job AND state = 2 AND due <= @now", ("job", job.Name), ("now", now)) ?? None;
+        var off = InWait(connection, job, now).Where(w => !IsOf(job, w.Due)).ToList();
+        var left = off.Where(w => w.Due > ended && w.Run == Job.RunId(job.Name, w.Due)).Select(w => w.Due).DefaultIfEmpty(None).Max();
+        foreach (var dropped in off.Where(w => w.Due != left))
+            Drop(connection, job, dropped.Due);
+        return left;
+    }
+
+    static void Drop(Connection connection, Job job, long due) => connection.Do("DELETE FROM holdfast_runs WHERE job = @job AND due = @due AND state = 0", ("job", job.Name), ("due", due));
+
+    static List<(long Due, string Run, long Token, int Attempts, long Begins)> InWait(Connection connection, Job job, long now) =>
+        connection.Rows("SELECT due, run, token, attempts, begins FROM holdfast_runs WHERE job = @job AND state = 0 AND due <= @now ORDER BY due LIMIT 100", r => (r.GetInt64(0), r.GetString(1), r.GetInt64(2), r.GetInt32(3), r.GetInt64(4)), ("job", job.Name), ("now", now));
 
     static bool IsOf(Job job, long due) => job.Schedule.Latest(due - 1, due)?.Due == due;
 

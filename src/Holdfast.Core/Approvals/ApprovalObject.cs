@@ -89,7 +89,8 @@ public sealed record ApprovalObject(byte[] Request, Decision Decision, IReadOnly
     /// <summary>Why it does not hold; null where it does. The keeper asks before it writes a leaf, and every reader of the log when it reads one.</summary>
     /// <param name="people">Approvers in force.</param>
     /// <param name="now">Vault time.</param>
-    public string? Fault(ApproverSet people, ulong now)
+    /// <param name="needed">How many of them have to approve.</param>
+    public string? Fault(ApproverSet people, ulong now, int needed)
     {
         if (people.IsNobody)
             return "this vault has no approvers";
@@ -110,6 +111,6 @@ public sealed record ApprovalObject(byte[] Request, Decision Decision, IReadOnly
             return "who began an emergency does not let it out of isolation";
         if (now > Asked.Head.Until)
             return "its time is over";
-        return Signatures.Count >= Asked.Needs(people) ? null : $"{Signatures.Count} of {Asked.Needs(people)} approvals are there";
+        return Signatures.Count >= needed ? null : $"{Signatures.Count} of {needed} approvals are there";
     }
 }

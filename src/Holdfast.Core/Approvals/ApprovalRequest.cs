@@ -18,6 +18,7 @@ public enum RequestKind : byte
     Revoke = 7,
     Release = 8,
     Succession = 9,
+    Unmark = 10,
 }
 
 /// <summary>What all requests have.</summary>
@@ -59,7 +60,7 @@ public abstract record ApprovalRequest(RequestHead Head)
     public abstract RequestKind Kind { get; }
 
     /// <summary>True for what takes effect only some days after its approval.</summary>
-    public bool Cools => Kind is RequestKind.Policy or RequestKind.Approvers or RequestKind.Witnesses or RequestKind.Succession;
+    public bool Cools => Kind is RequestKind.Policy or RequestKind.Approvers or RequestKind.Witnesses or RequestKind.Succession or RequestKind.Unmark;
 
     /// <summary>Have later snapshots of a source, or of all sources that have no policy of their own, kept by another policy.</summary>
     /// <param name="Head">What all requests have.</param>
@@ -149,8 +150,23 @@ public abstract record ApprovalRequest(RequestHead Head)
         public override RequestKind Kind => RequestKind.Release;
     }
 
-    /// <summary>How many of some people have to approve: care waits for one, not for a quorum.</summary>
-    public int Needs(ApproverSet people) => this is Release ? Math.Min(1, (int)people.Quorum) : people.Quorum;
+    /// <summary>Have a source, or all sources together, marked as sensitive no longer.</summary>
+    /// <param name="Head">What all requests have.</param>
+    /// <param name="Source">None for the mark of all sources.</param>
+    /// <param name="Marked">Ordinal of the leaf that marked it.</param>
+    public sealed record Unmark(RequestHead Head, Id16 Source, ulong Marked) : ApprovalRequest(Head)
+    {
+        public override RequestKind Kind => RequestKind.Unmark;
+    }
+
+    /// <summary>What is sensitive is never let out by one approver, whatever the quorum.</summary>
+    public const int LeastForSensitive = 2;
+
+    /// <summary>How many of some people have to approve: care waits for one, not for a quorum, but where a source is marked as sensitive.</summary>
+    /// <param name="people">Approvers in force.</param>
+    /// <param name="isSensitive">What is to be released is of such a source.</param>
+    public int Needs(ApproverSet people, bool isSensitive = false) => this is Unmark || (this is Release && isSensitive) ? Math.Max(LeastForSensitive, (int)people.Quorum)
+        : this is Release ? Math.Min(1, (int)people.Quorum) : people.Quorum;
 
     /// <summary>What a request to change witnesses names them by.</summary>
     public static Hash32 WitnessDigest(IReadOnlyList<string> witnesses)
@@ -221,6 +237,10 @@ public abstract record ApprovalRequest(RequestHead Head)
                 body.Id(release.Place);
                 body.Id(release.BegunBy);
                 break;
+            case Unmark unmark:
+                body.Id(unmark.Source);
+                body.U64(unmark.Marked);
+                break;
         }
         return ObjectHeader.Wrap(ObjectType.Request, Head.Vault, Id16.None, body);
     }
@@ -245,6 +265,7 @@ public abstract record ApprovalRequest(RequestHead Head)
             RequestKind.HoldLifted => new HoldLifted(head, Ids(ref reader)),
             RequestKind.Revoke => new Revoke(head, reader.Id()),
             RequestKind.Release => new Release(head, reader.Id(), reader.Id(), reader.Id(), reader.Id()),
+            RequestKind.Unmark => new Unmark(head, reader.Id(), reader.U64()),
             _ => null,
         };
         if (!reader.IsDone || parsed is null or Time { IsSound: false } || !parsed.ToArray().AsSpan().SequenceEqual(bytes))

@@ -76,7 +76,12 @@ public sealed record EmergencyRecord(EmergencyObject Begun, ulong Entered)
     public Id16 Id => Begun.Emergency;
 
     /// <summary>Vault time when somebody else's approval of its release came into force; 0 without one.</summary>
-    public ulong Approved { get; internal set; }
+    public ulong Approved { get; private set; }
+
+    /// <summary>How many people that approval is of; the most, where there were several.</summary>
+    public int ApprovedBy { get; private set; }
+
+    internal void Allow(ulong time, int people) => (Approved, ApprovedBy) = (time, Math.Max(ApprovedBy, people));
 
     /// <summary>How it ended, if it has, and when the log heard of that.</summary>
     public EmergencyObject? End { get; internal set; }
@@ -112,7 +117,7 @@ public sealed partial class Projection
     public EmergencyRecord? Emergency(Id16 id) => _emergencies.Find(e => e.Id == id);
 
     /// <summary>Why a step cannot follow what the log has; null where it can. The same for the keeper and for each reader.</summary>
-    internal string? Fault(EmergencyObject step)
+    internal string? Fault(EmergencyObject step, bool isReader = false)
     {
         var known = Emergency(step.Emergency);
         return step.Vault != Genesis!.Vault || !Genesis.Domains.Contains(step.Domain) ? "it is another vault's"
@@ -120,7 +125,8 @@ public sealed partial class Projection
             : known is null ? "the log has no such emergency"
             : !known.IsOpen && !(step.Step == EmergencyStep.Overridden && known.End!.Step == EmergencyStep.Closed) ? "that emergency is over" // care goes first: who closes it does not keep a patient waiting
             : step.Snapshot != known.Begun.Snapshot || step.Place != known.Begun.Place ? "it is of another place or snapshot"
-            : step.Step == EmergencyStep.Released && known.Approved == 0 ? "nobody else has approved of its release" : null;
+            : step.Step != EmergencyStep.Released || IsReleaseApproved(known, isReader) ? null
+            : known.Approved == 0 ? "nobody else has approved of its release" : "it is of a source that is marked as sensitive, and fewer people have approved of its release than that takes";
     }
 
     void Step(ulong ordinal, Leaf leaf)
@@ -130,7 +136,7 @@ public sealed partial class Projection
             _lostSteps.Add(new LostStep(leaf.Subject, (EmergencyStep)leaf.A, leaf.B));
             return;
         }
-        if (step!.Emergency != leaf.Subject || (ulong)step.Step != leaf.A || Fault(step) is not null)
+        if (step!.Emergency != leaf.Subject || (ulong)step.Step != leaf.A || Fault(step, isReader: true) is not null)
         {
             if (step.Step == EmergencyStep.Released && !HasLost(leaf.Subject))
                 NotApproved(ordinal, leaf);

@@ -195,6 +195,8 @@ public sealed class KeeperDesk
                 return [];
             case KeeperRequest.SetPolicy policy:
                 return [_keeper.SetPolicy(policy.Source, policy.Change, policy.Actor) ? (byte)1 : (byte)0];
+            case KeeperRequest.Mark mark:
+                return [_keeper.MarkSensitive(mark.Source, mark.Actor) ? (byte)1 : (byte)0];
             case KeeperRequest.Record record:
                 RequireRecordable(record);
                 _keeper.Record(record.Type, record.Subject, record.Actor, record.A, record.B, record.C, record.Payload.Length > 0 ? record.Payload : null);

@@ -28,6 +28,7 @@ public abstract record KeeperRequest
         Hold = 9,
         Erase = 10,
         Emergency = 11,
+        Mark = 12,
     }
 
     /// <summary>Commit a snapshot whose packs are stored. Answered with nothing: the leaf is in the log.</summary>
@@ -86,6 +87,11 @@ public abstract record KeeperRequest
     /// <param name="Entry">The entry's object.</param>
     /// <param name="Words">The object that it names; empty for none.</param>
     public sealed record EnterErasure(byte[] Entry, byte[] Words) : KeeperRequest;
+
+    /// <summary>Mark a source as sensitive. Answered with one byte: 1 where something was changed.</summary>
+    /// <param name="Source">Which; none for all.</param>
+    /// <param name="Actor">Who asks.</param>
+    public sealed record Mark(Id16 Source, Id16 Actor) : KeeperRequest;
 
     /// <summary>Record a step of an emergency restore.</summary>
     /// <param name="Step">Its object.</param>
@@ -167,6 +173,11 @@ public abstract record KeeperRequest
                 writer.U8((byte)Kind.Emergency);
                 writer.Bytes(emergency.Step);
                 break;
+            case Mark mark:
+                writer.U8((byte)Kind.Mark);
+                writer.Id(mark.Source);
+                writer.Id(mark.Actor);
+                break;
         }
         return writer.ToArray();
     }
@@ -183,6 +194,7 @@ public abstract record KeeperRequest
         Hold => Kind.Hold,
         EnterErasure => Kind.Erase,
         EnterEmergency => Kind.Emergency,
+        Mark => Kind.Mark,
         _ => Kind.RequireWritable,
     };
 
@@ -200,7 +212,7 @@ public abstract record KeeperRequest
         Kind.RecordAttestation => role switch { KeeperRole.Attest => MaxAttested, KeeperRole.Manage => MaxSize, _ => 0 },
         Kind.Record or Kind.Emergency => role is KeeperRole.Read or KeeperRole.Manage ? MaxSmall : 0,
         Kind.Decide or Kind.Erase => role == KeeperRole.Manage ? MaxApproval : 0,
-        Kind.Extend or Kind.SetPolicy or Kind.Hold => role == KeeperRole.Manage ? MaxSmall : 0,
+        Kind.Extend or Kind.SetPolicy or Kind.Hold or Kind.Mark => role == KeeperRole.Manage ? MaxSmall : 0,
         Kind.RequireWritable => MaxSmall,
         Kind.Enrol => role is KeeperRole.Backup or KeeperRole.Manage ? MaxSmall : 0,
         _ => 0,
@@ -224,6 +236,7 @@ public abstract record KeeperRequest
             Kind.Decide => new Decide(reader.Bytes(MaxApproval).ToArray()),
             Kind.Hold => Held(ref reader),
             Kind.Erase => new EnterErasure(reader.Bytes(MaxSmall).ToArray(), reader.Bytes(Keys.SealedWords.MaxSize).ToArray()),
+            Kind.Mark => new Mark(reader.Id(), reader.Id()),
             Kind.Emergency => new EnterEmergency(reader.Bytes(EmergencyObject.MaxSize).ToArray()),
             _ => null,
         };

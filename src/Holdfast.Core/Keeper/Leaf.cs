@@ -31,6 +31,7 @@ public enum LeafType : byte
     Erasure = 24,
     ErasedAsked = 25,
     Emergency = 26,
+    Sensitive = 27,
 }
 
 /// <summary>What a verify looked at.</summary>

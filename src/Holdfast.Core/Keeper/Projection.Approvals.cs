@@ -88,7 +88,8 @@ public sealed partial class Projection
     /// <param name="approval">Of a request.</param>
     /// <param name="now">Vault time.</param>
     /// <param name="certain">What has passed by every source of time: until what was approved may be in force by that, it is no objection too late, whatever the log says.</param>
-    internal string? Fault(ApprovalObject approval, ulong now, ulong certain = ulong.MaxValue)
+    /// <param name="isReader">A reader that lost objects holds against nobody what it cannot tell.</param>
+    internal string? Fault(ApprovalObject approval, ulong now, ulong certain = ulong.MaxValue, bool isReader = false)
     {
         var known = Request(approval.Asked.Head.Id);
         return approval.Asked.Head.Vault != Genesis!.Vault ? "it is another vault's"
@@ -102,7 +103,7 @@ public sealed partial class Projection
             : approval.Decision == Decision.Approved && known is { Approved: > 0 } ? "it is approved already"
             : approval is { Decision: Decision.Approved, Asked.Kind: RequestKind.Succession } && _inOrder.Exists(r => r is { IsWaiting: true, Asked.Kind: RequestKind.Succession }) ? "another one to replace the approvers waits"
             : approval is { Decision: Decision.Approved, Asked.Kind: RequestKind.Succession } && now < _successionStopped + ApprovalRequest.SuccessionTime ? "an approver objected to one like it less than 30 days ago"
-            : approval.Fault(Voters(approval.Asked, approval.Decision), now);
+            : Voters(approval.Asked, approval.Decision) is var people ? approval.Fault(people, now, Needs(approval.Asked, people, isReader)) : null;
     }
 
     /// <summary>Requests that were objected to after a leaf put them in force: then all leaves are to be taken in anew, without those.</summary>
@@ -169,12 +170,12 @@ public sealed partial class Projection
         var isApproved = approval.Decision == Decision.Approved;
         // A sound keeper takes no objection to what is in force: that it took this one says that it was not, and whoever put it in force had the log's key.
         // No longer than the vault's clock can have been led ahead: else an approver of then undoes what others approved since.
-        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0, Asked.Cools: true } early && leaf.VaultTime < early.From + VaultClock.DoubtAfter + RetentionPolicy.Day && Fault(approval, leaf.VaultTime, certain: 0) is null)
+        if (!isApproved && Request(asked.Head.Id) is { InForce: > 0, Asked.Cools: true } early && leaf.VaultTime < early.From + VaultClock.DoubtAfter + RetentionPolicy.Day && Fault(approval, leaf.VaultTime, certain: 0, isReader: true) is null)
         {
             Undone.Add(early.Id);
             return;
         }
-        if (Fault(approval, leaf.VaultTime) is not null || leaf.Subject != asked.Head.Id || leaf.C != (ulong)approval.Signatures.Count || leaf.A != (ulong)asked.Kind
+        if (Fault(approval, leaf.VaultTime, isReader: true) is not null || leaf.Subject != asked.Head.Id || leaf.C != (ulong)approval.Signatures.Count || leaf.A != (ulong)asked.Kind
             || (isApproved ? leaf.B < leaf.VaultTime || leaf.B - leaf.VaultTime < CoolingOff(asked) : leaf.B != 0))
         {
             NotApproved(ordinal, leaf);
@@ -266,7 +267,10 @@ public sealed partial class Projection
                     held.HeldUntil = 0;
                 break;
             case ApprovalRequest.Release release when IsAsAsked(release):
-                Emergency(release.Emergency)!.Approved = leaf.VaultTime;
+                Emergency(release.Emergency)!.Allow(leaf.VaultTime, record.By.Count);
+                break;
+            case ApprovalRequest.Unmark unmark:
+                _sensitive.Remove(unmark.Source);
                 break;
             case ApprovalRequest.Revoke revoke:
                 _agents.Remove(revoke.Agent);
@@ -341,6 +345,7 @@ public sealed partial class Projection
         ApprovalRequest.Succession succession => succession.Before == Approvers.Digest,
         ApprovalRequest.Witnesses witnesses => witnesses.Before == ApprovalRequest.WitnessDigest(Witnesses),
         ApprovalRequest.Release release => isReader && HasLost(release.Emergency) || Emergency(release.Emergency) is { IsOpen: true, Begun: var begun } && (begun.Snapshot, begun.Place, begun.Approver) == (release.Snapshot, release.Place, release.BegunBy),
+        ApprovalRequest.Unmark unmark => _sensitive.TryGetValue(unmark.Source, out var marked) && marked == unmark.Marked,
         _ => true,
     };
 

@@ -217,6 +217,9 @@ public sealed partial class Projection
             case LeafType.Emergency when !isRepeated:
                 Step(ordinal, leaf);
                 break;
+            case LeafType.Sensitive:
+                Mark(ordinal, leaf);
+                break;
             case LeafType.ErasedAsked:
                 _erasedAsked.Add(new ErasedAsked(leaf.VaultTime, leaf.Subject, leaf.Payload));
                 break;

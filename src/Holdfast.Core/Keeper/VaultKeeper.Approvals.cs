@@ -58,7 +58,7 @@ public sealed partial class VaultKeeper
                 Count(RefusedRequest.Approval, Id16.None);
                 throw new HoldfastException(ErrorCode.QuorumMissing, $"The request was not taken: {fault}. Nothing was changed; the refusal was counted.",
                     approval.Asked is ApprovalRequest.Succession && approval.Decision == Decision.Approved ? "It takes the signature of the opening key that this vault was made with; one such request waits at a time, and none for 30 days after an objection (holdfast approval list)."
-                    : _projection.Approvers.IsNobody ? "Approvers are named when a vault is made (holdfast init --approver)." : $"It takes {approval.Asked.Needs(_projection.Approvers)} of this vault's {_projection.Approvers.People.Count} approvers (holdfast approval list), each with a signature of this very request.");
+                    : _projection.Approvers.IsNobody ? "Approvers are named when a vault is made (holdfast init --approver)." : $"It takes {_projection.Needs(approval.Asked)} of this vault's {_projection.Approvers.People.Count} approvers (holdfast approval list), each with a signature of this very request.");
             }
             var asked = approval.Asked;
             var isApproved = approval.Decision == Decision.Approved;

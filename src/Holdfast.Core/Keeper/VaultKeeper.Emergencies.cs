@@ -30,8 +30,8 @@ public sealed partial class VaultKeeper
             if (!SealedWords.TryParse(step.Words, out var words) || words.Vault != Vault || words.Domain != step.Domain || !EmergencyObject.TryParse(bytes, out _))
                 throw new HoldfastException(ErrorCode.CommitRefused, "What was sent as a step of an emergency is none of this vault's. Nothing was changed.", "Use the same release of holdfast on both machines.");
             if (_projection.Fault(step) is { } fault)
-                throw new HoldfastException(step.Step == EmergencyStep.Released && _projection.Emergency(step.Emergency) is { IsOpen: true, Approved: 0 } ? ErrorCode.QuorumMissing : ErrorCode.CommitRefused, $"The step was not taken: {fault}. Nothing was changed.",
-                    "`holdfast emergency list` shows what the log has. A release takes the approval of one approver who did not begin it (holdfast approval request release), or --clinical-emergency.");
+                throw new HoldfastException(step.Step == EmergencyStep.Released && _projection.Emergency(step.Emergency) is { IsOpen: true } known && !_projection.IsReleaseApproved(known) ? ErrorCode.QuorumMissing : ErrorCode.CommitRefused, $"The step was not taken: {fault}. Nothing was changed.",
+                    "`holdfast emergency list` shows what the log has. A release takes the approval of one approver who did not begin it, of a source that is marked as sensitive that of the quorum, two at least (holdfast approval request release); or --clinical-emergency.");
             if (step.Step == EmergencyStep.Begun && _projection.Emergencies.Count(e => e.Entered + 30 * RetentionPolicy.Day > Clock.Now) >= MostEmergencies)
                 throw new HoldfastException(ErrorCode.QuotaExceeded, $"The log takes {MostEmergencies} emergencies in 30 days. Nothing was changed.", "Find out who has them recorded (`holdfast emergency list`).");
             return Append(new Leaf(LeafType.Emergency, Clock.Now, step.Emergency, step.Place, (ulong)step.Step, step.At, 0, Store.PutTwice(bytes)));

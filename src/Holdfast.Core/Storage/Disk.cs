@@ -80,19 +80,31 @@ public class Disk
                 return false;
             }
         }
-        if (Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, Libc.RenameNoReplace) == 0)
+        var error = RenameUnlessTaken(from, name);
+        if (error == 0)
             return true;
-        var error = Marshal.GetLastPInvokeError();
         if (error == Libc.Exist)
             return false;
         if (error is not (Libc.InvalidArgument or Libc.NotSupported))
             throw DiskFault.OfErrno(error);
-        // Some file systems (NFS, some FUSE) lack RENAME_NOREPLACE; link refuses a taken name too.
+        // Some file systems (NFS, some FUSE) lack RENAME_NOREPLACE. A folder takes the place of nothing but an empty one, and has no further names; link refuses a taken name too.
+        if (Directory.Exists(from))
+        {
+            if (Path.Exists(name))
+                return false;
+            if (Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, 0) == 0)
+                return true;
+            return Marshal.GetLastPInvokeError() is Libc.Exist or Libc.NotEmpty or Libc.NotFolder ? false : throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
+        }
         if (Libc.Link(from, name) != 0)
             return Marshal.GetLastPInvokeError() == Libc.Exist ? false : throw DiskFault.OfErrno(Marshal.GetLastPInvokeError());
         Discard(from);
         return true;
     }
+
+    /// <summary>Gives a name that nothing has.</summary>
+    /// <returns>0, or the system's number for what is wrong: also that the file system cannot do just that.</returns>
+    protected virtual int RenameUnlessTaken(string from, string name) => Libc.RenameAt2(Libc.AtFdcwd, from, Libc.AtFdcwd, name, Libc.RenameNoReplace) == 0 ? 0 : Marshal.GetLastPInvokeError();
 
     /// <summary>Makes names in a folder durable.</summary>
     public virtual void SyncFolder(string path)

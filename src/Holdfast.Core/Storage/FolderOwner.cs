@@ -91,6 +91,27 @@ public static class FolderOwner
         return FileStat.TryRead(Entered(folder), out var stat) && MayOthersWrite(folder, stat) ? folder : OnTheWay(folder).Open;
     }
 
+    /// <summary>The first folder above another in which somebody else than this user and the administrator may put something else in the place of what lies there, where links lead and where they lie; null
+    /// where there is none. Members of a group count as others, but for one of the user's own number.</summary>
+    /// <param name="folder">It need not be there.</param>
+    public static string? ExchangedByOthers(string folder)
+    {
+        if (!OperatingSystem.IsLinux())
+            return null;
+        var me = (uint)Libc.SetFileUser(uint.MaxValue); // asked for what is none, it gives what is
+        foreach (var way in new[] { FolderPath.Real(folder), Full(folder) }.Distinct())
+        {
+            for (var at = Path.GetDirectoryName(way); at is not null; at = Path.GetDirectoryName(at))
+            {
+                if (FileStat.TryRead(Entered(at), out var stat) && !IsOutside(stat) && ((stat.User != 0 && stat.User != me) || ((stat.Mode & Sticky) == 0 && MayOthersWrite(at, stat) && !IsOwn(at, stat))))
+                    return at;
+            }
+        }
+        return null;
+
+        bool IsOwn(string at, FileStat stat) => (stat.Mode & OthersMayWrite) == 0 && me != 0 && stat.User == me && stat.Group == me && !AccessList.MayOthersWrite(at);
+    }
+
     static bool MayOthersWrite(string folder, FileStat stat) => !IsOutside(stat)
         && ((stat.Mode & OthersMayWrite) != 0 || ((stat.Mode & GroupMayWrite) != 0 && (stat.Group != 0 || AccessList.MayOthersWrite(folder))));
 

@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Holdfast.Core.Storage;
 
 /// <summary>Nameless files whose writer was killed. A writer holds a lock on its file for as long as it lives, whatever ends it: a file that nobody holds is nobody's.</summary>
-static class Leftovers
+public static class Leftovers
 {
     /// <summary>Between making a file and locking it lies a moment; on a disk of this machine no more than that.</summary>
     static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
@@ -14,7 +14,7 @@ static class Leftovers
     static readonly TimeSpan Forgotten = TimeSpan.FromSeconds(LockRules.SessionLife);
 
     /// <summary>Marks a file as being written by this process; gives it back.</summary>
-    public static SafeFileHandle Hold(SafeFileHandle file)
+    internal static SafeFileHandle Hold(SafeFileHandle file)
     {
         // Where the file system has no locks, age alone decides.
         if (OperatingSystem.IsLinux())

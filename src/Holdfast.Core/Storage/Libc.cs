@@ -20,6 +20,8 @@ static partial class Libc
     public const int ReadOnlyFileSystem = 30; // EROFS
     public const int InvalidArgument = 22; // EINVAL
     public const int NotSupported = 95; // EOPNOTSUPP
+    public const int NotFolder = 20; // ENOTDIR
+    public const int NotEmpty = 39; // ENOTEMPTY
     public const int QuotaReached = 122; // EDQUOT
     public const uint StartWriting = 2; // SYNC_FILE_RANGE_WRITE
     public const int WriteCreateNew = 1 | 0x40 | 0x80 | 0x80000; // O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC

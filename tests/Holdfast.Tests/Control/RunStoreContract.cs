@@ -236,6 +236,54 @@ public abstract class RunStoreContract
         Assert.Equal(run.Due + 15 * 60_000, Assert.Single(store.Take([after], 1)).Due); // and then goes on
     }
 
+    /// <summary>By a schedule that is rarer nothing was due since the last run: the one that waits is what is owed, and goes on as it was.</summary>
+    [Fact]
+    public void A_schedule_that_is_made_rarer_drops_no_run_that_waits()
+    {
+        using var database = Database(_clock);
+        static Job Of(string cron) => new("a", "backup", ["backup"], Schedule.OfCron(cron)!);
+        var (hourly, daily) = (Of("0 * * * *"), Of("30 0 * * *"));
+        var store = Store(database);
+        Pass(3_600);
+        Assert.True(store.End(Assert.Single(store.Take([hourly], 1)), new AttemptResult(0), 5)); // 01:00
+        Pass(3_600);
+        var run = Assert.Single(store.Take([hourly], 1)); // 02:00
+        Assert.True(store.End(run, new AttemptResult((int)ErrorCode.StoreUnavailable), 5));
+        Assert.Empty(store.Take([daily], 1)); // not at once
+        Pass(60);
+        var again = Assert.Single(store.Take([daily], 1));
+        Assert.Equal((run.Due, run.Run, 2), (again.Due, again.Run, again.Number));
+        Pass(Lease / 1_000 + 1);
+        Assert.Equal((run.Due, 3), Assert.Single(store.Take([daily], 1)) is var taken ? (taken.Due, taken.Number) : default); // its process is gone
+        Assert.True(store.End(taken, new AttemptResult(0), 5));
+        Assert.Empty(store.Take([daily], 1));
+        Assert.Equal((RunOutcome.Done, run.Due), Last(database, daily) is { } last ? (last.Outcome, last.Due) : default);
+        Pass(22.5 * 3_600);
+        var next = Assert.Single(store.Take([daily], 1));
+        Assert.Equal(run.Due + 22 * 3_600_000 + 1_800_000, next.Due); // 00:30
+    }
+
+    /// <summary>What waits gives way to what the new schedule has due, and of several that wait one is begun.</summary>
+    [Fact]
+    public void What_waits_by_an_earlier_schedule_gives_way_to_the_next_that_is_due()
+    {
+        using var database = Database(_clock);
+        static Job Of(string cron) => new("a", "backup", ["backup"], Schedule.OfCron(cron)!);
+        var (hourly, daily) = (Of("0 * * * *"), Of("30 4 * * *"));
+        var store = Store(database);
+        Pass(3_600);
+        for (var i = 0; i < 2; i++, Pass(3_600))
+            Assert.True(store.End(Assert.Single(store.Take([hourly], 1)), new AttemptResult((int)ErrorCode.StoreUnavailable), 9)); // 01:00, and 02:00 beside it or in its place
+        Pass(1.5 * 3_600); // 04:30
+        var run = Assert.Single(store.Take([daily], 9));
+        Assert.Equal(_clock.GetUtcNow().ToUnixTimeMilliseconds(), run.Due);
+        Assert.True(store.End(run, new AttemptResult(0), 5));
+        Pass(3_600);
+        Assert.Empty(store.Take([daily], 9));
+        using var connection = database.Open();
+        Assert.Equal(0, connection.Number("SELECT COUNT(*) FROM holdfast_runs WHERE state = 0"));
+    }
+
     sealed class MovableClock : TimeProvider
     {
         public DateTimeOffset Now { get; set; } = new(2026, 11, 29, 0, 0, 0, TimeSpan.Zero);

@@ -24,6 +24,7 @@ public sealed class KeeperRequestTests
         new KeeperRequest.RequireWritable(),
         new KeeperRequest.EnterErasure([6, 7], [8]),
         new KeeperRequest.EnterEmergency([9]),
+        new KeeperRequest.Mark(One, Two),
     ];
 
     [Fact]

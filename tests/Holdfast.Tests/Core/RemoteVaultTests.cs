@@ -16,14 +16,16 @@ public sealed class RemoteVaultTests : IDisposable
     const ulong Day = RetentionPolicy.Day;
 
     readonly Ed25519Signer _approver = new(new byte[32]);
+    readonly Ed25519Signer _other = new([.. Enumerable.Repeat((byte)1, 32)]);
     readonly TestVault _test;
 
-    public RemoteVaultTests() => _test = new TestVault(approvers: ApproverSet.Of(1, [_approver.PublicKey.ToArray()]));
+    public RemoteVaultTests() => _test = new TestVault(approvers: ApproverSet.Of(1, [_approver.PublicKey.ToArray(), _other.PublicKey.ToArray()]));
 
     public void Dispose()
     {
         _test.Dispose();
         _approver.Dispose();
+        _other.Dispose();
     }
 
     /// <summary>A keeper's desk asked directly; what it answers can be bent.</summary>
@@ -140,6 +142,10 @@ public sealed class RemoteVaultTests : IDisposable
             Assert.True(vault.Keeper.Decide(file.Sign(Decision.Approved, _approver).All(Decision.Approved)!).InForce > 0);
             Assert.Equal(0UL, vault.State.Find(id)!.HeldUntil);
             Assert.Equal(0UL, keeper.State.Find(id)!.HeldUntil);
+            var source = vault.State.Find(id)!.Source;
+            Assert.True(vault.Keeper.MarkSensitive(source, Id16.None));
+            Assert.False(vault.Keeper.MarkSensitive(source, Id16.None));
+            Assert.True(vault.State.IsSensitive(source) && keeper.State.IsSensitive(source));
         }
     }
 
@@ -352,7 +358,7 @@ public sealed class RemoteVaultTests : IDisposable
             for (var head = 0; head < 65_536; head++)
             {
                 var most = KeeperRequest.Most(role, [(byte)(head >> 8), (byte)head]);
-                Assert.Equal(head >> 8 == 1 && (head & 255) switch { 1 or 7 => role is KeeperRole.Backup or KeeperRole.Manage, 5 => role is KeeperRole.Attest or KeeperRole.Manage, 2 or 3 or 8 or 9 or 10 => role == KeeperRole.Manage, 4 or 11 => role is KeeperRole.Read or KeeperRole.Manage, 6 => true, _ => false }, most > 0);
+                Assert.Equal(head >> 8 == 1 && (head & 255) switch { 1 or 7 => role is KeeperRole.Backup or KeeperRole.Manage, 5 => role is KeeperRole.Attest or KeeperRole.Manage, 2 or 3 or 8 or 9 or 10 or 12 => role == KeeperRole.Manage, 4 or 11 => role is KeeperRole.Read or KeeperRole.Manage, 6 => true, _ => false }, most > 0);
                 Assert.True(most <= 65_536 || (head & 255) is 1 or 5 || ((head & 255) is 8 or 10 && most <= 200_000));
             }
             Assert.Equal(0, KeeperRequest.Most(role, []));

@@ -110,6 +110,7 @@ static class LogVectors
             ("a hold lifted", new ApprovalRequest.HoldLifted(head, [Sample.Snapshot]), ["var 1 snapshots", Fields.Raw(Sample.Snapshot.ToArray(), "snapshot")]),
             ("an emergency released", new ApprovalRequest.Release(head, Sample.Id(0xE9), Sample.Snapshot, Sample.Id(0xEA), Sample.Id(0xD0)),
                 [Fields.Raw(Sample.Id(0xE9).ToArray(), "emergency"), Fields.Raw(Sample.Snapshot.ToArray(), "snapshot"), Fields.Raw(Sample.Id(0xEA).ToArray(), "place"), Fields.Raw(Sample.Id(0xD0).ToArray(), "begun by")]),
+            ("a mark taken back", new ApprovalRequest.Unmark(head, Sample.Source, 17), [Fields.Raw(Sample.Source.ToArray(), "source"), "u64 17 marked by leaf"]),
             ("an agent revoked", new ApprovalRequest.Revoke(head, Sample.Agent), [Fields.Raw(Sample.Agent.ToArray(), "agent")]),
         })
         {
@@ -143,6 +144,10 @@ static class LogVectors
             "u8 1 version", "u8 2 type", "u16 0 zero", "u64 1767225600 vault time", Fields.Raw(Sample.Snapshot.ToArray(), "subject"), Fields.Raw(Sample.Agent.ToArray(), "actor"), "u64 1769817600 expiry", "u64 131072 bytes",
             "u64 2 packs", Fields.Raw(Sample.Hash(31).ToArray(), "payload"),
         ], leaf.ToArray());
+        list.Encode("11.10", "leaf of a mark",
+        [
+            "u8 1 version", "u8 27 type", "u16 0 zero", "u64 1767225600 vault time", Fields.Raw(Sample.Source.ToArray(), "source"), Fields.Raw(new byte[16], "actor"), "u64 1 marked", "u64 0 b", "u64 0 c", Fields.Raw(new byte[32], "payload"),
+        ], new Leaf(LeafType.Sensitive, 1_767_225_600, Sample.Source, Id16.None, 1, 0, 0, Hash32.None).ToArray());
         list.Encode("11.1", "the leaf in a bundle", ["u16be 100 length", Fields.Raw(bytes, "leaf")], [0, 100, .. bytes]);
 
         byte[][] leaves = [bytes, .. Enumerable.Range(1, 6).Select(i => Sample.Hash((ulong)i).ToArray())];

@@ -1,6 +1,7 @@
 using CsCheck;
 using Holdfast.Cli.Emergencies;
 using Holdfast.Core;
+using Holdfast.Core.Storage;
 
 namespace Holdfast.Tests.Cli.Emergencies;
 
@@ -47,6 +48,63 @@ public sealed class IsolatedPlaceTests : IDisposable
         Assert.Equal(ErrorCode.TargetUnsafe, Refused(() => IsolatedPlace.RequireShut(_folder["open/in/place"], Nothing)));
         File.SetUnixFileMode(_folder["open"], (UnixFileMode)Convert.ToInt32("1777", 8)); // as /tmp
         IsolatedPlace.RequireShut(_folder["open/in/place"], Nothing);
+    }
+
+    /// <summary>A group is others, and so is whoever owns a folder above, also where a link leads through it.</summary>
+    [Fact]
+    public void A_folder_that_a_group_or_another_user_may_exchange_is_none()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "to give folders to other users takes root");
+        Directory.CreateDirectory(_folder["team/in"]);
+        Directory.CreateSymbolicLink(_folder["link"], _folder["team/in"]);
+        foreach (var (owner, mode, isShut) in new[] { ("0:0", "770", true), ("0:1234", "770", false), ("0:1234", "1770", true), ("0:1234", "750", true), ("1234:0", "700", false) })
+        {
+            Chown(owner, _folder["team"]);
+            File.SetUnixFileMode(_folder["team"], (UnixFileMode)Convert.ToInt32(mode, 8));
+            foreach (var place in new[] { _folder["team/in/place"], Path.Combine(_folder["link"], "place") })
+            {
+                if (isShut)
+                    IsolatedPlace.RequireShut(place, Nothing);
+                else
+                    Assert.Equal(ErrorCode.TargetUnsafe, Refused(() => IsolatedPlace.RequireShut(place, Nothing)));
+            }
+        }
+    }
+
+    static void Chown(string owner, string path)
+    {
+        using var chown = System.Diagnostics.Process.Start("chown", [owner, path]);
+        chown.WaitForExit();
+        Assert.Equal(0, chown.ExitCode);
+    }
+
+    /// <summary>A kill while the mark is first written leaves no mark, and a folder that can be made a place all the same.</summary>
+    [Fact]
+    public void What_a_kill_left_of_a_mark_keeps_no_place_from_being_made()
+    {
+        Directory.CreateDirectory(_folder["place"], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.WriteAllText(_folder[$"place/{IsolatedPlace.Marker}.{Id16.New()}.new"], "holdfast isol");
+        Assert.Equal(PlaceState.Restoring, IsolatedPlace.Read(Make().Folder)!.State);
+        Directory.CreateDirectory(_folder["other"], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.WriteAllText(_folder["other/holdfast-isolated.txt"], "no such thing");
+        Assert.Equal(ErrorCode.TargetNotEmpty, Refused(() => IsolatedPlace.Make(_folder["other"], Id16.New(), Id16.New(), Id16.None)));
+    }
+
+    /// <summary>A source may have a file of the mark's name, and what was restored of it is no place.</summary>
+    [Fact]
+    public void A_file_of_the_marks_name_makes_no_place_of_a_folder_that_is_open()
+    {
+        var place = Make();
+        Directory.CreateDirectory(place.Content);
+        Assert.True(IsolatedPlace.IsAt(place.Folder));
+        Directory.CreateDirectory(_folder["target"]);
+        File.Copy(Path.Combine(place.Folder, IsolatedPlace.Marker), _folder[$"target/{IsolatedPlace.Marker}"]);
+        Directory.CreateDirectory(_folder["target/content"]);
+        File.SetUnixFileMode(_folder["target"], (UnixFileMode)Convert.ToInt32("755", 8));
+        Assert.False(IsolatedPlace.IsAt(_folder["target"]));
+        File.SetUnixFileMode(_folder["target"], (UnixFileMode)Convert.ToInt32("700", 8));
+        Directory.Delete(_folder["target/content"]);
+        Assert.False(IsolatedPlace.IsAt(_folder["target"]));
     }
 
     [Theory]
@@ -107,6 +165,44 @@ public sealed class IsolatedPlaceTests : IDisposable
         Assert.Equal((PlaceState.Released, to), (IsolatedPlace.Read(place.Folder)!.State, IsolatedPlace.Read(place.Folder)!.Target));
     }
 
+    sealed class PlainDisk(int error) : Disk
+    {
+        protected override int RenameUnlessTaken(string from, string name) => error;
+    }
+
+    /// <summary>NFS and some FUSE have no renaming that refuses a taken name.</summary>
+    [Fact]
+    public void It_is_let_out_where_the_file_system_only_renames_and_replaces_nothing_there()
+    {
+        const int invalid = 22; // EINVAL
+        var place = (Make() with { State = PlaceState.Isolated }).Write();
+        Directory.CreateDirectory(place.Content);
+        File.WriteAllText(Path.Combine(place.Content, "file"), "text");
+        Directory.CreateDirectory(_folder["empty"]);
+        File.WriteAllText(_folder["taken"], "text");
+        foreach (var taken in new[] { "empty", "taken" })
+            Assert.Equal(ErrorCode.TargetNotEmpty, Refused(() => place.MoveTo(_folder[taken], new PlainDisk(invalid))));
+        Assert.Equal(PlaceState.Released, place.MoveTo(_folder["ward"], new PlainDisk(invalid)).State);
+        Assert.Equal("text", File.ReadAllText(_folder["ward/file"]));
+    }
+
+    /// <summary>The log says that it may go, and where it was to go cannot take it: it goes elsewhere, and never from there.</summary>
+    [Fact]
+    public void What_could_not_be_moved_goes_to_another_path()
+    {
+        const int otherDisk = 18; // EXDEV: two mounts of one disk
+        var place = (Make() with { State = PlaceState.Isolated }).Write();
+        Directory.CreateDirectory(place.Content);
+        Assert.False(place.HasNotMoved);
+        var refused = Assert.Throws<HoldfastException>(() => place.MoveTo(_folder["mounted"], new PlainDisk(otherDisk)));
+        Assert.Contains("in the isolated place still", refused.Message, StringComparison.Ordinal);
+        place = IsolatedPlace.Read(place.Folder)!;
+        Assert.True(place.HasNotMoved);
+        place = place.MoveTo(_folder["ward"]);
+        Assert.True(Directory.Exists(_folder["ward"]));
+        Assert.False(place.HasNotMoved);
+    }
+
     [Fact]
     public void Nothing_that_stands_in_the_way_is_replaced()
     {
@@ -116,6 +212,17 @@ public sealed class IsolatedPlaceTests : IDisposable
         Assert.Equal(ErrorCode.TargetNotEmpty, Refused(() => place.MoveTo(_folder["ward"])));
         Assert.True(Directory.Exists(place.Content));
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder["ward"]));
+    }
+
+    /// <summary>What a second process brings after the approval would come out by it.</summary>
+    [Fact]
+    public void A_place_is_restored_into_or_released_by_one_process_at_a_time()
+    {
+        Assert.Null(IsolatedPlace.Hold(_folder["nothing"]));
+        var place = Make();
+        using (IsolatedPlace.Hold(place.Folder))
+            Assert.Equal(ErrorCode.VaultBusy, Refused(() => IsolatedPlace.Hold(place.Folder)));
+        IsolatedPlace.Hold(place.Folder)!.Dispose();
     }
 
     [Fact]
