@@ -61,7 +61,7 @@ public static class CommandLine
             ("Start", [UpCommand.Create(), DownCommand.Create(), InitCommand.Create(), RecoveryKitCommand.Create()]),
             ("Back up", [BackupCommand.Create(), LandingCommand.Create()]),
             ("Look", [SnapshotsCommand.Create(), LsCommand.Create(), FindCommand.Create(), DiffCommand.Create()]),
-            ("Get back", [RestoreCommand.Create(), CatCommand.Create(), EmergencyCommand.Create(), RecoverKeyCommand.Create()]),
+            ("Get back", [RestoreCommand.Create(), CatCommand.Create(), EmergencyCommand.Create(), CleanroomCommand.Create(), RecoverKeyCommand.Create()]),
             ("Prove", [StatusCommand.Create(), VerifyCommand.Create(), AttestCommand.Create(), LogCommand.Create(), SiegeCommand.Create()]),
             ("Look after", [LockCommand.Create(), HoldCommand.Create(), ErasureCommand.Create(), PolicyCommand.Create(), ApprovalCommand.Create(), ExpireCommand.Create(), StoreCommand.Create(), KeyCommand.Create(), GuardCommand.Create(), KeeperCommand.Create(), JoinCommand.Create(), GatewayCommand.Create(), AgentCommand.Create(), WitnessCommand.Create(), ServeCommand.Create(), CompletionCommand.Create()]),
         ];

@@ -57,6 +57,9 @@ public sealed class GrantDesk : IDisposable
     /// <summary>Wrong codes that end it; only who has the agent's key can show one.</summary>
     public const int MostWrong = 5;
 
+    /// <summary>Bytes of the longest answer.</summary>
+    public const int MostAnswer = GrantRecord.MostPiece + 1;
+
     const int NonceLife = 120; // seconds
     static readonly TimeSpan Poll = TimeSpan.FromSeconds(20); // that an agent waits for a piece before it is told to ask again
 
@@ -213,8 +216,11 @@ public sealed class GrantDesk : IDisposable
     void RequireHolder(Hash32 client)
     {
         if (!IsHeldBy(client))
-            throw new HoldfastException(ErrorCode.AgentUnproved, "The clean room does not know who this is, or the agent was run again since.", "Run the command once, where the restore is to go. Where nobody else ran it, somebody has this agent's keys and the code.");
+            throw Unproved();
     }
+
+    /// <summary>Who asks has not shown agent and code, or somebody else has since.</summary>
+    public static HoldfastException Unproved() => new(ErrorCode.AgentUnproved, "The clean room does not know who this is, or the agent was run again since.", "Run the command once, where the restore is to go. Where nobody else ran it, somebody has this agent's keys and the code.");
 
     Running Run(Hash32 client, Id16 run)
     {
@@ -284,11 +290,12 @@ public sealed class GrantDesk : IDisposable
     {
         _timer.Dispose();
         End(GrantEnd.Withdrawn);
+        _running?.Dispose();
         _over.Dispose();
     }
 
     /// <summary>One run of the engine, on a thread of its own.</summary>
-    sealed class Running
+    sealed class Running : IDisposable
     {
         readonly IGrantedRestore _restore;
         readonly CancellationTokenSource _stop = new();
@@ -345,6 +352,8 @@ public sealed class GrantDesk : IDisposable
                 Stream.Put(GrantRecordKind.Fault, bytes: GrantBytes.OfFault(new HoldfastException(ErrorCode.Internal, $"A defect in Holdfast: {e.GetType().Name}.", "Please report it, with the version (holdfast --version). What came back is right.")));
             }
         }
+
+        public void Dispose() => _stop.Dispose();
 
         /// <summary>Where it returns, the vault is nobody's but the caller's.</summary>
         public void Stop()

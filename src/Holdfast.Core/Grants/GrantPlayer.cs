@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
-using Holdfast.Core.Packs;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 

@@ -211,9 +211,9 @@ static class GrantBytes
     public static HoldfastException? Fault(ReadOnlySpan<byte> bytes)
     {
         var reader = new ByteReader(bytes);
-        var (code, message, guidance) = ((ErrorCode)reader.Count(byte.MaxValue), reader.Bytes(MostWords), reader.Bytes(MostWords));
+        var (code, message, guidance) = ((ErrorCode)reader.Count(byte.MaxValue), Text(reader.Bytes(MostWords)), Text(reader.Bytes(MostWords)));
         reader.Require(Enum.IsDefined(code) && code != ErrorCode.None);
-        return reader.IsDone ? new HoldfastException(code, $"The clean room says: {Text(message)}", Text(guidance)) : null;
+        return reader.IsDone ? new HoldfastException(code, $"The clean room says: {message}", guidance) : null;
     }
 
     static string Text(ReadOnlySpan<byte> bytes) => System.Text.Encoding.UTF8.GetString(bytes);

@@ -42,8 +42,10 @@ public abstract record GrantRequest
     /// <summary>Ranges that one <see cref="Unwanted"/> names.</summary>
     public const int MostRanges = 1 << 16;
 
+    /// <summary>Bytes of the largest of all.</summary>
+    public const int MaxSize = MostRanges * 10 + MostSmall;
+
     const int MostSmall = 1 << 10; // bytes
-    const int MostNamed = MostRanges * 10 + MostSmall; // bytes
     const byte Version = 1;
 
     enum RequestKind : byte
@@ -89,7 +91,7 @@ public abstract record GrantRequest
     {
         RequestKind.Hello or RequestKind.Prove => MostSmall,
         RequestKind.Begin or RequestKind.Fetch or RequestKind.Report => isProved ? MostSmall : 0,
-        RequestKind.Unwanted => isProved ? MostNamed : 0,
+        RequestKind.Unwanted => isProved ? MaxSize : 0,
         _ => 0,
     };
 

@@ -13,6 +13,7 @@ public sealed class KeeperDesk
     const int MaxReason = 12_288; // bytes of a reason's object: one of 2,000 characters has room
     const int MostReadings = 60; // that a client may have recorded in an hour
     const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
+    const ulong MostEnd = 5; // of the ways that a grant ends
     const int MostBegun = 100; // emergencies that a client may have recorded in a month
     const ulong Hour = 3_600; // seconds
     const ulong Month = 30 * 24 * Hour;
@@ -96,7 +97,7 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked })
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked or LeafType.Granted }) // each grant has one end
                 Count(client, request is KeeperRequest.Record { Type: LeafType.ErasedAsked });
             var answer = Do(client, request);
             try
@@ -246,6 +247,9 @@ public sealed class KeeperDesk
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
             LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
             LeafType.ErasedAsked => record is { A: 0, B: 0, C: 0, Actor.IsNone: true, Payload.Length: <= MaxReason } && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && reason.Domain == _keeper.State.Find(record.Subject)?.Object?.Domain,
+            LeafType.Granted => record is { B: 0, C: 0, Payload.Length: 0 } && _keeper.State.Find(record.Subject) is not null && _keeper.State.Agent(record.Actor) is not null
+                && record.A > _keeper.Clock.Now && record.A <= _keeper.Clock.Now + GrantedRestore.MostLife + Hour,
+            LeafType.GrantEnded => record is { A: > 0 and <= MostEnd, Payload.Length: 0 } && _keeper.State.Grants.Exists(g => g.IsOpen && g.Snapshot == record.Subject && g.Agent == record.Actor),
             LeafType.Verify => record.Payload.Length == 0,
             LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),

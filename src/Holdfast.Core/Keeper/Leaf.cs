@@ -31,6 +31,8 @@ public enum LeafType : byte
     Erasure = 24,
     ErasedAsked = 25,
     Emergency = 26,
+    Granted = 69,
+    GrantEnded = 70,
 }
 
 /// <summary>What a verify looked at.</summary>
