@@ -202,7 +202,7 @@ public sealed class GrantDesk : IDisposable
         if (isRight)
         {
             before?.Stop();
-            Note(before is null && _takeovers == 0 ? "The agent has shown its key and the code." : $"Agent and code were shown ANEW, with another certificate ({_takeovers} times by now): the agent was run again, or somebody else has its keys and the code. What was begun before gets nothing more.");
+            Note(before is null && _takeovers == 0 ? "The agent has shown its key and the code." : $"Agent and code were shown AGAIN, with another certificate ({_takeovers} times by now): the agent was run again, or somebody else has its keys and the code. What was begun before gets nothing more.");
             return;
         }
         Note($"The agent's key was shown with a WRONG CODE ({wrong} of {MostWrong}).");

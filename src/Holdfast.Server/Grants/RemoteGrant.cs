@@ -8,6 +8,8 @@ namespace Holdfast.Server.Grants;
 /// <summary>A clean room reached over the network (docs/protocol.md), by a key that lives no longer than this. All that is asked of it may be asked twice, so that cuts are ridden over; what came is not asked for again.</summary>
 sealed class RemoteGrant : IGrant, IDisposable
 {
+    const long MostAnswer = GrantDesk.MostAnswer;
+
     static readonly Peer CleanRoom = new("clean room", "See that the fingerprint is the one that it printed when the restore was granted, and that the grant is not over. ", "holdfast cleanroom grant", "another grant was made: use its fingerprint and its code");
 
     readonly PinnedClient _client;
@@ -18,7 +20,7 @@ sealed class RemoteGrant : IGrant, IDisposable
     /// <param name="stop">Ends whatever is waited for.</param>
     public RemoteGrant(Uri url, string fingerprint, CancellationToken stop)
     {
-        _client = new PinnedClient(url, fingerprint, Identity.Make("holdfast agent"), CleanRoom, stop);
+        _client = new PinnedClient(url, fingerprint, Identity.Make("holdfast agent"), CleanRoom, stop) { Patience = TimeSpan.FromMinutes(1) };
         _fingerprint = Hash32.TryParse(fingerprint, out var parsed) ? parsed : throw new ArgumentException("No fingerprint.", nameof(fingerprint));
     }
 
@@ -59,8 +61,6 @@ sealed class RemoteGrant : IGrant, IDisposable
             throw;
         }
     }
-
-    const long MostAnswer = GrantDesk.MostAnswer;
 
     public void Dispose() => _client.Dispose();
 }

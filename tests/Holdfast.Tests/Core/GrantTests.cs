@@ -295,7 +295,7 @@ public sealed class GrantTests : IDisposable
         Assert.Equal(there, result.Written.KeptBytes);
         var all = Directory.EnumerateFiles(_test.Source, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length);
         Assert.InRange(last.Raw.Length, 1, all - there + 200_000);
-        Assert.Contains(_notes, n => n.Contains("ANEW", StringComparison.Ordinal));
+        Assert.Contains(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
     }
 
     /// <summary>Whoever shows agent and code anew takes over, and that is told; what was begun before gets nothing more.</summary>
@@ -309,7 +309,7 @@ public sealed class GrantTests : IDisposable
         var second = new Reached(this);
         Assert.True(Restore(second, _test["back"]).Result.IsWhole);
         Assert.NotEqual(ErrorCode.None, Refused(() => first.Ask(new GrantRequest.Fetch(begun.Stand.Run, 0, 0))));
-        Assert.Single(_notes, n => n.Contains("ANEW", StringComparison.Ordinal));
+        Assert.Single(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
     }
 
     [Fact]
