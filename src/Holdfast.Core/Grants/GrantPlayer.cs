@@ -17,7 +17,7 @@ namespace Holdfast.Core.Grants;
 sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress progress, int threads, Action<GrantRequest.Unwanted> answer, CancellationToken ct) : IDisposable
 {
     const int MostPaths = 4 << 20; // bytes, of one record of rows
-    const int MostPieces = 8; // that are being written
+    const int MostPieces = 4; // that are being written
 
     /// <summary>A file whose content comes.</summary>
     /// <param name="local">Its handle here; below 0, where it is not wanted.</param>

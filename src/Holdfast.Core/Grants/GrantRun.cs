@@ -15,7 +15,7 @@ public sealed record GrantOptions(GrantMode Mode, bool ByNames, int Threads = 0)
 public sealed class GrantRun : IDisposable
 {
     const int AtOnce = 4; // requests: the next is on its way while one is read
-    const int Ahead = 8; // pieces
+    const int Ahead = 6; // pieces
     const int MostThreads = 8;
 
     readonly IGrant _grant;
