@@ -33,7 +33,7 @@ public sealed class GrantTests : IDisposable
         _running.Add((cli, process));
         var (url, fingerprint) = (process.StandardOutput.ReadLine(), process.StandardOutput.ReadLine());
         Assert.True(url is not null && fingerprint is not null, url is null ? process.StandardError.ReadToEnd() : url);
-        return (process, url["Listening on ".Length..] + "/", fingerprint.Split(' ')[1]);
+        return (process, url!["Listening on ".Length..] + "/", fingerprint!.Split(' ')[1]);
     }
 
     /// <summary>A vault with its keeper, a gateway that is its client, two agents, and a clean room with the opening key that reads through the keeper.</summary>

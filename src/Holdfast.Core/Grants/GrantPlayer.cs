@@ -93,7 +93,7 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
                     _unwanted.Clear();
                     break;
                 case GrantRecordKind.Finish:
-                    Require(_written is null && _seen > 0);
+                    Require(_written is null);
                     Settle();
                     _written = Finish();
                     break;

@@ -365,6 +365,27 @@ public sealed class GrantTests : IDisposable
         Assert.Equal(File.ReadAllBytes(Path.Combine(_test.Source, "a/b/medium.bin")), File.ReadAllBytes(_test["back/a/b/medium.bin"]));
     }
 
+    [Fact]
+    public void A_part_that_nothing_matches_is_told_and_no_fault()
+    {
+        BackUpSome();
+        Granted(() => new PathFilter(p => p.SequenceEqual("not there"u8)));
+        var (result, _) = Restore(new Reached(this), _test["back"]);
+        Assert.Equal((0L, 0L), (result.Matched, result.Files));
+        Assert.Empty(Directory.GetFileSystemEntries(_test["back"]));
+    }
+
+    /// <summary>A stream comes back into a folder that is made up, and stays as it is where it is there.</summary>
+    [Fact]
+    public void A_stream_comes_back()
+    {
+        using (var source = Holdfast.Sources.Streams.StreamSource.Open(new MemoryStream(TestVault.Noise(1, 9_000_000)), "dump"))
+            _vault.BackUp(source, new BackupRequest("dump"u8.ToArray(), "host"u8.ToArray(), [], _test.State) { Options = new ArchiveOptions { Threads = 2 } }, _test.Keys.Put, _test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
+        Granted();
+        Assert.True(Restore(new Reached(this), _test["back"]).Result.IsWhole);
+        Assert.Equal(TestVault.Noise(1, 9_000_000), File.ReadAllBytes(_test["back/dump"]));
+    }
+
     /// <summary>However slow the agent's host, the clean room has a few pieces in memory and no more.</summary>
     [Fact]
     public void A_host_that_asks_for_nothing_holds_a_few_pieces()
