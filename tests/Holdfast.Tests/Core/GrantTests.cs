@@ -3,6 +3,8 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using Holdfast.Core;
+using Holdfast.Core.Backup;
+using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Gateway;
 using Holdfast.Core.Grants;
@@ -12,6 +14,7 @@ using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 using Holdfast.Core.Storage;
 using Holdfast.Sources.Files;
+using Holdfast.Sources.Streams;
 
 namespace Holdfast.Tests.Core;
 
@@ -379,11 +382,73 @@ public sealed class GrantTests : IDisposable
     [Fact]
     public void A_stream_comes_back()
     {
-        using (var source = Holdfast.Sources.Streams.StreamSource.Open(new MemoryStream(TestVault.Noise(1, 9_000_000)), "dump"))
+        using (var source = new StreamSource(new MemoryStream(TestVault.Noise(1, 9_000_000)), "dump"u8.ToArray(), TimeProvider.System))
             _vault.BackUp(source, new BackupRequest("dump"u8.ToArray(), "host"u8.ToArray(), [], _test.State) { Options = new ArchiveOptions { Threads = 2 } }, _test.Keys.Put, _test.Keys.Agent, new BackupProgress(), TestContext.Current.CancellationToken);
         Granted();
         Assert.True(Restore(new Reached(this), _test["back"]).Result.IsWhole);
         Assert.Equal(TestVault.Noise(1, 9_000_000), File.ReadAllBytes(_test["back/dump"]));
+    }
+
+    /// <summary>A file with more chunks than its row has room for: their list comes behind it, and the host compares. Where the list cannot be read, or the file is another, it is sent.</summary>
+    [Theory]
+    [InlineData("equal", true)]
+    [InlineData("another in its last byte", false)]
+    [InlineData("unread", false)]
+    public void A_file_of_very_many_chunks_is_compared_too(string what, bool isKept)
+    {
+        var bytes = TestVault.Noise(3, 70_000); // in chunks of one byte
+        var chunks = bytes.Select(b => new ChunkRef(ChunkRef.DigestOf([b], DigestKind.Whole), 1)).ToList();
+        IEnumerable<ChunkRef> List() => what == "unread" ? chunks.Take(69_000).Concat(Enumerable.Repeat(0, 1).Select<int, ChunkRef>(_ => throw new HoldfastException(ErrorCode.ChunkMissing, "Lost.", "Test."))) : chunks;
+        var rows = new EntryBatch { ListReader = (_, _) => List() };
+        rows.Kind[rows.Add(""u8)] = EntryKind.Directory;
+        var file = rows.Add("f"u8);
+        (rows.Kind[file], rows.Size[file], rows.Mode[file], rows.ChunkLists[file], rows.ListedChunks[file]) = (EntryKind.File, bytes.Length, 0x1ED, [new ChunkRef(Digest("a list in the vault"), 9)], chunks.Count);
+        rows.Kind[rows.Add("g"u8)] = EntryKind.Fifo;
+        rows.Mode[0] = 0x1ED;
+        Directory.CreateDirectory(_test["back"]);
+        var there = (byte[])bytes.Clone();
+        there[^1] ^= what.StartsWith("another", StringComparison.Ordinal) ? (byte)1 : (byte)0;
+        File.WriteAllBytes(_test["back/f"], there);
+
+        var queue = new PieceQueue();
+        var stream = new GrantStream(queue);
+        using var writer = new GrantWriter(stream, new GrantRequest.Begin(GrantMode.Resume, false));
+        var sending = new Thread(() =>
+        {
+            writer.Add(rows, 0);
+            var handle = writer.Add(rows, 1);
+            writer.Add(rows, 2);
+            using (var content = writer.Open(handle)!)
+            {
+                content.Write(bytes, 0);
+                content.Complete();
+            }
+            writer.Finish();
+            stream.Put(GrantRecordKind.Result, bytes: new byte[10]);
+            stream.Flush();
+            queue.Complete();
+        });
+        sending.Start();
+        var raw = new List<byte>();
+        IEnumerable<GrantReply> Pieces()
+        {
+            for (var i = 0L; queue.Take(i, i, TimeSpan.FromSeconds(20), out _) is { } piece; i++)
+            {
+                raw.AddRange(piece.Bytes.Span);
+                yield return Reply(piece.Bytes);
+            }
+        }
+
+        RestoreResult result;
+        using (var target = FileTarget.Create(_test["back"], new FileTargetOptions { Existing = ExistingFiles.KeepEqual }))
+        using (var player = new GrantPlayer(target, 3, new RestoreProgress(), 2, u => Assert.True(writer.Answer(u)), default))
+            result = player.Play(Pieces());
+        sending.Join();
+        Assert.Equal((isKept ? 1 : 0, isKept ? 0 : 1), (result.Written.Kept, result.Files));
+        Assert.Equal(bytes, File.ReadAllBytes(_test["back/f"]));
+        Assert.Equal(!isKept, raw.ToArray().AsSpan().IndexOf(bytes) >= 0);
+        Assert.True(raw.ToArray().AsSpan().IndexOf(Digest("a list in the vault").ToArray()) < 0); // where it lies stays where it lies
+        Assert.True(File.Exists(_test["back/g"]));
     }
 
     /// <summary>However slow the agent's host, the clean room has a few pieces in memory and no more.</summary>
