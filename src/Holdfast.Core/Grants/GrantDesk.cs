@@ -119,10 +119,13 @@ public sealed class GrantDesk : IDisposable
     {
         if (IsTimeOver)
             End(GrantEnd.TimeOver);
-        if (request is GrantRequest.Report known && _end is GrantEnd.Whole or GrantEnd.NotWhole && IsHeldBy(client))
+        if (request is GrantRequest.Report && _end is GrantEnd.Whole or GrantEnd.NotWhole && IsHeldBy(client))
             return new Made([]); // told twice
-        if (_end is { } end)
-            throw Gone(end);
+        if (_end is not null)
+        {
+            lock (_beginning) // nobody hears of it before whoever is told of its end has been
+                throw Gone(_end.Value);
+        }
         switch (request)
         {
             case GrantRequest.Hello:
@@ -273,16 +276,19 @@ public sealed class GrantDesk : IDisposable
     /// <summary>Ends it; the first end counts.</summary>
     public void End(GrantEnd end)
     {
-        Running? running;
-        lock (_turn)
+        lock (_beginning)
         {
-            if (_end is not null)
-                return;
-            _end = end;
-            running = _running;
+            Running? running;
+            lock (_turn)
+            {
+                if (_end is not null)
+                    return;
+                _end = end;
+                running = _running;
+            }
+            running?.Stop();
+            Ended(end);
         }
-        running?.Stop();
-        Ended(end);
         _over.Cancel();
     }
 
