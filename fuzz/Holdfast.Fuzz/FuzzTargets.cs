@@ -6,6 +6,7 @@ using Holdfast.Core.Chunking;
 using Holdfast.Core.Codec;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Gateway;
+using Holdfast.Core.Grants;
 using Holdfast.Core.Index;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Keys;
@@ -70,6 +71,9 @@ public static class FuzzTargets
         new("add-checkpoint", () => [Encoding.UTF8.GetBytes(new AddCheckpoint(3, [Hash], SignedCheckpoint()).ToString())], b => AddCheckpoint.TryParse(b, out _)),
         new("xattrs", () => [XattrList.Encode([("user.a"u8.ToArray(), [1]), ("user.b"u8.ToArray(), [])])], b => XattrList.TryDecode(b, [])),
         new("agent-request", () => [AgentFrames(), new AgentRequest.Ask(Vault, [new ChunkName(KeyClass.Content, DigestKind.Blocks, Hash)]).ToArray(), new AgentRequest.Finish(Vault, 5, new SnapshotStatement(Vault, 1, 2, 3, 4, [1], [2], [], new byte[64])).ToArray()], b => AgentRequest.TryParse(b, out _)),
+        new("grant-request", () => [new GrantRequest.Prove(Vault, new byte[32], new byte[64], new byte[32]).ToArray(), new GrantRequest.Unwanted(Vault, 1, [(0, 3), (7, 1)]).ToArray(), new GrantRequest.Report(Vault, GrantOutcome.Whole, 1, 2, 3).ToArray()], b => GrantRequest.TryParse(b, out _)),
+        new("grant-stand", () => [new GrantStand(Vault, Vault, 1, 2, Vault, [1], [2], [3], 4, 5, 6, true).ToArray()], b => GrantStand.Parse(b) is not null),
+        new("grant-piece", () => [GrantPiece()], RunGrant),
         new("exclude", () => ["a/**/*.[ch]\n!keep\n\\#x\nfoo/"u8.ToArray()], RunExclude),
     ];
 
@@ -116,6 +120,52 @@ public static class FuzzTargets
     });
 
     static byte[] AgentFrames() => new AgentRequest.Send(Vault, KeyClass.Content, [new UnsealedFrame(PackFormat.CodecZstd, DigestKind.Whole, [600, 89], Frame()), new UnsealedFrame(PackFormat.CodecStored, DigestKind.Blocks, [3], new byte[3])]).ToArray();
+
+    /// <summary>One record of each kind.</summary>
+    static byte[] GrantPiece() => Bytes(w =>
+    {
+        var rows = new ByteWriter();
+        rows.Var((ulong)Rows().Count);
+        rows.Raw(new byte[Rows().Count]);
+        TreeNode.Write(Rows(), rows);
+        void Put(GrantRecordKind kind, ReadOnlySpan<byte> bytes)
+        {
+            Span<byte> head = stackalloc byte[GrantRecord.MostHead];
+            w.Raw(head[..GrantRecord.WriteHead(head, kind, 3, 5, bytes.Length)]);
+            w.Raw(bytes);
+        }
+
+        Put(GrantRecordKind.Owners, GrantBytes.OfOwners(true, [new(7, "group"u8.ToArray())]));
+        Put(GrantRecordKind.Rows, rows.Span);
+        Put(GrantRecordKind.Listed, GrantBytes.OfListed([new ChunkRef(Hash, 9)]));
+        foreach (var kind in new[] { GrantRecordKind.Mark, GrantRecordKind.Open, GrantRecordKind.Done, GrantRecordKind.Drop, GrantRecordKind.Finish })
+            Put(kind, []);
+        Put(GrantRecordKind.Whole, "whole"u8);
+        Put(GrantRecordKind.Part, "part"u8);
+        Put(GrantRecordKind.Fault, GrantBytes.OfFault(new HoldfastException(ErrorCode.DiskFull, "What.", "How.")));
+        Put(GrantRecordKind.Result, new byte[10]);
+    });
+
+    static bool RunGrant(byte[] piece)
+    {
+        var records = new List<GrantRecord>();
+        return GrantRecord.TryParse(piece, records) && records.TrueForAll(r => r.Kind switch
+        {
+            GrantRecordKind.Owners => GrantBytes.TryOwners(r.Bytes.Span, [], []),
+            GrantRecordKind.Rows => RunGrantRows(r.Bytes.Span),
+            GrantRecordKind.Listed => GrantBytes.Listed(r.Bytes.Span, DigestKind.Whole) is not null,
+            GrantRecordKind.Result => GrantBytes.Result(r.Bytes.Span) is not null,
+            GrantRecordKind.Fault => GrantBytes.Fault(r.Bytes.Span) is not null,
+            _ => true,
+        });
+    }
+
+    static bool RunGrantRows(ReadOnlySpan<byte> bytes)
+    {
+        var reader = new ByteReader(bytes);
+        _ = reader.Raw(reader.Count(EntryBatch.MaxRows));
+        return !reader.Failed && TreeNode.TryRead(reader.Raw(reader.Remaining), new EntryBatch(), 4 << 20);
+    }
 
     static byte[] Frame()
     {

@@ -4,6 +4,7 @@ using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
+using Holdfast.Core.Grants;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
@@ -61,6 +62,22 @@ public interface INetwork
     /// <param name="ct">Ends it: what has begun is answered.</param>
     /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
     void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
+
+    /// <summary>A clean room that granted a restore, by a key that lives as long as this.</summary>
+    /// <param name="url">Where it answers; ends with a slash.</param>
+    /// <param name="fingerprint">Of its certificate.</param>
+    /// <param name="ct">Ends whatever is waited for.</param>
+    IGrant Grant(Uri url, string fingerprint, CancellationToken ct);
+
+    /// <summary>Has a clean room answer the agent that it granted a restore to, until it is stopped.</summary>
+    /// <param name="desk">Answers.</param>
+    /// <param name="at">Port 0: any that is free.</param>
+    /// <param name="identity">Certificate and key, as PEM.</param>
+    /// <param name="ready">Gets the address when connections are taken.</param>
+    /// <param name="warn">Gets what whoever runs it has to know.</param>
+    /// <param name="ct">Ends it: what has begun is answered.</param>
+    /// <exception cref="HoldfastException"><c>Usage</c>: that address cannot be had. <c>KeyFileBad</c>.</exception>
+    void Serve(GrantDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct);
 
     /// <summary>A witness of a log.</summary>
     /// <param name="key">Whose cosignatures count.</param>

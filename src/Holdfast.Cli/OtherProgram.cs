@@ -6,6 +6,7 @@ using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
+using Holdfast.Core.Grants;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
@@ -37,6 +38,10 @@ public sealed partial class OtherProgram(string[] arguments, string folder) : IN
     public IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct) => throw Become(Server, "the network");
 
     public void Serve(GatewayDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become(Server, "the network");
+
+    public IGrant Grant(Uri url, string fingerprint, CancellationToken ct) => throw Become(Server, "the network");
+
+    public void Serve(GrantDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct) => throw Become(Server, "the network");
 
     public WitnessClient Witness(CosignerKey key, Uri url) => throw Become(Server, "the network");
 

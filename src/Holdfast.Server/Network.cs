@@ -7,10 +7,12 @@ using Holdfast.Cli.Siege;
 using Holdfast.Cli.Witnesses;
 using Holdfast.Core;
 using Holdfast.Core.Gateway;
+using Holdfast.Core.Grants;
 using Holdfast.Core.Keeper;
 using Holdfast.Core.Log;
 using Holdfast.Core.Storage;
 using Holdfast.Server.Gateway;
+using Holdfast.Server.Grants;
 using Holdfast.Server.Keeper;
 using Holdfast.Server.Siege;
 using Holdfast.Server.Wire;
@@ -24,7 +26,7 @@ sealed class Network : INetwork, IDisposable
     const long Room = 32 << 20; // bytes of requests that a gateway has in memory
 
     readonly Places _places = new();
-    readonly List<RemoteGateway> _gateways = [];
+    readonly List<IDisposable> _reached = [];
 
     public IObjectStores Stores => _places;
 
@@ -48,7 +50,7 @@ sealed class Network : INetwork, IDisposable
     public IGateway Gateway(GatewayAccess access, long rate, CancellationToken ct)
     {
         var gateway = new RemoteGateway(access.Url, access.Fingerprint, rate, ct);
-        _gateways.Add(gateway);
+        _reached.Add(gateway);
         return gateway;
     }
 
@@ -56,6 +58,20 @@ sealed class Network : INetwork, IDisposable
     {
         using var certificate = Identity.Read(identity);
         using var server = new GatewayServer(desk, Room, warn);
+        server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
+    }
+
+    public IGrant Grant(Uri url, string fingerprint, CancellationToken ct)
+    {
+        var grant = new RemoteGrant(url, fingerprint, ct);
+        _reached.Add(grant);
+        return grant;
+    }
+
+    public void Serve(GrantDesk desk, IPEndPoint at, string identity, Action<string> ready, Action<string> warn, CancellationToken ct)
+    {
+        using var certificate = Identity.Read(identity);
+        using var server = new GrantServer(desk, warn);
         server.ServeAsync(at, certificate, ready, ct).GetAwaiter().GetResult();
     }
 
@@ -90,6 +106,6 @@ sealed class Network : INetwork, IDisposable
     public void Dispose()
     {
         _places.Dispose();
-        _gateways.ForEach(g => g.Dispose());
+        _reached.ForEach(r => r.Dispose());
     }
 }

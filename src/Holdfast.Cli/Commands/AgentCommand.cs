@@ -19,7 +19,7 @@ static class AgentCommand
 
     public static Command Create()
     {
-        var agent = new Command("agent", "Make this machine an agent, which sends its backups to a gateway and reads nothing.");
+        var agent = new Command("agent", "Make this machine an agent, which sends its backups to a gateway and reads nothing; bring back here what was granted to it.");
         agent.Subcommands.Add(Session.Command("enrol", "Enrol this machine, by a token made for it. `holdfast backup` then goes through the gateway.", command =>
         {
             command.Arguments.Add(UrlArgument);
@@ -27,6 +27,7 @@ static class AgentCommand
             command.Options.Add(TokenOption);
             command.Options.Add(KeyFolder.KeysOption);
         }, Enrol));
+        agent.Subcommands.Add(AgentRestore.Create());
         return agent;
     }
 

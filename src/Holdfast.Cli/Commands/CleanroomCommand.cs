@@ -18,7 +18,7 @@ static class CleanroomCommand
 
     public static Command Create()
     {
-        var cleanroom = new Command("cleanroom", "Re-open every snapshot within a day of its commit, and log whether it is what was signed.");
+        var cleanroom = new Command("cleanroom", "Do what needs opened backups, on a machine set apart for it: attest each snapshot within a day, grant a restore to an agent's host.");
         cleanroom.Subcommands.Add(Session.Command("key", "Cut the keys of a clean room: they read all that is stored, and alter nothing. Run where the opening key is.", command =>
         {
             command.Options.Add(OutOption);
@@ -40,6 +40,7 @@ static class CleanroomCommand
             command.Options.Add(KeyFolder.VaultOption);
             command.Options.Add(KeyFolder.KeysOption);
         }, Status));
+        cleanroom.Subcommands.Add(GrantCommand.Create());
         return cleanroom;
     }
 

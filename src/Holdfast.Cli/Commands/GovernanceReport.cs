@@ -32,6 +32,8 @@ static class GovernanceReport
         }
         foreach (var line in Erasures(vault))
             yield return line;
+        foreach (var (granted, i) in state.Grants.Where(g => g.IsOpen ? g.Until > now : g.Ended + Soon > now).Select((g, i) => (g, i)))
+            yield return (i == 0 ? "Grants" : "", $"restore of snapshot {Text.Id(granted.Snapshot)} to the host of agent {Text.Id(granted.Agent)}, {(granted.IsOpen ? $"OPEN until {Text.Time(granted.Until)}" : $"{Text.Time(granted.Ended)}: {LeafWords.EndOf(granted.End)}")}");
         if (!state.Approvers.IsNobody)
         {
             var people = state.Approvers;
@@ -70,6 +72,7 @@ static class GovernanceReport
         w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
         w.WriteNumber("emergencyStepsUnreadable", state.LostEmergencies.Count);
         w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);
+        w.WriteNumber("grantsOpen", state.Grants.Count(g => g.IsOpen && g.Until > now));
         w.WriteNumber("erasuresEntered", state.Erasures.Count(e => e.Entry.Kind != ErasureKind.Withdrawn));
         w.WriteNumber("erasuresWithdrawn", state.Erasures.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));
         w.WriteNumber("erasuresUnreadable", state.LostErasures);

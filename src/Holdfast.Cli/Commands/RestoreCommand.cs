@@ -15,10 +15,10 @@ static class RestoreCommand
 {
     static readonly Argument<string> Snapshot = SnapshotArgument.Make();
     static readonly Argument<string> TargetArgument = new("TARGET") { Description = "Folder to restore into: empty, or not there yet." };
-    static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, and all below it; may be repeated. " + NamePattern.Rules, HelpName = "PATTERN", DefaultValueFactory = _ => [] };
-    static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
-    static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
-    static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
+    public static readonly Option<string[]> IncludeOption = new("--include") { Description = "Only what matches, and all below it; may be repeated. " + NamePattern.Rules, HelpName = "PATTERN", DefaultValueFactory = _ => [] };
+    public static readonly Option<bool> ResumeOption = new("--resume") { Description = "Go on with an interrupted restore: files that are equal byte for byte stay, all others of the snapshot are written anew, changed ones too. Takes the snapshot by its id: `latest` may be another one by now." };
+    public static readonly Option<bool> OverwriteOption = new("--overwrite") { Description = "Replace what is there. What the snapshot does not have stays, and is counted." };
+    public static readonly Option<bool> ByNameOption = new("--owners-by-name") { Description = "Owners, and users and groups in access control lists, by their names on this machine, where it has them; the others by number, which is told." };
 
     static readonly Option<bool> IsolatedOption = new("--isolated") { Description = "An emergency restore: one person, at once, into a new folder TARGET that nobody else can enter; with --reason. All who look at the vault see it; `holdfast emergency release` lets it out." };
 
@@ -38,9 +38,8 @@ static class RestoreCommand
     {
         ProcessLimits.RequireProc();
         var threads = ThreadsArgument.Get(session);
-        var (resume, overwrite) = (session.Parsed.GetValue(ResumeOption), session.Parsed.GetValue(OverwriteOption));
-        if (resume && overwrite)
-            throw new HoldfastException(ErrorCode.Usage, "--resume and --overwrite contradict each other.", "With --resume equal files stay and all others are replaced; with --overwrite every file is written anew.");
+        var existing = Existing(session);
+        var (resume, overwrite) = (existing == ExistingFiles.KeepEqual, existing == ExistingFiles.Replace);
         if (!session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
             throw new HoldfastException(ErrorCode.Usage, "A reason and a person are those of an emergency restore, and --isolated was not given.", "Add --isolated; or leave them out, for a restore that is no emergency.");
         var (vault, keys) = SnapshotArgument.Open(session);
@@ -65,14 +64,14 @@ static class RestoreCommand
             // Only now, so that a call that cannot be run makes no folder.
             using var target = FileTarget.Create(path, new FileTargetOptions
             {
-                Existing = overwrite ? ExistingFiles.Replace : resume ? ExistingFiles.KeepEqual : ExistingFiles.Refuse,
+                Existing = existing,
                 MapOwnersByName = session.Parsed.GetValue(ByNameOption),
                 Stop = session.Stop,
                 Forbidden = [.. vault.Keeper.Folders, .. session.Parsed.GetValue(KeyFolder.KeysOption) is { Length: > 0 } keyFolder ? [keyFolder] : Array.Empty<string>()],
             });
             var open = Enumerable.Range(0, patterns.Count).ToHashSet(); // those that have matched nothing yet
             if (patterns.Count == 0 && !resume && !overwrite)
-                WarnIfTight(session, path, record);
+                WarnIfTight(session, path, record.Object?.LogicalBytes ?? 0);
             session.Note($"Restoring {SnapshotArgument.Words(record, tree)}.");
             var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, open, path));
             var progress = new RestoreProgress();
@@ -88,7 +87,7 @@ static class RestoreCommand
             if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
-            var status = RestoreReport.Tell(session, record, tree, tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
+            var status = RestoreReport.Tell(session, RestoredState.Of(record, tree), tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             if (place is not null)
                 EmergencyCommand.Restored(session, place);
             foreach (var number in open.Order())
@@ -99,8 +98,17 @@ static class RestoreCommand
         }
     }
 
+    /// <summary>What is to become of what is there.</summary>
+    public static ExistingFiles Existing(Session session) => (session.Parsed.GetValue(ResumeOption), session.Parsed.GetValue(OverwriteOption)) switch
+    {
+        (true, true) => throw new HoldfastException(ErrorCode.Usage, "--resume and --overwrite contradict each other.", "With --resume equal files stay and all others are replaced; with --overwrite every file is written anew."),
+        (true, _) => ExistingFiles.KeepEqual,
+        (_, true) => ExistingFiles.Replace,
+        _ => ExistingFiles.Refuse,
+    };
+
     /// <summary>What an emergency isolated is not written to by any other restore.</summary>
-    static string NotIsolated(string path)
+    public static string NotIsolated(string path)
     {
         for (var at = FolderPath.Real(path); at is not null; at = Path.GetDirectoryName(at))
         {
@@ -155,11 +163,11 @@ static class RestoreCommand
     }
 
     /// <summary>No refusal: holes and further names of one file take no room, and nobody knows before how many there are.</summary>
-    static void WarnIfTight(Session session, string path, SnapshotRecord record)
+    public static void WarnIfTight(Session session, string path, ulong bytes)
     {
         var free = new DriveInfo(path).AvailableFreeSpace;
-        if (record.Object is { } snapshot && snapshot.LogicalBytes > (ulong)free)
-            session.Warn($"holdfast: the snapshot's files have {Text.Bytes(snapshot.LogicalBytes)}, the target's disk has {Text.Bytes(free)} free. Unless much of it is holes or hard links, it will not fit.");
+        if (bytes > (ulong)free)
+            session.Warn($"holdfast: the snapshot's files have {Text.Bytes(bytes)}, the target's disk has {Text.Bytes(free)} free. Unless much of it is holes or hard links, it will not fit.");
     }
 
     static Excludes Pattern(string text)
@@ -171,7 +179,7 @@ static class RestoreCommand
     }
 
     /// <summary>The folder or entry in which all is that patterns can match: what of the tree lies elsewhere need not be read, and may be damaged. Null where that is not known.</summary>
-    static byte[]? Below(string[] patterns)
+    public static byte[]? Below(string[] patterns)
     {
         string[]? common = null;
         foreach (var pattern in patterns)
@@ -185,6 +193,13 @@ static class RestoreCommand
             common = common is null ? names : [.. common.Zip(names).TakeWhile(n => n.First == n.Second).Select(n => n.First)];
         }
         return common is { Length: > 0 } ? System.Text.Encoding.UTF8.GetBytes(string.Join('/', common)) : null;
+    }
+
+    /// <summary>What patterns choose of a snapshot: all of it, where there are none.</summary>
+    public static PathFilter Filter(string[] typed)
+    {
+        var patterns = typed.Select(Pattern).ToList();
+        return new PathFilter(typed.Length == 0 ? null : path => Matches(patterns, [], path));
     }
 
     static bool Matches(List<Excludes> patterns, HashSet<int> open, ReadOnlySpan<byte> path)

@@ -1,6 +1,5 @@
 using Holdfast.Cli.Terminal;
 using Holdfast.Core;
-using Holdfast.Core.Keeper;
 using Holdfast.Core.Restore;
 using Holdfast.Core.Snapshots;
 
@@ -15,24 +14,24 @@ static class RestoreReport
     const int Shown = 20;
     const long RateFrom = 1 << 20; // bytes
 
-    public static int Tell(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isPart, bool isLogged, bool isDoubted, IReadOnlyList<string> gone)
+    public static int Tell(Session session, RestoredState state, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, ITreeWriter target, TimeSpan elapsed, bool isPart, bool isLogged, bool isDoubted, IReadOnlyList<string> gone)
     {
         var problems = target.Problems;
         var missed = result.Failed + result.Lost + problems.Sum(p => p.Entries);
         var code = result.Failed > 0 || result.Lost > 0 ? gone.Count > 0 ? ErrorCode.StoreUnavailable : ErrorCode.RestoreMismatch : result.IsWhole && !isDoubted ? result.Register.Applies ? ErrorCode.ErasureApplies : ErrorCode.None : ErrorCode.Incomplete;
-        WriteJson(session, record, tree, ofSource, result, problems, target, elapsed, isLogged, missed, code);
+        WriteJson(session, state, ofSource, result, problems, target, elapsed, isLogged, missed, code);
         var written = result.Written;
         session.Step($"{(result.Failed > 0 || result.Lost > 0 ? "NOT COMPLETE. " : "")}Restored {Text.Count(result.Files, "file")} ({Text.Bytes(result.Bytes)}) and {Text.Count(written.Folders, "folder")} in {Text.Duration(elapsed)}{Rate(result.Bytes, elapsed)}{(result.Files > 0 ? "; every piece of it matched its digest" : "")}.");
-        session.Step($"  state              {SnapshotArgument.Words(record, tree)}");
+        session.Step($"  state              {SnapshotArgument.Words(state)}");
         if (isPart)
             session.Step("  a part             what --include names, and nothing else of the snapshot");
         if (written.Untouched > 0)
             session.Step($"  as they were       {Text.Count(written.Untouched, "folder")} that {(written.Untouched == 1 ? "was" : "were")} there, above what was brought back: owner and permissions were left alone");
         if (written.MoreOpen > 0)
             session.Finding($"  MORE OPEN          {written.MoreOpen} of them {(written.MoreOpen == 1 ? "lets" : "let")} in users whom the snapshot kept out: see whether they may read or exchange what was brought back (ls -ld)");
-        if (tree is { Problems: > 0 })
-            session.Finding($"  INCOMPLETE         {LeftOut(record, tree.Problems)}");
-        foreach (var line in tree is null ? [] : SourceProblems.Lines(tree.Problems, ofSource, record))
+        if (state.Problems > 0)
+            session.Finding($"  INCOMPLETE         {LeftOut(state)}");
+        foreach (var line in SourceProblems.Lines(state.Problems, ofSource, state.Snapshot))
             session.Finding(line);
         if (written.Others > 0)
             session.Step($"  also               {Text.Count(written.Others, "symlink or special file", "symlinks and special files")}");
@@ -45,7 +44,7 @@ static class RestoreReport
         if (written.Strangers is > 0 and var strangers)
             session.Finding($"  NOT OF IT          {Text.Count(strangers, "entry", "entries")} in the target {(strangers == 1 ? "is" : "are")} not in the snapshot, and {(strangers == 1 ? "stays" : "stay")} (what lies in folders among them is not counted): only a restore into an empty folder is the snapshot and nothing else");
         if (isLogged)
-            session.Step($"  logged             the log has a record that the whole snapshot came back{(result.Register.LeftOut > 0 ? ", but for what the erasure register left out" : "")}{(tree is { Problems: > 0 } ? ", as it was taken" : "")}");
+            session.Step($"  logged             the log has a record that the whole snapshot came back{(result.Register.LeftOut > 0 ? ", but for what the erasure register left out" : "")}{(state.Problems > 0 ? ", as it was taken" : "")}");
         TellRegister(session, result.Register);
         if (result.UnreadPacks > 0 && result.Failed + result.Lost > 0)
         {
@@ -136,8 +135,8 @@ static class RestoreReport
         w.WriteEndObject();
     }
 
-    static string LeftOut(SnapshotRecord record, ulong problems) =>
-        $"{Text.Count((long)problems, "entry", "entries")} of the source {(problems == 1 ? "was" : "were")} left out when this was taken, or {(problems == 1 ? "is" : "are")} here as read while changing: an earlier or later snapshot may have {(problems == 1 ? "it" : "them")} whole (`holdfast diff OTHER {Text.Id(record.Snapshot)}`, with another one's id for OTHER, shows what differs)";
+    static string LeftOut(RestoredState state) =>
+        $"{Text.Count((long)state.Problems, "entry", "entries")} of the source {(state.Problems == 1 ? "was" : "were")} left out when this was taken, or {(state.Problems == 1 ? "is" : "are")} here as read while changing: an earlier or later snapshot may have {(state.Problems == 1 ? "it" : "them")} whole (`holdfast diff OTHER {Text.Id(state.Snapshot)}`, with another one's id for OTHER, shows what differs)";
 
     static long NotListed(IEnumerable<TargetProblem> problems) => problems.Where(p => p.Path is null).Sum(p => p.Entries);
 
@@ -185,18 +184,18 @@ static class RestoreReport
         _ => ("could not be written", "look at the target's disk (dmesg shows what the system saw), then run this again with --resume."),
     };
 
-    static void WriteJson(Session session, SnapshotRecord record, TreeSection? tree, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
+    static void WriteJson(Session session, RestoredState state, IReadOnlyList<SourceProblem> ofSource, RestoreResult result, IReadOnlyCollection<TargetProblem> problems, ITreeWriter target, TimeSpan elapsed, bool isLogged, long missed, ErrorCode code) => session.Json(w =>
     {
-        w.WriteString("snapshot", record.Snapshot.ToString());
-        w.WriteString("committed", Text.Iso(record.Committed));
-        if (record.Object is { } told)
-            w.WriteString("clientTime", Text.Iso(told.ClientTime));
-        w.WriteString("source", record.Source.ToString());
-        if (tree is not null)
+        w.WriteString("snapshot", state.Snapshot.ToString());
+        w.WriteString("committed", Text.Iso(state.Committed));
+        if (state.ClientTime is { } time)
+            w.WriteString("clientTime", Text.Iso(time));
+        w.WriteString("source", state.Source.ToString());
+        if (state.Names is var (name, host, root))
         {
-            w.WriteName("name", tree.SourceName);
-            w.WriteName("host", tree.HostName);
-            w.WriteName("path", tree.RootPath);
+            w.WriteName("name", name);
+            w.WriteName("host", host);
+            w.WriteName("path", root);
         }
         SourceProblems.Write(w, ofSource);
         w.WriteNumber("entries", result.Entries);

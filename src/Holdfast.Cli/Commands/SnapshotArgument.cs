@@ -93,14 +93,17 @@ static class SnapshotArgument
     }
 
     /// <summary>Which state of what a snapshot is, for a person: its id, when it was committed, and of which source it is, where the key tells.</summary>
-    public static string Words(SnapshotRecord record, TreeSection? tree) => $"snapshot {Text.Id(record.Snapshot)} of {Text.Time(record.Committed)} (vault time{(ClockApart(record) is { } clock ? $"; {clock}" : "")}), source {(tree is null
-        ? Text.Id(record.Source)
-        : $"{Text.Name(tree.SourceName)} on {Text.Name(tree.HostName)}")}";
+    public static string Words(SnapshotRecord record, TreeSection? tree) => Words(RestoredState.Of(record, tree));
+
+    public static string Words(RestoredState state) => $"snapshot {Text.Id(state.Snapshot)} of {Text.Time(state.Committed)} (vault time{(ClockApart(state.ClientTime, state.Committed) is { } clock ? $"; {clock}" : "")}), source {(state.Names is var (source, host, _)
+        ? $"{Text.Name(source)} on {Text.Name(host)}"
+        : Text.Id(state.Source))}";
 
     /// <summary>What the clock of the machine that made a snapshot said, where that is more than a day from the vault's time: after a power-off, or where a clock is wrong, the vault's
     /// alone may not tell which snapshot is of which day. Null where they agree.</summary>
-    public static string? ClockApart(SnapshotRecord record) =>
-        record.Object is { } snapshot && Int128.Abs((Int128)snapshot.ClientTime - record.Committed) > Core.Retention.RetentionPolicy.Day ? $"its machine's clock said {Text.Time(snapshot.ClientTime)}" : null;
+    public static string? ClockApart(SnapshotRecord record) => ClockApart(record.Object?.ClientTime, record.Committed);
+
+    static string? ClockApart(long? time, ulong committed) => time is { } said && Int128.Abs((Int128)said - committed) > Core.Retention.RetentionPolicy.Day ? $"its machine's clock said {Text.Time(said)}" : null;
 
     /// <summary>The sources of a name, one in each trust domain that has it.</summary>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c>: none has.</exception>

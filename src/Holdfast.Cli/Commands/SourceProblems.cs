@@ -26,13 +26,13 @@ static class SourceProblems
     /// <summary>The first of them, a line each.</summary>
     /// <param name="all">How many there are.</param>
     /// <param name="problems">Those that the snapshot names.</param>
-    /// <param name="record">The snapshot.</param>
-    public static IEnumerable<string> Lines(ulong all, IReadOnlyList<SourceProblem> problems, SnapshotRecord record)
+    /// <param name="snapshot">Its id.</param>
+    public static IEnumerable<string> Lines(ulong all, IReadOnlyList<SourceProblem> problems, Id16 snapshot)
     {
         foreach (var problem in problems.Take(Shown))
             yield return $"    {Text.Name(problem.Path)}  ({Describe(problem.Kind)})";
         if (problems.Count > 0 && all > (ulong)Math.Min(Shown, problems.Count))
-            yield return $"    and {Text.Count((long)(all - (ulong)Math.Min(Shown, problems.Count)), "more", "more")}: holdfast ls {Text.Id(record.Snapshot)} --problems";
+            yield return $"    and {Text.Count((long)(all - (ulong)Math.Min(Shown, problems.Count)), "more", "more")}: holdfast ls {Text.Id(snapshot)} --problems";
     }
 
     /// <summary>All of them, as a listing.</summary>

@@ -409,10 +409,14 @@ public static class AgentProof
     /// <param name="nonce">The gateway's.</param>
     /// <param name="client">Fingerprint of the agent's certificate.</param>
     /// <param name="gateway">Of the gateway's.</param>
-    public static byte[] SignedBytes(Id16 vault, Id16 agent, ReadOnlySpan<byte> nonce, Hash32 client, Hash32 gateway)
+    public static byte[] SignedBytes(Id16 vault, Id16 agent, ReadOnlySpan<byte> nonce, Hash32 client, Hash32 gateway) => SignedBytes(Label, vault, agent, nonce, client, gateway);
+
+    /// <summary>As above, for another purpose.</summary>
+    /// <param name="label">Of that purpose.</param>
+    internal static byte[] SignedBytes(ReadOnlySpan<byte> label, Id16 vault, Id16 agent, ReadOnlySpan<byte> nonce, Hash32 client, Hash32 gateway)
     {
         var writer = new ByteWriter();
-        writer.Raw(Label);
+        writer.Raw(label);
         writer.Id(vault);
         writer.Id(agent);
         writer.Raw(nonce);

@@ -15,6 +15,7 @@ public sealed class KeeperDesk
     const int MostAttestations = 600; // as above: a clean room's, one after the other
     const long MostAttested = 64 << 20; // bytes of them in a day: each is kept for good
     const int MostAsked = 6; // that erased data was asked for, as above: each keeps an object for good
+    const ulong MostEnd = 5; // of the ways that a grant ends
     const int MostBegun = 100; // emergencies that a client may have recorded in a month
     const ulong Hour = 3_600; // seconds
     const ulong Month = 30 * 24 * Hour;
@@ -99,8 +100,8 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify })
-                Count(client, LeafType.Restore, MostReadings, "restores and verifies recorded");
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.Granted }) // each grant has one end
+                Count(client, LeafType.Restore, MostReadings, "restores, verifies and grants recorded");
             else if (request is KeeperRequest.Record { Type: LeafType.ErasedAsked })
                 Count(client, LeafType.ErasedAsked, MostAsked, "times recorded that erased data was asked for");
             else if (request is KeeperRequest.RecordAttestation recorded && client.Role != KeeperRole.Manage)
@@ -266,6 +267,9 @@ public sealed class KeeperDesk
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
             LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
             LeafType.ErasedAsked => record is { A: 0, B: 0, C: 0, Actor.IsNone: true, Payload.Length: <= MaxReason } && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && reason.Domain == _keeper.State.Find(record.Subject)?.Object?.Domain,
+            LeafType.Granted => record is { B: 0, C: 0, Payload.Length: 0 } && _keeper.State.Find(record.Subject) is not null && _keeper.State.Agent(record.Actor) is not null
+                && record.A > _keeper.Clock.Now && record.A <= _keeper.Clock.Now + GrantedRestore.MostLife + Hour,
+            LeafType.GrantEnded => record is { A: > 0 and <= MostEnd, Payload.Length: 0 } && _keeper.State.Grants.Exists(g => g.IsOpen && g.Snapshot == record.Subject && g.Agent == record.Actor),
             LeafType.Verify => record.Payload.Length == 0,
             LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),

@@ -199,7 +199,7 @@ public abstract record KeeperRequest
     };
 
     /// <summary>Whether a client of this role may ask for it at all.</summary>
-    public bool IsFor(KeeperRole role) => Most(role, Which) > 0 && (role == KeeperRole.Manage || this is not Record { Type: not (LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked) });
+    public bool IsFor(KeeperRole role) => Most(role, Which) > 0 && (role == KeeperRole.Manage || this is not Record { Type: not (LeafType.Restore or LeafType.Verify or LeafType.ErasedAsked or LeafType.Granted or LeafType.GrantEnded) });
 
     /// <summary>Bytes that a request may have which begins so, of a client of this role; 0: that is none of its requests.</summary>
     /// <param name="role">Of the client.</param>

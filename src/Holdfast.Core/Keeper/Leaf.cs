@@ -32,6 +32,8 @@ public enum LeafType : byte
     ErasedAsked = 25,
     Emergency = 26,
     Sensitive = 27,
+    Granted = 28,
+    GrantEnded = 29,
 }
 
 /// <summary>What a verify looked at.</summary>

@@ -128,6 +128,9 @@ public sealed partial class Projection
 
     public List<ScopedKeyRecord> ScopedKeys { get; } = [];
 
+    /// <summary>Restores that clean rooms granted to agents' hosts, in the order of their leaves.</summary>
+    public List<GrantedRestore> Grants { get; } = [];
+
     /// <param name="bytes">The next leaf.</param>
     /// <param name="isLost">It was signed, and cannot be read any more: no bytes. One that was signed without any is of whoever has the log's key.</param>
     /// <exception cref="HoldfastException"><c>LogDamaged</c>: the first leaf is no genesis of this vault.</exception>
@@ -222,6 +225,12 @@ public sealed partial class Projection
                 break;
             case LeafType.ErasedAsked:
                 _erasedAsked.Add(new ErasedAsked(leaf.VaultTime, leaf.Subject, leaf.Payload));
+                break;
+            case LeafType.Granted when _byId.ContainsKey(leaf.Subject):
+                Grants.Add(new GrantedRestore(leaf.VaultTime, leaf.Subject, leaf.Actor, leaf.A));
+                break;
+            case LeafType.GrantEnded when Grants.FindLast(g => g.IsOpen && g.Snapshot == leaf.Subject && g.Agent == leaf.Actor) is { } granted:
+                (granted.Ended, granted.End, granted.Bytes, granted.Files) = (leaf.VaultTime, leaf.A, leaf.B, leaf.C);
                 break;
             case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);

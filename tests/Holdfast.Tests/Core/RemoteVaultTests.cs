@@ -340,6 +340,36 @@ public sealed class RemoteVaultTests : IDisposable
         }
     }
 
+    /// <summary>Who reads may have it recorded that it granted a restore, of what is there to who is enrolled; each has one end. A record opens nothing.</summary>
+    [Fact]
+    public void A_client_that_reads_may_have_a_grant_recorded_and_its_end()
+    {
+        Write("a.txt", "first");
+        var snapshot = _test.BackUp().Snapshot;
+        var agent = _test.Keys.Agent.Agent;
+        var (keeper, _) = Serve();
+        using (keeper)
+        {
+            var desk = new KeeperDesk(keeper);
+            ErrorCode Asked(KeeperRole role, KeeperRequest.Record record) => (Record.Exception(() => desk.Answer(Of(role), record)) as HoldfastException)?.Code ?? ErrorCode.None;
+            KeeperRequest.Record Granted(Id16 what, Id16 to, ulong until, ulong b = 0, byte[]? payload = null) => new(LeafType.Granted, what, to, until, b, 0, payload ?? []);
+            KeeperRequest.Record Ended(Id16 to, ulong how = 1) => new(LeafType.GrantEnded, snapshot, to, how, 5, 6, []);
+            var soon = keeper.Clock.Now + 3_600;
+            Assert.Equal(ErrorCode.NoPermission, Asked(KeeperRole.Backup, Granted(snapshot, agent, soon)));
+            foreach (var wrong in new[] { Granted(Id16.New(), agent, soon), Granted(snapshot, Id16.New(), soon), Granted(snapshot, agent, keeper.Clock.Now), Granted(snapshot, agent, keeper.Clock.Now + 60 * RetentionPolicy.Day), Granted(snapshot, agent, soon, b: 1), Granted(snapshot, agent, soon, payload: [1]), Ended(agent) })
+                Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, wrong));
+            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Granted(snapshot, agent, soon)));
+            foreach (var wrong in new[] { Ended(Id16.New()), Ended(agent, 0), Ended(agent, 6) })
+                Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, wrong));
+            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Ended(agent)));
+            Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, Ended(agent))); // once
+            var size = keeper.Log.Size;
+            for (var i = 0; i < 100; i++)
+                _ = Asked(KeeperRole.Read, Granted(snapshot, agent, soon));
+            Assert.InRange(keeper.Log.Size - size, 40, 70);
+        }
+    }
+
     /// <summary>Objects are made by the keeper: one that no leaf names would stay for good.</summary>
     [Fact]
     public void A_client_that_backs_up_stores_packs_alone()

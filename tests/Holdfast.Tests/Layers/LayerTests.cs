@@ -8,7 +8,7 @@ public sealed partial class LayerTests
 {
     static readonly string[] Order =
     [
-        "Codec", "Crypto", "Chunking", "Retention", "Approvals", "Log", "Storage", "Keys", "Packs", "Index", "Snapshots", "Keeper", "Backup", "Gateway", "Restore",
+        "Codec", "Crypto", "Chunking", "Retention", "Approvals", "Log", "Storage", "Keys", "Packs", "Index", "Snapshots", "Keeper", "Backup", "Gateway", "Restore", "Grants",
     ];
 
     static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
@@ -16,7 +16,7 @@ public sealed partial class LayerTests
     [GeneratedRegex(@"\bHoldfast\.(Core\.(?<layer>\w+)|(?<project>Sources|Cli|Server|Storage))\b|\busing (?<layer2>\w+)\.")]
     private static partial Regex Uses();
 
-    [GeneratedRegex(@"(?<![\w.])(?<layer>Codec|Crypto|Chunking|Retention|Approvals|Log|Storage|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore)\.[A-Z]\w+")]
+    [GeneratedRegex(@"(?<![\w.])(?<layer>Codec|Crypto|Chunking|Retention|Approvals|Log|Storage|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore|Grants)\.[A-Z]\w+")]
     private static partial Regex Relative();
 
     [Fact]
@@ -54,7 +54,7 @@ public sealed partial class LayerTests
         foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Storage.S3"), "*.cs"))
         {
             var text = File.ReadAllText(file);
-            Assert.DoesNotMatch(@"Holdfast\.(Sources|Cli|Server|Core\.(Codec|Crypto|Chunking|Approvals|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore))\b", text);
+            Assert.DoesNotMatch(@"Holdfast\.(Sources|Cli|Server|Core\.(Codec|Crypto|Chunking|Approvals|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore|Grants))\b", text);
             Assert.True(!text.Contains("DeleteObject", StringComparison.Ordinal) || Path.GetFileName(file) is "BucketCheck.cs" or "S3Remover.cs", $"{Path.GetFileName(file)} removes objects");
         }
     }
@@ -101,7 +101,7 @@ public sealed partial class LayerTests
         foreach (var program in new[] { "holdfast", "holdfast-server" })
             Assert.Empty(own.Intersect(All(program)));
         foreach (var file in Directory.GetFiles(Path.Combine(Root(), "src/Holdfast.Control"), "*.cs", SearchOption.AllDirectories))
-            Assert.DoesNotMatch(@"Holdfast\.(Sources|Server|Storage)\b|Core\.(Codec|Crypto|Chunking|Approvals|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore)\b|\bVault\.(Open|Create)|\bOpenVault\b|\b(OpeningKeys?|ReadingKeys|PutKey|AgentKey|VaultKeeper)\b", File.ReadAllText(file));
+            Assert.DoesNotMatch(@"Holdfast\.(Sources|Server|Storage)\b|Core\.(Codec|Crypto|Chunking|Approvals|Log|Keys|Packs|Index|Snapshots|Keeper|Backup|Gateway|Restore|Grants)\b|\bVault\.(Open|Create)|\bOpenVault\b|\b(OpeningKeys?|ReadingKeys|PutKey|AgentKey|VaultKeeper)\b", File.ReadAllText(file));
     }
 
     [Fact]
