@@ -151,7 +151,7 @@ sealed class PinnedClient : IDisposable
                     throw refusal;
                 return read(response, idle);
             }
-            catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
+            catch (Exception e) when (e is HttpRequestException or IOException or SocketException or OperationCanceledException or ObjectDisposedException) // the socket's own, where it is reset while the runtime asks whom it is connected to
             {
                 if (_stop.IsCancellationRequested)
                     throw new HoldfastException(ErrorCode.Interrupted, "Interrupted. Nothing half-done counts.", "Run the same command again when it suits.", e);

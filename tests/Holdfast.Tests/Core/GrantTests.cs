@@ -315,7 +315,7 @@ public sealed class GrantTests : IDisposable
     [Fact]
     public void Hard_links_holes_and_odd_files_come_back_as_they_were()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "hard links and holes are made as Linux has them");
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/usr/bin/rsync"), "needs Linux, and rsync to compare");
         _test.Write("first", TestVault.Noise(3, 5_000_000));
         Shell($"cd '{_test.Source}' && ln first second && mkdir sub && ln first sub/third && truncate -s 40M holes && printf abc | dd of=holes bs=1 seek=20000000 conv=notrunc status=none && truncate -s 9M allhole && mkfifo pipe && touch empty");
         _test.BackUp(_vault);
@@ -325,7 +325,7 @@ public sealed class GrantTests : IDisposable
         Assert.Empty(problems);
         Assert.Equal(2, result.Written.Names);
         Assert.InRange(reached.Raw.Length, 5_000_000, 5_400_000); // its content goes once
-        Assert.Equal("", Shell($"rsync -aHXn --checksum --delete --itemize-changes '{_test.Source}/' '{_test["back"]}/' | grep -v '^\\.d' || true"));
+        Assert.Equal("", Shell($"rsync -aHXn --checksum --delete --itemize-changes '{_test.Source}/' '{_test["back"]}/'"));
         Assert.InRange(long.Parse(Shell($"stat -c %b '{_test["back"]}/holes'").Trim(), System.Globalization.CultureInfo.InvariantCulture), 0, 4_096);
     }
 
