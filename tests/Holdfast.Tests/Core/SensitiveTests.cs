@@ -62,10 +62,13 @@ public sealed class SensitiveTests : IDisposable
 
     static HoldfastException Refused(Action act) => Assert.Throws<HoldfastException>(act);
 
-    void Append(Vault vault, params Leaf[] leaves)
+    void Append(Vault vault, params Leaf[] leaves) => Append(_test, vault, leaves);
+
+    /// <summary>As whoever has the log's key does.</summary>
+    static void Append(TestVault test, Vault vault, params Leaf[] leaves)
     {
-        using var signer = LogKeyFile.Read(Path.Combine(_test.Folder, "keeper/log.key"), vault.Id);
-        MerkleLog.Open(Path.Combine(_test.Folder, "log"), Disk.Real, vault.Keeper.Log.Key).Append([.. leaves.Select(l => l.ToArray())], signer);
+        using var signer = LogKeyFile.Read(Path.Combine(test.Folder, "keeper/log.key"), vault.Id);
+        MerkleLog.Open(Path.Combine(test.Folder, "log"), Disk.Real, vault.Keeper.Log.Key).Append([.. leaves.Select(l => l.ToArray())], signer);
         vault.Keeper.Refresh();
     }
 
@@ -255,6 +258,28 @@ public sealed class SensitiveTests : IDisposable
         using var vault = alone.Open();
         Assert.Equal(ErrorCode.QuorumMissing, Refused(() => vault.Keeper.MarkSensitive(Id16.None, Id16.None)).Code);
         Assert.Empty(vault.State.Sensitive);
+    }
+
+    /// <summary>Else one leaf has every restore of a small vault end in isolation, for as long as there is that vault.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Nor_is_a_mark_believed_there_that_the_logs_key_made(int people)
+    {
+        using var alone = new TestVault(approvers: people == 0 ? null : Set(1, 0));
+        alone.Write("notes", "psychiatric");
+        alone.BackUp();
+        using var vault = alone.Open();
+        Append(alone, vault, new Leaf(LeafType.Sensitive, vault.Keeper.Clock.Now, Id16.None, Id16.None, 1, 0, 0, Hash32.None), new Leaf(LeafType.Sensitive, vault.Keeper.Clock.Now, Ward(vault).Source, Id16.None, 1, 0, 0, Hash32.None));
+        foreach (var state in new[] { vault, alone.Open() })
+        {
+            using (state)
+            {
+                Assert.Empty(state.State.Sensitive);
+                state.RequireNotSensitive(Ward(state));
+                Assert.Equal([LeafFault.NotApproved, LeafFault.NotApproved], state.State.Refused.Select(r => r.Fault));
+            }
+        }
     }
 
     [Fact]
