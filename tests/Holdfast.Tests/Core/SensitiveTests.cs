@@ -288,6 +288,23 @@ public sealed class SensitiveTests : IDisposable
         using var vault = _test.Open();
         Append(vault, [.. Enumerable.Range(0, VaultKeeper.MostSensitive).Select(_ => new Leaf(LeafType.Sensitive, vault.Keeper.Clock.Now, Id16.New(), Id16.None, 1, 0, 0, Hash32.None))]);
         Assert.Equal(ErrorCode.QuotaExceeded, Refused(() => vault.Keeper.MarkSensitive(Notes(vault).Source, Id16.None)).Code);
+        Assert.True(vault.Keeper.MarkSensitive(Id16.None, Id16.None)); // who needs more has all
+        Assert.True(vault.State.IsSensitive(Notes(vault).Source));
+    }
+
+    /// <summary>What the log's key marked has no name to be asked for by.</summary>
+    [Fact]
+    public void A_mark_is_taken_back_by_the_id_of_its_source()
+    {
+        using var vault = _test.Open();
+        var junk = Id16.New();
+        Append(vault, new Leaf(LeafType.Sensitive, vault.Keeper.Clock.Now, junk, Id16.None, 1, 0, 0, Hash32.None));
+        Assert.Null(ApprovalRequests.IdOf(Id16.None.ToString()));
+        Assert.Null(ApprovalRequests.IdOf($"{junk}0"));
+        vault.Keeper.Decide(Signed(AsksToUnmark(vault, ApprovalRequests.IdOf(junk.ToString())!.Value), 1, 2));
+        _test.Machine.Pass(3 * TestVault.Day + 60);
+        vault.Keeper.Record(LeafType.Verify, Id16.New(), Id16.None, 1, 0, 0);
+        Assert.Empty(vault.State.Sensitive);
     }
 
     /// <summary>Who may only read, or back up, does not have all restores of others refused.</summary>
