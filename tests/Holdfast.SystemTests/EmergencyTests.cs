@@ -133,6 +133,8 @@ public sealed class EmergencyTests : IDisposable
         Assert.DoesNotContain("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
         Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
         Assert.Equal(other, File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(record)!, "refused-" + Path.GetFileName(record))));
+        Assert.Equal(1, Json("emergency", "list", "--json").GetProperty("refusedByTheLog").GetInt32());
+        Assert.Contains("NOT TAKEN by the log", _cli.Run("status").Out, StringComparison.Ordinal);
     }
 
     [Fact]

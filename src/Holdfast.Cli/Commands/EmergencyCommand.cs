@@ -278,7 +278,7 @@ static class EmergencyCommand
         folder.Remember(vault);
         EmergencyRecords.EnterKept(session, vault);
         using var keys = folder.IsGiven ? folder.OpenNames(vault) as OpeningKeys : null;
-        var (all, kept) = (vault.State.Emergencies, EmergencyRecords.Kept(vault.Id));
+        var (all, kept, refused) = (vault.State.Emergencies, EmergencyRecords.Kept(vault.Id), EmergencyRecords.CountRefused(vault.Id));
         session.Json(w =>
         {
             w.WriteStartArray("emergencies");
@@ -286,6 +286,7 @@ static class EmergencyCommand
                 Write(w, vault.State, emergency, keys);
             w.WriteEndArray();
             w.WriteNumber("notInTheLogYet", kept.Count);
+            w.WriteNumber("refusedByTheLog", refused);
             w.WriteNumber("unreadable", vault.State.LostEmergencies.Count);
         });
         foreach (var emergency in all)
@@ -301,7 +302,9 @@ static class EmergencyCommand
             session.Line(Words(lost));
         foreach (var step in kept)
             session.Line($"NOT IN THE LOG YET: {Text.Id(step.Emergency)}, {step.Step.ToString().ToLowerInvariant()} {Text.Time(step.At)}; kept on this machine");
-        if (all.Count + kept.Count + vault.State.LostEmergencies.Count == 0)
+        if (refused > 0)
+            session.Line($"NOT TAKEN BY THE LOG: {Text.Count(refused, "step")} of emergencies on this machine, kept here");
+        if (all.Count + kept.Count + refused + vault.State.LostEmergencies.Count == 0)
             session.Note("holdfast: there was no emergency restore");
         return 0;
     }
