@@ -87,24 +87,27 @@ static class EmergencyCommand
     static ulong Now => (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>Begins an emergency restore, or goes on with one: the place is shut and marked, and the log told, before anything is restored.</summary>
-    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns, out IDisposable? held)
+    /// <param name="former">The place as it was, where its restore had ended: to bring more is another emergency. Else null.</param>
+    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns, out IDisposable? held, out IsolatedPlace? former)
     {
         folder = FolderPath.Full(folder);
         _ = (Reason(session), Person(session), Approver(session)); // before a folder is made for it
         if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(folder, f) || FolderPath.IsWithin(f, folder)))
             throw new HoldfastException(ErrorCode.TargetUnsafe, "That is no isolated place: it lies in the vault, or the vault in it. Nothing was restored.", "Name another folder.");
-        held = IsolatedPlace.Hold(folder);
+        held = IsolatedPlace.Hold(folder, session.Warn);
         var known = IsolatedPlace.Read(folder);
         if (known is not null && (!resume || known.Vault != vault.Id || known.Snapshot != record.Snapshot || known.State is PlaceState.Releasing or PlaceState.Released))
             throw new HoldfastException(ErrorCode.TargetNotEmpty, $"That folder is the isolated place of emergency {Text.Id(known.Emergency)} already{(known.State is PlaceState.Releasing or PlaceState.Released ? ", which was released" : "")}.", resume ? "--resume goes on with the same snapshot of the same vault, while it is isolated. Name another folder." : $"To go on with it, add --resume and name snapshot {Text.Id(known.Snapshot)}; or name another folder.");
+        former = known is { State: PlaceState.Isolated } ? known : null;
         if (known is not null)
         {
             IsolatedPlace.RequireShut(folder, SharedFolders.Here);
-            if (IsOver(vault, known.Emergency))
-                known = known.Anew(Approver(session)); // bringing more is another emergency, seen as such
+            if (former is not null || IsOver(vault, known.Emergency))
+                known = known.Anew(Approver(session)); // seen as such: what somebody approved of is not what comes now
         }
         var place = known is null ? IsolatedPlace.Make(folder, vault.Id, record.Snapshot, Approver(session)) : (known with { State = PlaceState.Restoring }).Write();
-        held ??= IsolatedPlace.Hold(folder);
+        if (known is null)
+            held = IsolatedPlace.Hold(folder, session.Warn);
         if (vault.State.Emergency(place.Emergency) is null && !EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency))
             Record(session, vault, place, $"into {folder}{string.Concat(patterns.Select(p => $"; --include {p}"))}");
         session.Note($"holdfast: EMERGENCY {place.Emergency}: what is restored is isolated in {folder}. All who look at the vault see it, until it is released (holdfast emergency release) or closed");
@@ -126,10 +129,36 @@ static class EmergencyCommand
         }
     }
 
+    /// <summary>A place has one emergency: the one that it does not go on with is over.</summary>
+    static void Leave(Session session, Vault vault, IsolatedPlace left, string where)
+    {
+        if (IsOver(vault, left.Emergency))
+            return;
+        try
+        {
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Closed, left, Reason(session), where));
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: emergency {left.Emergency} could not be closed, though its place goes on with another: {e.Message} Close it by its id (holdfast emergency close)");
+        }
+    }
+
+    /// <summary>Nothing was brought: the place has the state again, and the emergency, that it had before.</summary>
+    public static void NothingCame(Session session, Vault vault, IsolatedPlace place, IsolatedPlace? former)
+    {
+        if (former is null)
+            return;
+        former.Write();
+        Leave(session, vault, place, "nothing was brought");
+    }
+
     /// <summary>The restore came to its end, whatever it had to tell.</summary>
-    public static void Restored(Session session, IsolatedPlace place)
+    public static void Restored(Session session, Vault vault, IsolatedPlace place, IsolatedPlace? former)
     {
         (place with { State = PlaceState.Isolated }).Write();
+        if (former is not null)
+            Leave(session, vault, former, $"goes on as emergency {place.Emergency}");
         session.Step($"  isolated           in {place.Content}; emergency {Text.Id(place.Emergency)}");
     }
 
@@ -137,7 +166,7 @@ static class EmergencyCommand
     {
         var (folder, to) = (FolderPath.Full(session.Parsed.GetValue(PlaceArgument)!), FolderPath.Full(session.Parsed.GetValue(TargetArgument)!));
         _ = (session.Parsed.GetValue(ClinicalOption) || session.Parsed.GetValue(ReasonOption) is not null ? Reason(session) : null, Person(session), Approver(session)); // before anything is done
-        using var held = IsolatedPlace.Hold(folder);
+        using var held = IsolatedPlace.Hold(folder, session.Warn);
         var place = IsolatedPlace.Read(folder) ?? throw new HoldfastException(ErrorCode.Usage, "That folder is no isolated place.", "Name the folder that was given to `holdfast restore --isolated`.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
@@ -148,10 +177,10 @@ static class EmergencyCommand
         if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to && !goesElsewhere)
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
-            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any.");
-        if (place.State == PlaceState.Isolated || goesElsewhere)
+            AllowCut(session, place);
+        if (place.State != PlaceState.Releasing || goesElsewhere)
             RequireFree(place, to);
-        if (place.State == PlaceState.Isolated)
+        if (place.State is PlaceState.Restoring or PlaceState.Isolated)
             Permit(session, vault, place, to);
         place = place.MoveTo(to);
         session.Json(w =>
@@ -161,6 +190,14 @@ static class EmergencyCommand
         });
         session.Step($"Released: what emergency {Text.Id(place.Emergency)} restored is in {to}.");
         return 0;
+    }
+
+    /// <summary>What came before a restore was cut short may be what a patient needs.</summary>
+    static void AllowCut(Session session, IsolatedPlace place)
+    {
+        if (!session.Parsed.GetValue(ClinicalOption) || !Directory.Exists(place.Content))
+            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any. Where a patient cannot wait for the rest: --clinical-emergency --reason TEXT lets out what is there, which is recorded.");
+        session.Warn("holdfast: the restore into that place has NOT come to its end: what leaves isolation is a PART of what was to be restored, and says of nothing that it is not there");
     }
 
     /// <summary>Before the log is told: that it was released and cannot be is no state to be in.</summary>

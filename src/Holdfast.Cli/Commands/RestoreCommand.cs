@@ -58,7 +58,8 @@ static class RestoreCommand
             vault.RequireRestorable(record, keys, isIsolated);
             var bringErased = BringErased(session, vault, record, keys);
             IDisposable? held = null;
-            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held) : null;
+            IsolatedPlace? former = null;
+            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held, out former) : null;
             using var _ = held;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
@@ -83,13 +84,17 @@ static class RestoreCommand
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
+            {
+                if (place is not null)
+                    EmergencyCommand.NothingCame(session, vault, place, former);
                 throw new HoldfastException(ErrorCode.SnapshotMissing, $"Nothing in the snapshot matches; {(resume || overwrite ? "nothing was brought into the target" : "the target has only its root folder")}.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
+            }
             if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = RestoreReport.Tell(session, RestoredState.Of(record, tree), tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             if (place is not null)
-                EmergencyCommand.Restored(session, place);
+                EmergencyCommand.Restored(session, vault, place, former);
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)

@@ -144,9 +144,11 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     static HoldfastException Unsafe(string why, string mend) => new(ErrorCode.TargetUnsafe, $"That is no isolated place: {why}. Nothing was restored.", mend);
 
     /// <summary>Keeps a restore into a place and its release apart: what comes after an approval is not brought out by it. Ends with the process, however that does.</summary>
-    /// <returns>Null where the folder is no place.</returns>
+    /// <param name="folder">It need not be one.</param>
+    /// <param name="warn">Told why it cannot be held: care goes on without.</param>
+    /// <returns>Null where the folder is no place, or cannot be held.</returns>
     /// <exception cref="HoldfastException"><c>VaultBusy</c>: another process has it.</exception>
-    public static IDisposable? Hold(string folder)
+    public static IDisposable? Hold(string folder, Action<string> warn)
     {
         if (!File.Exists(Path.Combine(folder, Marker)))
             return null;
@@ -160,7 +162,8 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw DiskFault.Of(e);
+            warn($"holdfast: nothing keeps a second process out of that isolated place meanwhile: {DiskFault.Of(e).Message} See that nobody else restores into it, or releases it, now");
+            return null;
         }
     }
 
