@@ -193,4 +193,24 @@ public sealed class EmergencyTests : IDisposable
 
         string?[] States() => [.. Json("emergency", "list", "--json").GetProperty("emergencies").EnumerateArray().Select(e => e.GetProperty("state").GetString())];
     }
+
+    /// <summary>A pipe is no place, nor is a share: what a patient needs goes there on one person's word, and all see it.</summary>
+    [Fact]
+    public void Where_no_place_can_be_isolated_one_persons_word_brings_what_is_sensitive()
+    {
+        Init(hasApprovers: true);
+        Assert.Equal("penicillin", _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency", "--reason", "no charts").Expect(0).Out);
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("emergencies").GetArrayLength()); // nothing is marked: no emergency
+        _cli.Run("policy", "set", "--name", _cli["source"], "--sensitive").Expect(0);
+        _cli.Run("cat", "latest", "ward/chart.txt", "--reason", "no charts").Expect(2);
+        _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency").Expect(2);
+        _cli.Run("restore", "latest", _cli["target"], "--isolated", "--clinical-emergency", "--reason", "no charts").Expect(2);
+        var shown = _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency", "--reason", "no charts").Expect(0);
+        Assert.Equal("penicillin", shown.Out);
+        Assert.Contains("CLINICAL EMERGENCY", shown.Error, StringComparison.Ordinal);
+        _cli.Run("restore", "latest", _cli["target"], "--clinical-emergency", "--reason", "no charts").Expect(0);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["target/ward/chart.txt"]));
+        Assert.All(Json("emergency", "list", "--json").GetProperty("emergencies").EnumerateArray(), e => Assert.Equal("overridden", e.GetProperty("state").GetString()));
+        Assert.Equal(2, _cli.Run("status").Out.Split("RELEASED ON ONE PERSON'S WORD").Length - 1);
+    }
 }

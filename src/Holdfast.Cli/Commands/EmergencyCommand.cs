@@ -16,8 +16,7 @@ static class EmergencyCommand
     static readonly Argument<string> PlaceArgument = new("PLACE") { Description = "The isolated place." };
     static readonly Argument<string> TargetArgument = new("TO") { Description = "Where it is to be used: a path that is not there yet, on the same file system." };
     static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id, or the first letters of it (4 at least); or its isolated place." };
-    static readonly Option<bool> ClinicalOption = new("--clinical-emergency") { Description = "On your word alone, since a patient cannot wait for a second person. The log has a record of it, and all who look at the vault see it." };
-
+    public static readonly Option<bool> ClinicalOption = new("--clinical-emergency") { Description = "On your word alone, since a patient cannot wait: out of isolation without a second person, or, from `restore` and `cat` of a source that is marked as sensitive, to where it is used at once. With --reason. The log has a record of it, and all who look at the vault see it." };
     public static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why. Sealed to the opening key.", HelpName = "TEXT" };
     public static readonly Option<string?> PersonOption = new("--person") { Description = "Who you are; this machine's user name where nothing is said. Sealed to the opening key.", HelpName = "NAME" };
     public static readonly Option<string?> ApproverOption = new("--as-approver") { Description = "Your approver id, where you are one: your own approval does not count for the release then.", HelpName = "ID" };
@@ -129,6 +128,32 @@ static class EmergencyCommand
         }
     }
 
+    /// <summary>Says who asks, and why, of what is not isolated; before anything is done.</summary>
+    /// <returns>Whether one person's word is given for it.</returns>
+    public static bool IsClinical(Session session)
+    {
+        if (!session.Parsed.GetValue(ClinicalOption))
+            return false;
+        _ = (Reason(session), Person(session), Approver(session));
+        return true;
+    }
+
+    /// <summary>Brings what is sensitive to where it is used on one person's word, where no place can be isolated (a network share, a pipe): an emergency that is begun and released at once. The log is told first.</summary>
+    /// <returns>False where there is nothing to tell: it is brought as always.</returns>
+    public static bool Outside(Session session, Vault vault, SnapshotRecord record, string where)
+    {
+        if (!vault.State.IsSensitive(record))
+        {
+            session.Note("holdfast: the source is not marked as sensitive: there is nothing to be released, and no emergency is recorded");
+            return false;
+        }
+        var place = IsolatedPlace.New("", vault.Id, record.Snapshot, Approver(session));
+        session.Warn($"holdfast: CLINICAL EMERGENCY {place.Emergency}: what is SENSITIVE goes {where}, outside isolation, on your word alone. All who look at the vault see it");
+        Record(session, vault, place, where);
+        Override(session, vault, place, where, wasClosed: false);
+        return true;
+    }
+
     /// <summary>A place has one emergency: the one that it does not go on with is over.</summary>
     static void Leave(Session session, Vault vault, IsolatedPlace left, string where)
     {
@@ -225,7 +250,7 @@ static class EmergencyCommand
             return;
         if (isClinical)
         {
-            Override(session, vault, place, to, wasClosed: known is { IsOpen: false });
+            Override(session, vault, place, $"to {to}", wasClosed: known is { IsOpen: false });
             return;
         }
         if (known is { IsOpen: false })
@@ -254,13 +279,13 @@ static class EmergencyCommand
     }
 
     /// <summary>Care goes first: nothing that is lost or full keeps a patient waiting.</summary>
-    static void Override(Session session, Vault vault, IsolatedPlace place, string to, bool wasClosed)
+    static void Override(Session session, Vault vault, IsolatedPlace place, string where, bool wasClosed)
     {
         if (wasClosed)
             session.Warn($"holdfast: emergency {Text.Id(place.Emergency)} WAS CLOSED, and leaves isolation on your word alone");
         try
         {
-            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place, Reason(session), $"to {to}"));
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place, Reason(session), where));
         }
         catch (HoldfastException e)
         {

@@ -29,7 +29,7 @@ static class RestoreCommand
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, IsolatedOption, EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, IsolatedOption, EmergencyCommand.ClinicalOption, EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -40,7 +40,10 @@ static class RestoreCommand
         var threads = ThreadsArgument.Get(session);
         var existing = Existing(session);
         var (resume, overwrite) = (existing == ExistingFiles.KeepEqual, existing == ExistingFiles.Replace);
-        if (!session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
+        var isClinical = EmergencyCommand.IsClinical(session);
+        if (isClinical && session.Parsed.GetValue(IsolatedOption))
+            throw new HoldfastException(ErrorCode.Usage, "--isolated and --clinical-emergency contradict each other: the one restores into isolation, the other to where it is used.", "Give --isolated, where a folder can be had that nobody else can enter; `holdfast emergency release` takes --clinical-emergency then.");
+        if (!isClinical && !session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
             throw new HoldfastException(ErrorCode.Usage, "A reason and a person are those of an emergency restore, and --isolated was not given.", "Add --isolated; or leave them out, for a restore that is no emergency.");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
@@ -55,7 +58,7 @@ static class RestoreCommand
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
             var isIsolated = session.Parsed.GetValue(IsolatedOption);
-            vault.RequireRestorable(record, keys, isIsolated);
+            vault.RequireRestorable(record, keys, isIsolated || isClinical);
             var bringErased = BringErased(session, vault, record, keys);
             IDisposable? held = null;
             IsolatedPlace? former = null;
@@ -74,13 +77,14 @@ static class RestoreCommand
             if (patterns.Count == 0 && !resume && !overwrite)
                 WarnIfTight(session, path, record.Object?.LogicalBytes ?? 0);
             session.Note($"Restoring {SnapshotArgument.Words(record, tree)}.");
+            var isOutside = isClinical && EmergencyCommand.Outside(session, vault, record, $"to {path}");
             var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, open, path));
             var progress = new RestoreProgress();
             RestoreResult result;
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated || isOutside), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)

@@ -116,8 +116,11 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
             throw new HoldfastException(ErrorCode.TargetNotEmpty, "The folder for the isolated place is not empty.", "Name one that is empty, or not there yet. To go on with an emergency restore that was interrupted, add --resume.");
         Disk.Real.MakeDurable(folder, ownerOnly: true);
         RequireShut(folder, SharedFolders.Here); // as it was made
-        return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null).Write();
+        return New(folder, vault, snapshot, approver).Write();
     }
+
+    /// <summary>Of a new emergency; nothing of it is written.</summary>
+    public static IsolatedPlace New(string folder, Id16 vault, Id16 snapshot, Id16 approver) => new(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null);
 
     static bool IsUnwritten(string path) => Path.GetFileName(path) is var name && name.StartsWith(Marker + ".", StringComparison.Ordinal) && name.EndsWith(".new", StringComparison.Ordinal);
 

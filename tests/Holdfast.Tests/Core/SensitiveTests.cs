@@ -82,11 +82,11 @@ public sealed class SensitiveTests : IDisposable
         Assert.Equal("psychiatric", File.ReadAllText(Path.Combine(target, "notes")));
     }
 
-    string Cat(Vault vault, SnapshotRecord record)
+    string Cat(Vault vault, SnapshotRecord record, bool isReleased = false)
     {
         using var keys = vault.Unlock(_test.Seed);
         using var output = new MemoryStream();
-        vault.Cat(record, keys, "notes"u8.ToArray(), output, CancellationToken.None);
+        vault.Cat(record, keys, "notes"u8.ToArray(), output, CancellationToken.None, isReleased: isReleased);
         return Encoding.UTF8.GetString(output.ToArray());
     }
 
@@ -106,6 +106,8 @@ public sealed class SensitiveTests : IDisposable
         using (var writer = FileTarget.Create(_test["unasked"], new FileTargetOptions()))
             Assert.Equal(ErrorCode.SensitiveSource, Refused(() => vault.Restore(Notes(vault), keys, writer, new PathFilter(null), new RestoreProgress(), 1, CancellationToken.None)).Code); // though nobody asked before
         Assert.Equal(ErrorCode.SensitiveSource, Refused(() => Cat(vault, Notes(vault))).Code);
+        Assert.Contains("--clinical-emergency", Refused(() => Cat(vault, Notes(vault))).Guidance, StringComparison.Ordinal);
+        Assert.Equal("psychiatric", Cat(vault, Notes(vault), isReleased: true));
         Restore(vault, Notes(vault), isIsolated: true);
         if (areAll)
             Assert.Equal(ErrorCode.SensitiveSource, Refused(() => Restore(vault, Ward(vault), isIsolated: false)).Code);
