@@ -23,7 +23,7 @@ static class LeafWords
             LeafType.Erasure => $"erasure register, entry {subject}: {leaf.A switch { 1 => "something erased at a source", 2 => "something corrected at a source", 3 => "WITHDRAWN", _ => "of an unknown kind" }}",
             LeafType.ErasedAsked => $"what was erased at the source asked for all the same, of snapshot {subject}",
             LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore into an isolated place begun", 2 => "released, as a second person approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
-            LeafType.Sensitive => leaf.A == 1 ? leaf.Subject.IsNone ? "ALL SOURCES marked as sensitive" : $"source {subject} marked as sensitive" : $"mark of source {subject}, of an unknown kind",
+            LeafType.Sensitive => leaf.A == 1 ? $"{(leaf.Subject.IsNone ? "ALL SOURCES" : $"source {subject}")} marked as sensitive{(leaf.Actor.IsNone ? "" : $", by the keeper's client {Text.Id(leaf.Actor)}")}" : $"mark of source {subject}, of an unknown kind",
             LeafType.Granted => $"restore of snapshot {subject} GRANTED to the host of agent {Text.Id(leaf.Actor)}, until {Text.Time(leaf.A)}",
             LeafType.GrantEnded => $"grant of snapshot {subject} to agent {Text.Id(leaf.Actor)} ended: {EndOf(leaf.A)}; {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}{(leaf.A is 1 or 2 ? " by the agent's word" : " sent")}",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",

@@ -314,11 +314,15 @@ public sealed class SensitiveTests : IDisposable
     public void Only_who_may_manage_a_vault_marks_from_afar()
     {
         using var vault = _test.Open();
-        var (desk, request) = (new KeeperDesk(vault.Keeper), new KeeperRequest.Mark(Notes(vault).Source, Id16.None));
+        var (desk, request) = (new KeeperDesk(vault.Keeper), new KeeperRequest.Mark(Notes(vault).Source, Id16.New())); // as another
         foreach (var role in Enum.GetValues<KeeperRole>().Where(r => r != KeeperRole.Manage))
             Assert.Equal(ErrorCode.NoPermission, Refused(() => desk.Answer(new KeeperClient($"{role}", role, ""), request)).Code);
-        Assert.Equal([1], desk.Answer(new KeeperClient("admin", KeeperRole.Manage, ""), request));
-        Assert.Equal([0], desk.Answer(new KeeperClient("admin", KeeperRole.Manage, ""), request));
+        var admin = new KeeperClient("admin", KeeperRole.Manage, Secret.ToString());
+        Assert.Equal([1], desk.Answer(admin, request));
+        Assert.Equal([0], desk.Answer(admin, request));
         Assert.True(vault.State.IsSensitive(Notes(vault).Source));
+        Assert.True(Leaf.TryParse(vault.Keeper.Log.Leaf(vault.Keeper.Log.Size - 1), out var leaf));
+        Assert.Equal(admin.Identity, leaf.Actor);
+        Assert.Contains($"by the keeper's client {admin.Identity.ToString()[..8]}", LeafWords.Of(leaf), StringComparison.Ordinal);
     }
 }
