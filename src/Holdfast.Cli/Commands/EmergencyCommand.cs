@@ -316,16 +316,18 @@ static class EmergencyCommand
         return typed.Length >= 4 && found.Count == 1 ? found[0] : throw new HoldfastException(ErrorCode.Usage, found.Count > 1 ? "Those letters fit several emergencies." : "The log has no such emergency.", "`holdfast emergency list` shows those that it has.");
     }
 
+    /// <summary>A snapshot that expired, or cannot be read, is not called sensitive for what other sources are.</summary>
+    static bool IsSensitive(Projection state, EmergencyRecord emergency) => state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record, isReader: true);
+
     /// <summary>What `status`, `emergency list` and `approval list` say of one.</summary>
     public static string Words(Projection state, EmergencyRecord emergency)
     {
-        var isSensitive = state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record);
-        var of = $"{Text.Id(emergency.Id)}: snapshot {Text.Id(emergency.Begun.Snapshot)}{(isSensitive ? ", of a SENSITIVE source," : "")} restored into an isolated place, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
+        var of = $"{Text.Id(emergency.Id)}: restore of snapshot {Text.Id(emergency.Begun.Snapshot)}{(IsSensitive(state, emergency) ? ", of a SENSITIVE source" : "")}, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
         return emergency.End?.Step switch
         {
-            null => $"OPEN EMERGENCY {of}{(state.IsReleaseApproved(emergency) ? "; its release is approved" : "; neither released nor closed")}",
+            null => $"OPEN EMERGENCY {of}{(state.IsReleaseApproved(emergency) ? "; its release is approved" : "; neither released nor closed")}, in an isolated place",
             EmergencyStep.Overridden => $"RELEASED ON ONE PERSON'S WORD (clinical emergency), {Text.Time(emergency.Ended)}: {of}",
-            EmergencyStep.Released => $"released {Text.Time(emergency.Ended)}, as a second person approved: {of}",
+            EmergencyStep.Released => $"released {Text.Time(emergency.Ended)}, as approved: {of}",
             _ => $"closed {Text.Time(emergency.Ended)}: {of}",
         };
     }
@@ -379,7 +381,7 @@ static class EmergencyCommand
         w.WriteString("place", emergency.Begun.Place.ToString());
         w.WriteString("state", emergency.End?.Step.ToString().ToLowerInvariant() ?? "open");
         w.WriteBoolean("releaseApproved", state.IsReleaseApproved(emergency));
-        w.WriteBoolean("sensitive", state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record));
+        w.WriteBoolean("sensitive", IsSensitive(state, emergency));
         w.WriteString("begun", Text.Iso(emergency.Begun.At));
         w.WriteString("inTheLogSince", Text.Iso(emergency.Entered));
         if (emergency.End is not null)

@@ -243,6 +243,7 @@ public sealed class SensitiveTests : IDisposable
         Assert.Empty(after.State.Refused);
         Assert.False(after.State.Emergencies[0].IsOpen);
         Assert.Equal(ErrorCode.SensitiveSource, Refused(() => after.RequireNotSensitive(Ward(after))).Code);
+        Assert.DoesNotContain("SENSITIVE", EmergencyCommand.Words(after.State, after.State.Emergencies[0]), StringComparison.Ordinal); // what is told accuses nobody
         var again = after.Emergency(EmergencyStep.Begun, Id16.New(), Id16.New(), Ward(after).Snapshot, Commitment, Id16.None, "Dr Who", "reason", "", 1);
         after.Keeper.Enter(again);
         Assert.Equal(ErrorCode.QuorumMissing, Refused(() => after.Keeper.Decide(Signed(Asks(after, again), 1))).Code);
