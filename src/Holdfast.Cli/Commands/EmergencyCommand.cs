@@ -222,7 +222,7 @@ static class EmergencyCommand
     {
         if (!session.Parsed.GetValue(ClinicalOption) || !Directory.Exists(place.Content))
             throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any. Where a patient cannot wait for the rest: --clinical-emergency --reason TEXT lets out what is there, which is recorded.");
-        session.Warn("holdfast: the restore into that place has NOT come to its end: what leaves isolation is a PART of what was to be restored, and says of nothing that it is not there");
+        session.Warn("holdfast: the restore into that place has NOT come to its end: what leaves isolation may be a PART of it, and nothing names what is missing");
     }
 
     /// <summary>Before the log is told: that it was released and cannot be is no state to be in.</summary>
