@@ -134,12 +134,13 @@ public sealed partial class Vault
         }
     }
 
-    /// <summary>Writes a file's content to a stream.</summary>
+    /// <summary>Writes a file's content to a stream; where one person's word for it is recorded (<paramref name="isReleased"/>), of a sensitive source too.</summary>
     /// <returns>What the erasure register has to say of it.</returns>
     /// <exception cref="HoldfastException"><c>SnapshotMissing</c> where the snapshot has no such file; <c>ErasureApplies</c> where it was erased at the source, and <paramref name="bringErased"/> is false; <c>SensitiveSource</c>.</exception>
-    public ErasureReport Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct, bool bringErased = false)
+    public ErasureReport Cat(SnapshotRecord record, ReadingKeys keys, byte[] path, Stream output, CancellationToken ct, bool bringErased = false, bool isReleased = false)
     {
-        RequireNotSensitive(record);
+        if (!isReleased)
+            RequireNotSensitive(record);
         var tree = Checked(record, keys, packs: false);
         var domain = keys.Domain(record.Object!.Domain);
         using var index = OpenIndex(domain, ct);
@@ -197,7 +198,7 @@ public sealed partial class Vault
     /// <param name="ct">Stops it.</param>
     /// <param name="below">The filter takes nothing but what is at or below this path, and the folders above: other parts of the tree are not read. Null: anything.</param>
     /// <param name="bringErased">What was erased at the source, by the erasure register, is brought all the same.</param>
-    /// <param name="isIsolated">It goes where nobody else can enter: so what is sensitive is brought too.</param>
+    /// <param name="isIsolated">It goes where nobody else can enter, or out of isolation on a recorded word: so what is sensitive is brought too.</param>
     /// <exception cref="HoldfastException"><c>SensitiveSource</c>, and others: docs/errors.md.</exception>
     public RestoreResult Restore(SnapshotRecord record, ReadingKeys keys, ITreeWriter target, PathFilter filter, RestoreProgress progress, int threads, CancellationToken ct, byte[]? below = null, bool bringErased = false, bool isIsolated = false)
     {

@@ -133,6 +133,8 @@ public sealed class EmergencyTests : IDisposable
         Assert.DoesNotContain("does NOT take", _cli.Run("emergency", "list").Expect(0).Error, StringComparison.Ordinal);
         Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("notInTheLogYet").GetInt32());
         Assert.Equal(other, File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(record)!, "refused-" + Path.GetFileName(record))));
+        Assert.Equal(1, Json("emergency", "list", "--json").GetProperty("refusedByTheLog").GetInt32());
+        Assert.Contains("NOT TAKEN by the log", _cli.Run("status").Out, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -150,7 +152,7 @@ public sealed class EmergencyTests : IDisposable
 
         Begin();
         _cli.Shell("sed -i 's/^state isolated/state restoring/' place/holdfast-isolated; rm place/content/ward/chart.txt"); // as a kill leaves it
-        _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "now").Expect(3);
+        _cli.Run("emergency", "release", _cli["place"], _cli["charts"]).Expect(3);
         _cli.Run("restore", "latest", _cli["place"], "--isolated", "--reason", "no charts").Expect(53);
         _cli.Run("restore", "latest", _cli["place/content"], "--overwrite").Expect(53);
         _cli.Run("restore", _cli.LatestId(), _cli["place"], "--isolated", "--resume", "--reason", "no charts").Expect(0);
@@ -163,5 +165,52 @@ public sealed class EmergencyTests : IDisposable
         Assert.Equal("penicillin", Chart);
         Assert.Contains("WAS CLOSED", _cli.Run("emergency", "release", _cli["place"], _cli["charts2"], "--clinical-emergency", "--reason", "now").Expect(0).Error, StringComparison.Ordinal); // care goes first
         Assert.Contains("RELEASED ON ONE PERSON'S WORD", _cli.Run("status").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_restore_that_was_cut_short_brought_is_let_out_where_a_patient_cannot_wait()
+    {
+        Init(hasApprovers: false);
+        Begin();
+        _cli.Shell("sed -i 's/^state isolated/state restoring/' place/holdfast-isolated"); // as a kill leaves it
+        Assert.Contains("NOT come to its end", _cli.Run("emergency", "release", _cli["place"], _cli["charts"], "--clinical-emergency", "--reason", "now").Expect(0).Error, StringComparison.Ordinal);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["charts/ward/chart.txt"]));
+    }
+
+    /// <summary>What is brought after a restore ended is another emergency, which nobody has approved of; a slip of the pen brings nothing, and changes nothing.</summary>
+    [Fact]
+    public void More_in_a_place_is_another_emergency_and_what_matches_nothing_is_none()
+    {
+        Init(hasApprovers: false);
+        Begin();
+        var before = File.ReadAllText(_cli["place/holdfast-isolated"]);
+        _cli.Run("restore", _cli.LatestId(), _cli["place"], "--isolated", "--resume", "--include", "chrat.txt", "--reason", "one more").Expect(27);
+        Assert.Equal(before, File.ReadAllText(_cli["place/holdfast-isolated"]));
+        Assert.Equal(["open", "closed"], States());
+        _cli.Run("restore", _cli.LatestId(), _cli["place"], "--isolated", "--resume", "--reason", "the rest").Expect(0);
+        Assert.NotEqual(before, File.ReadAllText(_cli["place/holdfast-isolated"]));
+        Assert.Equal(["closed", "closed", "open"], States());
+
+        string?[] States() => [.. Json("emergency", "list", "--json").GetProperty("emergencies").EnumerateArray().Select(e => e.GetProperty("state").GetString())];
+    }
+
+    /// <summary>A pipe is no place, nor is a share: what a patient needs goes there on one person's word, and all see it.</summary>
+    [Fact]
+    public void Where_no_place_can_be_isolated_one_persons_word_brings_what_is_sensitive()
+    {
+        Init(hasApprovers: true);
+        Assert.Equal("penicillin", _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency", "--reason", "no charts").Expect(0).Out);
+        Assert.Equal(0, Json("emergency", "list", "--json").GetProperty("emergencies").GetArrayLength()); // nothing is marked: no emergency
+        _cli.Run("policy", "set", "--name", _cli["source"], "--sensitive").Expect(0);
+        _cli.Run("cat", "latest", "ward/chart.txt", "--reason", "no charts").Expect(2);
+        _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency").Expect(2);
+        _cli.Run("restore", "latest", _cli["target"], "--isolated", "--clinical-emergency", "--reason", "no charts").Expect(2);
+        var shown = _cli.Run("cat", "latest", "ward/chart.txt", "--clinical-emergency", "--reason", "no charts").Expect(0);
+        Assert.Equal("penicillin", shown.Out);
+        Assert.Contains("CLINICAL EMERGENCY", shown.Error, StringComparison.Ordinal);
+        _cli.Run("restore", "latest", _cli["target"], "--clinical-emergency", "--reason", "no charts").Expect(0);
+        Assert.Equal("penicillin", File.ReadAllText(_cli["target/ward/chart.txt"]));
+        Assert.All(Json("emergency", "list", "--json").GetProperty("emergencies").EnumerateArray(), e => Assert.Equal("overridden", e.GetProperty("state").GetString()));
+        Assert.Equal(2, _cli.Run("status").Out.Split("RELEASED ON ONE PERSON'S WORD").Length - 1);
     }
 }

@@ -25,6 +25,7 @@ static class ApprovalRequests
     static readonly Argument<string[]> SnapshotsArgument = new("SNAPSHOT") { Description = "The snapshots: ids, or their first letters.", Arity = ArgumentArity.OneOrMore };
     static readonly Argument<string> AgentArgument = new("AGENT") { Description = "Its id; `holdfast keeper agents` lists them." };
     static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id; `holdfast emergency list` shows those that are open." };
+    static readonly Option<string?> SourceOption = new("--source") { Description = "The source by its id of 32 digits, as `log entries` and `policy show --json` have it, where its name is not known; in place of --name.", HelpName = "ID" };
     static readonly Option<string> UntilOption = LockCommand.MakeUntil("The date until which the hold stands, YYYY-MM-DD.");
 
     public static Command Create()
@@ -104,9 +105,10 @@ static class ApprovalRequests
         Add(request, "unmark", "To have a source, or all together, marked as sensitive no longer: the quorum, two at least, and three days.", command =>
         {
             command.Options.Add(PolicyCommand.NameOption);
+            command.Options.Add(SourceOption);
         }, (session, vault, head) =>
         {
-            var source = PolicyCommand.Source(session, vault) ?? Id16.None;
+            var source = Marked(session) ?? PolicyCommand.Source(session, vault) ?? Id16.None;
             return vault.State.Sensitive.TryGetValue(source, out var marked) ? new ApprovalRequest.Unmark(head, source, marked)
                 : throw new HoldfastException(ErrorCode.Usage, source.IsNone ? "The mark of all sources is not set." : "That source has no mark of its own.", "`holdfast policy show` shows what is marked as sensitive.");
         });
@@ -115,6 +117,13 @@ static class ApprovalRequests
                 : throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled.", "It is 32 hexadecimal digits; `holdfast keeper agents` lists them."));
         return request;
     }
+
+    /// <summary>A mark may be of an id that is no name's: whoever has the log's key can make such ones.</summary>
+    static Id16? Marked(Session session) => session.Parsed.GetValue(SourceOption) is not { } typed ? null
+        : session.Parsed.GetValue(PolicyCommand.NameOption) is not null ? throw new HoldfastException(ErrorCode.Usage, "--source and --name say the same thing twice.", "Give one of them.")
+        : IdOf(typed) ?? throw new HoldfastException(ErrorCode.Usage, "That is no source's id.", "It is 32 hexadecimal digits and not zero: `holdfast policy show --json` has those that are marked. For the mark of all leave --source out.");
+
+    internal static Id16? IdOf(string typed) => Id16.TryParse(typed, out var id) && !id.IsNone ? id : null;
 
     static void Add(Command request, string name, string description, Action<Command> shape, Func<Session, Vault, RequestHead, ApprovalRequest> make, bool opens = false) => request.Subcommands.Add(Session.Command(name, description, command =>
     {

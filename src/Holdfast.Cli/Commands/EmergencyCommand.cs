@@ -16,8 +16,7 @@ static class EmergencyCommand
     static readonly Argument<string> PlaceArgument = new("PLACE") { Description = "The isolated place." };
     static readonly Argument<string> TargetArgument = new("TO") { Description = "Where it is to be used: a path that is not there yet, on the same file system." };
     static readonly Argument<string> EmergencyArgument = new("EMERGENCY") { Description = "Its id, or the first letters of it (4 at least); or its isolated place." };
-    static readonly Option<bool> ClinicalOption = new("--clinical-emergency") { Description = "On your word alone, since a patient cannot wait for a second person. The log has a record of it, and all who look at the vault see it." };
-
+    public static readonly Option<bool> ClinicalOption = new("--clinical-emergency") { Description = "On your word alone, since a patient cannot wait: out of isolation without a second person, or, from `restore` and `cat` of a source that is marked as sensitive, to where it is used at once. With --reason. The log has a record of it, and all who look at the vault see it." };
     public static readonly Option<string?> ReasonOption = new("--reason") { Description = "Why. Sealed to the opening key.", HelpName = "TEXT" };
     public static readonly Option<string?> PersonOption = new("--person") { Description = "Who you are; this machine's user name where nothing is said. Sealed to the opening key.", HelpName = "NAME" };
     public static readonly Option<string?> ApproverOption = new("--as-approver") { Description = "Your approver id, where you are one: your own approval does not count for the release then.", HelpName = "ID" };
@@ -87,24 +86,27 @@ static class EmergencyCommand
     static ulong Now => (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>Begins an emergency restore, or goes on with one: the place is shut and marked, and the log told, before anything is restored.</summary>
-    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns, out IDisposable? held)
+    /// <param name="former">The place as it was, where its restore had ended: to bring more is another emergency. Else null.</param>
+    public static IsolatedPlace Begin(Session session, Vault vault, SnapshotRecord record, string folder, bool resume, IReadOnlyList<string> patterns, out IDisposable? held, out IsolatedPlace? former)
     {
         folder = FolderPath.Full(folder);
         _ = (Reason(session), Person(session), Approver(session)); // before a folder is made for it
         if (vault.Keeper.Folders.Any(f => FolderPath.IsWithin(folder, f) || FolderPath.IsWithin(f, folder)))
             throw new HoldfastException(ErrorCode.TargetUnsafe, "That is no isolated place: it lies in the vault, or the vault in it. Nothing was restored.", "Name another folder.");
-        held = IsolatedPlace.Hold(folder);
+        held = IsolatedPlace.Hold(folder, session.Warn);
         var known = IsolatedPlace.Read(folder);
         if (known is not null && (!resume || known.Vault != vault.Id || known.Snapshot != record.Snapshot || known.State is PlaceState.Releasing or PlaceState.Released))
             throw new HoldfastException(ErrorCode.TargetNotEmpty, $"That folder is the isolated place of emergency {Text.Id(known.Emergency)} already{(known.State is PlaceState.Releasing or PlaceState.Released ? ", which was released" : "")}.", resume ? "--resume goes on with the same snapshot of the same vault, while it is isolated. Name another folder." : $"To go on with it, add --resume and name snapshot {Text.Id(known.Snapshot)}; or name another folder.");
+        former = known is { State: PlaceState.Isolated } ? known : null;
         if (known is not null)
         {
             IsolatedPlace.RequireShut(folder, SharedFolders.Here);
-            if (IsOver(vault, known.Emergency))
-                known = known.Anew(Approver(session)); // bringing more is another emergency, seen as such
+            if (former is not null || IsOver(vault, known.Emergency))
+                known = known.Anew(Approver(session)); // seen as such: what somebody approved of is not what comes now
         }
         var place = known is null ? IsolatedPlace.Make(folder, vault.Id, record.Snapshot, Approver(session)) : (known with { State = PlaceState.Restoring }).Write();
-        held ??= IsolatedPlace.Hold(folder);
+        if (known is null)
+            held = IsolatedPlace.Hold(folder, session.Warn);
         if (vault.State.Emergency(place.Emergency) is null && !EmergencyRecords.Kept(vault.Id).Any(s => s.Emergency == place.Emergency))
             Record(session, vault, place, $"into {folder}{string.Concat(patterns.Select(p => $"; --include {p}"))}");
         session.Note($"holdfast: EMERGENCY {place.Emergency}: what is restored is isolated in {folder}. All who look at the vault see it, until it is released (holdfast emergency release) or closed");
@@ -126,10 +128,62 @@ static class EmergencyCommand
         }
     }
 
+    /// <summary>Says who asks, and why, of what is not isolated; before anything is done.</summary>
+    /// <returns>Whether one person's word is given for it.</returns>
+    public static bool IsClinical(Session session)
+    {
+        if (!session.Parsed.GetValue(ClinicalOption))
+            return false;
+        _ = (Reason(session), Person(session), Approver(session));
+        return true;
+    }
+
+    /// <summary>Brings what is sensitive to where it is used on one person's word, where no place can be isolated (a network share, a pipe): an emergency that is begun and released at once. The log is told first.</summary>
+    /// <returns>False where there is nothing to tell: it is brought as always.</returns>
+    public static bool Outside(Session session, Vault vault, SnapshotRecord record, string where)
+    {
+        if (!vault.State.IsSensitive(record))
+        {
+            session.Note("holdfast: the source is not marked as sensitive: there is nothing to be released, and no emergency is recorded");
+            return false;
+        }
+        var place = IsolatedPlace.New("", vault.Id, record.Snapshot, Approver(session));
+        session.Warn($"holdfast: CLINICAL EMERGENCY {place.Emergency}: what is SENSITIVE goes {where}, outside isolation, on your word alone. All who look at the vault see it");
+        Record(session, vault, place, where);
+        Override(session, vault, place, where, wasClosed: false);
+        return true;
+    }
+
+    /// <summary>A place has one emergency: the one that it does not go on with is over.</summary>
+    static void Leave(Session session, Vault vault, IsolatedPlace left, string where)
+    {
+        if (IsOver(vault, left.Emergency))
+            return;
+        try
+        {
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Closed, left, Reason(session), where));
+        }
+        catch (HoldfastException e)
+        {
+            session.Warn($"holdfast: emergency {left.Emergency} could not be closed, though its place goes on with another: {e.Message} Close it by its id (holdfast emergency close)");
+        }
+    }
+
+    /// <summary>Nothing was brought: the place has the state again, and the emergency, that it had before.</summary>
+    public static void NothingCame(Session session, Vault vault, IsolatedPlace place, IsolatedPlace? former)
+    {
+        if (former is null)
+            return;
+        former.Write();
+        Leave(session, vault, place, "nothing was brought");
+    }
+
     /// <summary>The restore came to its end, whatever it had to tell.</summary>
-    public static void Restored(Session session, IsolatedPlace place)
+    public static void Restored(Session session, Vault vault, IsolatedPlace place, IsolatedPlace? former)
     {
         (place with { State = PlaceState.Isolated }).Write();
+        if (former is not null)
+            Leave(session, vault, former, $"goes on as emergency {place.Emergency}");
         session.Step($"  isolated           in {place.Content}; emergency {Text.Id(place.Emergency)}");
     }
 
@@ -137,7 +191,7 @@ static class EmergencyCommand
     {
         var (folder, to) = (FolderPath.Full(session.Parsed.GetValue(PlaceArgument)!), FolderPath.Full(session.Parsed.GetValue(TargetArgument)!));
         _ = (session.Parsed.GetValue(ClinicalOption) || session.Parsed.GetValue(ReasonOption) is not null ? Reason(session) : null, Person(session), Approver(session)); // before anything is done
-        using var held = IsolatedPlace.Hold(folder);
+        using var held = IsolatedPlace.Hold(folder, session.Warn);
         var place = IsolatedPlace.Read(folder) ?? throw new HoldfastException(ErrorCode.Usage, "That folder is no isolated place.", "Name the folder that was given to `holdfast restore --isolated`.");
         using var vault = KeyFolder.OpenVault(session);
         new KeyFolder(session).Remember(vault);
@@ -148,10 +202,10 @@ static class EmergencyCommand
         if (place is { State: PlaceState.Released } or { State: PlaceState.Releasing, Target: { } } && place.Target != to && !goesElsewhere)
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
-            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any.");
-        if (place.State == PlaceState.Isolated || goesElsewhere)
+            AllowCut(session, place);
+        if (place.State != PlaceState.Releasing || goesElsewhere)
             RequireFree(place, to);
-        if (place.State == PlaceState.Isolated)
+        if (place.State is PlaceState.Restoring or PlaceState.Isolated)
             Permit(session, vault, place, to);
         place = place.MoveTo(to);
         session.Json(w =>
@@ -161,6 +215,14 @@ static class EmergencyCommand
         });
         session.Step($"Released: what emergency {Text.Id(place.Emergency)} restored is in {to}.");
         return 0;
+    }
+
+    /// <summary>What came before a restore was cut short may be what a patient needs.</summary>
+    static void AllowCut(Session session, IsolatedPlace place)
+    {
+        if (!session.Parsed.GetValue(ClinicalOption) || !Directory.Exists(place.Content))
+            throw new HoldfastException(ErrorCode.Incomplete, "The restore into that place has not come to its end: it stays isolated.", $"Go on with it: holdfast restore {Text.Id(place.Snapshot)} PLACE --isolated --resume --reason TEXT, with the same --include where it had any. Where a patient cannot wait for the rest: --clinical-emergency --reason TEXT lets out what is there, which is recorded.");
+        session.Warn("holdfast: the restore into that place has NOT come to its end: what leaves isolation may be a PART of it, and nothing names what is missing");
     }
 
     /// <summary>Before the log is told: that it was released and cannot be is no state to be in.</summary>
@@ -188,7 +250,7 @@ static class EmergencyCommand
             return;
         if (isClinical)
         {
-            Override(session, vault, place, to, wasClosed: known is { IsOpen: false });
+            Override(session, vault, place, $"to {to}", wasClosed: known is { IsOpen: false });
             return;
         }
         if (known is { IsOpen: false })
@@ -217,13 +279,13 @@ static class EmergencyCommand
     }
 
     /// <summary>Care goes first: nothing that is lost or full keeps a patient waiting.</summary>
-    static void Override(Session session, Vault vault, IsolatedPlace place, string to, bool wasClosed)
+    static void Override(Session session, Vault vault, IsolatedPlace place, string where, bool wasClosed)
     {
         if (wasClosed)
             session.Warn($"holdfast: emergency {Text.Id(place.Emergency)} WAS CLOSED, and leaves isolation on your word alone");
         try
         {
-            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place, Reason(session), $"to {to}"));
+            EmergencyRecords.Enter(session, vault, Step(session, vault, EmergencyStep.Overridden, place, Reason(session), where));
         }
         catch (HoldfastException e)
         {
@@ -254,16 +316,18 @@ static class EmergencyCommand
         return typed.Length >= 4 && found.Count == 1 ? found[0] : throw new HoldfastException(ErrorCode.Usage, found.Count > 1 ? "Those letters fit several emergencies." : "The log has no such emergency.", "`holdfast emergency list` shows those that it has.");
     }
 
+    /// <summary>A snapshot that expired, or cannot be read, is not called sensitive for what other sources are.</summary>
+    static bool IsSensitive(Projection state, EmergencyRecord emergency) => state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record, isReader: true);
+
     /// <summary>What `status`, `emergency list` and `approval list` say of one.</summary>
     public static string Words(Projection state, EmergencyRecord emergency)
     {
-        var isSensitive = state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record);
-        var of = $"{Text.Id(emergency.Id)}: snapshot {Text.Id(emergency.Begun.Snapshot)}{(isSensitive ? ", of a SENSITIVE source," : "")} restored into an isolated place, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
+        var of = $"{Text.Id(emergency.Id)}: restore of snapshot {Text.Id(emergency.Begun.Snapshot)}{(IsSensitive(state, emergency) ? ", of a SENSITIVE source" : "")}, begun {Text.Time(emergency.Begun.At)} by {(emergency.Begun.Approver.IsNone ? "one person" : $"approver {Text.Id(emergency.Begun.Approver)}")}";
         return emergency.End?.Step switch
         {
-            null => $"OPEN EMERGENCY {of}{(state.IsReleaseApproved(emergency) ? "; its release is approved" : "; neither released nor closed")}",
+            null => $"OPEN EMERGENCY {of}{(state.IsReleaseApproved(emergency) ? "; its release is approved" : "; neither released nor closed")}, in an isolated place",
             EmergencyStep.Overridden => $"RELEASED ON ONE PERSON'S WORD (clinical emergency), {Text.Time(emergency.Ended)}: {of}",
-            EmergencyStep.Released => $"released {Text.Time(emergency.Ended)}, as a second person approved: {of}",
+            EmergencyStep.Released => $"released {Text.Time(emergency.Ended)}, as approved: {of}",
             _ => $"closed {Text.Time(emergency.Ended)}: {of}",
         };
     }
@@ -278,7 +342,7 @@ static class EmergencyCommand
         folder.Remember(vault);
         EmergencyRecords.EnterKept(session, vault);
         using var keys = folder.IsGiven ? folder.OpenNames(vault) as OpeningKeys : null;
-        var (all, kept) = (vault.State.Emergencies, EmergencyRecords.Kept(vault.Id));
+        var (all, kept, refused) = (vault.State.Emergencies, EmergencyRecords.Kept(vault.Id), EmergencyRecords.CountRefused(vault.Id));
         session.Json(w =>
         {
             w.WriteStartArray("emergencies");
@@ -286,6 +350,7 @@ static class EmergencyCommand
                 Write(w, vault.State, emergency, keys);
             w.WriteEndArray();
             w.WriteNumber("notInTheLogYet", kept.Count);
+            w.WriteNumber("refusedByTheLog", refused);
             w.WriteNumber("unreadable", vault.State.LostEmergencies.Count);
         });
         foreach (var emergency in all)
@@ -301,7 +366,9 @@ static class EmergencyCommand
             session.Line(Words(lost));
         foreach (var step in kept)
             session.Line($"NOT IN THE LOG YET: {Text.Id(step.Emergency)}, {step.Step.ToString().ToLowerInvariant()} {Text.Time(step.At)}; kept on this machine");
-        if (all.Count + kept.Count + vault.State.LostEmergencies.Count == 0)
+        if (refused > 0)
+            session.Line($"NOT TAKEN BY THE LOG: {Text.Count(refused, "step")} of emergencies on this machine, kept here");
+        if (all.Count + kept.Count + refused + vault.State.LostEmergencies.Count == 0)
             session.Note("holdfast: there was no emergency restore");
         return 0;
     }
@@ -314,7 +381,7 @@ static class EmergencyCommand
         w.WriteString("place", emergency.Begun.Place.ToString());
         w.WriteString("state", emergency.End?.Step.ToString().ToLowerInvariant() ?? "open");
         w.WriteBoolean("releaseApproved", state.IsReleaseApproved(emergency));
-        w.WriteBoolean("sensitive", state.Find(emergency.Begun.Snapshot) is { } record && state.IsSensitive(record));
+        w.WriteBoolean("sensitive", IsSensitive(state, emergency));
         w.WriteString("begun", Text.Iso(emergency.Begun.At));
         w.WriteString("inTheLogSince", Text.Iso(emergency.Entered));
         if (emergency.End is not null)

@@ -22,6 +22,8 @@ static class GovernanceReport
             yield return (i == 0 ? "EMERGENCIES" : "", line);
         if (EmergencyRecords.Kept(vault.Id).Count is var kept and > 0)
             yield return ("", $"{Text.Count(kept, "step")} of emergencies on this machine {(kept == 1 ? "is" : "are")} NOT IN THE LOG YET");
+        if (EmergencyRecords.CountRefused(vault.Id) is var refused and > 0)
+            yield return ("", $"{Text.Count(refused, "step")} of emergencies on this machine {(refused == 1 ? "was" : "were")} NOT TAKEN by the log, and {(refused == 1 ? "is" : "are")} kept here");
         if (state.Sensitive.Count > 0)
             yield return ("Sensitive", $"{(state.Sensitive.ContainsKey(Id16.None) ? "ALL SOURCES are marked: what they hold" : $"{Text.Count(state.Sensitive.Count, "source is", "sources are")} marked: what {(state.Sensitive.Count == 1 ? "it holds" : "they hold")}")} is restored into isolation alone, and comes out with {Math.Max(ApprovalRequest.LeastForSensitive, (int)state.Approvers.Quorum)} approvers or a recorded clinical emergency (holdfast policy show)");
         var held = state.HeldAt(now).ToList();
@@ -72,6 +74,7 @@ static class GovernanceReport
         w.WriteNumber("emergenciesOpen", state.Emergencies.Count(e => e.IsOpen));
         w.WriteNumber("emergencyStepsUnreadable", state.LostEmergencies.Count);
         w.WriteNumber("emergenciesNotInTheLogYet", EmergencyRecords.Kept(vault.Id).Count);
+        w.WriteNumber("emergenciesRefusedByTheLog", EmergencyRecords.CountRefused(vault.Id));
         w.WriteNumber("grantsOpen", state.Grants.Count(g => g.IsOpen && g.Until > now));
         w.WriteNumber("erasuresEntered", state.Erasures.Count(e => e.Entry.Kind != ErasureKind.Withdrawn));
         w.WriteNumber("erasuresWithdrawn", state.Erasures.Count(e => e.Entry.Kind == ErasureKind.Withdrawn));

@@ -7,6 +7,7 @@ using Holdfast.Core;
 using Holdfast.Core.Keys;
 using Holdfast.Core.Retention;
 using Holdfast.Core.Snapshots;
+using Holdfast.Sources.Landing;
 
 namespace Holdfast.Cli.Commands;
 
@@ -106,7 +107,7 @@ static class PolicyCommand
                 "`holdfast snapshots` lists the names; where none was given, it is the folder's path. For a source that is to be backed up under this name later, add --new-source.");
         }
         if (marks)
-            return MarkSensitive(session, vault, source);
+            return MarkSensitive(session, vault, source, source.IsNone ? Id16.None : Doubtful(session, vault));
         var before = vault.State.PolicyFor(source);
         var wanted = change.Of(before);
         InitCommand.RequirePlaces(wanted);
@@ -128,9 +129,23 @@ static class PolicyCommand
         return 0;
     }
 
-    static int MarkSensitive(Session session, Vault vault, Id16 source)
+    /// <summary>The source of a landing's dumps that are no good, beside this one: they hold the same. None where there is no such.</summary>
+    static Id16 Doubtful(Session session, Vault vault)
     {
-        var isChanged = vault.Keeper.MarkSensitive(source, Id16.None);
+        var name = session.Parsed.GetValue(NameOption)!;
+        var doubtful = new KeyFolder(session).SourceOf(vault, name + DropPoint.Doubtful);
+        return name.StartsWith(DropPoint.Prefix, StringComparison.Ordinal) && !name.EndsWith(DropPoint.Doubtful, StringComparison.Ordinal) || vault.State.Snapshots.Exists(s => s.Source == doubtful) ? doubtful : Id16.None;
+    }
+
+    /// <param name="session">Of the command.</param>
+    /// <param name="vault">The vault.</param>
+    /// <param name="source">None: all.</param>
+    /// <param name="beside">Marked with it; none where there is none.</param>
+    static int MarkSensitive(Session session, Vault vault, Id16 source, Id16 beside)
+    {
+        var isChanged = vault.Keeper.MarkSensitive(source, Id16.None); // the keeper says which client it was
+        if (!beside.IsNone && vault.Keeper.MarkSensitive(beside, Id16.None))
+            session.Step($"Source {Typed(session)}{DropPoint.Doubtful} ({Text.Id(beside)}), where the landing's dumps go that are no good, is marked as sensitive too.");
         session.Json(w =>
         {
             w.WriteBoolean("changed", isChanged);

@@ -29,7 +29,7 @@ static class RestoreCommand
     {
         command.Arguments.Add(Snapshot);
         command.Arguments.Add(TargetArgument);
-        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, IsolatedOption, EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
+        foreach (var option in new Option[] { IncludeOption, ResumeOption, OverwriteOption, ByNameOption, WithErasedOption, IsolatedOption, EmergencyCommand.ClinicalOption, EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption, ThreadsArgument.Option, SnapshotArgument.NameOption, SnapshotArgument.UnverifiedOption })
             command.Options.Add(option);
         KeyFolder.AddTo(command, reading: true, scoped: false);
     }, Run);
@@ -40,7 +40,10 @@ static class RestoreCommand
         var threads = ThreadsArgument.Get(session);
         var existing = Existing(session);
         var (resume, overwrite) = (existing == ExistingFiles.KeepEqual, existing == ExistingFiles.Replace);
-        if (!session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
+        var isClinical = EmergencyCommand.IsClinical(session);
+        if (isClinical && session.Parsed.GetValue(IsolatedOption))
+            throw new HoldfastException(ErrorCode.Usage, "--isolated and --clinical-emergency contradict each other: the one restores into isolation, the other to where it is used.", "Give --isolated, where a folder can be had that nobody else can enter; `holdfast emergency release` takes --clinical-emergency then.");
+        if (!isClinical && !session.Parsed.GetValue(IsolatedOption) && new Option<string?>[] { EmergencyCommand.ReasonOption, EmergencyCommand.PersonOption, EmergencyCommand.ApproverOption }.Any(o => session.Parsed.GetValue(o) is not null))
             throw new HoldfastException(ErrorCode.Usage, "A reason and a person are those of an emergency restore, and --isolated was not given.", "Add --isolated; or leave them out, for a restore that is no emergency.");
         var (vault, keys) = SnapshotArgument.Open(session);
         using (vault)
@@ -55,10 +58,11 @@ static class RestoreCommand
             NamePattern.Require(typed, "--include number");
             var patterns = typed.Select(Pattern).ToList();
             var isIsolated = session.Parsed.GetValue(IsolatedOption);
-            vault.RequireRestorable(record, keys, isIsolated);
+            vault.RequireRestorable(record, keys, isIsolated || isClinical);
             var bringErased = BringErased(session, vault, record, keys);
             IDisposable? held = null;
-            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held) : null;
+            IsolatedPlace? former = null;
+            var place = isIsolated ? EmergencyCommand.Begin(session, vault, record, session.Parsed.GetValue(TargetArgument)!, resume, typed, out held, out former) : null;
             using var _ = held;
             var path = place?.Content ?? NotIsolated(Path.GetFullPath(session.Parsed.GetValue(TargetArgument)!));
             // Only now, so that a call that cannot be run makes no folder.
@@ -73,23 +77,28 @@ static class RestoreCommand
             if (patterns.Count == 0 && !resume && !overwrite)
                 WarnIfTight(session, path, record.Object?.LogicalBytes ?? 0);
             session.Note($"Restoring {SnapshotArgument.Words(record, tree)}.");
+            var isOutside = isClinical && EmergencyCommand.Outside(session, vault, record, $"to {path}");
             var filter = new PathFilter(patterns.Count == 0 ? null : path => Matches(patterns, open, path));
             var progress = new RestoreProgress();
             RestoreResult result;
             TimeSpan elapsed;
             using (var line = new ProgressLine(session, time => $"{Text.Count(progress.Files, "file")}, {ProgressLine.Rate(progress.Bytes, progress.Planned, time)}"))
             {
-                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated), progress);
+                result = Restore(record, path, () => vault.Restore(record, keys, target, filter, progress, threads, session.Stop, Below(typed), bringErased, isIsolated || isOutside), progress);
                 elapsed = line.Elapsed;
             }
             if (patterns.Count > 0 && result.Matched == 0 && result.Lost == 0)
+            {
+                if (place is not null)
+                    EmergencyCommand.NothingCame(session, vault, place, former);
                 throw new HoldfastException(ErrorCode.SnapshotMissing, $"Nothing in the snapshot matches; {(resume || overwrite ? "nothing was brought into the target" : "the target has only its root folder")}.", Hint(typed, tree) + "`holdfast find PATTERN --snapshot SNAPSHOT` shows what a pattern matches.");
+            }
             if (patterns.Count > 0 || result.Lost > 0) // then what stands there besides may be of the snapshot all the same
                 result = result with { Written = result.Written with { Strangers = null } };
             var isLogged = result.IsWhole && !isDoubted() && patterns.Count == 0 && Record(session, vault, record, result);
             var status = RestoreReport.Tell(session, RestoredState.Of(record, tree), tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             if (place is not null)
-                EmergencyCommand.Restored(session, place);
+                EmergencyCommand.Restored(session, vault, place, former);
             foreach (var number in open.Order())
                 session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
             if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)

@@ -123,6 +123,22 @@ static class EmergencyRecords
         }
     }
 
+    /// <summary>The log will not take it later either. A later step of an emergency that it does not know may come from another user's restore, whose own record has yet to be entered.</summary>
+    internal static bool IsFinal(Projection state, EmergencyObject step) => step.Step == EmergencyStep.Begun || state.Emergency(step.Emergency) is not null;
+
+    /// <summary>Steps made on this machine that the log did not take.</summary>
+    public static int CountRefused(Id16 vault)
+    {
+        try
+        {
+            return Folder(vault) is { } folder && Directory.Exists(folder) ? Directory.EnumerateFiles(folder, Refused + "*").Count(p => IsName(Path.GetFileName(p)[Refused.Length..])) : 0;
+        }
+        catch (Exception e) when (e is HoldfastException or IOException or UnauthorizedAccessException)
+        {
+            return 0;
+        }
+    }
+
     /// <summary>Enters what is kept, where the vault may be written to. It hinders nothing.</summary>
     public static void EnterKept(Session session, Vault vault)
     {
@@ -137,7 +153,7 @@ static class EmergencyRecords
                 Forget(step);
                 session.Note($"holdfast: the log has now been told of emergency {Text.Id(step.Emergency)}, which could not be entered when it happened");
             }
-            catch (HoldfastException e) when (e.Code == ErrorCode.CommitRefused && !left.Contains(step.Emergency))
+            catch (HoldfastException e) when (e.Code == ErrorCode.CommitRefused && !left.Contains(step.Emergency) && IsFinal(vault.State, step))
             {
                 SetAside(session, step, e);
             }

@@ -116,8 +116,11 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
             throw new HoldfastException(ErrorCode.TargetNotEmpty, "The folder for the isolated place is not empty.", "Name one that is empty, or not there yet. To go on with an emergency restore that was interrupted, add --resume.");
         Disk.Real.MakeDurable(folder, ownerOnly: true);
         RequireShut(folder, SharedFolders.Here); // as it was made
-        return new IsolatedPlace(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null).Write();
+        return New(folder, vault, snapshot, approver).Write();
     }
+
+    /// <summary>Of a new emergency; nothing of it is written.</summary>
+    public static IsolatedPlace New(string folder, Id16 vault, Id16 snapshot, Id16 approver) => new(folder, vault, snapshot, Id16.New(), Id16.New(), NewSecret(), approver, PlaceState.Restoring, null);
 
     static bool IsUnwritten(string path) => Path.GetFileName(path) is var name && name.StartsWith(Marker + ".", StringComparison.Ordinal) && name.EndsWith(".new", StringComparison.Ordinal);
 
@@ -144,9 +147,11 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
     static HoldfastException Unsafe(string why, string mend) => new(ErrorCode.TargetUnsafe, $"That is no isolated place: {why}. Nothing was restored.", mend);
 
     /// <summary>Keeps a restore into a place and its release apart: what comes after an approval is not brought out by it. Ends with the process, however that does.</summary>
-    /// <returns>Null where the folder is no place.</returns>
+    /// <param name="folder">It need not be one.</param>
+    /// <param name="warn">Told why it cannot be held: care goes on without.</param>
+    /// <returns>Null where the folder is no place, or cannot be held.</returns>
     /// <exception cref="HoldfastException"><c>VaultBusy</c>: another process has it.</exception>
-    public static IDisposable? Hold(string folder)
+    public static IDisposable? Hold(string folder, Action<string> warn)
     {
         if (!File.Exists(Path.Combine(folder, Marker)))
             return null;
@@ -160,7 +165,8 @@ sealed record IsolatedPlace(string Folder, Id16 Vault, Id16 Snapshot, Id16 Emerg
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw DiskFault.Of(e);
+            warn($"holdfast: nothing keeps a second process out of that isolated place meanwhile: {DiskFault.Of(e).Message} See that nobody else restores into it, or releases it, now");
+            return null;
         }
     }
 

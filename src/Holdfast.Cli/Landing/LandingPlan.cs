@@ -47,7 +47,7 @@ static class LandingPlan
                 End();
                 if (!IsName(value))
                     throw Fault(i, "the name of a drop point is of small letters, digits and hyphens, a letter first, 32 at most; `reserve` is none");
-                (drop, first, hasAccount) = (new DropPoint(value, "") { Source = "landing-" + value }, i, false);
+                (drop, first, hasAccount) = (new DropPoint(value, "") { Source = DropPoint.Prefix + value }, i, false);
                 seen.Clear();
             }
             else if (drop is null)

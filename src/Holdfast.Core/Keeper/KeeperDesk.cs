@@ -197,7 +197,7 @@ public sealed class KeeperDesk
             case KeeperRequest.SetPolicy policy:
                 return [_keeper.SetPolicy(policy.Source, policy.Change, policy.Actor) ? (byte)1 : (byte)0];
             case KeeperRequest.Mark mark:
-                return [_keeper.MarkSensitive(mark.Source, mark.Actor) ? (byte)1 : (byte)0];
+                return [_keeper.MarkSensitive(mark.Source, client.Identity) ? (byte)1 : (byte)0]; // who it is, not who it says
             case KeeperRequest.Record record:
                 RequireRecordable(record);
                 _keeper.Record(record.Type, record.Subject, record.Actor, record.A, record.B, record.C, record.Payload.Length > 0 ? record.Payload : null);

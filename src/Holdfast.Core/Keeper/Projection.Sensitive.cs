@@ -28,10 +28,15 @@ public sealed partial class Projection
     bool IsReleaseApproved(EmergencyRecord emergency, bool isReader) =>
         emergency.Approved > 0 && (emergency.ApprovedBy >= ApprovalRequest.LeastForSensitive && emergency.ApprovedBy >= Approvers.Quorum || Find(emergency.Begun.Snapshot) is not { } record || !IsSensitive(record, isReader));
 
-    /// <summary>Marking is at once and by one person; what takes a mark back is approved (<see cref="LeafType.InForce"/>). A second mark says nothing.</summary>
+    /// <summary>Marking is at once and by one person; what takes a mark back is approved (<see cref="LeafType.InForce"/>). A second mark says nothing.
+    /// Nor does one that nobody could take back: whoever has the log's key would send all restores of a vault without approvers into isolation for good. Where who approves cannot be told, it counts.</summary>
     void Mark(ulong ordinal, Leaf leaf)
     {
-        if (leaf.A == 1)
+        if (leaf.A != 1)
+            return;
+        if (Approvers.People.Count >= ApprovalRequest.LeastForSensitive || !Approvers.IsNobody && !MayAccuse)
             _sensitive.TryAdd(leaf.Subject, ordinal);
+        else
+            NotApproved(ordinal, leaf);
     }
 }

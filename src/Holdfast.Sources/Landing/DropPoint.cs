@@ -11,7 +11,11 @@ public sealed record DropPoint(string Name, string Account)
     public required string Source { get; init; }
 
     /// <summary>Of those of dumps that are no good: they take no place of one that is.</summary>
-    public string DoubtfulSource => Source + "-doubtful";
+    public string DoubtfulSource => Source + Doubtful;
+
+    /// <summary>How the name of a drop point's source begins, where nothing else is set.</summary>
+    public const string Prefix = "landing-";
+    public const string Doubtful = "-doubtful";
 
     public DumpKind Kind { get; init; }
     public DumpCheck.Edges Edges { get; init; } = new(null, null);

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Holdfast.Cli.Commands;
+using Holdfast.Cli.Emergencies;
 using Holdfast.Core;
 using Holdfast.Core.Approvals;
 using Holdfast.Core.Crypto;
@@ -56,6 +57,22 @@ public sealed class EmergencyTests : IDisposable
         using var signer = LogKeyFile.Read(Path.Combine(_test.Folder, "keeper/log.key"), vault.Id);
         MerkleLog.Open(Path.Combine(_test.Folder, "log"), Disk.Real, vault.Keeper.Log.Key).Append([.. leaves.Select(l => l.ToArray())], signer);
         vault.Keeper.Refresh();
+    }
+
+    /// <summary>One user's release of what another restored, entered first: that the log does not know the emergency yet is no reason to give the record up.</summary>
+    [Fact]
+    public void A_step_that_the_log_may_take_later_is_not_given_up()
+    {
+        using var vault = _test.Open();
+        var begun = Step(vault, EmergencyStep.Begun);
+        var word = Step(vault, EmergencyStep.Overridden, begun);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => vault.Keeper.Enter(word)));
+        Assert.False(EmergencyRecords.IsFinal(vault.State, word));
+        vault.Keeper.Enter(begun);
+        Assert.True(EmergencyRecords.IsFinal(vault.State, Step(vault, EmergencyStep.Begun, begun))); // a second beginning
+        vault.Keeper.Enter(word);
+        Assert.Equal(ErrorCode.CommitRefused, Refused(() => vault.Keeper.Enter(Step(vault, EmergencyStep.Closed, begun))));
+        Assert.True(EmergencyRecords.IsFinal(vault.State, Step(vault, EmergencyStep.Closed, begun)));
     }
 
     [Fact]

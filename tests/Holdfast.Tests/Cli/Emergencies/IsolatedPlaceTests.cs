@@ -218,11 +218,22 @@ public sealed class IsolatedPlaceTests : IDisposable
     [Fact]
     public void A_place_is_restored_into_or_released_by_one_process_at_a_time()
     {
-        Assert.Null(IsolatedPlace.Hold(_folder["nothing"]));
+        Assert.Null(IsolatedPlace.Hold(_folder["nothing"], Assert.Fail));
         var place = Make();
-        using (IsolatedPlace.Hold(place.Folder))
-            Assert.Equal(ErrorCode.VaultBusy, Refused(() => IsolatedPlace.Hold(place.Folder)));
-        IsolatedPlace.Hold(place.Folder)!.Dispose();
+        using (IsolatedPlace.Hold(place.Folder, Assert.Fail))
+            Assert.Equal(ErrorCode.VaultBusy, Refused(() => IsolatedPlace.Hold(place.Folder, Assert.Fail)));
+        IsolatedPlace.Hold(place.Folder, Assert.Fail)!.Dispose();
+    }
+
+    /// <summary>A lock that cannot be taken, of another user's file or on a disk that takes none, keeps no patient waiting.</summary>
+    [Fact]
+    public void Where_no_lock_can_be_had_it_is_gone_on_without_and_told()
+    {
+        var place = Make();
+        Directory.CreateDirectory(Path.Combine(place.Folder, IsolatedPlace.Marker + ".lock")); // no file that could be opened, not by root either
+        var told = new List<string>();
+        Assert.Null(IsolatedPlace.Hold(place.Folder, told.Add));
+        Assert.Contains("nobody else", Assert.Single(told), StringComparison.Ordinal);
     }
 
     [Fact]
