@@ -213,7 +213,7 @@ static class GrantBytes
         var reader = new ByteReader(bytes);
         var (code, message, guidance) = ((ErrorCode)reader.Count(byte.MaxValue), Text(reader.Bytes(MostWords)), Text(reader.Bytes(MostWords)));
         reader.Require(Enum.IsDefined(code) && code != ErrorCode.None);
-        return reader.IsDone ? new HoldfastException(code, $"The clean room says: {message}", guidance) : null;
+        return reader.IsDone ? new HoldfastException(code == ErrorCode.Interrupted ? ErrorCode.StoreUnavailable : code, $"The clean room says: {message}", guidance) : null;
     }
 
     static string Text(ReadOnlySpan<byte> bytes) => System.Text.Encoding.UTF8.GetString(bytes);

@@ -27,6 +27,7 @@ public sealed class GrantTests : IDisposable
     readonly AgentKey _agent;
     readonly List<IDisposable> _made = [];
     readonly List<string> _notes = [];
+    readonly List<string> _warnings = [];
     readonly List<GrantEnd> _ends = [];
     readonly ManualTime _time = new();
     OpeningKeys? _keys;
@@ -82,7 +83,7 @@ public sealed class GrantTests : IDisposable
         _restore = new VaultRestore(_vault, record, _keys, _vault.State.Agent(_agent.Agent)!, filter ?? (() => new PathFilter(null)), null, 2);
         _grant = new Grant(_vault.Id, _vault.Keeper.File.LogKey, _vault.State.Agent(_agent.Agent)!, RandomNumberGenerator.GetBytes(GrantProof.SecretSize), TimeSpan.FromHours(8), VaultRestore.StandOf(_vault, record, _keys, filter is not null));
         _desk?.Dispose();
-        _desk = new GrantDesk(_grant, _restore, _self, _time) { Note = Told, Ended = _ends.Add };
+        _desk = new GrantDesk(_grant, _restore, _self, _time) { Note = Told, Warn = Warned, Ended = _ends.Add };
         return this;
     }
 
@@ -90,6 +91,12 @@ public sealed class GrantTests : IDisposable
     {
         lock (_notes)
             _notes.Add(text);
+    }
+
+    void Warned(string text)
+    {
+        lock (_notes)
+            _warnings.Add(text);
     }
 
     sealed class Owned(byte[] bytes) : IMemoryOwner<byte>
@@ -295,7 +302,9 @@ public sealed class GrantTests : IDisposable
         Assert.Equal(there, result.Written.KeptBytes);
         var all = Directory.EnumerateFiles(_test.Source, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length);
         Assert.InRange(last.Raw.Length, 1, all - there + 200_000);
-        Assert.Contains(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Contains(_warnings, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Equal(3, _desk.Takeovers);
+        Assert.True(_desk.Sent.Bytes > all); // of all runs
     }
 
     /// <summary>Whoever shows agent and code anew takes over, and that is told; what was begun before gets nothing more.</summary>
@@ -309,7 +318,8 @@ public sealed class GrantTests : IDisposable
         var second = new Reached(this);
         Assert.True(Restore(second, _test["back"]).Result.IsWhole);
         Assert.NotEqual(ErrorCode.None, Refused(() => first.Ask(new GrantRequest.Fetch(begun.Stand.Run, 0, 0))));
-        Assert.Single(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Single(_warnings, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Equal(1, _desk.Takeovers);
     }
 
     [Fact]
@@ -635,14 +645,21 @@ public sealed class GrantTests : IDisposable
     {
         BackUpSome();
         var snapshot = _vault.Find("latest").Snapshot;
-        _vault.Keeper.Record(LeafType.Granted, snapshot, _agent.Agent, _vault.Keeper.Clock.Now + 60, 0, 0);
+        var secrets = new[] { Id16.New(), Id16.New() };
+        foreach (var secret in secrets) // two of one snapshot, to one agent
+        {
+            var (b, c) = GrantedRestore.Numbers(GrantedRestore.MarkOf(secret));
+            _vault.Keeper.Record(LeafType.Granted, snapshot, _agent.Agent, _vault.Keeper.Clock.Now + 60, b, c);
+        }
         _vault.Keeper.Refresh();
-        var granted = Assert.Single(_vault.State.Grants);
-        Assert.True(granted.IsOpen);
-        _vault.Keeper.Record(LeafType.GrantEnded, snapshot, Id16.New(), 1, 0, 0); // of another
-        _vault.Keeper.Record(LeafType.GrantEnded, snapshot, _agent.Agent, (ulong)GrantEnd.Whole, 7, 3);
+        Assert.Equal([true, true], _vault.State.Grants.Select(g => g.IsOpen));
+        _vault.Keeper.Record(LeafType.GrantEnded, secrets[0], Id16.New(), 1, 0, 0); // of another agent
+        foreach (var wrong in new[] { snapshot, GrantedRestore.MarkOf(secrets[0]), Id16.New() })
+            _vault.Keeper.Record(LeafType.GrantEnded, wrong, _agent.Agent, 1, 0, 0); // by who has not made it, whatever wrote it
+        _vault.Keeper.Record(LeafType.GrantEnded, secrets[0], _agent.Agent, (ulong)GrantEnd.Whole + (3 << 8), 7, 3);
         using var again = _test.Open();
-        granted = Assert.Single(again.State.Grants);
-        Assert.Equal((false, 1UL, 7UL, 3UL), (granted.IsOpen, granted.End, granted.Bytes, granted.Files));
+        Assert.Equal([false, true], again.State.Grants.Select(g => g.IsOpen));
+        var granted = again.State.Grants[0];
+        Assert.Equal((1UL, 3UL, 7UL, 3UL), (granted.End, granted.Takeovers, granted.Bytes, granted.Files));
     }
 }
