@@ -51,8 +51,15 @@ static class GrantCommand
             var record = SnapshotArgument.Find(session, vault, keys, session.Parsed.GetValue(Snapshot)!, tell: false);
             vault.RequireRestorable(record, keys);
             var agent = vault.State.Agent(id) ?? throw new HoldfastException(ErrorCode.Usage, "No agent of that id is enrolled, or it was revoked.", "`holdfast keeper agents` lists those that are.");
+            if (record.Object!.Domain != agent.Domain)
+                throw new HoldfastException(ErrorCode.NoPermission, "The snapshot is of another trust domain than the agent.", "What was kept apart when it was backed up is not granted across: restore it here (`holdfast restore`), or grant it to an agent of its own domain.");
+            var tree = vault.Describe(record, keys);
+            session.Note($"Granting {SnapshotArgument.Words(record, tree)}.");
+            if (record.Agent != id)
+                session.Warn($"holdfast: the snapshot was made by agent {Text.Id(record.Agent)}, and goes to the host of ANOTHER, {Text.Id(id)}: see that this is meant. Ctrl+C ends the grant");
             var stand = VaultRestore.StandOf(vault, record, keys, typed.Length > 0);
-            var restore = new VaultRestore(vault, record, keys, agent, () => RestoreCommand.Filter(typed), RestoreCommand.Below(typed), threads);
+            HashSet<int> open = []; // patterns that have matched nothing yet
+            var restore = new VaultRestore(vault, record, keys, agent, () => RestoreCommand.Filter(typed, open = [.. Enumerable.Range(0, typed.Length)]), RestoreCommand.Below(typed), threads) { Unmatched = () => open.Count };
             var grant = new Grant(vault.Id, vault.Keeper.File.LogKey, agent, RandomNumberGenerator.GetBytes(GrantProof.SecretSize), TimeSpan.FromSeconds(life), stand);
             var (end, fault, desk) = Serve(session, vault, grant, restore, at, () =>
             {
@@ -66,7 +73,12 @@ static class GrantCommand
             if (desk.WrongCodes > 0)
                 session.Finding($"  WRONG CODES        {desk.WrongCodes}, with the agent's key");
             if (restore.Last is { } result)
+            {
+                if (result.Away > 0)
+                    session.Warn($"holdfast: part of the vault could not be reached{(vault.Keeper.Lost is { Count: > 0 } gone ? $": {string.Join(", ", gone)}" : ", nor its keeper")}. That says nothing of what the vault holds");
                 RestoreReport.TellRegister(session, result.Register);
+                RestoreCommand.TellUnmatched(session, typed, open, tree);
+            }
             session.Json(w =>
             {
                 w.WriteString("snapshot", record.Snapshot.ToString());
@@ -77,11 +89,12 @@ static class GrantCommand
                 w.WriteNumber("sent", desk.Sent.Bytes);
                 w.WriteNumber("takeovers", desk.Takeovers);
                 w.WriteNumber("wrongCodes", desk.WrongCodes);
+                w.WriteNumber("unmatched", restore.Last?.Unmatched ?? 0);
                 w.WriteNumber("leftOut", restore.Last?.Register.LeftOut ?? 0);
             });
             if (fault is not null)
                 throw new HoldfastException(fault.Code, $"The end of the grant could not be recorded in the log: {fault.Message}", $"Write down how it ended. {fault.Guidance}", fault);
-            return end switch { GrantEnd.Whole => 0, GrantEnd.Withdrawn => (int)ErrorCode.Interrupted, _ => (int)ErrorCode.Incomplete };
+            return end switch { GrantEnd.Whole when restore.Last is not { Unmatched: > 0 } => 0, GrantEnd.Withdrawn => (int)ErrorCode.Interrupted, _ => (int)ErrorCode.Incomplete };
         }
     }
 

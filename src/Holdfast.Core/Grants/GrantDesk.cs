@@ -301,8 +301,13 @@ public sealed class GrantDesk : IDisposable
             Note("The agent says that its restore stopped before the end. The grant goes on: it may be run again with --resume.");
             return;
         }
-        if (!running.HasEnded) // the agent has not had all of it: what it says cannot be so
+        if (running.Result is not { } found) // the agent has not had all of it: what it says cannot be so
             throw new HoldfastException(ErrorCode.Usage, "The agent says that it came to the end of what has not been sent yet.", "Use the same release of holdfast on both machines.");
+        if (report.Outcome == GrantOutcome.NotWhole && found.Failed + found.Lost > 0)
+        {
+            Warn($"The restore came to its end, and {found.Failed + found.Lost} entries could not be read HERE: a disk, a folder or the keeper is away, or what they need is damaged. The grant goes on, until its time or Ctrl+C: once it can be read, the agent is run again with --resume.");
+            return;
+        }
         lock (_turn)
             _reported = (report.Files, report.Bytes);
         Note($"The agent says: {report.Files} files, {report.Bytes} bytes; {(report.Outcome == GrantOutcome.Whole ? "all of it stands there" : $"NOT ALL of it stands there, {report.Missed} entries do not")}.");
@@ -356,8 +361,8 @@ public sealed class GrantDesk : IDisposable
         public GrantStream Stream { get; }
         public GrantWriter Writer { get; }
 
-        /// <summary>The engine came to its end.</summary>
-        public bool HasEnded { get; private set; }
+        /// <summary>What the engine found; null until it came to its end.</summary>
+        public RestoreResult? Result { get; private set; }
 
         public void Start() => _thread.Start();
 
@@ -382,8 +387,9 @@ public sealed class GrantDesk : IDisposable
         {
             try
             {
-                Stream.Put(GrantRecordKind.Result, bytes: GrantBytes.OfResult(_restore.Run(Writer, _stop.Token)));
-                HasEnded = true;
+                var result = _restore.Run(Writer, _stop.Token);
+                Stream.Put(GrantRecordKind.Result, bytes: GrantBytes.OfResult(result));
+                Result = result;
             }
             catch (HoldfastException e) when (e.Code != ErrorCode.Interrupted) // what is stopped here says how: it was taken back
             {

@@ -54,6 +54,7 @@ public sealed class GrantTests : IDisposable
     /// <summary>Time that a test moves.</summary>
     sealed class ManualTime : TimeProvider
     {
+        TimerCallback? _fired;
         long _now = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero).Ticks;
 
         public void Pass(TimeSpan time) => Interlocked.Add(ref _now, time.Ticks);
@@ -61,7 +62,9 @@ public sealed class GrantTests : IDisposable
         public override DateTimeOffset GetUtcNow() => new(Interlocked.Read(ref _now), TimeSpan.Zero);
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
         public override long GetTimestamp() => Interlocked.Read(ref _now);
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => System.CreateTimer(callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan); // never
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => System.CreateTimer(_fired = callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan); // by the test alone
+
+        public void Fire() => _fired!(null);
     }
 
     static Hash32 Digest(string text) => new(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
@@ -75,7 +78,7 @@ public sealed class GrantTests : IDisposable
     }
 
     /// <summary>Grants the newest snapshot.</summary>
-    GrantTests Granted(Func<PathFilter>? filter = null)
+    GrantTests Granted(Func<PathFilter>? filter = null, Func<IGrantedRestore, IGrantedRestore>? bent = null)
     {
         _keys ??= _vault.Unlock(_test.Seed);
         _vault.Keeper.Refresh();
@@ -83,7 +86,7 @@ public sealed class GrantTests : IDisposable
         _restore = new VaultRestore(_vault, record, _keys, _vault.State.Agent(_agent.Agent)!, filter ?? (() => new PathFilter(null)), null, 2);
         _grant = new Grant(_vault.Id, _vault.Keeper.File.LogKey, _vault.State.Agent(_agent.Agent)!, RandomNumberGenerator.GetBytes(GrantProof.SecretSize), TimeSpan.FromHours(8), VaultRestore.StandOf(_vault, record, _keys, filter is not null));
         _desk?.Dispose();
-        _desk = new GrantDesk(_grant, _restore, _self, _time) { Note = Told, Warn = Warned, Ended = _ends.Add };
+        _desk = new GrantDesk(_grant, bent?.Invoke(_restore) ?? _restore, _self, _time) { Note = Told, Warn = Warned, Ended = _ends.Add };
         return this;
     }
 
@@ -375,6 +378,58 @@ public sealed class GrantTests : IDisposable
         Assert.Equal(File.ReadAllBytes(Path.Combine(_test.Source, "a/b/medium.bin")), File.ReadAllBytes(_test["back/a/b/medium.bin"]));
     }
 
+    sealed class Bent(IGrantedRestore restore, Func<RestoreResult, RestoreResult> bend) : IGrantedRestore
+    {
+        public bool IsBelieved() => restore.IsBelieved();
+
+        public RestoreResult Run(ITreeWriter target, CancellationToken ct) => bend(restore.Run(target, ct));
+    }
+
+    /// <summary>A keeper or a disk that is away for minutes uses up no grant: what could not be read in the clean room comes with the next run. What the host itself could not write does use it up.</summary>
+    [Fact]
+    public void What_the_clean_room_could_not_read_leaves_the_grant_open()
+    {
+        BackUpSome();
+        var runs = 0;
+        Granted(bent: restore => new Bent(restore, result => ++runs == 1 ? result with { Lost = 3, Away = 1, Unmatched = 2 } : result));
+        var (first, _) = Restore(new Reached(this), _test["back"]);
+        Assert.Equal((false, 3L, 1, 2), (first.IsWhole, first.Lost, first.Away, first.Unmatched));
+        Assert.Empty(_ends);
+        Assert.Contains(_warnings, w => w.Contains("3 entries could not be read HERE", StringComparison.Ordinal));
+        Assert.True(Restore(new Reached(this), _test["back"], GrantMode.Resume).Result.IsWhole);
+        Assert.Equal([GrantEnd.Whole], _ends);
+
+        Granted();
+        var reached = new Reached(this);
+        var run = Begin(reached);
+        using (var writer = FileTarget.Create(_test["other"], new FileTargetOptions()))
+            run.Restore(writer, new RestoreProgress(), 2);
+        run.Report(GrantOutcome.NotWhole, 40, 1, 4);
+        Assert.Equal([GrantEnd.Whole, GrantEnd.NotWhole], _ends);
+    }
+
+    /// <summary>Of several patterns one that was mistyped is told at both ends.</summary>
+    [Fact]
+    public void A_pattern_that_nothing_matches_is_counted_at_both_ends()
+    {
+        BackUpSome();
+        Granted(() => new PathFilter(p => p.SequenceEqual("a/b"u8)), restore => new Bent(restore, result => result with { Unmatched = 1 }));
+        Assert.Equal(1, Restore(new Reached(this), _test["back"]).Result.Unmatched);
+    }
+
+    /// <summary>Its own timer ends it, where nobody asks.</summary>
+    [Fact]
+    public void Its_time_ends_it_though_nobody_asks()
+    {
+        BackUpSome();
+        Granted();
+        Assert.Empty(_ends);
+        _time.Pass(TimeSpan.FromHours(8));
+        _time.Fire();
+        Assert.Equal([GrantEnd.TimeOver], _ends);
+        Assert.True(_desk.Over.IsCancellationRequested);
+    }
+
     [Fact]
     public void A_part_that_nothing_matches_is_told_and_no_fault()
     {
@@ -431,7 +486,7 @@ public sealed class GrantTests : IDisposable
                 content.Complete();
             }
             writer.Finish();
-            stream.Put(GrantRecordKind.Result, bytes: new byte[10]);
+            stream.Put(GrantRecordKind.Result, bytes: new byte[GrantBytes.ResultCounts]);
             stream.Flush();
             queue.Complete();
         });
@@ -502,6 +557,9 @@ public sealed class GrantTests : IDisposable
     [InlineData("rows after the end")]
     [InlineData("result before the end")]
     [InlineData("no end")]
+    [InlineData("mark that nobody asked for")]
+    [InlineData("mark without rows")]
+    [InlineData("marks alone")]
     [InlineData("noise")]
     public void A_hostile_clean_room_writes_nothing_outside(string what)
     {
@@ -582,7 +640,19 @@ public sealed class GrantTests : IDisposable
                 break;
             case "result before the end":
                 Rows(root);
-                Put(GrantRecordKind.Result, bytes: new byte[10]);
+                Put(GrantRecordKind.Result, bytes: new byte[GrantBytes.ResultCounts]);
+                break;
+            case "mark that nobody asked for":
+                Rows(root, ("f", EntryKind.File, 3, null));
+                Put(GrantRecordKind.Mark);
+                break;
+            case "mark without rows":
+                Rows(root, ("f", EntryKind.File, 3, null));
+                Put(GrantRecordKind.Mark);
+                Put(GrantRecordKind.Mark);
+                break;
+            case "marks alone":
+                Put(GrantRecordKind.Mark);
                 break;
             case "no end":
                 Rows(root, ("f", EntryKind.File, 3, null));
@@ -594,7 +664,7 @@ public sealed class GrantTests : IDisposable
                 break;
         }
         using (var writer = FileTarget.Create(target, new FileTargetOptions()))
-        using (var player = new GrantPlayer(writer, 10, new RestoreProgress(), 2, _ => { }, default))
+        using (var player = new GrantPlayer(writer, 10, new RestoreProgress(), 2, what.StartsWith("mark ", StringComparison.Ordinal) && what.EndsWith("rows", StringComparison.Ordinal) ? _ => { } : null, default))
             Assert.Equal(what == "no end" ? ErrorCode.SessionLost : ErrorCode.TargetUnsafe, Refused(() => player.Play(Pieces(records))));
         Assert.Equal("mine", File.ReadAllText(_test["hostile/x"]));
         Assert.Equal(["target", "x"], Directory.GetFileSystemEntries(_test["hostile"]).Select(Path.GetFileName).Order());
