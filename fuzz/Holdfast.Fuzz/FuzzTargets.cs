@@ -143,22 +143,26 @@ public static class FuzzTargets
         Put(GrantRecordKind.Whole, "whole"u8);
         Put(GrantRecordKind.Part, "part"u8);
         Put(GrantRecordKind.Fault, GrantBytes.OfFault(new HoldfastException(ErrorCode.DiskFull, "What.", "How.")));
-        Put(GrantRecordKind.Result, new byte[10]);
+        Put(GrantRecordKind.Result, new byte[GrantBytes.ResultCounts]);
     });
 
     static bool RunGrant(byte[] piece)
     {
-        var records = new List<GrantRecord>();
-        return GrantRecord.TryParse(piece, records) && records.TrueForAll(r => r.Kind switch
-        {
-            GrantRecordKind.Owners => GrantBytes.TryOwners(r.Bytes.Span, [], []),
-            GrantRecordKind.Rows => RunGrantRows(r.Bytes.Span),
-            GrantRecordKind.Listed => GrantBytes.Listed(r.Bytes.Span, DigestKind.Whole) is not null,
-            GrantRecordKind.Result => GrantBytes.Result(r.Bytes.Span) is not null,
-            GrantRecordKind.Fault => GrantBytes.Fault(r.Bytes.Span) is not null,
-            _ => true,
-        });
+        var isSound = true;
+        for (var at = 0; at < piece.Length && isSound;)
+            isSound = GrantRecord.TryRead(piece, ref at, out var record) && RunGrantRecord(record);
+        return isSound;
     }
+
+    static bool RunGrantRecord(GrantRecord r) => r.Kind switch
+    {
+        GrantRecordKind.Owners => GrantBytes.TryOwners(r.Bytes.Span, [], []),
+        GrantRecordKind.Rows => RunGrantRows(r.Bytes.Span),
+        GrantRecordKind.Listed => GrantBytes.Listed(r.Bytes.Span, DigestKind.Whole) is not null,
+        GrantRecordKind.Result => GrantBytes.Result(r.Bytes.Span) is not null,
+        GrantRecordKind.Fault => GrantBytes.Fault(r.Bytes.Span) is not null,
+        _ => true,
+    };
 
     static bool RunGrantRows(ReadOnlySpan<byte> bytes)
     {

@@ -236,6 +236,14 @@ public sealed class GrantTests : IDisposable
         var stopped = Grant(snapshot, _agent);
         _cleanroom.Shell($"kill -TERM {stopped.Id}");
         Assert.Contains("taken back", Ended(stopped).Expect(130).Out, StringComparison.Ordinal);
+        var closed = Grant(snapshot, _agent); // a terminal that goes
+        _cleanroom.Shell($"kill -HUP {closed.Id}");
+        Ended(closed).Expect(130);
+        // Through a keeper elsewhere, the log has how each ended, and nothing stands.
+        var ends = System.Text.Json.JsonDocument.Parse(_keeper.Run("log", "entries", "--json").Expect(0).Out).RootElement.GetProperty("entries").EnumerateArray()
+            .Where(e => e.GetProperty("type").GetString() == "GrantEnded").Select(e => e.GetProperty("end").GetString()!).ToList();
+        Assert.Equal(["timeOver", "withdrawn", "withdrawn"], ends.Order(StringComparer.Ordinal));
+        Assert.DoesNotContain("OPEN until", _keeper.Run("status").Out, StringComparison.Ordinal);
         var part = Grant(snapshot, _agent, "--include", "nothing-of-that-name");
         Assert.Equal(27, _agent.Run(RestoreCall(_agent, "part")).Status);
         Ended(part);

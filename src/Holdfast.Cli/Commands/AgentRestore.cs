@@ -68,7 +68,10 @@ static class AgentRestore
             Report(session, run, result, target);
             if (run.Stand.IsPart && result.Matched == 0 && result.Lost == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches what was granted.", "Have another grant made, in the clean room, with other patterns (--include): `holdfast find PATTERN --snapshot SNAPSHOT` there shows what one matches.");
-            return RestoreReport.Tell(session, state, [], result, target, elapsed, run.Stand.IsPart, isLogged: false, isDoubted: false, []);
+            var status = RestoreReport.Tell(session, state, [], result, target, elapsed, run.Stand.IsPart, isLogged: false, isDoubted: false, result.Away > 0 ? ["those in the clean room"] : []);
+            if (result.Unmatched > 0)
+                session.Warn($"holdfast: {Text.Count(result.Unmatched, "pattern")} of what was granted (--include) {(result.Unmatched == 1 ? "matches" : "match")} nothing in the snapshot; what the others match is there. The clean room shows which");
+            return result.Unmatched > 0 && status is 0 or (int)ErrorCode.ErasureApplies ? (int)ErrorCode.Incomplete : status;
         }
         catch (Exception e) when (e is OperationCanceledException or HoldfastException { Code: ErrorCode.Interrupted })
         {

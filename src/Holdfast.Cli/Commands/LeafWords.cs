@@ -24,8 +24,8 @@ static class LeafWords
             LeafType.ErasedAsked => $"what was erased at the source asked for all the same, of snapshot {subject}",
             LeafType.Emergency => $"EMERGENCY {subject}: {leaf.A switch { 1 => "restore begun", 2 => "released, as approved", 3 => "RELEASED ON ONE PERSON'S WORD, a clinical emergency", 4 => "closed", _ => "a step of an unknown kind" }}, {Text.Time(leaf.B)} by the clock there",
             LeafType.Sensitive => leaf.A == 1 ? $"{(leaf.Subject.IsNone ? "ALL SOURCES" : $"source {subject}")} marked as sensitive{(leaf.Actor.IsNone ? "" : $", by the keeper's client {Text.Id(leaf.Actor)}")}" : $"mark of source {subject}, of an unknown kind",
-            LeafType.Granted => $"restore of snapshot {subject} GRANTED to the host of agent {Text.Id(leaf.Actor)}, until {Text.Time(leaf.A)}",
-            LeafType.GrantEnded => $"grant of snapshot {subject} to agent {Text.Id(leaf.Actor)} ended: {EndOf(leaf.A)}; {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}{(leaf.A is 1 or 2 ? " by the agent's word" : " sent")}",
+            LeafType.Granted => $"restore of snapshot {subject} GRANTED to the host of agent {Text.Id(leaf.Actor)}, until {Text.Time(leaf.A)} (grant {Text.Id(GrantedRestore.MarkOf(leaf))})",
+            LeafType.GrantEnded => $"grant {Text.Id(GrantedRestore.MarkOf(leaf.Subject))} to agent {Text.Id(leaf.Actor)} ended: {EndOf(leaf.A & byte.MaxValue)}; {Text.Count(Int(leaf.C), "file")}, {Text.Bytes(leaf.B)}{((leaf.A & byte.MaxValue) is 1 or 2 ? " by the agent's word" : " sent")}{(leaf.A >> 8 is > 0 and var again ? $"; agent and code SHOWN ANEW {Text.Count(Int(again), "time")}" : "")}",
             LeafType.Expiry => $"expiry: {Text.Count(Int(leaf.C), "pack")} removed, {Text.Bytes(leaf.B)}, whose locks had ended by {Text.Time(leaf.A)}",
             LeafType.RestoreTest => $"restore test of snapshot {subject}: level {leaf.A} of 4, {Text.Bytes(leaf.B)} in {Text.Duration(TimeSpan.FromMilliseconds(Math.Min(leaf.C, uint.MaxValue)))}",
             LeafType.IncidentDecision => $"decision in incident {subject}",
@@ -159,13 +159,15 @@ static class LeafWords
                 w.WriteString("snapshot", leaf.Subject.ToString());
                 w.WriteString("agent", leaf.Actor.ToString());
                 w.WriteString("until", Text.Iso(leaf.A));
+                w.WriteString("grant", GrantedRestore.MarkOf(leaf).ToString());
                 break;
             case LeafType.GrantEnded:
-                w.WriteString("snapshot", leaf.Subject.ToString());
+                w.WriteString("grant", GrantedRestore.MarkOf(leaf.Subject).ToString());
                 w.WriteString("agent", leaf.Actor.ToString());
-                w.WriteString("end", leaf.A switch { 1 => "whole", 2 => "notWhole", 3 => "timeOver", 4 => "withdrawn", 5 => "wrongCodes", _ => "unknown" });
+                w.WriteString("end", (leaf.A & byte.MaxValue) switch { 1 => "whole", 2 => "notWhole", 3 => "timeOver", 4 => "withdrawn", 5 => "wrongCodes", _ => "unknown" });
                 w.WriteNumber("bytes", leaf.B);
                 w.WriteNumber("files", leaf.C);
+                w.WriteNumber("takeovers", leaf.A >> 8);
                 break;
             case LeafType.ScopedKey:
                 w.WriteString("class", Class(leaf.A));

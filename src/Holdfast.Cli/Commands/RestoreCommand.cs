@@ -99,12 +99,18 @@ static class RestoreCommand
             var status = RestoreReport.Tell(session, RestoredState.Of(record, tree), tree is { Problems: > 0 } ? vault.ProblemsOf(record, keys) : [], result, target, elapsed, patterns.Count > 0, isLogged, isDoubted(), result.Failed + result.Lost > 0 ? vault.Keeper.Lost : []);
             if (place is not null)
                 EmergencyCommand.Restored(session, vault, place, former);
-            foreach (var number in open.Order())
-                session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
-            if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
-                session.Warn($"  what to do: {hint.TrimEnd()}");
+            TellUnmatched(session, typed, open, tree);
             return open.Count > 0 && status is 0 or (int)ErrorCode.ErasureApplies ? (int)ErrorCode.Incomplete : status;
         }
+    }
+
+    /// <summary>A pattern that was mistyped is told though others match something.</summary>
+    public static void TellUnmatched(Session session, string[] typed, HashSet<int> open, TreeSection? tree)
+    {
+        foreach (var number in open.Order())
+            session.Warn($"holdfast: nothing in the snapshot matches --include {typed[number].Replace("\n", "\\x0a", StringComparison.Ordinal)}; what the others match is there");
+        if (open.Count > 0 && Hint(open.Select(number => typed[number]), tree) is { Length: > 0 } hint)
+            session.Warn($"  what to do: {hint.TrimEnd()}");
     }
 
     /// <summary>What is to become of what is there.</summary>
@@ -205,10 +211,12 @@ static class RestoreCommand
     }
 
     /// <summary>What patterns choose of a snapshot: all of it, where there are none.</summary>
-    public static PathFilter Filter(string[] typed)
+    /// <param name="typed">The patterns.</param>
+    /// <param name="open">Those that have matched nothing yet.</param>
+    public static PathFilter Filter(string[] typed, HashSet<int> open)
     {
         var patterns = typed.Select(Pattern).ToList();
-        return new PathFilter(typed.Length == 0 ? null : path => Matches(patterns, [], path));
+        return new PathFilter(typed.Length == 0 ? null : path => Matches(patterns, open, path));
     }
 
     static bool Matches(List<Excludes> patterns, HashSet<int> open, ReadOnlySpan<byte> path)

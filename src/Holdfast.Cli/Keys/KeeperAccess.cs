@@ -54,7 +54,7 @@ public sealed record KeeperAccess(Uri Url, string Fingerprint, string Identity)
         if (access.Url != url)
             throw new HoldfastException(ErrorCode.Usage, $"The key folder reaches its vault at {access.Url}, and --vault names another address.", $"Name that one; or, where the keeper has moved, `holdfast join` again with the new one.");
         var mirror = access.Mirror();
-        session.Network.Reach(access, mirror, session.Stop);
+        session.Network.Reach(access, mirror, session.Reaching);
         return mirror;
     }
 

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Holdfast.Cli.Terminal;
 
-/// <summary>Ctrl+C and SIGTERM end a command in order: what is stored stays, nothing half-done counts. A file that grows beyond `ulimit -f` is for who writes it to tell.</summary>
+/// <summary>Ctrl+C, SIGTERM and a terminal that closes end a command in order: what is stored stays, nothing half-done counts. A file that grows beyond `ulimit -f` is for who writes it to tell.</summary>
 sealed class Interrupt : IDisposable
 {
     const PosixSignal FileTooLarge = (PosixSignal)25; // SIGXFSZ: would end the program; handled, not ignored, so that a command whose output is backed up does not inherit it
@@ -16,7 +16,7 @@ sealed class Interrupt : IDisposable
     {
         var interrupt = new Interrupt();
         Token = interrupt._source.Token;
-        foreach (var signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM })
+        foreach (var signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP })
         {
             interrupt._signals.Add(PosixSignalRegistration.Create(signal, context =>
             {

@@ -32,6 +32,9 @@ sealed class Session
     public bool IsJson => _json;
     public CancellationToken Stop { get; } = Interrupt.Token;
 
+    /// <summary>Ends what is asked of a keeper elsewhere: with <see cref="Stop"/>, but for a command that has something to record when it is stopped.</summary>
+    public CancellationToken Reaching { get; set; } = Interrupt.Token;
+
     /// <summary>A command whose failures are told with their code and what to do, and whose exit status is the code.</summary>
     /// <param name="name">What is typed.</param>
     /// <param name="description">Of its help.</param>

@@ -79,6 +79,7 @@ public sealed class GrantDesk : IDisposable
     int _wrong;
     int _takeovers;
     GrantEnd? _end;
+    (long Files, long Bytes) _sent; // by runs before this one
     (long Files, long Bytes) _reported;
 
     /// <param name="grant">To whom, and for how long.</param>
@@ -92,8 +93,11 @@ public sealed class GrantDesk : IDisposable
         _timer = _time.CreateTimer(_ => End(GrantEnd.TimeOver), null, grant.Life, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Told what whoever gave the grant has to see.</summary>
+    /// <summary>Told how it goes on.</summary>
     public Action<string> Note { get; init; } = _ => { };
+
+    /// <summary>Told what whoever gave the grant has to see.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
 
     /// <summary>Called once, when it ends, from any thread: before who asked is answered.</summary>
     public Action<GrantEnd> Ended { get; init; } = _ => { };
@@ -101,8 +105,24 @@ public sealed class GrantDesk : IDisposable
     /// <summary>It is over.</summary>
     public CancellationToken Over => _over.Token;
 
-    /// <summary>Files and bytes: by the agent's word where it came to an end, else what was sent to it last.</summary>
-    public (long Files, long Bytes) Done => _reported != default || Volatile.Read(ref _running)?.Stream.Sent is not var (bytes, files) ? _reported : (files, bytes);
+    /// <summary>Files and bytes: by the agent's word where it came to an end, else what was sent to it.</summary>
+    public (long Files, long Bytes) Done => _reported != default ? _reported : Sent;
+
+    /// <summary>Files and bytes that were sent, in all runs.</summary>
+    public (long Files, long Bytes) Sent
+    {
+        get
+        {
+            lock (_turn)
+                return _running?.Stream.Sent is var (bytes, files) ? (_sent.Files + files, _sent.Bytes + bytes) : _sent;
+        }
+    }
+
+    /// <summary>How often agent and code were shown anew, by who had not before.</summary>
+    public int Takeovers => Volatile.Read(ref _takeovers);
+
+    /// <summary>How often the agent's key was shown with a wrong code.</summary>
+    public int WrongCodes => Volatile.Read(ref _wrong);
 
     /// <summary>Who asks has shown to be the agent, and to have the code.</summary>
     public bool IsHeldBy(Hash32 client)
@@ -136,7 +156,7 @@ public sealed class GrantDesk : IDisposable
             case GrantRequest.Begin begin:
                 return new Made(Begin(client, begin).ToArray());
             case GrantRequest.Fetch fetch:
-                return Run(client, fetch.Run).Queue.Take(fetch.Piece, fetch.Got, Poll, out var state) is { } piece ? new Kept(piece) : new Made([(byte)state]);
+                return Fetch(Run(client, fetch.Run), fetch);
             case GrantRequest.Unwanted unwanted:
                 if (!Run(client, unwanted.Run).Writer.Answer(unwanted))
                     throw new HoldfastException(ErrorCode.Usage, "What the agent says it has makes no sense.", "Use the same release of holdfast on both machines.");
@@ -147,6 +167,16 @@ public sealed class GrantDesk : IDisposable
             default:
                 throw new InvalidOperationException(request.GetType().Name);
         }
+    }
+
+    IGrantAnswer Fetch(Running running, GrantRequest.Fetch fetch)
+    {
+        if (running.Queue.Take(fetch.Piece, fetch.Got, Poll, out var state) is { } piece)
+            return new Kept(piece);
+        if (_end is not { } end)
+            return new Made([(byte)state]);
+        lock (_beginning) // as above
+            throw Gone(end);
     }
 
     sealed record Made(byte[] Answer) : IGrantAnswer
@@ -193,7 +223,7 @@ public sealed class GrantDesk : IDisposable
             throw new HoldfastException(ErrorCode.NoPermission, "This restore was granted to another agent. Nothing was sent.", "See that --keys names the key folder of the agent that the grant is for (`holdfast keeper agents` lists ids); else have one granted to this agent.");
         var isRight = CryptographicOperations.FixedTimeEquals(prove.Code, GrantProof.OfCode(_grant.Code, _grant.Vault, prove.Agent, prove.Nonce, client, _self));
         Running? before = null;
-        int wrong;
+        int wrong, takeovers;
         lock (_turn)
         {
             wrong = isRight ? _wrong : ++_wrong;
@@ -201,14 +231,18 @@ public sealed class GrantDesk : IDisposable
                 (before, _takeovers) = (_running, _takeovers + 1);
             if (isRight)
                 _holder = client;
+            takeovers = _takeovers;
         }
         if (isRight)
         {
             before?.Stop();
-            Note(before is null && _takeovers == 0 ? "The agent has shown its key and the code." : $"Agent and code were shown AGAIN, with another certificate ({_takeovers} times by now): the agent was run again, or somebody else has its keys and the code. What was begun before gets nothing more.");
+            if (takeovers == 0)
+                Note("The agent has shown its key and the code.");
+            else
+                Warn($"Agent and code were shown AGAIN, with another certificate ({takeovers} times by now): the agent was run again, or somebody else has its keys and the code. What was begun before gets nothing more.");
             return;
         }
-        Note($"The agent's key was shown with a WRONG CODE ({wrong} of {MostWrong}).");
+        Warn($"The agent's key was shown with a WRONG CODE ({wrong} of {MostWrong}).");
         if (wrong >= MostWrong)
             End(GrantEnd.WrongCodes);
         throw new HoldfastException(ErrorCode.NoPermission, "That is not the code of this grant. Nothing was sent.", wrong >= MostWrong ? "The grant is over: have another one made." : "The clean room printed it when the restore was granted; blanks and hyphens are nothing.");
@@ -247,6 +281,8 @@ public sealed class GrantDesk : IDisposable
                     throw Gone(end);
                 if (_holder != client)
                     throw new HoldfastException(ErrorCode.SessionLost, "The agent was run again meanwhile.", "Run the command once, where the restore is to go.");
+                if (_running?.Stream.Sent is var (bytes, files))
+                    _sent = (_sent.Files + files, _sent.Bytes + bytes);
                 running = new Running(_restore, begin);
                 Volatile.Write(ref _running, running);
             }
@@ -265,8 +301,13 @@ public sealed class GrantDesk : IDisposable
             Note("The agent says that its restore stopped before the end. The grant goes on: it may be run again with --resume.");
             return;
         }
-        if (!running.HasEnded) // the agent has not had all of it: what it says cannot be so
+        if (running.Result is not { } found) // the agent has not had all of it: what it says cannot be so
             throw new HoldfastException(ErrorCode.Usage, "The agent says that it came to the end of what has not been sent yet.", "Use the same release of holdfast on both machines.");
+        if (report.Outcome == GrantOutcome.NotWhole && found.Failed + found.Lost > 0)
+        {
+            Warn($"The restore came to its end, and {found.Failed + found.Lost} entries could not be read HERE: a disk, a folder or the keeper is away, or what they need is damaged. The grant goes on, until its time or Ctrl+C: once it can be read, the agent is run again with --resume.");
+            return;
+        }
         lock (_turn)
             _reported = (report.Files, report.Bytes);
         Note($"The agent says: {report.Files} files, {report.Bytes} bytes; {(report.Outcome == GrantOutcome.Whole ? "all of it stands there" : $"NOT ALL of it stands there, {report.Missed} entries do not")}.");
@@ -320,8 +361,8 @@ public sealed class GrantDesk : IDisposable
         public GrantStream Stream { get; }
         public GrantWriter Writer { get; }
 
-        /// <summary>The engine came to its end.</summary>
-        public bool HasEnded { get; private set; }
+        /// <summary>What the engine found; null until it came to its end.</summary>
+        public RestoreResult? Result { get; private set; }
 
         public void Start() => _thread.Start();
 
@@ -332,7 +373,7 @@ public sealed class GrantDesk : IDisposable
                 Send();
                 Stream.Flush();
             }
-            catch (OperationCanceledException)
+            catch (Exception e) when (e is OperationCanceledException or HoldfastException { Code: ErrorCode.Interrupted })
             {
                 // Nobody takes it any more.
             }
@@ -346,14 +387,15 @@ public sealed class GrantDesk : IDisposable
         {
             try
             {
-                Stream.Put(GrantRecordKind.Result, bytes: GrantBytes.OfResult(_restore.Run(Writer, _stop.Token)));
-                HasEnded = true;
+                var result = _restore.Run(Writer, _stop.Token);
+                Stream.Put(GrantRecordKind.Result, bytes: GrantBytes.OfResult(result));
+                Result = result;
             }
-            catch (HoldfastException e)
+            catch (HoldfastException e) when (e.Code != ErrorCode.Interrupted) // what is stopped here says how: it was taken back
             {
                 Stream.Put(GrantRecordKind.Fault, bytes: GrantBytes.OfFault(e));
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (e is not (OperationCanceledException or HoldfastException))
             {
                 Stream.Put(GrantRecordKind.Fault, bytes: GrantBytes.OfFault(new HoldfastException(ErrorCode.Internal, $"A defect in Holdfast: {e.GetType().Name}.", "Please report it, with the version (holdfast --version). What came back is right.")));
             }

@@ -12,9 +12,9 @@ namespace Holdfast.Core.Grants;
 /// <param name="entries">No more rows come than so many.</param>
 /// <param name="progress">Told how far it is.</param>
 /// <param name="threads">That write.</param>
-/// <param name="answer">Gets which files need not come, of those before a mark.</param>
+/// <param name="answer">Gets which files need not come, of those before a mark; null where all do, and there is no mark.</param>
 /// <param name="ct">Stops it.</param>
-sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress progress, int threads, Action<GrantRequest.Unwanted> answer, CancellationToken ct) : IDisposable
+sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress progress, int threads, Action<GrantRequest.Unwanted>? answer, CancellationToken ct) : IDisposable
 {
     const int MostPaths = 4 << 20; // bytes, of one record of rows
     const int MostPieces = 4; // that are being written
@@ -48,7 +48,6 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
     readonly Dictionary<uint, byte[]> _users = [];
     readonly Dictionary<uint, byte[]> _groups = [];
     readonly List<(int First, int Count)> _unwanted = [];
-    readonly List<GrantRecord> _records = [];
     readonly ConcurrentQueue<byte[]> _failedPaths = [];
     long _failed;
     long _names; // bytes
@@ -57,6 +56,7 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
     bool _hasContent; // since the last rows
     int _handles;
     int _marks;
+    int _marked; // handles that were there at the last mark
     TreeWritten? _written;
     ExceptionDispatchInfo? _fault;
 
@@ -84,7 +84,9 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
                 case GrantRecordKind.Listed:
                     break; // the target had no use for it
                 case GrantRecordKind.Mark:
-                    answer(new GrantRequest.Unwanted(Id16.None, ++_marks, [.. _unwanted]));
+                    Require(_handles > _marked);
+                    _marked = _handles;
+                    Senseless(answer)(new GrantRequest.Unwanted(Id16.None, ++_marks, [.. _unwanted]));
                     foreach (var (first, count) in _unwanted)
                     {
                         for (var i = 0; i < count; i++)
@@ -110,6 +112,7 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
                     break;
             }
         }
+        _fault?.Throw();
         throw new HoldfastException(ErrorCode.SessionLost, "The clean room sent no more before the restore came to its end: it was begun anew elsewhere, or the grant was ended there.", "Ask whoever gave the grant; then run the same command again with --resume.");
     }
 
@@ -120,9 +123,11 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
         {
             _room.Wait(ct);
             using var piece = new HeldPiece(reply, _room);
-            Require(GrantRecord.TryParse(reply.Bytes[1..], _records));
-            for (var i = 0; i < _records.Count; i++)
-                yield return (_records[i], piece);
+            for (var at = 1; at < reply.Bytes.Length;)
+            {
+                Require(GrantRecord.TryRead(reply.Bytes, ref at, out var record));
+                yield return (record, piece);
+            }
         }
     }
 
@@ -185,17 +190,30 @@ sealed class GrantPlayer(ITreeWriter target, ulong entries, RestoreProgress prog
     }
 
     /// <summary>The list of a row's chunks, as it comes: read no further than it is wanted.</summary>
-    static IEnumerable<ChunkRef> Lists(EntryBatch rows, int row, IEnumerator<(GrantRecord Record, HeldPiece Piece)> records)
+    IEnumerable<ChunkRef> Lists(EntryBatch rows, int row, IEnumerator<(GrantRecord Record, HeldPiece Piece)> records)
     {
         var kind = rows.ListedKind[row];
-        while (records.MoveNext())
+        while (Listed(records, kind) is { Length: > 0 } chunks)
         {
-            Require(records.Current.Record.Kind == GrantRecordKind.Listed);
-            var chunks = Senseless(GrantBytes.Listed(records.Current.Record.Bytes.Span, kind));
-            if (chunks.Length == 0)
-                yield break;
             foreach (var chunk in chunks)
                 yield return chunk;
+        }
+    }
+
+    /// <summary>What goes wrong here ends the restore: whoever compares takes it for a file that is not equal.</summary>
+    ChunkRef[] Listed(IEnumerator<(GrantRecord Record, HeldPiece Piece)> records, DigestKind kind)
+    {
+        try
+        {
+            if (!records.MoveNext())
+                return [];
+            Require(records.Current.Record.Kind == GrantRecordKind.Listed);
+            return Senseless(GrantBytes.Listed(records.Current.Record.Bytes.Span, kind));
+        }
+        catch (HoldfastException e)
+        {
+            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(e), null);
+            throw;
         }
     }
 

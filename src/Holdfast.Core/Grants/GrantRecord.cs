@@ -85,23 +85,20 @@ readonly record struct GrantRecord(GrantRecordKind Kind, int Handle, long Offset
         return at + 1;
     }
 
-    /// <summary>Reads a piece. Total: any bytes are records to the last, or are none.</summary>
-    /// <param name="piece">The records have part of it, and are good for as long as it is.</param>
-    /// <param name="records">Filled.</param>
-    public static bool TryParse(ReadOnlyMemory<byte> piece, List<GrantRecord> records)
+    /// <summary>Reads the next record of a piece. Total: any bytes are a record, or are none.</summary>
+    /// <param name="piece">The record has part of it, and is good for as long as it is.</param>
+    /// <param name="at">Where it begins; then where the next does.</param>
+    /// <param name="record">What was read.</param>
+    public static bool TryRead(ReadOnlyMemory<byte> piece, ref int at, out GrantRecord record)
     {
-        records.Clear();
-        var reader = new ByteReader(piece.Span);
-        while (!reader.Failed && reader.Remaining > 0)
-        {
-            var kind = (GrantRecordKind)reader.U8();
-            reader.Require(kind is >= GrantRecordKind.Owners and <= GrantRecordKind.Fault);
-            var handle = HasHandle(kind) ? reader.Count(int.MaxValue) : -1;
-            var offset = kind == GrantRecordKind.Part ? GrantRequest.Long(ref reader) : 0;
-            var length = Most(kind) > 0 ? reader.Bytes(Most(kind)).Length : 0;
-            if (!reader.Failed)
-                records.Add(new GrantRecord(kind, handle, offset, piece.Slice(reader.Position - length, length)));
-        }
+        var reader = new ByteReader(piece.Span[at..]);
+        var kind = (GrantRecordKind)reader.U8();
+        reader.Require(kind is >= GrantRecordKind.Owners and <= GrantRecordKind.Fault);
+        var handle = HasHandle(kind) ? reader.Count(int.MaxValue) : -1;
+        var offset = kind == GrantRecordKind.Part ? GrantRequest.Long(ref reader) : 0;
+        var length = Most(kind) > 0 ? reader.Bytes(Most(kind)).Length : 0;
+        at += reader.Position;
+        record = reader.Failed ? default : new GrantRecord(kind, handle, offset, piece.Slice(at - length, length));
         return !reader.Failed;
     }
 }
@@ -111,6 +108,9 @@ static class GrantBytes
 {
     /// <summary>Chunks that one <see cref="GrantRecordKind.Listed"/> has.</summary>
     public const int MostListed = 1 << 16;
+
+    /// <summary>Numbers of a result.</summary>
+    public const int ResultCounts = 12;
 
     const int MostWords = 4_096; // bytes
 
@@ -176,7 +176,7 @@ static class GrantBytes
     {
         var writer = new ByteWriter();
         var register = result.Register;
-        foreach (var count in new[] { result.Entries, result.Matched, result.Lost, result.WithHoles, result.UnreadPacks, register.LeftOut, register.Corrected, register.NotCompared, register.Unknown, register.Unproved })
+        foreach (var count in new[] { result.Entries, result.Matched, result.Lost, result.WithHoles, result.UnreadPacks, register.LeftOut, register.Corrected, register.NotCompared, register.Unknown, register.Unproved, result.Unmatched, result.Away })
             writer.Var((ulong)count);
         return writer.ToArray();
     }
@@ -185,14 +185,16 @@ static class GrantBytes
     public static RestoreResult? Result(ReadOnlySpan<byte> bytes)
     {
         var reader = new ByteReader(bytes);
-        var counts = new long[10];
+        var counts = new long[ResultCounts];
         for (var i = 0; i < counts.Length; i++)
-            counts[i] = i is 4 or 8 or 9 ? reader.Count(int.MaxValue) : GrantRequest.Long(ref reader);
+            counts[i] = i is 4 or >= 8 ? reader.Count(int.MaxValue) : GrantRequest.Long(ref reader);
         return !reader.IsDone ? null : new RestoreResult(counts[0], 0, 0, new TreeWritten(0, 0, 0, 0, 0), 0, [], counts[1], false)
         {
             Lost = counts[2],
             WithHoles = counts[3],
             UnreadPacks = (int)counts[4],
+            Unmatched = (int)counts[10],
+            Away = (int)counts[11],
             Register = new ErasureReport(counts[5], [], counts[6], [], 0, counts[7], (int)counts[8], (int)counts[9]),
         };
     }
@@ -213,7 +215,7 @@ static class GrantBytes
         var reader = new ByteReader(bytes);
         var (code, message, guidance) = ((ErrorCode)reader.Count(byte.MaxValue), Text(reader.Bytes(MostWords)), Text(reader.Bytes(MostWords)));
         reader.Require(Enum.IsDefined(code) && code != ErrorCode.None);
-        return reader.IsDone ? new HoldfastException(code, $"The clean room says: {message}", guidance) : null;
+        return reader.IsDone ? new HoldfastException(code == ErrorCode.Interrupted ? ErrorCode.StoreUnavailable : code, $"The clean room says: {message}", guidance) : null;
     }
 
     static string Text(ReadOnlySpan<byte> bytes) => System.Text.Encoding.UTF8.GetString(bytes);

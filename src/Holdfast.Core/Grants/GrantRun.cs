@@ -19,6 +19,7 @@ public sealed class GrantRun : IDisposable
     const int MostThreads = 8;
 
     readonly IGrant _grant;
+    readonly bool _isAsked; // what need not be sent
     readonly CancellationToken _ct;
     readonly object _turn = new();
     readonly Dictionary<long, GrantReply> _pieces = [];
@@ -30,7 +31,7 @@ public sealed class GrantRun : IDisposable
     long _end = long.MaxValue; // there are no more than so many
     bool _isStopped;
 
-    GrantRun(IGrant grant, GrantStand stand, CancellationToken ct) => (_grant, Stand, _ct) = (grant, stand, ct);
+    GrantRun(IGrant grant, GrantStand stand, bool isAsked, CancellationToken ct) => (_grant, Stand, _isAsked, _ct) = (grant, stand, isAsked, ct);
 
     /// <summary>What comes.</summary>
     public GrantStand Stand { get; }
@@ -52,7 +53,7 @@ public sealed class GrantRun : IDisposable
         var (client, server) = grant.Ends;
         grant.Ask(new GrantRequest.Prove(agent.Agent, hello.Nonce, agent.Signer.Sign(GrantProof.SignedBytes(agent.Vault, agent.Agent, hello.Nonce, client, server)), GrantProof.OfCode(code, agent.Vault, agent.Agent, hello.Nonce, client, server))).Dispose();
         using var begun = grant.Ask(new GrantRequest.Begin(options.Mode, options.ByNames));
-        return new GrantRun(grant, GrantStand.Parse(begun.Bytes.Span) ?? throw Senseless(), ct);
+        return new GrantRun(grant, GrantStand.Parse(begun.Bytes.Span) ?? throw Senseless(), options.Mode == GrantMode.Resume, ct);
     }
 
     internal static HoldfastException Senseless() => new(ErrorCode.StoreUnavailable, "What the clean room answered makes no sense.", "Use the same release of holdfast on both machines, and look at what lies between them.");
@@ -64,7 +65,7 @@ public sealed class GrantRun : IDisposable
     /// <exception cref="HoldfastException">What the target reports; why the clean room brings no more; <c>TargetUnsafe</c>: what it sent makes no sense.</exception>
     public RestoreResult Restore(ITreeWriter target, RestoreProgress progress, int threads)
     {
-        using var player = new GrantPlayer(target, Stand.Entries, progress, Math.Clamp(threads > 0 ? threads : Environment.ProcessorCount, 1, MostThreads), unwanted => _grant.Ask(unwanted with { Run = Stand.Run }).Dispose(), _ct);
+        using var player = new GrantPlayer(target, Stand.Entries, progress, Math.Clamp(threads > 0 ? threads : Environment.ProcessorCount, 1, MostThreads), _isAsked ? unwanted => _grant.Ask(unwanted with { Run = Stand.Run }).Dispose() : null, _ct);
         for (var i = 0; i < AtOnce; i++)
         {
             var thread = new Thread(Fetch) { IsBackground = true, Name = "holdfast fetch" };

@@ -24,7 +24,27 @@ public sealed class VaultRestore(Vault vault, SnapshotRecord record, ReadingKeys
         return vault.State.Agent(agent.Id) is { } now && now.PublicKey.AsSpan().SequenceEqual(agent.PublicKey);
     }
 
-    public RestoreResult Run(ITreeWriter target, CancellationToken ct) => Last = vault.Restore(record, keys, target, filter(), new RestoreProgress(), threads, ct, below);
+    /// <summary>Patterns that nothing has matched in this run.</summary>
+    public Func<int> Unmatched { get; init; } = () => 0;
+
+    public RestoreResult Run(ITreeWriter target, CancellationToken ct)
+    {
+        var result = vault.Restore(record, keys, target, filter(), new RestoreProgress(), threads, ct, below);
+        return Last = result with { Unmatched = Unmatched(), Away = result.Failed + result.Lost > 0 ? Away() : 0 };
+    }
+
+    int Away()
+    {
+        try
+        {
+            vault.Keeper.Refresh();
+            return vault.Keeper.Lost.Count;
+        }
+        catch (HoldfastException)
+        {
+            return 1; // a keeper elsewhere
+        }
+    }
 
     /// <summary>What the agent is told of the snapshot.</summary>
     /// <param name="vault">Has it.</param>

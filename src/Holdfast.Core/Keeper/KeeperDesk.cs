@@ -100,8 +100,10 @@ public sealed class KeeperDesk
         lock (_turn)
         {
             _keeper.Refresh(); // what is judged here is judged by the newest
-            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.Granted }) // each grant has one end
+            if (request is KeeperRequest.Record { Type: LeafType.Restore or LeafType.Verify or LeafType.Granted })
                 Count(client, LeafType.Restore, MostReadings, "restores, verifies and grants recorded");
+            else if (request is KeeperRequest.Record { Type: LeafType.GrantEnded }) // apart: whoever had one recorded can have its end recorded
+                Count(client, LeafType.GrantEnded, MostReadings, "ends of grants recorded");
             else if (request is KeeperRequest.Record { Type: LeafType.ErasedAsked })
                 Count(client, LeafType.ErasedAsked, MostAsked, "times recorded that erased data was asked for");
             else if (request is KeeperRequest.RecordAttestation recorded && client.Role != KeeperRole.Manage)
@@ -267,9 +269,9 @@ public sealed class KeeperDesk
             LeafType.WriterEnrolled => IsNew(record, EnrolmentKind.Writer) && record is { A: 1, B: 0, C: 1 },
             LeafType.Restore => record.Payload.Length == 0 && _keeper.State.Find(record.Subject) is not null,
             LeafType.ErasedAsked => record is { A: 0, B: 0, C: 0, Actor.IsNone: true, Payload.Length: <= MaxReason } && SealedWords.TryParse(record.Payload, out var reason) && reason.Vault == _keeper.Vault && reason.Domain == _keeper.State.Find(record.Subject)?.Object?.Domain,
-            LeafType.Granted => record is { B: 0, C: 0, Payload.Length: 0 } && _keeper.State.Find(record.Subject) is not null && _keeper.State.Agent(record.Actor) is not null
+            LeafType.Granted => record is { Payload.Length: 0 } && IsUnused(GrantedRestore.MarkOf(new Leaf(record.Type, 0, record.Subject, record.Actor, record.A, record.B, record.C, Hash32.None))) && _keeper.State.Find(record.Subject) is not null && _keeper.State.Agent(record.Actor) is not null
                 && record.A > _keeper.Clock.Now && record.A <= _keeper.Clock.Now + GrantedRestore.MostLife + Hour,
-            LeafType.GrantEnded => record is { A: > 0 and <= MostEnd, Payload.Length: 0 } && _keeper.State.Grants.Exists(g => g.IsOpen && g.Snapshot == record.Subject && g.Agent == record.Actor),
+            LeafType.GrantEnded => record.Payload.Length == 0 && (record.A & byte.MaxValue) is > 0 and <= MostEnd && record.A >> 8 <= int.MaxValue && _keeper.State.OpenGrant(record.Subject, record.Actor) is not null, // only who made it can show that
             LeafType.Verify => record.Payload.Length == 0,
             LeafType.RecoveryKit => record.Payload.Length == 0 && record.A is > 0 and <= byte.MaxValue && record.B >= record.A && record.B <= byte.MaxValue && record.C == _keeper.State.KeyEpoch,
             LeafType.ScopedKey => record.Payload.Length == 0 && record.A <= byte.MaxValue && Enum.IsDefined((KeyClass)record.A),
@@ -278,6 +280,8 @@ public sealed class KeeperDesk
         if (!isSound)
             throw Senseless("record");
     }
+
+    bool IsUnused(Id16 mark) => !mark.IsNone && !_keeper.State.Grants.Exists(g => g.Mark == mark);
 
     bool IsNew(KeeperRequest.Record record, EnrolmentKind kind) =>
         record.Payload.Length <= MaxRecorded && Enrolment.TryParse(record.Payload, out var enrolment) && enrolment!.Id == record.Subject && enrolment.Kind == kind && _keeper.IsNew(enrolment);

@@ -227,10 +227,10 @@ public sealed partial class Projection
                 _erasedAsked.Add(new ErasedAsked(leaf.VaultTime, leaf.Subject, leaf.Payload));
                 break;
             case LeafType.Granted when _byId.ContainsKey(leaf.Subject):
-                Grants.Add(new GrantedRestore(leaf.VaultTime, leaf.Subject, leaf.Actor, leaf.A));
+                Grants.Add(new GrantedRestore(leaf.VaultTime, leaf.Subject, leaf.Actor, leaf.A, GrantedRestore.MarkOf(leaf)));
                 break;
-            case LeafType.GrantEnded when Grants.FindLast(g => g.IsOpen && g.Snapshot == leaf.Subject && g.Agent == leaf.Actor) is { } granted:
-                (granted.Ended, granted.End, granted.Bytes, granted.Files) = (leaf.VaultTime, leaf.A, leaf.B, leaf.C);
+            case LeafType.GrantEnded when OpenGrant(leaf.Subject, leaf.Actor) is { } granted:
+                (granted.Ended, granted.End, granted.Takeovers, granted.Bytes, granted.Files) = (leaf.VaultTime, leaf.A & byte.MaxValue, leaf.A >> 8, leaf.B, leaf.C);
                 break;
             case LeafType.RecoveryKit when leaf.C >= KitEpoch: // a kit printed with an older key does not hide that there is a newer one
                 (KitPrinted, KitEpoch) = (leaf.VaultTime, leaf.C);
@@ -249,6 +249,15 @@ public sealed partial class Projection
             default:
                 break;
         }
+    }
+
+    /// <summary>The grant that somebody ends who shows this; null where there is none that has no end.</summary>
+    /// <param name="secret">What is shown.</param>
+    /// <param name="agent">Whose grant.</param>
+    public GrantedRestore? OpenGrant(Id16 secret, Id16 agent)
+    {
+        var mark = GrantedRestore.MarkOf(secret);
+        return Grants.Find(g => g.IsOpen && g.Mark == mark && g.Agent == agent);
     }
 
     public SnapshotRecord? Find(Hash32 name) => _byName.GetValueOrDefault(name);

@@ -29,6 +29,12 @@ public sealed record RestoreResult(long Entries, long Files, long Bytes, TreeWri
     /// <summary>Packs whose footer could not be read, though the disk may give it the next time: what failed or is lost may be in them.</summary>
     public int UnreadPacks { get; init; }
 
+    /// <summary>Of a granted part: patterns that nothing matched, though others may have.</summary>
+    public int Unmatched { get; init; }
+
+    /// <summary>Of a granted restore: places of the vault that the clean room cannot reach now.</summary>
+    public int Away { get; init; }
+
     /// <summary>What the erasure register had to say.</summary>
     public ErasureReport Register { get; init; } = ErasureReport.None;
 

@@ -21,8 +21,9 @@ sealed class GrantServer(GrantDesk desk, Action<string> warn) : IDisposable
 
     static readonly TimeSpan Idle = TimeSpan.FromMinutes(2);
 
-    readonly SemaphoreSlim _held = new(MostAtOnce);
+    readonly Lock _turn = new();
     readonly SemaphoreSlim _strangers = new(MostStrangers);
+    Holder _holder = new(default, new SemaphoreSlim(MostAtOnce)); // no certificate has that
     readonly Warnings _warnings = new(warn);
 
     /// <summary>Listens until it is stopped.</summary>
@@ -51,7 +52,7 @@ sealed class GrantServer(GrantDesk desk, Action<string> warn) : IDisposable
             return;
         }
         var isHeld = desk.IsHeldBy(client);
-        var turn = isHeld ? _held : _strangers;
+        var turn = isHeld ? TurnOf(client) : _strangers;
         using var idle = new Idle(isHeld ? Idle : Listening.Headers, context.RequestAborted);
         await turn.WaitAsync(idle.Token);
         try
@@ -63,6 +64,19 @@ sealed class GrantServer(GrantDesk desk, Action<string> warn) : IDisposable
             turn.Release();
         }
     });
+
+    /// <summary>Each that holds the grant has turns of its own: who held it before, and takes in none of its answers, keeps none of those who do.</summary>
+    SemaphoreSlim TurnOf(Hash32 client)
+    {
+        lock (_turn)
+        {
+            if (_holder.Client != client)
+                _holder = new Holder(client, new SemaphoreSlim(MostAtOnce));
+            return _holder.Turn;
+        }
+    }
+
+    readonly record struct Holder(Hash32 Client, SemaphoreSlim Turn);
 
     async Task AnswerAsync(HttpContext context, Hash32 client, bool isHeld, Idle idle)
     {
@@ -91,12 +105,13 @@ sealed class GrantServer(GrantDesk desk, Action<string> warn) : IDisposable
         }
         // It may wait for a piece: on a thread of its own, so that the server's go on.
         using var answer = await Task.Factory.StartNew(() => desk.Answer(client, request), context.RequestAborted, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        await Answers.WriteAsync(context, answer.Bytes);
+        using var writing = new Idle(Idle, context.RequestAborted); // a host that lost its power takes nothing in
+        await Answers.WriteAsync(context, answer.Bytes, writing);
     }
 
     public void Dispose()
     {
-        _held.Dispose();
+        _holder.Turn.Dispose();
         _strangers.Dispose();
     }
 }

@@ -51,4 +51,16 @@ static class Answers
         context.Response.ContentLength = bytes.Length;
         await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
     }
+
+    /// <summary>A long answer, which may be taken in slowly, and ends where nothing of it is any more.</summary>
+    public static async Task WriteAsync(HttpContext context, ReadOnlyMemory<byte> bytes, Idle idle)
+    {
+        const int piece = 1 << 16; // bytes
+        context.Response.ContentLength = bytes.Length;
+        for (var at = 0; at < bytes.Length; at += piece)
+        {
+            await context.Response.Body.WriteAsync(bytes.Slice(at, Math.Min(piece, bytes.Length - at)), idle.Token);
+            idle.Moved();
+        }
+    }
 }

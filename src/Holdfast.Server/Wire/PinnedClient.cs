@@ -208,6 +208,8 @@ sealed class PinnedClient : IDisposable
             ? (ErrorCode)number : ErrorCode.StoreUnavailable;
         if (code == ErrorCode.RunDone && !mayBeDone)
             code = ErrorCode.CommitRefused; // nobody asked: else it would pass for a backup that is there
+        if (code == ErrorCode.Interrupted)
+            code = ErrorCode.StoreUnavailable; // there, and not here
         var lines = Encoding.UTF8.GetString(Read(response, MaxRefusal, idle)).Split('\n');
         return lines is [{ Length: > 0 } message, { Length: > 0 } guidance, ..] ? new HoldfastException(code, $"The {_peer.Noun} says: {message}", guidance) { IsTransient = code is ErrorCode.VaultBusy or ErrorCode.SessionLost }
             : new HoldfastException(ErrorCode.StoreUnavailable, string.Create(CultureInfo.InvariantCulture, $"The {_peer.Noun} answered with status {(int)response.StatusCode}."), "Use the same release of holdfast on both machines, and look at what lies between them.");

@@ -27,6 +27,7 @@ public sealed class GrantTests : IDisposable
     readonly AgentKey _agent;
     readonly List<IDisposable> _made = [];
     readonly List<string> _notes = [];
+    readonly List<string> _warnings = [];
     readonly List<GrantEnd> _ends = [];
     readonly ManualTime _time = new();
     OpeningKeys? _keys;
@@ -53,6 +54,7 @@ public sealed class GrantTests : IDisposable
     /// <summary>Time that a test moves.</summary>
     sealed class ManualTime : TimeProvider
     {
+        TimerCallback? _fired;
         long _now = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero).Ticks;
 
         public void Pass(TimeSpan time) => Interlocked.Add(ref _now, time.Ticks);
@@ -60,7 +62,9 @@ public sealed class GrantTests : IDisposable
         public override DateTimeOffset GetUtcNow() => new(Interlocked.Read(ref _now), TimeSpan.Zero);
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
         public override long GetTimestamp() => Interlocked.Read(ref _now);
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => System.CreateTimer(callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan); // never
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => System.CreateTimer(_fired = callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan); // by the test alone
+
+        public void Fire() => _fired!(null);
     }
 
     static Hash32 Digest(string text) => new(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
@@ -74,7 +78,7 @@ public sealed class GrantTests : IDisposable
     }
 
     /// <summary>Grants the newest snapshot.</summary>
-    GrantTests Granted(Func<PathFilter>? filter = null)
+    GrantTests Granted(Func<PathFilter>? filter = null, Func<IGrantedRestore, IGrantedRestore>? bent = null)
     {
         _keys ??= _vault.Unlock(_test.Seed);
         _vault.Keeper.Refresh();
@@ -82,7 +86,7 @@ public sealed class GrantTests : IDisposable
         _restore = new VaultRestore(_vault, record, _keys, _vault.State.Agent(_agent.Agent)!, filter ?? (() => new PathFilter(null)), null, 2);
         _grant = new Grant(_vault.Id, _vault.Keeper.File.LogKey, _vault.State.Agent(_agent.Agent)!, RandomNumberGenerator.GetBytes(GrantProof.SecretSize), TimeSpan.FromHours(8), VaultRestore.StandOf(_vault, record, _keys, filter is not null));
         _desk?.Dispose();
-        _desk = new GrantDesk(_grant, _restore, _self, _time) { Note = Told, Ended = _ends.Add };
+        _desk = new GrantDesk(_grant, bent?.Invoke(_restore) ?? _restore, _self, _time) { Note = Told, Warn = Warned, Ended = _ends.Add };
         return this;
     }
 
@@ -90,6 +94,12 @@ public sealed class GrantTests : IDisposable
     {
         lock (_notes)
             _notes.Add(text);
+    }
+
+    void Warned(string text)
+    {
+        lock (_notes)
+            _warnings.Add(text);
     }
 
     sealed class Owned(byte[] bytes) : IMemoryOwner<byte>
@@ -295,7 +305,9 @@ public sealed class GrantTests : IDisposable
         Assert.Equal(there, result.Written.KeptBytes);
         var all = Directory.EnumerateFiles(_test.Source, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length);
         Assert.InRange(last.Raw.Length, 1, all - there + 200_000);
-        Assert.Contains(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Contains(_warnings, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Equal(3, _desk.Takeovers);
+        Assert.True(_desk.Sent.Bytes > all); // of all runs
     }
 
     /// <summary>Whoever shows agent and code anew takes over, and that is told; what was begun before gets nothing more.</summary>
@@ -309,7 +321,8 @@ public sealed class GrantTests : IDisposable
         var second = new Reached(this);
         Assert.True(Restore(second, _test["back"]).Result.IsWhole);
         Assert.NotEqual(ErrorCode.None, Refused(() => first.Ask(new GrantRequest.Fetch(begun.Stand.Run, 0, 0))));
-        Assert.Single(_notes, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Single(_warnings, n => n.Contains("AGAIN", StringComparison.Ordinal));
+        Assert.Equal(1, _desk.Takeovers);
     }
 
     [Fact]
@@ -363,6 +376,58 @@ public sealed class GrantTests : IDisposable
         Assert.Equal((1L, 1L), (result.Matched, result.Files));
         Assert.DoesNotContain("many", Encoding.Latin1.GetString(reached.Raw), StringComparison.Ordinal);
         Assert.Equal(File.ReadAllBytes(Path.Combine(_test.Source, "a/b/medium.bin")), File.ReadAllBytes(_test["back/a/b/medium.bin"]));
+    }
+
+    sealed class Bent(IGrantedRestore restore, Func<RestoreResult, RestoreResult> bend) : IGrantedRestore
+    {
+        public bool IsBelieved() => restore.IsBelieved();
+
+        public RestoreResult Run(ITreeWriter target, CancellationToken ct) => bend(restore.Run(target, ct));
+    }
+
+    /// <summary>A keeper or a disk that is away for minutes uses up no grant: what could not be read in the clean room comes with the next run. What the host itself could not write does use it up.</summary>
+    [Fact]
+    public void What_the_clean_room_could_not_read_leaves_the_grant_open()
+    {
+        BackUpSome();
+        var runs = 0;
+        Granted(bent: restore => new Bent(restore, result => ++runs == 1 ? result with { Lost = 3, Away = 1, Unmatched = 2 } : result));
+        var (first, _) = Restore(new Reached(this), _test["back"]);
+        Assert.Equal((false, 3L, 1, 2), (first.IsWhole, first.Lost, first.Away, first.Unmatched));
+        Assert.Empty(_ends);
+        Assert.Contains(_warnings, w => w.Contains("3 entries could not be read HERE", StringComparison.Ordinal));
+        Assert.True(Restore(new Reached(this), _test["back"], GrantMode.Resume).Result.IsWhole);
+        Assert.Equal([GrantEnd.Whole], _ends);
+
+        Granted();
+        var reached = new Reached(this);
+        var run = Begin(reached);
+        using (var writer = FileTarget.Create(_test["other"], new FileTargetOptions()))
+            run.Restore(writer, new RestoreProgress(), 2);
+        run.Report(GrantOutcome.NotWhole, 40, 1, 4);
+        Assert.Equal([GrantEnd.Whole, GrantEnd.NotWhole], _ends);
+    }
+
+    /// <summary>Of several patterns one that was mistyped is told at both ends.</summary>
+    [Fact]
+    public void A_pattern_that_nothing_matches_is_counted_at_both_ends()
+    {
+        BackUpSome();
+        Granted(() => new PathFilter(p => p.SequenceEqual("a/b"u8)), restore => new Bent(restore, result => result with { Unmatched = 1 }));
+        Assert.Equal(1, Restore(new Reached(this), _test["back"]).Result.Unmatched);
+    }
+
+    /// <summary>Its own timer ends it, where nobody asks.</summary>
+    [Fact]
+    public void Its_time_ends_it_though_nobody_asks()
+    {
+        BackUpSome();
+        Granted();
+        Assert.Empty(_ends);
+        _time.Pass(TimeSpan.FromHours(8));
+        _time.Fire();
+        Assert.Equal([GrantEnd.TimeOver], _ends);
+        Assert.True(_desk.Over.IsCancellationRequested);
     }
 
     [Fact]
@@ -421,7 +486,7 @@ public sealed class GrantTests : IDisposable
                 content.Complete();
             }
             writer.Finish();
-            stream.Put(GrantRecordKind.Result, bytes: new byte[10]);
+            stream.Put(GrantRecordKind.Result, bytes: new byte[GrantBytes.ResultCounts]);
             stream.Flush();
             queue.Complete();
         });
@@ -492,6 +557,9 @@ public sealed class GrantTests : IDisposable
     [InlineData("rows after the end")]
     [InlineData("result before the end")]
     [InlineData("no end")]
+    [InlineData("mark that nobody asked for")]
+    [InlineData("mark without rows")]
+    [InlineData("marks alone")]
     [InlineData("noise")]
     public void A_hostile_clean_room_writes_nothing_outside(string what)
     {
@@ -572,7 +640,19 @@ public sealed class GrantTests : IDisposable
                 break;
             case "result before the end":
                 Rows(root);
-                Put(GrantRecordKind.Result, bytes: new byte[10]);
+                Put(GrantRecordKind.Result, bytes: new byte[GrantBytes.ResultCounts]);
+                break;
+            case "mark that nobody asked for":
+                Rows(root, ("f", EntryKind.File, 3, null));
+                Put(GrantRecordKind.Mark);
+                break;
+            case "mark without rows":
+                Rows(root, ("f", EntryKind.File, 3, null));
+                Put(GrantRecordKind.Mark);
+                Put(GrantRecordKind.Mark);
+                break;
+            case "marks alone":
+                Put(GrantRecordKind.Mark);
                 break;
             case "no end":
                 Rows(root, ("f", EntryKind.File, 3, null));
@@ -584,7 +664,7 @@ public sealed class GrantTests : IDisposable
                 break;
         }
         using (var writer = FileTarget.Create(target, new FileTargetOptions()))
-        using (var player = new GrantPlayer(writer, 10, new RestoreProgress(), 2, _ => { }, default))
+        using (var player = new GrantPlayer(writer, 10, new RestoreProgress(), 2, what.StartsWith("mark ", StringComparison.Ordinal) && what.EndsWith("rows", StringComparison.Ordinal) ? _ => { } : null, default))
             Assert.Equal(what == "no end" ? ErrorCode.SessionLost : ErrorCode.TargetUnsafe, Refused(() => player.Play(Pieces(records))));
         Assert.Equal("mine", File.ReadAllText(_test["hostile/x"]));
         Assert.Equal(["target", "x"], Directory.GetFileSystemEntries(_test["hostile"]).Select(Path.GetFileName).Order());
@@ -635,14 +715,21 @@ public sealed class GrantTests : IDisposable
     {
         BackUpSome();
         var snapshot = _vault.Find("latest").Snapshot;
-        _vault.Keeper.Record(LeafType.Granted, snapshot, _agent.Agent, _vault.Keeper.Clock.Now + 60, 0, 0);
+        var secrets = new[] { Id16.New(), Id16.New() };
+        foreach (var secret in secrets) // two of one snapshot, to one agent
+        {
+            var (b, c) = GrantedRestore.Numbers(GrantedRestore.MarkOf(secret));
+            _vault.Keeper.Record(LeafType.Granted, snapshot, _agent.Agent, _vault.Keeper.Clock.Now + 60, b, c);
+        }
         _vault.Keeper.Refresh();
-        var granted = Assert.Single(_vault.State.Grants);
-        Assert.True(granted.IsOpen);
-        _vault.Keeper.Record(LeafType.GrantEnded, snapshot, Id16.New(), 1, 0, 0); // of another
-        _vault.Keeper.Record(LeafType.GrantEnded, snapshot, _agent.Agent, (ulong)GrantEnd.Whole, 7, 3);
+        Assert.Equal([true, true], _vault.State.Grants.Select(g => g.IsOpen));
+        _vault.Keeper.Record(LeafType.GrantEnded, secrets[0], Id16.New(), 1, 0, 0); // of another agent
+        foreach (var wrong in new[] { snapshot, GrantedRestore.MarkOf(secrets[0]), Id16.New() })
+            _vault.Keeper.Record(LeafType.GrantEnded, wrong, _agent.Agent, 1, 0, 0); // by who has not made it, whatever wrote it
+        _vault.Keeper.Record(LeafType.GrantEnded, secrets[0], _agent.Agent, (ulong)GrantEnd.Whole + (3 << 8), 7, 3);
         using var again = _test.Open();
-        granted = Assert.Single(again.State.Grants);
-        Assert.Equal((false, 1UL, 7UL, 3UL), (granted.IsOpen, granted.End, granted.Bytes, granted.Files));
+        Assert.Equal([false, true], again.State.Grants.Select(g => g.IsOpen));
+        var granted = again.State.Grants[0];
+        Assert.Equal((1UL, 3UL, 7UL, 3UL), (granted.End, granted.Takeovers, granted.Bytes, granted.Files));
     }
 }

@@ -352,21 +352,36 @@ public sealed class RemoteVaultTests : IDisposable
         {
             var desk = new KeeperDesk(keeper);
             ErrorCode Asked(KeeperRole role, KeeperRequest.Record record) => (Record.Exception(() => desk.Answer(Of(role), record)) as HoldfastException)?.Code ?? ErrorCode.None;
-            KeeperRequest.Record Granted(Id16 what, Id16 to, ulong until, ulong b = 0, byte[]? payload = null) => new(LeafType.Granted, what, to, until, b, 0, payload ?? []);
-            KeeperRequest.Record Ended(Id16 to, ulong how = 1) => new(LeafType.GrantEnded, snapshot, to, how, 5, 6, []);
+            var secret = Id16.New();
+            KeeperRequest.Record Granted(Id16 what, Id16 to, ulong until, Id16? by = null, byte[]? payload = null)
+            {
+                var (b, c) = GrantedRestore.Numbers(GrantedRestore.MarkOf(by ?? Id16.New()));
+                return new(LeafType.Granted, what, to, until, b, c, payload ?? []);
+            }
+            KeeperRequest.Record Ended(Id16 to, ulong how = 1, Id16? by = null) => new(LeafType.GrantEnded, by ?? secret, to, how, 5, 6, []);
             var soon = keeper.Clock.Now + 3_600;
             Assert.Equal(ErrorCode.NoPermission, Asked(KeeperRole.Backup, Granted(snapshot, agent, soon)));
-            foreach (var wrong in new[] { Granted(Id16.New(), agent, soon), Granted(snapshot, Id16.New(), soon), Granted(snapshot, agent, keeper.Clock.Now), Granted(snapshot, agent, keeper.Clock.Now + 60 * RetentionPolicy.Day), Granted(snapshot, agent, soon, b: 1), Granted(snapshot, agent, soon, payload: [1]), Ended(agent) })
+            foreach (var wrong in new[] { Granted(Id16.New(), agent, soon), Granted(snapshot, Id16.New(), soon), Granted(snapshot, agent, keeper.Clock.Now), Granted(snapshot, agent, keeper.Clock.Now + 60 * RetentionPolicy.Day), new KeeperRequest.Record(LeafType.Granted, snapshot, agent, soon, 0, 0, []), Granted(snapshot, agent, soon, payload: [1]), Ended(agent) })
                 Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, wrong));
-            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Granted(snapshot, agent, soon)));
-            foreach (var wrong in new[] { Ended(Id16.New()), Ended(agent, 0), Ended(agent, 6) })
+            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Granted(snapshot, agent, soon, secret)));
+            Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, Granted(snapshot, agent, soon, secret))); // another one of the same number would pass for it
+            foreach (var wrong in new[] { Ended(Id16.New()), Ended(agent, 0), Ended(agent, 6), Ended(agent, 1UL << 60 | 1) })
                 Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, wrong));
-            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Ended(agent)));
+            // Who reads the log knows snapshot, agent and mark, and ends nothing with that.
+            foreach (var known in new[] { snapshot, agent, GrantedRestore.MarkOf(secret), Id16.None, Id16.New() })
+                Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, Ended(agent, by: known)));
+            Assert.True(keeper.State.Grants[0].IsOpen);
+            Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Ended(agent, 4 + (2 << 8))));
+            Assert.Equal((false, 4UL, 2UL, 5UL, 6UL), (keeper.State.Grants[0].IsOpen, keeper.State.Grants[0].End, keeper.State.Grants[0].Takeovers, keeper.State.Grants[0].Bytes, keeper.State.Grants[0].Files));
             Assert.Equal(ErrorCode.CommitRefused, Asked(KeeperRole.Read, Ended(agent))); // once
             var size = keeper.Log.Size;
-            for (var i = 0; i < 100; i++)
-                _ = Asked(KeeperRole.Read, Granted(snapshot, agent, soon));
+            var made = Enumerable.Range(0, 100).Select(_ => Id16.New()).Where(one => Asked(KeeperRole.Read, Granted(snapshot, agent, soon, one)) == ErrorCode.None).ToList();
             Assert.InRange(keeper.Log.Size - size, 40, 70);
+            for (var i = 0; i < 100; i++)
+                Assert.NotEqual(ErrorCode.None, Asked(KeeperRole.Read, Ended(agent, by: Id16.New())));
+            Assert.Equal(ErrorCode.QuotaExceeded, Asked(KeeperRole.Read, Ended(agent, by: made[0])));
+            _test.Machine.Pass(3_600);
+            Assert.All(made, one => Assert.Equal(ErrorCode.None, Asked(KeeperRole.Read, Ended(agent, by: one)))); // each that was made can be ended
         }
     }
 

@@ -199,6 +199,50 @@ public sealed class RemoteGrantTests : IDisposable
         TestVault.AssertSame(_test.Source, _test["back"]);
     }
 
+    /// <summary>Whoever waits for the next piece hears at once that there is none, and why: not that a clean room is away, and never that it was stopped here.</summary>
+    [Fact]
+    public async Task A_grant_that_is_taken_back_is_told_at_once()
+    {
+        for (var i = 0; i < 12; i++)
+            _test.Write($"big/{i:d2}", TestVault.Noise(i, 6_000_000));
+        Serve();
+        var (begun, taken) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var fetched = 0;
+        using var between = new Cutting(_port, () => long.MaxValue);
+        var run = GrantRun.Begin(new Waiting(Reach(between.Port), request =>
+        {
+            if (request is GrantRequest.Fetch && Interlocked.Increment(ref fetched) > 3)
+            {
+                begun.TrySetResult();
+                taken.Task.Wait(TestContext.Current.CancellationToken);
+            }
+        }), _agent, null, _grant.Code, new GrantOptions(GrantMode.Empty, false), TestContext.Current.CancellationToken);
+        _made.Insert(0, run);
+        var restore = Task.Run(() =>
+        {
+            using var writer = FileTarget.Create(_test["back"], new FileTargetOptions());
+            return Assert.Throws<HoldfastException>(() => run.Restore(writer, new RestoreProgress(), 2));
+        });
+        await begun.Task;
+        _desk!.End(GrantEnd.Withdrawn);
+        taken.SetResult();
+        var e = await restore.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        Assert.Equal(ErrorCode.NoPermission, e.Code);
+        Assert.Contains("taken back", e.Message, StringComparison.Ordinal);
+    }
+
+    sealed class Waiting(IGrant grant, Action<GrantRequest> before) : IGrant
+    {
+        public string Place => grant.Place;
+        public (Hash32 Client, Hash32 Server) Ends => grant.Ends;
+
+        public GrantReply Ask(GrantRequest request)
+        {
+            before(request);
+            return grant.Ask(request);
+        }
+    }
+
     [Fact]
     public void Another_certificate_is_not_the_clean_room()
     {
