@@ -14,6 +14,6 @@ public sealed partial class Vault
             return;
         var needed = Math.Max(ApprovalRequest.LeastForSensitive, (int)State.Approvers.Quorum);
         throw new HoldfastException(ErrorCode.SensitiveSource, $"Snapshot {record.Snapshot} is of a source that is marked as sensitive: what it holds is brought into isolation alone. Nothing was brought.",
-            $"At once, and by one person: `holdfast restore {record.Snapshot} PLACE --isolated --reason TEXT`, into a new folder that nobody else can enter; all who look at the vault see it. Out of there it comes with {needed} approvers (holdfast approval request release), or, where a patient cannot wait, with `holdfast emergency release PLACE TO --clinical-emergency --reason TEXT`. Where a patient cannot wait and no place can be isolated (a network share, a pipe): the same command as now with `--clinical-emergency --reason TEXT`, on one person's word, recorded and seen by all.");
+            $"At once, and by one person: `holdfast restore {record.Snapshot} PLACE --isolated --reason TEXT`, into a new folder that nobody else can enter; all who look at the vault see it. Out of there it comes with {needed} approvers (holdfast approval request release), or, where a patient cannot wait, with `holdfast emergency release PLACE TO --clinical-emergency --reason TEXT`. Where a patient cannot wait and no place can be isolated (a network share, a pipe): `holdfast restore` or `holdfast cat` with `--clinical-emergency --reason TEXT`, on one person's word, recorded and seen by all.");
     }
 }

@@ -203,7 +203,7 @@ static class EmergencyCommand
             throw new HoldfastException(ErrorCode.Usage, $"That emergency {(place.State == PlaceState.Released ? "was released" : "is being released")} to another path already.", $"It is {place.Target}.");
         if (place.State == PlaceState.Restoring)
             AllowCut(session, place);
-        if (place.State != PlaceState.Releasing || goesElsewhere)
+        if (place.State is PlaceState.Restoring or PlaceState.Isolated || goesElsewhere) // what was released may be in use there
             RequireFree(place, to);
         if (place.State is PlaceState.Restoring or PlaceState.Isolated)
             Permit(session, vault, place, to);

@@ -64,7 +64,7 @@ static class GrantCommand
             var (end, fault, desk) = Serve(session, vault, grant, restore, at, () =>
             {
                 untilItStands.Dispose();
-                return session.Stop.Register(() => reaching.CancelAfter(Stopping));
+                return () => reaching.CancelAfter(Stopping);
             });
             var (files, bytes) = desk.Done;
             session.Step($"The grant is over: {LeafWords.EndOf((ulong)end)}. {Text.Count(files, "file")}, {Text.Bytes(bytes)}{(end is GrantEnd.Whole or GrantEnd.NotWhole ? $" by the agent's word; {Text.Bytes(desk.Sent.Bytes)}" : "")} sent.");
@@ -98,7 +98,7 @@ static class GrantCommand
         }
     }
 
-    static (GrantEnd End, HoldfastException? Fault, GrantDesk Desk) Serve(Session session, Vault vault, Grant grant, VaultRestore restore, System.Net.IPEndPoint at, Func<IDisposable> stands)
+    static (GrantEnd End, HoldfastException? Fault, GrantDesk Desk) Serve(Session session, Vault vault, Grant grant, VaultRestore restore, System.Net.IPEndPoint at, Func<Action> stands)
     {
         var (snapshot, agent) = (grant.Stand.Snapshot, grant.Agent.Id);
         var identity = session.Network.NewIdentity("holdfast clean room"); // of this grant alone
@@ -122,13 +122,13 @@ static class GrantCommand
         using var stop = new CancellationTokenSource();
         using (desk.Over.Register(() => stop.CancelAfter(Linger)))
         {
-            IDisposable? standing = null;
-            CancellationTokenRegistration takenBack = default;
+            CancellationTokenRegistration standing = default, takenBack = default;
             try
             {
                 session.Network.Serve(desk, at, identity, address =>
                 {
-                    standing = stands();
+                    var hurry = stands();
+                    standing = session.Stop.Register(hurry);
                     lock (turn)
                     {
                         session.Stop.ThrowIfCancellationRequested();
@@ -139,7 +139,11 @@ static class GrantCommand
                         if (Record(vault, g => g.Mark == mark, LeafType.Granted, snapshot, agent, vault.Keeper.Clock.Now + (ulong)grant.Life.TotalSeconds, b, c) is { } fault)
                             throw fault; // before anybody knows the code
                     }
-                    takenBack = session.Stop.Register(() => desk.End(GrantEnd.Withdrawn)); // at once: whoever asks is told
+                    takenBack = session.Stop.Register(() =>
+                    {
+                        hurry(); // first: what comes waits for what is being read, and for the keeper
+                        desk.End(GrantEnd.Withdrawn); // at once: whoever asks is told
+                    });
                     Tell(session, grant, address, fingerprint);
                 }, text => session.Warn($"holdfast: {text}"), stop.Token);
             }
@@ -147,7 +151,7 @@ static class GrantCommand
             {
                 desk.End(GrantEnd.Withdrawn);
                 takenBack.Dispose();
-                standing?.Dispose();
+                standing.Dispose();
             }
         }
         return (ended.End, ended.Fault, desk);

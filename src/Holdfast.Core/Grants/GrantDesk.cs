@@ -303,9 +303,9 @@ public sealed class GrantDesk : IDisposable
         }
         if (running.Result is not { } found) // the agent has not had all of it: what it says cannot be so
             throw new HoldfastException(ErrorCode.Usage, "The agent says that it came to the end of what has not been sent yet.", "Use the same release of holdfast on both machines.");
-        if (report.Outcome == GrantOutcome.NotWhole && found.Failed + found.Lost > 0)
+        if (report.Outcome == GrantOutcome.NotWhole && found.Away + found.UnreadPacks > 0) // what is damaged is no better the next time
         {
-            Warn($"The restore came to its end, and {found.Failed + found.Lost} entries could not be read HERE: a disk, a folder or the keeper is away, or what they need is damaged. The grant goes on, until its time or Ctrl+C: once it can be read, the agent is run again with --resume.");
+            Warn($"The restore came to its end, and {found.Failed + found.Lost} entries could not be read HERE: a disk, a folder or the keeper is away. The grant goes on, until its time or Ctrl+C: once it can be read, the agent is run again with --resume.");
             return;
         }
         lock (_turn)

@@ -40,7 +40,7 @@ public sealed class VaultRestore(Vault vault, SnapshotRecord record, ReadingKeys
             vault.Keeper.Refresh();
             return vault.Keeper.Lost.Count;
         }
-        catch (HoldfastException)
+        catch (HoldfastException e) when (e.Code == ErrorCode.StoreUnavailable)
         {
             return 1; // a keeper elsewhere
         }
