@@ -69,6 +69,8 @@ static class AgentRestore
             if (run.Stand.IsPart && result.Matched == 0 && result.Lost == 0)
                 throw new HoldfastException(ErrorCode.SnapshotMissing, "Nothing in the snapshot matches what was granted.", "Have another grant made, in the clean room, with other patterns (--include): `holdfast find PATTERN --snapshot SNAPSHOT` there shows what one matches.");
             var status = RestoreReport.Tell(session, state, [], result, target, elapsed, run.Stand.IsPart, isLogged: false, isDoubted: false, result.Away > 0 ? ["those in the clean room"] : []);
+            if (status != 0)
+                session.Warn($"holdfast: `status`, `find`, `snapshots`, `erasure`, other copies of the vault and its disks are looked after in the clean room, and the log's record of this is made there. Here: {(result.Away + result.UnreadPacks > 0 ? "the grant stands, and once the clean room can read again" : "where another grant was made")}, the same command with --resume, and no id, goes on");
             if (result.Unmatched > 0)
                 session.Warn($"holdfast: {Text.Count(result.Unmatched, "pattern")} of what was granted (--include) {(result.Unmatched == 1 ? "matches" : "match")} nothing in the snapshot; what the others match is there. The clean room shows which");
             return result.Unmatched > 0 && status is 0 or (int)ErrorCode.ErasureApplies ? (int)ErrorCode.Incomplete : status;
