@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
 using Holdfast.Core.Backup;
 using Holdfast.Core.Crypto;
 using Holdfast.Core.Index;
@@ -42,7 +41,6 @@ public sealed class GatewayDesk : IDisposable
     const int MostDoubted = 65_536; // sources
     const int MostIndexes = 3;
     const int FewSessions = 4; // each of which may have buffers of megabytes for each pack under way
-    const int NonceLife = 120; // seconds
     const int IndexFrom = 1 << 14; // chunks of one session that become a run of the index together
     const int QueueThreads = 2; // of each session, where the vault is elsewhere
     const long Day = 86_400; // seconds
@@ -62,7 +60,7 @@ public sealed class GatewayDesk : IDisposable
     readonly Dictionary<Id16, (long Day, long Bytes)> _sent = [];
     readonly OrderedDictionary<Id16, (Id16 Agent, Id16 Snapshot, AgentReceipt Receipt)> _receipts = [];
     readonly OrderedDictionary<Id16, Id16> _replaced = []; // sessions that another of the same source took the place of, and whose they were
-    readonly byte[] _nonceKey = RandomNumberGenerator.GetBytes(32);
+    readonly ProofNonces _nonces = new(TimeProvider.System);
     readonly BlockingCollection<GatewayBench> _benches = [];
     OpenIndex? _index;
     readonly HashSet<Id16> _doubted = []; // sources whose next backup has to read all
@@ -119,7 +117,7 @@ public sealed class GatewayDesk : IDisposable
         switch (request)
         {
             case AgentRequest.Hello:
-                return new AgentHello(_vault.Id, Keeper.File.LogKey, Nonce(Now)).ToArray();
+                return new AgentHello(_vault.Id, Keeper.File.LogKey, _nonces.Give()).ToArray();
             case AgentRequest.Prove prove:
                 Prove(client, prove);
                 return [];
@@ -153,23 +151,9 @@ public sealed class GatewayDesk : IDisposable
 
     static long Now => TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
-    /// <summary>When it was given, and a keyed tag of that: nothing has to be remembered of it.</summary>
-    byte[] Nonce(long now)
-    {
-        Span<byte> tag = stackalloc byte[Hash32.Size];
-        HMACSHA256.HashData(_nonceKey, BitConverter.GetBytes(now), tag);
-        return [.. BitConverter.GetBytes(now), .. tag[..(AgentRequest.NonceSize - sizeof(long))]];
-    }
-
-    bool IsNonce(byte[] nonce)
-    {
-        var given = BitConverter.ToInt64(nonce);
-        return given <= Now && Now - given <= NonceLife && CryptographicOperations.FixedTimeEquals(nonce, Nonce(given));
-    }
-
     void Prove(Hash32 client, AgentRequest.Prove prove)
     {
-        if (!IsNonce(prove.Nonce))
+        if (!_nonces.IsGiven(prove.Nonce))
             throw new HoldfastException(ErrorCode.NoPermission, "What was to be signed is not of this gateway, or is too old.", "Run the same command again.");
         Enrolment? agent;
         lock (_turn)

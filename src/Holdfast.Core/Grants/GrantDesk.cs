@@ -60,7 +60,6 @@ public sealed class GrantDesk : IDisposable
     /// <summary>Bytes of the longest answer.</summary>
     public const int MostAnswer = GrantRecord.MostPiece + 1;
 
-    const int NonceLife = 120; // seconds
     static readonly TimeSpan Poll = TimeSpan.FromSeconds(20); // that an agent waits for a piece before it is told to ask again
 
     readonly Grant _grant;
@@ -70,7 +69,7 @@ public sealed class GrantDesk : IDisposable
     readonly long _began;
     readonly DateTimeOffset _until;
     readonly ITimer _timer;
-    readonly byte[] _nonceKey = RandomNumberGenerator.GetBytes(32);
+    readonly ProofNonces _nonces;
     readonly Lock _turn = new();
     readonly Lock _beginning = new();
     readonly CancellationTokenSource _over = new();
@@ -89,6 +88,7 @@ public sealed class GrantDesk : IDisposable
     public GrantDesk(Grant grant, IGrantedRestore restore, Hash32 self, TimeProvider? time = null)
     {
         (_grant, _restore, _self, _time) = (grant, restore, self, time ?? TimeProvider.System);
+        _nonces = new ProofNonces(_time);
         (_began, _until) = (_time.GetTimestamp(), _time.GetUtcNow() + grant.Life);
         _timer = _time.CreateTimer(_ => End(GrantEnd.TimeOver), null, grant.Life, Timeout.InfiniteTimeSpan);
     }
@@ -149,7 +149,7 @@ public sealed class GrantDesk : IDisposable
         switch (request)
         {
             case GrantRequest.Hello:
-                return new Made(new AgentHello(_grant.Vault, _grant.LogKey, Nonce(Now)).ToArray());
+                return new Made(new AgentHello(_grant.Vault, _grant.LogKey, _nonces.Give()).ToArray());
             case GrantRequest.Prove prove:
                 Prove(client, prove);
                 return new Made([]);
@@ -199,25 +199,10 @@ public sealed class GrantDesk : IDisposable
     /// <summary>By either clock: one may have been set back, and the other stand still while the machine sleeps.</summary>
     bool IsTimeOver => _time.GetUtcNow() >= _until || _time.GetElapsedTime(_began) >= _grant.Life;
 
-    long Now => _time.GetUtcNow().ToUnixTimeSeconds();
-
-    byte[] Nonce(long now)
-    {
-        Span<byte> tag = stackalloc byte[Hash32.Size];
-        HMACSHA256.HashData(_nonceKey, BitConverter.GetBytes(now), tag);
-        return [.. BitConverter.GetBytes(now), .. tag[..(AgentRequest.NonceSize - sizeof(long))]];
-    }
-
-    bool IsNonce(byte[] nonce)
-    {
-        var given = BitConverter.ToInt64(nonce);
-        return given <= Now && Now - given <= NonceLife && CryptographicOperations.FixedTimeEquals(nonce, Nonce(given));
-    }
-
     /// <summary>The agent's key first: whoever has it not learns nothing of the code, and ends nothing by guessing.</summary>
     void Prove(Hash32 client, GrantRequest.Prove prove)
     {
-        if (!IsNonce(prove.Nonce))
+        if (!_nonces.IsGiven(prove.Nonce))
             throw new HoldfastException(ErrorCode.NoPermission, "What was to be signed is not of this clean room, or is too old.", "Run the same command again.");
         if (prove.Agent != _grant.Agent.Id || !Ed25519Signer.Verify(_grant.Agent.PublicKey, GrantProof.SignedBytes(_grant.Vault, prove.Agent, prove.Nonce, client, _self), prove.Signature))
             throw new HoldfastException(ErrorCode.NoPermission, "This restore was granted to another agent. Nothing was sent.", "See that --keys names the key folder of the agent that the grant is for (`holdfast keeper agents` lists ids); else have one granted to this agent.");
